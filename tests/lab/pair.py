@@ -1,0 +1,181 @@
+"""Laptops that are each other's peers: Pair for two, Cluster for any tree of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Literal
+
+from lab import compare, process
+from lab.node import NO_OPTIONS, Node, Options, last_words
+from lab.proxy import Proxy
+from lab.waiting import until
+
+NAMES = ("anna", "bert", "cleo", "dora", "emil", "fynn", "gina", "hugo")
+
+Links = Literal["chain", "star"] | Sequence[tuple[int, int]]
+
+
+def _pairs(n: int, links: Links) -> list[tuple[int, int]]:
+    if links == "chain":
+        return [(i, i + 1) for i in range(n - 1)]
+    if links == "star":
+        return [(0, i) for i in range(1, n)]
+    return [(int(i), int(j)) for i, j in links]
+
+
+class Cluster:
+    """n nodes with the same data, joined by links; not installed yet (see install()).
+
+    proxied=True puts a Proxy into every direction of every link; wire["anna", "bert"] is the one
+    that anna's requests to bert go through."""
+
+    def __init__(self, n: int, links: Links = "chain", *,
+                 schemas: Sequence[str | Path] = ("campus",), database: str = "app",
+                 conf: Options = NO_OPTIONS, server_options: Sequence[str] = (), proxied: bool = False,
+                 buffer_pool: str = "64M") -> None:
+        self.nodes: list[Node] = []
+        self.wire: dict[tuple[str, str], Proxy] = {}
+        try:
+            for i, name in enumerate(NAMES[:n]):
+                # Rows made on different laptops must not get the same automatic id.
+                self.nodes.append(Node(name, database=database, auto_increment=(n, i + 1),
+                                       server_options=server_options, conf=conf,
+                                       buffer_pool=buffer_pool))
+            self._start(_pairs(n, links), schemas, proxied)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        if failure:
+            last_words.extend(node.logs() for node in self.nodes)
+        self.close()
+
+    def __getitem__(self, name: str) -> Node:
+        """A node by its name."""
+        return next(node for node in self.nodes if node.name == name)
+
+    def _start(self, links: Sequence[tuple[int, int]], schemas: Sequence[str | Path],
+               proxied: bool) -> None:
+        for node in self.nodes:
+            node.server.launch()
+        for i, j in links:
+            self._link(self.nodes[i], self.nodes[j], proxied)
+        for node in self.nodes:
+            node.server.wait_ready()
+        for node in self.nodes:
+            node.setup(schemas)
+
+    def _link(self, a: Node, b: Node, proxied: bool) -> None:
+        key = os.urandom(32).hex()
+        for sender, receiver in ((a, b), (b, a)):
+            url = f"http://127.0.0.1:{receiver.listen_port}"
+            if proxied:
+                proxy = Proxy(receiver.listen_port)
+                self.wire[sender.name, receiver.name] = proxy
+                url = proxy.url
+            sender.add_peer(receiver.name, url, key)
+
+    def close(self) -> None:
+        """End and remove everything."""
+        for proxy in self.wire.values():
+            proxy.close()
+        for node in self.nodes:
+            node.close()
+
+    # what all nodes do -----------------------------------------------------------------------
+
+    def install(self) -> None:
+        """--install on every node."""
+        for node in self.nodes:
+            node.install()
+
+    def start_serve(self) -> None:
+        """agent --serve on every node that does not serve yet."""
+        idle = [node for node in self.nodes if not node.serving()]
+        for node in idle:
+            node.start_serve(wait=False)
+        for node in idle:
+            node.wait_serve_ready()
+
+    def stop_serve(self) -> None:
+        """An orderly end of every agent --serve."""
+        for node in self.nodes:
+            node.stop_serve()
+
+    def settle(self, timeout: float = 60, codes: Collection[int] = (0,)) -> None:
+        """Drain until every drain ends with one of the codes and nothing is pending anywhere.
+        Nodes that do not serve are served meanwhile: somebody has to receive."""
+        borrowed = [node for node in self.nodes if not node.serving()]
+        self.start_serve()
+        quiet = 0
+
+        def settled() -> bool:
+            nonlocal quiet
+            results = [node.drain() for node in self.nodes]
+            # A change that arrives may make its receiver queue one: two quiet rounds in a row.
+            calm = all(r.returncode in codes for r in results) and not self.pending()
+            quiet = quiet + 1 if calm else 0
+            return quiet >= 2
+
+        try:
+            until(settled, timeout, "all nodes are in step")
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.describe()}") from None
+        for node in borrowed:
+            node.stop_serve()
+
+    def wait_quiet(self, timeout: float = 60) -> None:
+        """Wait, without draining, until nothing is pending anywhere: --serve does that."""
+        try:
+            # Twice: what arrives may make its receiver queue a change after we looked there.
+            until(lambda: not self.pending() and not self.pending(), timeout,
+                  "nothing is pending on any node")
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.describe()}") from None
+
+    def pending(self) -> int:
+        """Changes that wait on any node."""
+        return sum(node.pending() for node in self.nodes)
+
+    def describe(self) -> str:
+        """Queues and last log lines of every node, for messages."""
+        return "\n".join(f"{node.name}: queue {node.queue()}\n{process.tail(node.agent_log, 15)}"
+                         for node in self.nodes)
+
+    def differences(self, tables: Sequence[str] | None = None) -> list[str]:
+        """What differs between the first node and each other one."""
+        first, *others = [node.side() for node in self.nodes]
+        return [line for other in others
+                for line in compare.differences(first, other, tables)]
+
+    def assert_equal(self, tables: Sequence[str] | None = None) -> None:
+        """All nodes hold the same rows, byte for byte."""
+        found = self.differences(tables)
+        assert not found, "the databases differ:\n" + "\n".join(found)
+
+
+class Pair(Cluster):
+    """Two laptops, anna and bert."""
+
+    def __init__(self, *, schemas: Sequence[str | Path] = ("campus",), database: str = "app",
+                 conf: Options = NO_OPTIONS,
+                 server_options: Sequence[str] = (), proxied: bool = False,
+                 buffer_pool: str = "64M") -> None:
+        super().__init__(2, schemas=schemas, database=database, conf=conf,
+                         server_options=server_options, proxied=proxied, buffer_pool=buffer_pool)
+
+    @property
+    def anna(self) -> Node:
+        """The first laptop."""
+        return self.nodes[0]
+
+    @property
+    def bert(self) -> Node:
+        """The second laptop."""
+        return self.nodes[1]
