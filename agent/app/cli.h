@@ -1,0 +1,55 @@
+/* The command line: one table of verbs, one of options; parsing, --help, --version, exit codes.
+ * Lives here: words on the command line. Not here: what the verbs do (app/verbs, app/serve, ...). */
+#ifndef TANDEM_APP_CLI_H
+#define TANDEM_APP_CLI_H
+
+#include <stdbool.h>
+
+#include "base/conf.h"
+#include "base/err.h"
+
+/* The contract's exit codes. */
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,	    /* wrong usage or configuration */
+	EXIT_DATABASE = 3,  /* database not usable */
+	EXIT_PEER = 4,	    /* a peer could not be reached; nothing lost */
+	EXIT_PERSON = 5	    /* parked, conflict or held: somebody must look */
+};
+
+struct cli;
+/* Does the verb's work, prints its result to stdout; an error is returned in e and printed by main.
+ * conf is NULL for verbs that need none (--init). */
+typedef enum exit_code verb_run(const struct cli *cli, const struct conf *conf, struct err *e);
+
+struct verb {
+	const char *name;     /* "drain" */
+	const char *argument; /* "ID|all", "[SECONDS]" (optional) or NULL */
+	bool needs_conf;
+	verb_run *run;
+	const char *help; /* one line */
+};
+
+struct cli {
+	const struct verb *verb; /* NULL: --help or --version was answered */
+	const char *argument;	 /* NULL when not given */
+	const char *config;	 /* resolved path: --config, $AGENT_CONF, ./agent.conf, SYSCONFDIR/agent.conf */
+	const char *peer;	 /* --peer NAME or NULL */
+	const char *table;	 /* --table NAME or NULL */
+	bool json;
+	bool quiet;
+	bool verbose;
+	bool dry_run;
+	bool allow_deletes;
+};
+
+/* Parse argv. Two verbs, an unknown word, an option that the verb does not take: ERR_USAGE with a
+ * one-line message that names the remedy. verbs ends with name == NULL. */
+MUST_CHECK bool cli_parse(int argc, char **argv, const struct verb *verbs, struct cli *out, struct err *e);
+/* --help: every verb, option, file and exit code. */
+void cli_help(const struct verb *verbs);
+/* The exit code that an error means. */
+enum exit_code cli_exit_code(const struct err *e);
+
+#endif

@@ -1,0 +1,335 @@
+/* Reading and printing the state of a node. Not here: the exit code (app/verbs), HTTP (app/monitor). */
+#include "config.h"
+
+#include "app/report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/line.h"
+
+static void
+set_text(char *out, size_t size, const struct db_rows *rows, size_t column)
+{
+	const char *text = db_rows_text(rows, column);
+
+	(void)snprintf(out, size, "%s", text == NULL ? "" : text);
+}
+
+/* --- reading --- */
+
+static const char sql_peer[] =
+    "SELECT p.acked_epoch, p.records_sent, p.failures, p.last_success, p.last_error_at, p.last_error, p.held, p.clock_skew_ms,"
+    " c.records_applied, c.applied_at FROM sync_peer p JOIN sync_cursor c ON c.peer=p.peer WHERE p.peer=?";
+
+static bool
+read_position(struct db *db, struct report_peer *to, uint64_t *acked, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	ok = db_query(db, sql_peer, DB_ARGS(db_text(to->name)), &rows, e) && db_rows_next(rows, &more, e);
+	if (ok && more) {
+		*acked = db_rows_u64(rows, 0);
+		to->records_sent = db_rows_u64(rows, 1);
+		to->failures = db_rows_u64(rows, 2);
+		set_text(to->last_success, sizeof to->last_success, rows, 3);
+		set_text(to->last_error_at, sizeof to->last_error_at, rows, 4);
+		set_text(to->last_error, sizeof to->last_error, rows, 5);
+		set_text(to->held, sizeof to->held, rows, 6);
+		set_text(to->clock_skew_ms, sizeof to->clock_skew_ms, rows, 7);
+		to->records_applied = db_rows_u64(rows, 8);
+		set_text(to->last_applied, sizeof to->last_applied, rows, 9);
+	}
+	db_rows_free(rows);
+	return ok;
+}
+
+static bool
+read_peer(struct db *db, struct report_peer *to, struct err *e)
+{
+	struct mark acked = { 0 };
+	uint64_t epoch = 0;
+	bool found = false, ok;
+
+	ok = read_position(db, to, &epoch, e) && queue_load_mark(db, epoch, &acked, &found, e) &&
+	    queue_count_after(db, &acked, to->name, &to->pending, e) && owed_count(db, to->name, "retry", &to->retry, e) &&
+	    owed_count(db, to->name, "waiting", &to->waiting, e) && owed_count(db, to->name, "parked", &to->parked, e) &&
+	    owed_count(db, to->name, "discarded", &to->discarded, e);
+	mark_free(&acked);
+	to->in_step = ok && to->pending + to->retry + to->waiting + to->parked + to->discarded == 0 && to->held[0] == '\0';
+	return ok;
+}
+
+static bool
+read_counts(struct db *db, struct report *r, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	if (!db_query(db, "SELECT status+0, COUNT(*) FROM sync_queue GROUP BY status", DB_NO_ARGS, &rows, e))
+		return false;
+	while ((ok = db_rows_next(rows, &more, e)) && more) {
+		uint64_t *const slot[] = { NULL, &r->pending, &r->synced, &r->failed, &r->superseded };
+
+		*slot[db_rows_u64(rows, 0)] = db_rows_u64(rows, 1);
+	}
+	db_rows_free(rows);
+	return ok && db_number(db, "SELECT COUNT(*) FROM sync_conflict", DB_NO_ARGS, &r->conflicts, NULL, e) &&
+	    db_number(db, "SELECT COUNT(*) FROM sync_table WHERE dirty", DB_NO_ARGS, &r->dirty_tables, NULL, e);
+}
+
+static void
+put_pair(struct buf *out, const char *name, const struct db_rows *rows, size_t column)
+{
+	const char *text = db_rows_text(rows, column);
+
+	buf_fmt(out, "%s\"%s\":", out->data[out->len - 1] == '{' ? "" : ",", name);
+	if (text == NULL)
+		buf_str(out, "null");
+	else
+		line_quote(out, text, db_rows_len(rows, column));
+}
+
+static void
+put_parked(struct report *r, const struct db_rows *rows)
+{
+	buf_str(&r->parked, r->parked.len > 1 ? ",{" : "{");
+	buf_fmt(&r->parked, "\"id\":%s,\"attempts\":%s", db_rows_text(rows, 0), db_rows_text(rows, 4));
+	put_pair(&r->parked, "peer", rows, 1);
+	put_pair(&r->parked, "table", rows, 2);
+	put_pair(&r->parked, "record_id", rows, 3);
+	put_pair(&r->parked, "reason", rows, 5);
+	put_pair(&r->parked, "refused_at", rows, 6);
+	buf_char(&r->parked, '}');
+	buf_fmt(&r->parked_text, "%8s  %-12s %-24s %-20s %s\n", db_rows_text(rows, 0), db_rows_text(rows, 1), db_rows_text(rows, 2),
+	    db_rows_text(rows, 3), db_rows_text(rows, 5) == NULL ? "" : db_rows_text(rows, 5));
+}
+
+static bool
+read_parked(struct db *db, struct report *r, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	if (!db_query(db, "SELECT last_id, peer, table_name, record_id, attempts, last_error, refused_at FROM sync_owed WHERE state='parked'"
+			  " ORDER BY last_id LIMIT ?", DB_ARGS(db_u64(REPORT_PARKED_MAX)), &rows, e))
+		return false;
+	buf_char(&r->parked, '[');
+	while ((ok = db_rows_next(rows, &more, e)) && more)
+		put_parked(r, rows);
+	buf_char(&r->parked, ']');
+	db_rows_free(rows);
+	return ok;
+}
+
+static bool
+read_activity(struct db *db, struct report *r, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	if (!db_query(db, "SELECT happened_at, peer, direction, records, refused, milliseconds FROM sync_activity ORDER BY id DESC LIMIT ?",
+		DB_ARGS(db_u64(REPORT_ACTIVITY_MAX)), &rows, e))
+		return false;
+	buf_char(&r->activity, '[');
+	while ((ok = db_rows_next(rows, &more, e)) && more) {
+		buf_str(&r->activity, r->activity.len > 1 ? ",{" : "{");
+		put_pair(&r->activity, "at", rows, 0);
+		put_pair(&r->activity, "peer", rows, 1);
+		put_pair(&r->activity, "direction", rows, 2);
+		buf_fmt(&r->activity, ",\"records\":%s,\"refused\":%s,\"milliseconds\":%s}", db_rows_text(rows, 3), db_rows_text(rows, 4), db_rows_text(rows, 5));
+	}
+	buf_char(&r->activity, ']');
+	db_rows_free(rows);
+	return ok;
+}
+
+static bool
+read_tables(struct db *db, struct report *r, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	if (!db_query(db, "SELECT table_name, COUNT(*) FROM sync_queue WHERE status='pending' GROUP BY table_name ORDER BY table_name", DB_NO_ARGS, &rows, e))
+		return false;
+	buf_char(&r->tables, '{');
+	while ((ok = db_rows_next(rows, &more, e)) && more) {
+		buf_str(&r->tables, r->tables.len > 1 ? "," : "");
+		line_quote(&r->tables, db_rows_text(rows, 0), db_rows_len(rows, 0));
+		buf_fmt(&r->tables, ":%s", db_rows_text(rows, 1));
+	}
+	buf_char(&r->tables, '}');
+	db_rows_free(rows);
+	return ok;
+}
+
+static bool
+read_peers(struct db *db, const struct conf *conf, struct report *r, struct err *e)
+{
+	r->peers = calloc(conf->npeers + 1, sizeof *r->peers);
+	if (r->peers == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for the status");
+	for (size_t i = 0; i < conf->npeers; i++) {
+		struct report_peer *to = &r->peers[r->npeers++];
+
+		(void)snprintf(to->name, sizeof to->name, "%s", conf->peers[i].name);
+		to->url = conf->peers[i].url;
+		to->paused = conf->peers[i].paused;
+		if (!peer_register(db, to->name, e) || !read_peer(db, to, e))
+			return false;
+	}
+	return true;
+}
+
+bool
+report_read(struct db *db, const struct conf *conf, struct report *out, struct err *e)
+{
+	memset(out, 0, sizeof *out);
+	buf_init(&out->parked, REPORT_TEXT_MAX);
+	buf_init(&out->parked_text, REPORT_TEXT_MAX);
+	buf_init(&out->activity, REPORT_TEXT_MAX);
+	buf_init(&out->tables, REPORT_TEXT_MAX);
+	out->database = conf->database.name;
+	if (schema_enter(db, conf, &out->node, e) && read_peers(db, conf, out, e) && read_counts(db, out, e) && read_parked(db, out, e) &&
+	    read_activity(db, out, e) && read_tables(db, out, e))
+		return true;
+	report_free(out);
+	return false;
+}
+
+void
+report_free(struct report *r)
+{
+	free(r->peers);
+	r->peers = NULL;
+	buf_free(&r->parked);
+	buf_free(&r->parked_text);
+	buf_free(&r->activity);
+	buf_free(&r->tables);
+}
+
+bool
+report_needs_person(const struct report *r)
+{
+	for (size_t i = 0; i < r->npeers; i++)
+		if (r->peers[i].parked > 0 || r->peers[i].held[0] != '\0')
+			return true;
+	return r->dirty_tables > 0;
+}
+
+/* --- for people --- */
+
+static const char *
+or_never(const char *text)
+{
+	return text[0] == '\0' ? "never" : text;
+}
+
+static void
+peer_text(const struct report_peer *p, struct buf *out)
+{
+	buf_fmt(out, "peer %s (%s): %s\n", p->name, p->url, p->held[0] != '\0' ? "HELD" : p->in_step ? "in step" : p->paused ? "paused" : "not in step");
+	if (p->held[0] != '\0')
+		buf_fmt(out, "  held:          %s\n", p->held);
+	buf_fmt(out, "  pending:       %llu\n", (unsigned long long)p->pending);
+	if (p->retry + p->waiting + p->parked + p->discarded > 0)
+		buf_fmt(out, "  refused there: %llu to be tried again, %llu waiting, %llu parked (agent --parked), %llu discarded\n",
+		    (unsigned long long)p->retry, (unsigned long long)p->waiting, (unsigned long long)p->parked, (unsigned long long)p->discarded);
+	buf_fmt(out, "  last success:  %s\n", or_never(p->last_success));
+	if (p->last_error[0] != '\0')
+		buf_fmt(out, "  last error:    %s (%s)\n", p->last_error, p->last_error_at);
+	buf_fmt(out, "  records:       %llu sent, %llu applied here (last: %s)\n", (unsigned long long)p->records_sent,
+	    (unsigned long long)p->records_applied, or_never(p->last_applied));
+}
+
+void
+report_text(const struct report *r, struct buf *out)
+{
+	buf_fmt(out, "node %s, database %s\n", r->node.name, r->database);
+	for (size_t i = 0; i < r->npeers; i++)
+		peer_text(&r->peers[i], out);
+	if (r->npeers == 0)
+		buf_str(out, "no peers: add a [peer NAME] section to agent.conf\n");
+	buf_fmt(out, "queue: %llu pending, %llu synced, %llu failed, %llu superseded; conflicts kept: %llu\n", (unsigned long long)r->pending,
+	    (unsigned long long)r->synced, (unsigned long long)r->failed, (unsigned long long)r->superseded, (unsigned long long)r->conflicts);
+	if (r->dirty_tables > 0)
+		buf_fmt(out, "%llu tables were altered while writes were captured: run agent --install, then compare them by hand\n", (unsigned long long)r->dirty_tables);
+}
+
+void
+report_parked_text(const struct report *r, struct buf *out)
+{
+	if (r->parked_text.len == 0) {
+		buf_str(out, "nothing is parked\n");
+		return;
+	}
+	buf_fmt(out, "%8s  %-12s %-24s %-20s %s\n", "id", "peer", "table", "record", "reason");
+	buf_put(out, r->parked_text.data, r->parked_text.len);
+	buf_str(out, "agent --retry ID|all tries again; agent --discard ID gives up: the peer keeps its own\n");
+}
+
+/* --- JSON --- */
+
+static void
+put_text(struct buf *out, const char *name, const char *text)
+{
+	buf_fmt(out, ",\"%s\":", name);
+	if (text[0] == '\0')
+		buf_str(out, "null");
+	else
+		line_quote(out, text, strlen(text));
+}
+
+static void
+put_number(struct buf *out, const char *name, uint64_t n)
+{
+	buf_fmt(out, ",\"%s\":%llu", name, (unsigned long long)n);
+}
+
+static void
+peer_json(const struct report_peer *p, struct buf *out)
+{
+	buf_fmt(out, "{\"name\":\"%s\"", p->name);
+	put_text(out, "url", p->url);
+	buf_fmt(out, ",\"in_step\":%s,\"paused\":%s", p->in_step ? "true" : "false", p->paused ? "true" : "false");
+	put_number(out, "pending", p->pending);
+	put_number(out, "retry", p->retry);
+	put_number(out, "waiting", p->waiting);
+	put_number(out, "parked", p->parked);
+	put_number(out, "discarded", p->discarded);
+	put_number(out, "records_sent", p->records_sent);
+	put_number(out, "records_applied", p->records_applied);
+	put_number(out, "failures", p->failures);
+	put_text(out, "last_success", p->last_success);
+	put_text(out, "last_applied", p->last_applied);
+	put_text(out, "last_error", p->last_error);
+	put_text(out, "last_error_at", p->last_error_at);
+	put_text(out, "held", p->held);
+	buf_fmt(out, ",\"clock_skew_ms\":%s}", p->clock_skew_ms[0] == '\0' ? "null" : p->clock_skew_ms);
+}
+
+void
+report_json(const struct report *r, struct buf *out)
+{
+	buf_fmt(out, "{\"node\":\"%s\",\"incarnation\":\"%s\"", r->node.name, r->node.incarnation);
+	put_text(out, "version", PACKAGE_VERSION);
+	put_text(out, "database", r->database);
+	buf_str(out, ",\"peers\":[");
+	for (size_t i = 0; i < r->npeers; i++) {
+		buf_str(out, i > 0 ? "," : "");
+		peer_json(&r->peers[i], out);
+	}
+	buf_fmt(out, "],\"queue\":{\"pending\":%llu,\"synced\":%llu,\"failed\":%llu,\"superseded\":%llu}", (unsigned long long)r->pending,
+	    (unsigned long long)r->synced, (unsigned long long)r->failed, (unsigned long long)r->superseded);
+	put_number(out, "conflicts", r->conflicts);
+	put_number(out, "dirty_tables", r->dirty_tables);
+	buf_fmt(out, ",\"pending_by_table\":%s,\"parked\":%s,\"activity\":%s}\n", buf_cstr(&r->tables), buf_cstr(&r->parked), buf_cstr(&r->activity));
+}
+
+void
+report_parked_json(const struct report *r, struct buf *out)
+{
+	buf_fmt(out, "{\"parked\":%s}\n", buf_cstr(&r->parked));
+}

@@ -1,0 +1,55 @@
+/* What this node knows of itself and its peers, read from the sync schema: for --status, --parked, the
+ * page and /api/status. One struct, so that all of them say the same. */
+#ifndef TANDEM_APP_REPORT_H
+#define TANDEM_APP_REPORT_H
+
+#include "base/clock.h"
+#include "change/peer.h"
+
+enum {
+	REPORT_PARKED_MAX = 1000,  /* parked records listed */
+	REPORT_ACTIVITY_MAX = 20,  /* recent groups listed */
+	REPORT_TEXT_MAX = 4 * 1024 * 1024
+};
+
+struct report_peer {
+	char name[CONF_NAME_MAX + 1];
+	const char *url; /* borrowed from conf */
+	bool paused;
+	uint64_t pending;
+	uint64_t retry, waiting, parked, discarded;
+	uint64_t records_sent, records_applied;
+	uint64_t failures;
+	char last_success[CLOCK_TEXT_MAX], last_error_at[CLOCK_TEXT_MAX], last_applied[CLOCK_TEXT_MAX];
+	char last_error[PEER_TEXT_MAX];
+	char held[PEER_TEXT_MAX];
+	char clock_skew_ms[24];
+	bool in_step; /* everything committed here is there */
+};
+
+struct report {
+	struct node_identity node;
+	const char *database; /* borrowed from conf */
+	struct report_peer *peers;
+	size_t npeers;
+	uint64_t pending, synced, failed, superseded; /* rows of sync_queue */
+	uint64_t conflicts;
+	uint64_t dirty_tables;
+	struct buf parked;   /* JSON array of parked records, and as text lines */
+	struct buf parked_text;
+	struct buf activity; /* JSON array, newest first */
+	struct buf tables;   /* JSON object: table -> pending changes */
+};
+
+MUST_CHECK bool report_read(struct db *db, const struct conf *conf, struct report *out, struct err *e);
+void report_free(struct report *r);
+/* Does a person have to look? (parked, held, dirty) */
+bool report_needs_person(const struct report *r);
+/* For people, and as JSON (docs/protocol.md, status). */
+void report_text(const struct report *r, struct buf *out);
+void report_json(const struct report *r, struct buf *out);
+/* Only parked records. */
+void report_parked_text(const struct report *r, struct buf *out);
+void report_parked_json(const struct report *r, struct buf *out);
+
+#endif

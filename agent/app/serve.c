@@ -1,0 +1,374 @@
+/* The daemon. Lives here: the event loop, its signals, one draining thread a peer. Not here: what they
+ * do (sync/drain, sync/receive, app/monitor). The loop's thread never touches a database. */
+#include "config.h"
+
+#include "app/serve.h"
+
+#include <event2/event.h>
+#include <malloc.h>
+#include <mysql.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/monitor.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "sync/drain.h"
+#include "sync/receive.h"
+#include "wire/message.h"
+
+enum {
+	BACKOFF_FIRST_MS = 500,	       /* after a failure; doubles, with jitter */
+	BACKOFF_MAX_MS = 60 * 1000,    /* so that a peer coming home waits a minute at most */
+	RETRY_FIRST_MS = 2000,	       /* records that were refused */
+	RETRY_MAX_MS = 5 * 60 * 1000,
+	TIDY_MS = 10 * 1000,	       /* statuses, purge, holes: this long after the last work */
+	STOP_WAIT_MS = 30 * 1000,      /* for the group being applied at SIGTERM */
+	FIRST_SETTLE_MS = 200	       /* statuses soon after a burst, for people who look */
+};
+
+static const struct route peer_routes[] = {
+	{ "POST", "/api/sync/hello", AUTH_HELLO, 64 * 1024, receive_hello },
+	{ "POST", "/api/sync/receive", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX, receive_group },
+};
+
+/* One peer's draining thread. */
+struct pump {
+	const struct conf *conf;
+	const struct conf_peer *peer;
+	const atomic_bool *stop;
+	atomic_bool kick; /* drain now, whatever the backoff says */
+	pthread_t thread;
+	bool started;
+	int64_t backoff_ms;
+	int64_t retry_ms, retry_at;
+	int64_t tidy_at;
+	bool owed;
+};
+
+struct serve {
+	const struct conf *conf;
+	struct event_base *base;
+	struct receive *receive;
+	struct monitor *monitor;
+	struct server *peers, *people;
+	struct pump *pumps;
+	size_t npumps;
+	atomic_bool stop;
+	struct event *events[8];
+	size_t nevents;
+	int64_t stopping_since;
+};
+
+/* --- draining threads --- */
+
+static bool
+pump_stopped(const struct pump *p)
+{
+	return atomic_load(p->stop);
+}
+
+/* Sleep in short steps, so that stopping and kicking are quick. */
+static void
+pump_nap(struct pump *p, int64_t ms)
+{
+	enum { STEP_MS = 50 };
+	int64_t until = clock_mono_ms() + ms;
+
+	for (;;) {
+		int64_t left = until - clock_mono_ms();
+
+		if (left <= 0 || pump_stopped(p) || atomic_exchange(&p->kick, false))
+			return;
+		clock_nap_ms(left < STEP_MS ? left : STEP_MS);
+	}
+}
+
+static void
+pump_failed(struct pump *p, const struct err *e)
+{
+	unsigned char chance = 128;
+	struct err ignored;
+
+	if (e->code == ERR_STOPPED)
+		return;
+	log_warning(p->peer->name, "%s", e->msg);
+	p->backoff_ms = p->backoff_ms == 0 ? BACKOFF_FIRST_MS : p->backoff_ms * 2;
+	if (p->backoff_ms > BACKOFF_MAX_MS)
+		p->backoff_ms = BACKOFF_MAX_MS;
+	/* Jitter of a quarter either way: laptops that came home together do not knock together. */
+	if (!clock_random(&chance, 1, &ignored))
+		chance = 128;
+	pump_nap(p, p->backoff_ms * (192 + chance / 2) / 256);
+}
+
+static void
+plan_retry(struct pump *p, const struct drain_report *report, bool retried)
+{
+	p->owed = report->owed;
+	if (!p->owed || (report->records > 0 && !retried))
+		p->retry_ms = 0;
+	if (retried || p->retry_ms == 0)
+		p->retry_ms = p->retry_ms == 0 ? RETRY_FIRST_MS : p->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : p->retry_ms * 2;
+	p->retry_at = clock_mono_ms() + p->retry_ms;
+}
+
+/* Look, and drain when there is something. */
+static bool
+pump_once(struct pump *p, struct drain *d, bool *worked, struct err *e)
+{
+	bool retry = p->owed && clock_mono_ms() >= p->retry_at, pending;
+	struct drain_report report;
+
+	*worked = false;
+	if (!drain_look(d, retry, &pending, e))
+		return false;
+	if (!pending)
+		return true;
+	if (!drain_run(d, retry, &report, e))
+		return false;
+	*worked = report.groups > 0;
+	if (!report.busy)
+		plan_retry(p, &report, retry);
+	return true;
+}
+
+static bool
+pump_step(struct pump *p, struct drain *d, struct err *e)
+{
+	bool worked = false;
+
+	if (!pump_once(p, d, &worked, e))
+		return false;
+	p->backoff_ms = 0;
+	if (worked) {
+		p->tidy_at = clock_mono_ms() + FIRST_SETTLE_MS;
+		(void)malloc_trim(0); /* a large group's memory goes back to the laptop */
+	} else if (clock_mono_ms() >= p->tidy_at) {
+		p->tidy_at = clock_mono_ms() + TIDY_MS;
+		if (!drain_tidy(d, e))
+			return false;
+	}
+	if (!worked)
+		pump_nap(p, p->conf->sync.interval_ms);
+	return true;
+}
+
+static void *
+pump_main(void *arg)
+{
+	struct pump *p = arg;
+	struct drain *d = NULL;
+	struct err e = { 0 };
+
+	(void)mysql_thread_init();
+	p->owed = true; /* what an earlier run left behind */
+	p->tidy_at = clock_mono_ms() + FIRST_SETTLE_MS;
+	if (!drain_new(p->conf, p->peer, p->stop, &d, &e))
+		log_error(p->peer->name, "%s", e.msg);
+	while (d != NULL && !pump_stopped(p)) {
+		err_clear(&e);
+		if (!pump_step(p, d, &e))
+			pump_failed(p, &e);
+	}
+	drain_free(d);
+	mysql_thread_end();
+	return NULL;
+}
+
+static bool
+start_pumps(struct serve *s, struct err *e)
+{
+	s->pumps = calloc(s->conf->npeers + 1, sizeof *s->pumps);
+	if (s->pumps == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for the peers");
+	for (size_t i = 0; i < s->conf->npeers; i++) {
+		struct pump *p = &s->pumps[s->npumps];
+
+		if (s->conf->peers[i].paused)
+			continue;
+		p->conf = s->conf;
+		p->peer = &s->conf->peers[i];
+		p->stop = &s->stop;
+		if (pthread_create(&p->thread, NULL, pump_main, p) != 0)
+			return err_set(e, ERR_IO, "cannot start the thread of peer %s", p->peer->name);
+		p->started = true;
+		s->npumps++;
+	}
+	return true;
+}
+
+static void
+kick_pumps(void *arg)
+{
+	struct serve *s = arg;
+
+	for (size_t i = 0; i < s->npumps; i++)
+		atomic_store(&s->pumps[i].kick, true);
+}
+
+/* --- the loop --- */
+
+static void
+on_receive(evutil_socket_t fd, short what, void *arg)
+{
+	struct serve *s = arg;
+
+	(void)fd;
+	(void)what;
+	receive_finish(s->receive);
+}
+
+static void
+on_monitor(evutil_socket_t fd, short what, void *arg)
+{
+	struct serve *s = arg;
+
+	(void)fd;
+	(void)what;
+	monitor_finish(s->monitor);
+}
+
+/* Leave when nothing is being answered any more, or after STOP_WAIT_MS. */
+static void
+on_stopping(evutil_socket_t fd, short what, void *arg)
+{
+	struct serve *s = arg;
+	bool busy = server_busy(s->peers) + server_busy(s->people) > 0 || receive_is_busy(s->receive);
+
+	(void)fd;
+	(void)what;
+	if (!busy || clock_mono_ms() - s->stopping_since > STOP_WAIT_MS)
+		(void)event_base_loopbreak(s->base);
+}
+
+static bool
+add_event(struct serve *s, struct event *ev, const struct timeval *tv, struct err *e)
+{
+	if (ev == NULL || event_add(ev, tv) != 0) {
+		if (ev != NULL)
+			event_free(ev);
+		return err_set(e, ERR_MEMORY, "out of memory for the event loop");
+	}
+	s->events[s->nevents++] = ev;
+	return true;
+}
+
+static void
+on_signal(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval often = { 0, 20 * 1000 };
+	struct serve *s = arg;
+	struct err e;
+
+	(void)what;
+	if (s->stopping_since != 0)
+		return;
+	log_info(NULL, "signal %d: stopping", (int)fd);
+	s->stopping_since = clock_mono_ms();
+	atomic_store(&s->stop, true);
+	server_stop_accepting(s->peers);
+	server_stop_accepting(s->people);
+	if (!add_event(s, event_new(s->base, -1, EV_PERSIST, on_stopping, s), &often, &e))
+		(void)event_base_loopbreak(s->base);
+}
+
+static bool
+watch(struct serve *s, struct err *e)
+{
+	int fds[RECEIVE_FDS];
+
+	receive_fds(s->receive, fds);
+	for (size_t i = 0; i < RECEIVE_FDS; i++)
+		if (!add_event(s, event_new(s->base, fds[i], EV_READ | EV_PERSIST, on_receive, s), NULL, e))
+			return false;
+	return add_event(s, event_new(s->base, monitor_fd(s->monitor), EV_READ | EV_PERSIST, on_monitor, s), NULL, e) &&
+	    add_event(s, evsignal_new(s->base, SIGTERM, on_signal, s), NULL, e) && add_event(s, evsignal_new(s->base, SIGINT, on_signal, s), NULL, e);
+}
+
+static bool
+listen_all(struct serve *s, struct err *e)
+{
+	struct server_options peers = { .base = s->base, .conf = s->conf, .address = s->conf->node.listen, .routes = peer_routes,
+		.nroutes = sizeof peer_routes / sizeof peer_routes[0], .arg = s->receive };
+	struct server_options people = { .base = s->base, .conf = s->conf, .address = s->conf->node.monitor, .routes = monitor_routes,
+		.nroutes = monitor_nroutes, .arg = s->monitor };
+
+	return server_new(&peers, &s->peers, e) && server_new(&people, &s->people, e);
+}
+
+/* A database that is away is waited for; one that is there but not installed is the user's to mend. */
+static bool
+check_database(const struct conf *conf, struct err *e)
+{
+	struct node_identity node;
+	struct db *db = NULL;
+	bool ok = db_open(&conf->database, &db, e) && schema_enter(db, conf, &node, e);
+
+	db_close(db);
+	if (ok || e->code == ERR_DB_LOST) {
+		if (!ok)
+			log_warning(NULL, "%s; waiting for it", e->msg);
+		err_clear(e);
+		return true;
+	}
+	return false;
+}
+
+static bool
+start(struct serve *s, struct err *e)
+{
+	s->base = event_base_new();
+	if (s->base == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for the event loop");
+	if (!check_database(s->conf, e) || !receive_new(s->conf, &s->receive, e) || !monitor_new(s->conf, &s->monitor, e))
+		return false;
+	monitor_on_trigger(s->monitor, kick_pumps, s);
+	return listen_all(s, e) && watch(s, e) && start_pumps(s, e);
+}
+
+static void
+finish(struct serve *s)
+{
+	atomic_store(&s->stop, true);
+	for (size_t i = 0; i < s->npumps; i++)
+		if (s->pumps[i].started)
+			(void)pthread_join(s->pumps[i].thread, NULL);
+	/* Workers answer what they had begun; then the servers close. */
+	receive_free(s->receive);
+	monitor_free(s->monitor);
+	server_free(s->peers);
+	server_free(s->people);
+	for (size_t i = 0; i < s->nevents; i++)
+		event_free(s->events[i]);
+	if (s->base != NULL)
+		event_base_free(s->base);
+	free(s->pumps);
+}
+
+enum exit_code
+serve_run(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	struct serve s = { .conf = conf };
+	sigset_t stop_signals;
+	bool ok;
+
+	(void)cli;
+	/* Two arenas are enough for threads that mostly sleep; each more costs memory at rest. */
+	(void)mallopt(M_ARENA_MAX, 2);
+	atomic_init(&s.stop, false);
+	(void)sigemptyset(&stop_signals);
+	ok = start(&s, e);
+	if (ok) {
+		log_info(NULL, "agent %s up: node %s, peers at %s, page at http://%s/, libmariadb %s, libevent %s", PACKAGE_VERSION, conf->node.name,
+		    conf->node.listen, conf->node.monitor, mysql_get_client_info(), event_get_version());
+		ok = event_base_dispatch(s.base) >= 0 || err_set(e, ERR_INTERNAL, "the event loop failed");
+	}
+	finish(&s);
+	if (ok)
+		log_info(NULL, "stopped");
+	return ok ? EXIT_DONE : cli_exit_code(e);
+}

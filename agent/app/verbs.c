@@ -1,0 +1,318 @@
+/* The table of verbs, and the short ones' work. */
+#include "config.h"
+
+#include "app/verbs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/doctor.h"
+#include "app/init.h"
+#include "app/install.h"
+#include "app/report.h"
+#include "app/serve.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "sync/drain.h"
+
+enum {
+	WAIT_FOREVER_S = 365 * 24 * 3600,
+	WAIT_STEP_MS = 50
+};
+
+/* --- drain --- */
+
+static void
+print_preview(const char *table, uint64_t records, void *arg)
+{
+	const struct cli *cli = arg;
+
+	if (!cli->quiet)
+		(void)printf("  %s: %llu records\n", table, (unsigned long long)records);
+}
+
+/* The exit code that says most: an error before a person, a person before "not reached". */
+static enum exit_code
+worse(enum exit_code a, enum exit_code b)
+{
+	static const int rank[] = { [EXIT_DONE] = 0, [EXIT_PEER] = 1, [EXIT_PERSON] = 2, [EXIT_FAILED] = 3, [EXIT_USAGE] = 4, [EXIT_DATABASE] = 5 };
+
+	return rank[a] >= rank[b] ? a : b;
+}
+
+static enum exit_code
+drain_one(const struct cli *cli, struct drain *d, const struct conf_peer *peer, struct err *e)
+{
+	struct drain_report report = { 0 };
+	bool pending = false;
+	enum exit_code code = EXIT_DONE;
+
+	if (cli->dry_run) {
+		if (!cli->quiet)
+			(void)printf("to peer %s:\n", peer->name);
+		return drain_preview(d, print_preview, (void *)(uintptr_t)(const void *)cli, e) ? EXIT_DONE : cli_exit_code(e);
+	}
+	if (!drain_look(d, true, &pending, e) || (pending && !drain_run(d, true, &report, e)))
+		code = cli_exit_code(e);
+	else if (report.busy)
+		(void)(cli->quiet ? 0 : printf("another drain to peer %s is running\n", peer->name));
+	else if (report.parked > 0)
+		code = EXIT_PERSON;
+	if (code == EXIT_DONE && report.groups > 0 && !cli->quiet)
+		(void)printf("peer %s: %llu records sent, %llu refused\n", peer->name, (unsigned long long)report.records, (unsigned long long)report.refused);
+	/* Statuses are for people: a failure to set them now is mended by the next drain. */
+	if (code != EXIT_DATABASE && report.groups > 0) {
+		struct err tidy;
+
+		if (!drain_tidy(d, &tidy))
+			log_warning(peer->name, "statuses are not up to date: %s", tidy.msg);
+	}
+	return code;
+}
+
+static enum exit_code
+drain_peer(const struct cli *cli, const struct conf *conf, const struct conf_peer *peer, struct err *e)
+{
+	struct drain *d = NULL;
+	enum exit_code code;
+
+	if (!drain_new(conf, peer, NULL, &d, e))
+		return cli_exit_code(e);
+	code = drain_one(cli, d, peer, e);
+	drain_free(d);
+	return code;
+}
+
+static bool
+peer_is_chosen(const struct cli *cli, const struct conf_peer *peer)
+{
+	return cli->peer == NULL ? !peer->paused : strcmp(cli->peer, peer->name) == 0;
+}
+
+static enum exit_code
+drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	enum exit_code code = EXIT_DONE;
+
+	if (cli->allow_deletes)
+		return cli_exit_code((err_set(e, ERR_USAGE, "--allow-deletes: this version does not hold mass deletes back"), e));
+	if (cli->peer != NULL && conf_peer(conf, cli->peer) == NULL)
+		return cli_exit_code((err_set(e, ERR_USAGE, "there is no [peer %s] in %s", cli->peer, conf->path), e));
+	if (conf->npeers == 0)
+		return cli_exit_code((err_set(e, ERR_CONFIG, "there is no peer: add a [peer NAME] section to %s", conf->path), e));
+	for (size_t i = 0; i < conf->npeers; i++) {
+		struct err one = { 0 };
+		enum exit_code c;
+
+		if (!peer_is_chosen(cli, &conf->peers[i]))
+			continue;
+		c = drain_peer(cli, conf, &conf->peers[i], &one);
+		if (one.msg[0] != '\0' && c != EXIT_DONE) {
+			if (e->msg[0] != '\0')
+				(void)fprintf(stderr, "agent: %s\n", e->msg);
+			*e = one;
+		}
+		code = worse(c, code);
+	}
+	return code;
+}
+
+/* --- status, parked --- */
+
+typedef void print_fn(const struct report *r, struct buf *out);
+
+static enum exit_code
+print_report(const struct cli *cli, const struct conf *conf, print_fn *text, print_fn *json, struct err *e)
+{
+	enum exit_code code = EXIT_DONE;
+	struct report report;
+	struct db *db = NULL;
+	struct buf out;
+
+	buf_init(&out, REPORT_TEXT_MAX * 4);
+	if (!db_open(&conf->database, &db, e) || !report_read(db, conf, &report, e)) {
+		code = cli_exit_code(e);
+		goto out;
+	}
+	(cli->json ? json : text)(&report, &out);
+	if (!buf_check(&out, "the status", e))
+		code = EXIT_FAILED;
+	else if (!cli->quiet || cli->json)
+		(void)fwrite(buf_cstr(&out), 1, out.len, stdout);
+	if (code == EXIT_DONE && report_needs_person(&report))
+		code = EXIT_PERSON;
+	report_free(&report);
+out:
+	db_close(db);
+	buf_free(&out);
+	return code;
+}
+
+static enum exit_code
+status_verb(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	return print_report(cli, conf, report_text, report_json, e);
+}
+
+static enum exit_code
+parked_verb(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	return print_report(cli, conf, report_parked_text, report_parked_json, e);
+}
+
+/* --- retry, discard --- */
+
+static bool
+enter(const struct conf *conf, struct db **db, struct err *e)
+{
+	struct node_identity node;
+
+	return db_open(&conf->database, db, e) && schema_enter(*db, conf, &node, e);
+}
+
+static bool
+parse_id(const struct cli *cli, uint64_t *id, struct err *e)
+{
+	if (cli->argument != NULL && strcmp(cli->argument, "all") == 0 && strcmp(cli->verb->name, "retry") == 0) {
+		*id = 0;
+		return true;
+	}
+	return (cli->argument != NULL && mark_parse_u64(cli->argument, id) && *id > 0) ||
+	    err_set(e, ERR_USAGE, "--%s takes the id that --parked shows%s", cli->verb->name, strcmp(cli->verb->name, "retry") == 0 ? ", or all" : "");
+}
+
+static bool
+nothing_parked(const struct cli *cli, struct err *e)
+{
+	return err_set(e, ERR_USAGE, "nothing parked has the id %s; agent --parked lists them", cli->argument);
+}
+
+static bool
+retry(struct db *db, const struct cli *cli, uint64_t id, struct err *e)
+{
+	uint64_t n;
+
+	if (!db_exec(db, "UPDATE sync_queue q JOIN sync_owed o ON q.id=o.last_id SET q.status='pending', q.attempt_count=0 WHERE o.state='parked' AND (?=0 OR o.last_id=?)",
+		DB_ARGS(db_u64(id), db_u64(id)), e) ||
+	    !db_exec(db, "UPDATE sync_owed SET state='retry', attempts=0 WHERE state='parked' AND (?=0 OR last_id=?)", DB_ARGS(db_u64(id), db_u64(id)), e))
+		return false;
+	n = db_affected(db);
+	if (n == 0 && id != 0)
+		return nothing_parked(cli, e);
+	if (!cli->quiet)
+		(void)printf("%llu records will be sent again at the next drain\n", (unsigned long long)n);
+	return true;
+}
+
+static bool
+discard(struct db *db, const struct cli *cli, uint64_t id, struct err *e)
+{
+	if (!db_exec(db, "UPDATE sync_queue q JOIN sync_owed o ON q.id=o.last_id SET q.status='superseded' WHERE o.state='parked' AND o.last_id=?", DB_ARGS(db_u64(id)), e) ||
+	    !db_exec(db, "UPDATE sync_owed SET state='discarded' WHERE state='parked' AND last_id=?", DB_ARGS(db_u64(id)), e))
+		return false;
+	if (db_affected(db) == 0)
+		return nothing_parked(cli, e);
+	if (!cli->quiet)
+		(void)printf("discarded: the peer keeps its own version; the record is not in step until its next change\n");
+	return true;
+}
+
+static enum exit_code
+settle_parked(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	struct db *db = NULL;
+	uint64_t id = 0;
+	bool ok;
+
+	ok = parse_id(cli, &id, e) && enter(conf, &db, e) && db_begin(db, e) &&
+	    (strcmp(cli->verb->name, "retry") == 0 ? retry : discard)(db, cli, id, e) && db_commit(db, e);
+	db_close(db);
+	return ok ? EXIT_DONE : cli_exit_code(e);
+}
+
+/* --- wait --- */
+
+/* Is everything up to the id at every peer? */
+static bool
+all_there(struct db *db, const struct conf *conf, uint64_t upto, bool *there, bool *person, struct err *e)
+{
+	*there = true;
+	for (size_t i = 0; i < conf->npeers; i++) {
+		struct peer_state state;
+		struct mark acked = { 0 };
+		uint64_t pending = 0, owed = 0, parked = 0;
+		bool found = false, ok;
+
+		ok = peer_load(db, conf->peers[i].name, &state, e) && queue_load_mark(db, state.acked_epoch, &acked, &found, e) &&
+		    queue_count_between(db, &acked, upto, conf->peers[i].name, &pending, e) &&
+		    db_number(db, "SELECT COUNT(*) FROM sync_owed WHERE peer=? AND state IN ('retry','waiting')", DB_ARGS(db_text(conf->peers[i].name)), &owed, NULL, e) &&
+		    owed_count(db, conf->peers[i].name, "parked", &parked, e);
+		mark_free(&acked);
+		if (!ok)
+			return false;
+		*there = *there && pending + owed == 0;
+		*person = *person || parked > 0 || state.held[0] != '\0';
+	}
+	return true;
+}
+
+static enum exit_code
+wait_for_peers(struct db *db, const struct conf *conf, int64_t seconds, struct err *e)
+{
+	int64_t until = clock_mono_ms() + seconds * 1000;
+	bool there = false, person = false;
+	uint64_t upto;
+
+	if (!db_number(db, "SELECT MAX(id) FROM sync_queue", DB_NO_ARGS, &upto, NULL, e))
+		return cli_exit_code(e);
+	for (;;) {
+		if (!all_there(db, conf, upto, &there, &person, e))
+			return cli_exit_code(e);
+		if (person) {
+			(void)err_set(e, ERR_HELD, "a person has to look: agent --status and agent --parked say at what");
+			return EXIT_PERSON;
+		}
+		if (there)
+			return EXIT_DONE;
+		if (clock_mono_ms() >= until) {
+			(void)err_set(e, ERR_PEER, "not everything is at every peer yet; is agent --serve running, or a drain due?");
+			return EXIT_PEER;
+		}
+		clock_nap_ms(WAIT_STEP_MS);
+	}
+}
+
+static enum exit_code
+wait_verb(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	uint64_t seconds = WAIT_FOREVER_S;
+	struct db *db = NULL;
+	enum exit_code code;
+
+	if (cli->argument != NULL && (!mark_parse_u64(cli->argument, &seconds) || seconds > WAIT_FOREVER_S))
+		return cli_exit_code((err_set(e, ERR_USAGE, "--wait takes a number of seconds"), e));
+	if (!enter(conf, &db, e))
+		code = cli_exit_code(e);
+	else
+		code = wait_for_peers(db, conf, (int64_t)seconds, e);
+	db_close(db);
+	if (code == EXIT_DONE && !cli->quiet)
+		(void)printf("every peer has everything: safe to close the lid\n");
+	return code;
+}
+
+const struct verb verb_table[] = {
+	{ "init", NULL, false, init_run, "write a first agent.conf with fresh keys; never overwrites" },
+	{ "check", NULL, true, doctor_run, "look at database, tables, triggers and peers; each finding with its remedy" },
+	{ "install", NULL, true, install_run, "put the sync schema and the triggers in place; repeat after changing tables" },
+	{ "uninstall", NULL, true, uninstall_run, "remove triggers and sync schema; the app's database is as it was" },
+	{ "drain", NULL, true, drain_verb, "send what is pending to every peer, once; for cron and Task Scheduler" },
+	{ "serve", NULL, true, serve_run, "the daemon: receive, show the page, drain by itself" },
+	{ "status", NULL, true, status_verb, "pending changes and last success of each peer" },
+	{ "parked", NULL, true, parked_verb, "changes that a peer refused as often as allowed" },
+	{ "retry", "ID|all", true, settle_parked, "send parked changes again" },
+	{ "discard", "ID", true, settle_parked, "give a parked change up" },
+	{ "wait", "[SECONDS]", true, wait_verb, "return when every peer has everything committed here up to now" },
+	{ NULL, NULL, false, NULL, NULL },
+};

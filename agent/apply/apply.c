@@ -1,0 +1,324 @@
+/* One group, one transaction. Lives here: checking where the group belongs, choosing the way, the cursor,
+ * the answer. Not here: writing records (apply/quick, apply/careful). */
+#include "apply/apply.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "apply/careful.h"
+#include "apply/quick.h"
+#include "base/clock.h"
+
+struct applier {
+	struct db *db;
+	const struct conf *conf;
+	const struct node_identity *node;
+	struct catalog *catalog;
+};
+
+bool
+applier_new(struct db *db, const struct conf *conf, const struct node_identity *node, struct applier **out, struct err *e)
+{
+	struct applier *a;
+	char skip[TEMPLATE_NAME_MAX], sql[128];
+	int len;
+
+	*out = NULL;
+	template_skip_variable(node->token, skip);
+	len = snprintf(sql, sizeof sql, "SET @%s=1", skip);
+	if (!db_exec_text(db, sql, (size_t)len, e))
+		return false;
+	a = calloc(1, sizeof *a);
+	if (a == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for applying");
+	a->db = db;
+	a->conf = conf;
+	a->node = node;
+	*out = a;
+	return true;
+}
+
+void
+applier_free(struct applier *a)
+{
+	if (a == NULL)
+		return;
+	catalog_free(a->catalog);
+	free(a);
+}
+
+/* The tables as they are now: DDL may have come since the last group. */
+static bool
+refresh_catalog(struct applier *a, struct err *e)
+{
+	catalog_free(a->catalog);
+	a->catalog = NULL;
+	return catalog_read(a->db, a->conf, &a->catalog, e);
+}
+
+/* --- position --- */
+
+static bool
+say_no(struct buf *answer, int *status, const char *code, const char *text, const struct cursor_state *cursor)
+{
+	struct position p = { .epoch = cursor->epoch };
+
+	memcpy(p.stamp, cursor->stamp, sizeof p.stamp);
+	*status = 409;
+	message_put_error(answer, code, text, &p);
+	return true;
+}
+
+/* Where the group stands against the cursor. *answered: the answer is ready and nothing is to be applied. */
+static bool
+check_cursor(struct pass *p, bool *answered, int *status, struct buf *answer, struct err *e)
+{
+	const struct group_header *h = &p->header;
+	const struct cursor_state *cur = &p->cursor;
+
+	*answered = true;
+	if (cur->incarnation[0] != '\0' && strcmp(cur->incarnation, h->incarnation) != 0)
+		return say_no(answer, status, "incarnation", "this is not the database whose changes were received before", cur);
+	if (h->upto.epoch <= cur->epoch) {
+		if (h->upto.epoch == cur->epoch && strcmp(h->upto.stamp, cur->stamp) != 0)
+			return say_no(answer, status, "fork", "the same position was received with other content: restored or cloned database?", cur);
+		*status = 200; /* applied before: the same answer again */
+		return cursor_answer(p->db, p->peer, answer, e);
+	}
+	if (h->base.epoch < cur->epoch)
+		return say_no(answer, status, "ahead", "the receiver has more than this group starts from", cur);
+	if (h->base.epoch > cur->epoch)
+		return say_no(answer, status, "behind", "the receiver lacks what this group builds on", cur);
+	if (cur->stamp[0] != '\0' && strcmp(h->base.stamp, cur->stamp) != 0)
+		return say_no(answer, status, "fork", "the position before this group has another stamp: restored or cloned database?", cur);
+	*answered = false;
+	return true;
+}
+
+/* The mark that the sender has seen of us. */
+static bool
+check_seen(struct pass *p, const struct node_identity *node, bool *answered, int *status, struct buf *answer, struct err *e)
+{
+	const struct group_header *h = &p->header;
+	bool found;
+
+	*answered = true;
+	if (h->seen_incarnation[0] != '\0' && strcmp(h->seen_incarnation, node->incarnation) != 0)
+		return say_no(answer, status, "incarnation", "the sender knows another database under this name", &p->cursor);
+	mark_free(&p->seen);
+	if (!queue_load_mark(p->db, h->seen.epoch, &p->seen, &found, e))
+		return false;
+	if (!found)
+		return say_no(answer, status, "too_old", "what the sender has seen of this node is no longer kept", &p->cursor);
+	if (h->seen.stamp[0] != '\0' && strcmp(h->seen.stamp, p->seen.stamp) != 0)
+		return say_no(answer, status, "fork", "the sender has seen another history of this node: restored or cloned database?", &p->cursor);
+	*answered = false;
+	return true;
+}
+
+/* --- closing the books --- */
+
+/* Forget unsettled records that were settled now: those neither refused again nor listed as owed. */
+struct settle_list {
+	struct pass *pass;
+	unsigned char (*gone)[PEER_HASH_BYTES];
+	size_t n;
+};
+
+static bool
+is_still_open(const struct pass *p, const char *table, const char *key, size_t key_len)
+{
+	uint64_t hash = record_hash(table, key, key_len);
+
+	for (size_t i = 0; i < p->nowed; i++)
+		if (p->owed[i] == hash)
+			return true;
+	for (size_t i = 0; i < p->refused.n; i++) {
+		const struct refused *r = &p->refused.items[i];
+
+		if (r->key_len == key_len && memcmp(r->key, key, key_len) == 0 && strcmp(r->table, table) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+collect_gone(const char *table, const char *key, size_t key_len, uint64_t seen_before, void *arg, struct err *e)
+{
+	struct settle_list *l = arg;
+	void *grown;
+
+	(void)seen_before;
+	if (is_still_open(l->pass, table, key, key_len))
+		return true;
+	grown = realloc(l->gone, (l->n + 1) * sizeof *l->gone);
+	if (grown == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for settled records");
+	l->gone = grown;
+	return peer_record_hash(table, key, key_len, l->gone[l->n++], e);
+}
+
+static bool
+forget_settled(struct pass *p, struct err *e)
+{
+	struct settle_list l = { .pass = p };
+	uint64_t any = 0;
+	bool ok;
+
+	/* Nearly always empty: one look at the index is all. */
+	ok = db_number(p->db, "SELECT 1 FROM sync_unsettled WHERE peer=? LIMIT 1", DB_ARGS(db_text(p->peer)), &any, NULL, e);
+	if (ok && any != 0)
+		ok = unsettled_visit(p->db, p->peer, collect_gone, &l, e);
+	for (size_t i = 0; ok && i < l.n; i++)
+		ok = db_exec(p->db, "DELETE FROM sync_unsettled WHERE peer=? AND record_hash=?", DB_ARGS(db_text(p->peer), db_bytes(l.gone[i], PEER_HASH_BYTES)), e);
+	free(l.gone);
+	return ok;
+}
+
+static bool
+note_refused(struct pass *p, struct err *e)
+{
+	static const char *const kind[] = { "refused", "waiting", "collision" };
+
+	for (size_t i = 0; i < p->refused.n; i++) {
+		const struct refused *r = &p->refused.items[i];
+		unsigned char hash[PEER_HASH_BYTES];
+
+		/* IGNORE: seen_before of an earlier refusal is not moved by a later one. */
+		if (!peer_record_hash(r->table, r->key, r->key_len, hash, e) ||
+		    !db_exec(p->db, "INSERT IGNORE INTO sync_unsettled (peer, record_hash, table_name, record_id, seen_before, kind, reason)"
+				    " VALUES (?, ?, ?, ?, ?, ?, LEFT(?, 500))",
+			DB_ARGS(db_text(p->peer), db_bytes(hash, sizeof hash), db_text(r->table), db_bytes(r->key, r->key_len),
+			    db_u64(p->cursor.epoch), db_text(kind[r->kind]), db_text(r->reason)), e))
+			return false;
+	}
+	return true;
+}
+
+static void
+put_answer(const struct pass *p, uint64_t floor, struct buf *answer)
+{
+	struct answer_header h = { .cursor = p->header.upto, .applied = p->applied, .refused = p->refused.n, .floor = floor };
+
+	message_put_answer(answer, &h);
+	for (size_t i = 0; i < p->refused.n; i++) {
+		const struct refused *r = &p->refused.items[i];
+
+		message_put_refusal(answer, &(struct refusal){ r->table, r->key, r->key_len, r->reason, r->kind != REFUSED_WAITING });
+	}
+}
+
+static const char sql_cursor[] =
+    "UPDATE sync_cursor SET incarnation=?, epoch=?, stamp=?, seen_epoch=?, answer=?,"
+    " records_applied=records_applied+?, applied_at=NOW(6) WHERE peer=?";
+static const char sql_activity[] =
+    "INSERT INTO sync_activity (peer, direction, epoch, records, refused, milliseconds) VALUES (?, 'applied', ?, ?, ?, ?)";
+
+static bool
+finish(struct pass *p, int64_t started_ms, struct buf *answer, struct err *e)
+{
+	const struct group_header *h = &p->header;
+	uint64_t floor;
+
+	if (!forget_settled(p, e) || !note_refused(p, e) ||
+	    !db_exec(p->db, "UPDATE sync_cursor SET epoch=? WHERE peer=?", DB_ARGS(db_u64(h->upto.epoch), db_text(p->peer)), e) ||
+	    !cursor_floor(p->db, p->peer, &floor, e))
+		return false;
+	put_answer(p, floor, answer);
+	return buf_check(answer, "an answer", e) &&
+	    db_exec(p->db, sql_cursor, DB_ARGS(db_text(h->incarnation), db_u64(h->upto.epoch), db_text(h->upto.stamp), db_u64(h->seen.epoch),
+		db_text_n(buf_cstr(answer), answer->len), db_u64(p->applied), db_text(p->peer)), e) &&
+	    db_exec(p->db, sql_activity, DB_ARGS(db_text(p->peer), db_u64(h->upto.epoch), db_u64(p->applied), db_u64(p->refused.n),
+		db_u64((uint64_t)(clock_mono_ms() - started_ms))), e) &&
+	    db_commit(p->db, e);
+}
+
+/* --- one try --- */
+
+static bool
+begin(struct applier *a, struct pass *p, bool *answered, int *status, struct buf *answer, struct err *e)
+{
+	pass_reset(p);
+	return db_begin(a->db, e) && cursor_load(a->db, p->peer, true, &p->cursor, e) &&
+	    check_cursor(p, answered, status, answer, e) &&
+	    (*answered || check_seen(p, a->node, answered, status, answer, e));
+}
+
+static bool
+try_once(struct applier *a, struct pass *p, struct pass_reader *r, int *status, struct buf *answer, struct err *e)
+{
+	int64_t started_ms = clock_mono_ms();
+	bool answered = false, careful = false;
+
+	if (!begin(a, p, &answered, status, answer, e))
+		return false;
+	if (answered)
+		return db_commit(a->db, e);
+	if (!quick_apply(p, r, &careful, e))
+		return false;
+	if (careful) {
+		db_rollback(a->db);
+		/* A table may look otherwise than remembered: read it again before refusing anything. */
+		if (!refresh_catalog(a, e))
+			return false;
+		p->catalog = a->catalog;
+		if (!begin(a, p, &answered, status, answer, e))
+			return false;
+		if (answered)
+			return db_commit(a->db, e);
+		if (!careful_apply(p, r, e))
+			return false;
+	}
+	*status = 200;
+	return finish(p, started_ms, answer, e);
+}
+
+static bool
+may_try_again(struct applier *a, const struct err *e, int tries)
+{
+	if (db_is_lost(a->db) || tries >= APPLY_TRIES)
+		return false;
+	return e->code == ERR_DB_BUSY || e->code == ERR_DB_MISSING;
+}
+
+static bool
+check_sender(struct pass *p, struct pass_reader *r, struct err *e)
+{
+	if (!pass_begin(p, r, e))
+		return false;
+	return strcmp(p->header.node, p->peer) == 0 ||
+	    err_set(e, ERR_INPUT, "the group claims to come from %s", p->header.node);
+}
+
+bool
+apply_group(struct applier *a, const char *peer, struct spool *spool, int *status, struct buf *answer, struct err *e)
+{
+	struct pass p = { .db = a->db, .conf = a->conf, .peer = peer, .relay = a->conf->npeers > 1, .spool = spool };
+	struct pass_reader *r = calloc(1, sizeof *r);
+	bool ok = false;
+
+	if (r == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for applying");
+	if (!check_sender(&p, r, e))
+		goto out;
+	for (int tries = 1; !ok; tries++) {
+		if (a->catalog == NULL && !refresh_catalog(a, e))
+			break;
+		p.catalog = a->catalog;
+		buf_reset(answer);
+		ok = try_once(a, &p, r, status, answer, e);
+		if (ok)
+			break;
+		db_rollback(a->db);
+		catalog_free(a->catalog);
+		a->catalog = NULL;
+		if (!may_try_again(a, e, tries))
+			break;
+	}
+out:
+	pass_reader_free(r);
+	pass_free(&p);
+	free(r);
+	return ok;
+}

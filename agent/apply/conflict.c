@@ -1,0 +1,36 @@
+/* Judging. Not here: finding the facts, writing the outcome (apply/careful). */
+#include "apply/conflict.h"
+
+#include <assert.h>
+
+#include "change/collapse.h"
+
+struct decision
+conflict_judge(enum conf_policy policy, const struct facts *f)
+{
+	struct decision d = { .verdict = VERDICT_APPLY };
+	bool incoming_wins;
+
+	assert(policy == POLICY_NEWER);
+	(void)policy;
+	if (f->concurrent == 0)
+		return d;
+	/* Two laptops gave one number to two different rows: neither may overwrite the other. */
+	if (f->counter_key && f->inserted && f->local_inserted && f->here && !f->same) {
+		d.verdict = VERDICT_ASK;
+		return d;
+	}
+	incoming_wins = version_compare(f->changed_at, f->node, f->local_changed_at, f->local_node) > 0;
+	d.verdict = incoming_wins ? VERDICT_APPLY : VERDICT_KEEP;
+	d.supersede = incoming_wins;
+	if (f->same)
+		return d; /* equal content is no conflict, whoever was later */
+	d.conflict = true;
+	/* One compare for the whole record, and the judge queues it again whoever won: with anything
+	 * less, chains of three and more nodes diverge. */
+	if (f->whole || f->local_whole || !f->here) {
+		d.requeue = true;
+		d.supersede = true;
+	}
+	return d;
+}

@@ -1,0 +1,41 @@
+/* The verdict about one record: a pure function of both sides' facts, so that both sides decide
+ * alike. The policy built here is `newer`. docs/design.md has the rules and why. */
+#ifndef TANDEM_APPLY_CONFLICT_H
+#define TANDEM_APPLY_CONFLICT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/conf.h"
+
+enum verdict {
+	VERDICT_APPLY, /* the incoming version is written */
+	VERDICT_KEEP,  /* the local version stays */
+	VERDICT_ASK    /* each side keeps its own until a person decides */
+};
+
+struct facts {
+	const char *changed_at; /* incoming version */
+	const char *node;
+	bool whole;		/* incoming: insert, delete, key change, or replaced by a verdict */
+	bool inserted;		/* incoming: the group says insert */
+	bool here;		/* the record exists here */
+	bool same;		/* both sides' content is equal (both absent counts) */
+	bool counter_key;	/* the key is numbered by AUTO_INCREMENT */
+	size_t concurrent;	/* local changes that the sender had not seen */
+	const char *local_changed_at; /* the greatest version among them */
+	const char *local_node;
+	bool local_whole;	/* any of them is whole */
+	bool local_inserted;	/* any of them is an insert */
+};
+
+struct decision {
+	enum verdict verdict;
+	bool conflict; /* a version loses: keep it in sync_conflict */
+	bool requeue;  /* queue the record again, whole, with the winner's version, for every peer */
+	bool supersede; /* the concurrent local changes are not sent any more */
+};
+
+struct decision conflict_judge(enum conf_policy policy, const struct facts *f);
+
+#endif

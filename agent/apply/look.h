@@ -1,0 +1,42 @@
+/* The local changes that a group's sender had not seen: found after the group's rows are locked, kept
+ * in memory by record for the group's records only. */
+#ifndef TANDEM_APPLY_LOOK_H
+#define TANDEM_APPLY_LOOK_H
+
+#include "apply/conflict.h"
+#include "change/collapse.h"
+
+/* One local change of a record of the group. */
+struct local_change {
+	uint64_t hash;
+	uint64_t id;
+	char changed_at[QUEUE_TIME_LEN + 1];
+	char node[CONF_NAME_MAX + 1];
+	enum operation operation;
+	bool whole;
+};
+
+struct look {
+	const char *self; /* this node */
+	const char *peer; /* changes that came from it are no surprise to it */
+	struct mark looked;
+	uint64_t *hashes; /* of the group's records; sorted by look_begin */
+	size_t nhashes, hashes_cap;
+	struct local_change *changes; /* in order of id */
+	size_t n, cap;
+	bool sorted; /* changes are ordered by hash, then id */
+};
+
+void look_init(struct look *l, const char *self, const char *peer);
+void look_free(struct look *l);
+/* Name a record of the group. */
+MUST_CHECK bool look_expect(struct look *l, uint64_t hash, struct err *e);
+/* Start from the oldest mark that counts as seen for any record. Takes the mark over. */
+void look_begin(struct look *l, struct mark *seen);
+/* Take in what has become visible. */
+MUST_CHECK bool look_refresh(struct look *l, struct db *db, struct err *e);
+/* The changes of a record that seen does not contain: *from and *n in l->changes (all of its hash; the
+ * caller leaves out those that seen contains). */
+void look_find(struct look *l, uint64_t hash, size_t *from, size_t *n);
+
+#endif

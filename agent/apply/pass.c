@@ -1,0 +1,213 @@
+/* Shared parts of applying. Lives here: reading a group's lines against the local catalog, refusals,
+ * relaying. Not here: writing rows (apply/target), judging (apply/careful). */
+#include "apply/pass.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- refusals --- */
+
+static void
+refused_item_free(struct refused *r)
+{
+	free(r->table);
+	free(r->key);
+	free(r->reason);
+}
+
+void
+refused_free(struct refused_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		refused_item_free(&l->items[i]);
+	free(l->items);
+	memset(l, 0, sizeof *l);
+}
+
+bool
+refused_add(struct refused_list *l, const struct refused *r, struct err *e)
+{
+	struct refused *to;
+
+	if (l->n == l->cap) {
+		size_t cap = l->cap == 0 ? 16 : l->cap * 2;
+		struct refused *grown = realloc(l->items, cap * sizeof *grown);
+
+		if (grown == NULL)
+			return err_set(e, ERR_MEMORY, "out of memory for refusals");
+		l->items = grown;
+		l->cap = cap;
+	}
+	to = &l->items[l->n];
+	*to = *r;
+	to->table = strdup(r->table);
+	to->reason = strdup(r->reason);
+	to->key = malloc(r->key_len + 1);
+	if (to->table == NULL || to->reason == NULL || to->key == NULL) {
+		refused_item_free(to);
+		return err_set(e, ERR_MEMORY, "out of memory for refusals");
+	}
+	memcpy(to->key, r->key, r->key_len);
+	to->key[r->key_len] = '\0';
+	l->n++;
+	return true;
+}
+
+/* --- the pass --- */
+
+void
+pass_reset(struct pass *p)
+{
+	refused_free(&p->refused);
+	bulk_free(p->relays);
+	p->relays = NULL;
+	look_free(&p->look);
+	look_init(&p->look, p->conf->node.name, p->peer);
+	p->nowed = 0;
+	p->applied = 0;
+}
+
+void
+pass_free(struct pass *p)
+{
+	refused_free(&p->refused);
+	bulk_free(p->relays);
+	p->relays = NULL;
+	look_free(&p->look);
+	mark_free(&p->seen);
+	free(p->owed);
+	p->owed = NULL;
+}
+
+/* --- reading --- */
+
+void
+pass_reader_free(struct pass_reader *r)
+{
+	message_section_free(&r->section);
+}
+
+bool
+pass_begin(struct pass *p, struct pass_reader *r, struct err *e)
+{
+	char *line;
+	size_t len;
+
+	memset(&r->section, 0, sizeof r->section);
+	r->table = NULL;
+	r->number = SIZE_MAX;
+	if (!spool_rewind(p->spool, e) || !spool_line(p->spool, &line, &len, e))
+		return false;
+	if (line == NULL)
+		return err_set(e, ERR_INPUT, "an empty group");
+	return message_parse_group(line, len, &p->header, e);
+}
+
+/* Match a section with our own catalog; what does not fit waits, with the reason. */
+static bool
+take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len, struct err *e)
+{
+	message_section_free(&r->section);
+	if (!message_parse_section(line, len, &r->section, e))
+		return false;
+	r->table = catalog_table(p->catalog, r->section.table);
+	if (r->table == NULL)
+		(void)snprintf(r->reason, sizeof r->reason, "table %.200s is not replicated here", r->section.table);
+	else if (r->table->problem != NULL) {
+		(void)snprintf(r->reason, sizeof r->reason, "table %s %s here", r->table->name, r->table->problem);
+		r->table = NULL;
+	} else if (!target_fits(r->table, &r->section, r->reason))
+		r->table = NULL;
+	return true;
+}
+
+static bool
+take_record(struct pass_reader *r, char *line, size_t len, struct err *e)
+{
+	if (r->section.names == NULL)
+		return err_set(e, ERR_INPUT, "a record before its table");
+	if (!line_parse(line, len, r->values, LINE_VALUES_MAX, &r->nvalues, e) ||
+	    !message_parse_record(r->values, r->nvalues, &r->meta, e))
+		return false;
+	r->number++;
+	if (r->meta.operation == 'o')
+		return true;
+	if (r->nvalues != RECORD_FIXED + (r->meta.operation == 'd' ? 0 : r->section.ncolumns))
+		return err_set(e, ERR_INPUT, "a record of table %.200s has %zu values", r->section.table, r->nvalues);
+	return true;
+}
+
+bool
+pass_next(struct pass *p, struct pass_reader *r, enum pass_line *what, struct err *e)
+{
+	char *line;
+	size_t len;
+
+	if (!spool_line(p->spool, &line, &len, e))
+		return false;
+	if (line == NULL) {
+		*what = PASS_END;
+		return true;
+	}
+	if (message_is_header(line, len)) {
+		*what = PASS_SECTION;
+		return take_section(p, r, line, len, e);
+	}
+	*what = PASS_RECORD;
+	return take_record(r, line, len, e);
+}
+
+bool
+pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e)
+{
+	if (p->nowed == p->owed_cap) {
+		size_t cap = p->owed_cap == 0 ? 64 : p->owed_cap * 2;
+		uint64_t *grown = realloc(p->owed, cap * sizeof *grown);
+
+		if (grown == NULL)
+			return err_set(e, ERR_MEMORY, "out of memory for a group");
+		p->owed = grown;
+		p->owed_cap = cap;
+	}
+	p->owed[p->nowed++] = record_hash(r->section.table, r->meta.key, r->meta.key_len);
+	return true;
+}
+
+/* --- relaying --- */
+
+static const char sql_relay[] =
+    "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at, via, whole)"
+    " VALUES (NEXTVAL(sync_sequence), ?, ?, ?, ?, ?, ?, ?)";
+
+static struct db_arg
+node_or_null(const struct pass *p, const char *node)
+{
+	return strcmp(node, p->conf->node.name) == 0 ? db_null() : db_text(node);
+}
+
+bool
+pass_relay(struct pass *p, const struct relay *r, struct err *e)
+{
+	static const char *const name[] = { NULL, "insert", "update", "delete" };
+	static const bool binary[] = { false, false, true, false, false, false, false };
+	uint64_t affected;
+
+	if (!p->relay && !r->requeue)
+		return true;
+	if (p->relays == NULL && !bulk_new(p->db, sql_relay, sizeof binary, binary, &p->relays, e))
+		return false;
+	if (!bulk_add(p->relays, (const struct db_arg[]){ db_text(r->table), db_text(name[r->operation]),
+		    db_text_n(r->key, r->key_len), node_or_null(p, r->node), db_text(r->changed_at),
+		    r->requeue ? db_null() : db_text(p->peer), db_text(r->whole || r->requeue ? "1" : "0") }, e))
+		return false;
+	return !bulk_is_full(p->relays) || bulk_run(p->relays, &affected, e);
+}
+
+bool
+pass_relay_flush(struct pass *p, struct err *e)
+{
+	uint64_t affected;
+
+	return p->relays == NULL || bulk_run(p->relays, &affected, e);
+}

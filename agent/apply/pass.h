@@ -1,0 +1,85 @@
+/* What the two ways of applying a group share: the group's facts, the list of what was refused, the
+ * rows that go into our own queue for other peers. */
+#ifndef TANDEM_APPLY_PASS_H
+#define TANDEM_APPLY_PASS_H
+
+#include "apply/look.h"
+#include "apply/target.h"
+#include "change/peer.h"
+#include "wire/spool.h"
+
+enum refusal_kind { REFUSED, REFUSED_WAITING, REFUSED_COLLISION };
+
+struct refused {
+	size_t number; /* of the record in the group */
+	char *table;
+	char *key;
+	size_t key_len;
+	char *reason;
+	enum refusal_kind kind;
+};
+
+struct refused_list {
+	struct refused *items;
+	size_t n, cap;
+};
+
+void refused_free(struct refused_list *l);
+MUST_CHECK bool refused_add(struct refused_list *l, const struct refused *r, struct err *e);
+
+/* One group being applied in one transaction. */
+struct pass {
+	struct db *db;
+	const struct conf *conf;
+	const struct catalog *catalog;
+	const char *peer;
+	bool relay; /* other peers want it too */
+	struct group_header header;
+	struct spool *spool;
+	struct cursor_state cursor; /* before this group */
+	struct mark seen;	    /* our mark that the header states as seen */
+	struct look look;
+	struct bulk *relays;
+	struct refused_list refused;
+	uint64_t *owed; /* hashes of records that the sender lists as still owed */
+	size_t nowed, owed_cap;
+	uint64_t applied;
+};
+
+void pass_free(struct pass *p);
+/* Empty for the other way. */
+void pass_reset(struct pass *p);
+
+/* The next line of the group, sorted out. */
+enum pass_line { PASS_END, PASS_SECTION, PASS_RECORD };
+struct pass_reader {
+	struct section section;	    /* of the records that follow */
+	const struct table *table;  /* here, or NULL with reason */
+	char reason[MESSAGE_REASON_MAX];
+	struct line_value values[LINE_VALUES_MAX];
+	size_t nvalues;
+	struct record_meta meta;
+	size_t number; /* of the record, from 0 */
+};
+MUST_CHECK bool pass_begin(struct pass *p, struct pass_reader *r, struct err *e); /* rewinds, reads the header */
+MUST_CHECK bool pass_next(struct pass *p, struct pass_reader *r, enum pass_line *what, struct err *e);
+void pass_reader_free(struct pass_reader *r);
+/* Remember a record that is listed as owed. */
+MUST_CHECK bool pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e);
+
+/* Queue an applied record for the other peers (does nothing when there are none), and run what is
+ * gathered. requeue: for every peer, the sender included, as whole. */
+struct relay {
+	const char *table;
+	enum operation operation;
+	const char *key;
+	size_t key_len;
+	const char *changed_at;
+	const char *node;
+	bool whole;
+	bool requeue;
+};
+MUST_CHECK bool pass_relay(struct pass *p, const struct relay *r, struct err *e);
+MUST_CHECK bool pass_relay_flush(struct pass *p, struct err *e);
+
+#endif

@@ -1,0 +1,131 @@
+/* Bulk application of a group without surprises. Not here: any decision about a single record
+ * (apply/careful). */
+#include "apply/quick.h"
+
+struct quick {
+	struct pass *pass;
+	struct pass_reader *reader;
+	struct target target;
+	bool open;
+};
+
+static enum target_shape
+shape_of(char operation)
+{
+	return operation == 'd' ? TARGET_DELETE : operation == 'i' ? TARGET_INSERT : TARGET_UPDATE;
+}
+
+/* Records that need more than one bulk statement: moved keys, an own seen, values too large. */
+static bool
+is_plain(const struct quick *q)
+{
+	const struct record_meta *m = &q->reader->meta;
+	char reason[MESSAGE_REASON_MAX];
+
+	return m->old_key == NULL && !m->has_seen &&
+	    (m->operation == 'd' || !target_too_large(&q->target, q->reader->values + RECORD_FIXED, reason));
+}
+
+static bool
+relay_record(struct quick *q, struct err *e)
+{
+	const struct record_meta *m = &q->reader->meta;
+	struct relay r = {
+		.table = q->target.table->name,
+		.operation = m->operation == 'd' ? OP_DELETE : m->operation == 'i' ? OP_INSERT : OP_UPDATE,
+		.key = m->key,
+		.key_len = m->key_len,
+		.changed_at = m->changed_at,
+		.node = m->origin == NULL ? q->pass->peer : m->origin,
+		.whole = m->whole,
+	};
+
+	return pass_relay(q->pass, &r, e);
+}
+
+static bool
+write_record(struct quick *q, struct err *e)
+{
+	const struct record_meta *m = &q->reader->meta;
+
+	q->pass->applied++;
+	return look_expect(&q->pass->look, record_hash(q->target.table->name, m->key, m->key_len), e) &&
+	    target_put(&q->target, shape_of(m->operation), m, q->reader->values + RECORD_FIXED, e) && relay_record(q, e);
+}
+
+static bool
+close_section(struct quick *q, struct err *e)
+{
+	bool ok;
+
+	if (!q->open)
+		return true;
+	ok = target_flush(&q->target, e);
+	target_close(&q->target);
+	q->open = false;
+	return ok;
+}
+
+static bool
+open_section(struct quick *q, struct err *e)
+{
+	if (!close_section(q, e))
+		return false;
+	q->open = target_open(&q->target, q->pass->db, q->pass->catalog->database, q->reader->table, &q->reader->section, e);
+	return q->open;
+}
+
+/* *careful = true: leave it at that. */
+static bool
+take_line(struct quick *q, enum pass_line what, bool *careful, struct err *e)
+{
+	if (what == PASS_SECTION) {
+		*careful = q->reader->table == NULL;
+		return *careful || open_section(q, e);
+	}
+	if (q->reader->meta.operation == 'o')
+		return pass_note_owed(q->pass, q->reader, e);
+	*careful = !is_plain(q);
+	return *careful || write_record(q, e);
+}
+
+static bool
+write_all(struct quick *q, bool *careful, struct err *e)
+{
+	enum pass_line what;
+
+	for (;;) {
+		if (!pass_next(q->pass, q->reader, &what, e))
+			return false;
+		if (what == PASS_END)
+			return close_section(q, e) && pass_relay_flush(q->pass, e);
+		if (!take_line(q, what, careful, e) || *careful)
+			return !*careful ? false : true;
+	}
+}
+
+bool
+quick_apply(struct pass *p, struct pass_reader *r, bool *careful, struct err *e)
+{
+	struct quick q = { .pass = p, .reader = r };
+	struct mark seen = p->seen;
+	bool ok;
+
+	*careful = false;
+	ok = pass_begin(p, r, e) && write_all(&q, careful, e);
+	if (q.open)
+		target_close(&q.target);
+	if (!ok && (e->code == ERR_DB_DUPLICATE || e->code == ERR_DB_REJECTED)) {
+		*careful = true;
+		return true;
+	}
+	if (!ok || *careful)
+		return ok;
+	if (!id_set_copy(&p->seen.holes, &seen.holes, e))
+		return false;
+	look_begin(&p->look, &seen);
+	if (!look_refresh(&p->look, p->db, e))
+		return false;
+	*careful = p->look.n > 0;
+	return true;
+}

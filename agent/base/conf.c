@@ -1,0 +1,629 @@
+/* agent.conf. Lives here: the table of sections and options, filling struct conf from it, and what
+ * options may not say together. Not here: the file's permissions and lines (conf_file), what a
+ * value of each kind may be (conf_value), writing a first file (app/init).
+ *
+ * To add an option: a field in conf.h, a row below, a paragraph in agent.conf.example. */
+#include "config.h"
+
+#include "base/conf.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/conf_file.h"
+#include "base/conf_value.h"
+#include "base/text.h"
+
+enum {
+	SCHEMA_NAME_MAX = 64, /* characters of a MariaDB identifier; also bytes here */
+	TEXT_MAX = 1024,      /* bytes of a host, a path, a command */
+	TABLE_NAME_MAX = 256, /* bytes of 64 characters */
+	MS_S = 1000,
+	MS_H = 3600 * MS_S,
+	MS_D = 24 * MS_H,
+	STATE_DIR_MAX = 4096
+};
+
+/* --- the table ------------------------------------------------------------------------------ */
+
+/* Where a section's values lie. */
+enum home { HOME_NODE, HOME_DATABASE, HOME_SYNC, HOME_PEER, HOME_TABLE, HOME_LOG };
+
+static const struct section {
+	const char *kind;
+	bool named; /* [peer NAME]: any number of them, each with a name */
+	enum home home;
+} sections[] = {
+	[HOME_NODE] = { "node", false, HOME_NODE },
+	[HOME_DATABASE] = { "database", false, HOME_DATABASE },
+	[HOME_SYNC] = { "sync", false, HOME_SYNC },
+	[HOME_PEER] = { "peer", true, HOME_PEER },
+	[HOME_TABLE] = { "table", true, HOME_TABLE },
+	[HOME_LOG] = { "log", false, HOME_LOG },
+};
+
+enum {
+	SECTIONS = sizeof sections / sizeof sections[0]
+};
+
+#define AT(section, field) .offset = offsetof(struct conf_##section, field)
+/* section, name, default (NULL: must be given), help */
+#define INFO(s, n, d, h) .info = { .section = (s), .name = (n), .fallback = (d), .help = (h) }
+#define SECRET(s, n, d, h) .info = { .section = (s), .name = (n), .fallback = (d), .help = (h), .secret = true }
+
+static const struct conf_option_row options[] = {
+	{ INFO("node", "name", NULL, "this laptop's name, unlike every peer's"),
+	    .kind = CONF_NODE_NAME, AT(node, name) },
+	{ INFO("node", "state_dir", "", "directory for the agent's own files (spool)"),
+	    .kind = CONF_PATH, AT(node, state_dir), .max = TEXT_MAX },
+	{ INFO("node", "listen", "127.0.0.1:8440", "address that peers connect to"),
+	    .kind = CONF_ADDRESS, AT(node, listen) },
+	{ INFO("node", "tls", "off", "TLS on the listen address"),
+	    .kind = CONF_BOOL, AT(node, tls), .built = "off|no|false" },
+	{ INFO("node", "monitor", "127.0.0.1:8441", "address of the page for people"),
+	    .kind = CONF_ADDRESS, AT(node, monitor) },
+	{ SECRET("node", "monitor_key", NULL, "password of the page, 32 hexadecimal digits or more"),
+	    .kind = CONF_HEX, AT(node, monitor_key), .min = 32, .max = 128 },
+
+	{ INFO("database", "host", "127.0.0.1", "the MariaDB server's host"),
+	    .kind = CONF_TEXT, AT(database, host), .min = 1, .max = TEXT_MAX },
+	{ INFO("database", "port", "3306", "the MariaDB server's port"),
+	    .kind = CONF_NUMBER, AT(database, port), .min = 1, .max = 65535 },
+	{ INFO("database", "socket", "", "the MariaDB server's socket; used instead of host and port"),
+	    .kind = CONF_PATH, AT(database, socket), .max = 107 /* sun_path */ },
+	{ INFO("database", "user", NULL, "the agent's account at the server"),
+	    .kind = CONF_TEXT, AT(database, user), .min = 1, .max = 128 },
+	{ SECRET("database", "password", "", "the account's password"),
+	    .kind = CONF_TEXT, AT(database, password), .max = TEXT_MAX },
+	{ INFO("database", "name", NULL, "the application's database"),
+	    .kind = CONF_TEXT, AT(database, name), .min = 1, .max = SCHEMA_NAME_MAX },
+	{ INFO("database", "sync_database", "", "database for the agent's own tables; empty: NAME_sync"),
+	    .kind = CONF_TEXT, AT(database, sync_database), .max = SCHEMA_NAME_MAX },
+
+	{ INFO("sync", "tables", "*", "tables to replicate: names with * and ?, between commas"),
+	    .kind = CONF_LIST, AT(sync, tables), .min = 1, .max = CONF_VALUE_MAX },
+	{ INFO("sync", "exclude", "", "tables not to replicate, the same way"),
+	    .kind = CONF_LIST, AT(sync, exclude), .max = CONF_VALUE_MAX },
+	{ INFO("sync", "interval", "20ms", "how often --serve looks for new changes"),
+	    .kind = CONF_DURATION, AT(sync, interval_ms), .min = 1, .max = MS_H },
+	{ INFO("sync", "timeout", "30s", "how long a peer's answer may take"),
+	    .kind = CONF_DURATION, AT(sync, timeout_ms), .min = 100, .max = MS_H },
+	{ INFO("sync", "max_attempts", "3", "how often a change may be refused before it is parked"),
+	    .kind = CONF_NUMBER, AT(sync, max_attempts), .min = 1, .max = 1000 },
+	{ INFO("sync", "retention_days", "30", "how long changes are kept after they were sent"),
+	    .kind = CONF_DAYS, AT(sync, retention_days), .min = 1, .max = 3650 },
+	{ INFO("sync", "conflict", "newer", "who wins a conflict"),
+	    .kind = CONF_POLICY, .built = "newer" },
+	{ INFO("sync", "max_clock_skew", "30s", "how far two clocks may differ"),
+	    .kind = CONF_DURATION, AT(sync, max_clock_skew_ms), .min = 100, .max = MS_D },
+	{ INFO("sync", "notify", "", "command to run when a person is needed"),
+	    .kind = CONF_TEXT, AT(sync, notify), .max = TEXT_MAX },
+	{ INFO("sync", "group_rows", "100000", "records sent at once before a group is cut"),
+	    .kind = CONF_NUMBER, AT(sync, group_rows), .min = 1, .max = 10000000 },
+	{ INFO("sync", "max_delete", "50%, 1000", "deletions that wait for a person's yes"),
+	    .kind = CONF_LIMIT },
+
+	{ INFO("peer", "url", NULL, "where the peer listens: http://HOST:PORT"),
+	    .kind = CONF_URL, AT(peer, url) },
+	{ SECRET("peer", "key", NULL, "the pair's key, 64 hexadecimal digits, the same on both laptops"),
+	    .kind = CONF_KEY, AT(peer, key) },
+	{ INFO("peer", "pull", "no", "fetch the peer's changes instead of waiting for them"),
+	    .kind = CONF_BOOL, AT(peer, pull), .built = "no|off|false" },
+	{ INFO("peer", "tls_pin", "", "SHA-256 of the public key the peer's TLS must show"),
+	    .kind = CONF_PIN, AT(peer, tls_pin) },
+	{ INFO("peer", "paused", "no", "exchange nothing with this peer for now"),
+	    .kind = CONF_BOOL, AT(peer, paused) },
+
+	{ INFO("table", "priority", "normal", "order inside a group"),
+	    .kind = CONF_WORD, AT(table, priority), .choices = "high|normal|low" },
+	{ INFO("table", "conflict", "", "who wins a conflict in this table; empty: as [sync]"),
+	    .kind = CONF_POLICY_OF_TABLE, AT(table, conflict), .built = "|newer" },
+	{ INFO("table", "add", "", "columns whose changes add up, such as a stock"),
+	    .kind = CONF_LIST, AT(table, add), .max = CONF_VALUE_MAX, .built = "" },
+	{ INFO("table", "app_triggers", "", "what to do with the application's own triggers"),
+	    .kind = CONF_WORD, AT(table, app_triggers), .choices = "guard|run|", .built = "" },
+	{ INFO("table", "direction", "both", "send this table's changes, receive them, or both"),
+	    .kind = CONF_WORD, AT(table, direction), .choices = "both|send|receive", .built = "both" },
+	{ INFO("table", "max_delete", "", "as in [sync], for this table; empty: as [sync]"),
+	    .kind = CONF_LIMIT_OF_TABLE, AT(table, max_delete) },
+
+	{ INFO("log", "level", "info", "error, warning, info or debug"),
+	    .kind = CONF_LEVEL, AT(log, level) },
+	{ INFO("log", "target", "stderr", "stderr, syslog or file PATH"),
+	    .kind = CONF_TARGET, AT(log, target), .min = 1, .max = TEXT_MAX },
+};
+
+enum {
+	OPTIONS = sizeof options / sizeof options[0]
+};
+
+const struct conf_option_info *
+conf_option(size_t i)
+{
+	return i < OPTIONS ? &options[i].info : NULL;
+}
+
+/* --- filling struct conf --------------------------------------------------------------------- */
+
+/* What the file has said so far. */
+struct parse {
+	struct conf *conf;
+	const char *path;
+	const struct section *open; /* NULL before the first section */
+	unsigned open_line;
+	unsigned seen[SECTIONS];   /* line of each section that stands once, 0: not yet */
+	unsigned given[OPTIONS];   /* line of each option of the open section, 0: not yet */
+	unsigned peer_line[CONF_PEERS_MAX];
+	size_t table_room;
+};
+
+/* The struct that holds the open section's values. */
+static void *
+home_of(struct conf *c, enum home home)
+{
+	switch (home) {
+	case HOME_NODE:
+		return &c->node;
+	case HOME_DATABASE:
+		return &c->database;
+	case HOME_SYNC:
+		return &c->sync;
+	case HOME_PEER:
+		return &c->peers[c->npeers - 1];
+	case HOME_TABLE:
+		return &c->tables[c->ntables - 1];
+	case HOME_LOG:
+		return &c->log;
+	}
+	return NULL;
+}
+
+static bool
+belongs(const struct conf_option_row *o, const struct section *s)
+{
+	return strcmp(o->info.section, s->kind) == 0;
+}
+
+/* "[peer anna]" or "[node]", for messages. */
+static void
+section_text(const struct parse *p, const struct section *s, char *out, size_t size)
+{
+	const char *name = "";
+
+	if (s->home == HOME_PEER)
+		name = p->conf->peers[p->conf->npeers - 1].name;
+	else if (s->home == HOME_TABLE)
+		name = p->conf->tables[p->conf->ntables - 1].name;
+	(void)snprintf(out, size, "[%s%s%.80s]", s->kind, s->named ? " " : "", name);
+}
+
+/* Fill section s with the defaults of what was not given; what has none is missing. */
+static bool
+complete(struct parse *p, const struct section *s, unsigned line, struct err *e)
+{
+	void *base = home_of(p->conf, s->home);
+	char text[128];
+
+	for (size_t i = 0; i < OPTIONS; i++) {
+		const struct conf_option_row *o = &options[i];
+
+		if (!belongs(o, s) || p->given[i] != 0)
+			continue;
+		section_text(p, s, text, sizeof text);
+		if (o->info.fallback == NULL)
+			return conf_file_fail(e, p->path, line, "%s has no %s; add \"%s = ...\" (%s)", text,
+			    o->info.name, o->info.name, o->info.help);
+		if (!conf_value_set(o, base, o->info.fallback, e))
+			return err_prefix(e, "default of %s %s", text, o->info.name);
+	}
+	memset(p->given, 0, sizeof p->given);
+	return true;
+}
+
+static bool
+close_section(struct parse *p, struct err *e)
+{
+	const struct section *s = p->open;
+
+	p->open = NULL;
+	return s == NULL || complete(p, s, p->open_line, e);
+}
+
+static bool
+no_memory(const struct parse *p, struct err *e)
+{
+	return err_set(e, ERR_MEMORY, "out of memory for %s", p->path);
+}
+
+static bool
+add_peer(struct parse *p, unsigned line, const char *name, struct err *e)
+{
+	struct conf *c = p->conf;
+
+	if (!conf_name_ok(name))
+		return conf_file_fail(e, p->path, line,
+		    "a peer's name must be 1 to %d letters, digits, dots, underscores or hyphens, not \"%.60s\"", CONF_NAME_MAX, name);
+	for (size_t i = 0; i < c->npeers; i++)
+		if (strcasecmp(c->peers[i].name, name) == 0)
+			return conf_file_fail(e, p->path, line,
+			    "[peer %s] was given in line %u already; each peer has one section, capitals do not count", name, p->peer_line[i]);
+	if (c->npeers == CONF_PEERS_MAX)
+		return conf_file_fail(e, p->path, line, "more than %d peers; let some of them link to another node", CONF_PEERS_MAX);
+	c->peers[c->npeers].name = strdup(name);
+	if (c->peers[c->npeers].name == NULL)
+		return no_memory(p, e);
+	p->peer_line[c->npeers++] = line;
+	return true;
+}
+
+static bool
+add_table(struct parse *p, unsigned line, const char *name, struct err *e)
+{
+	struct conf *c = p->conf;
+
+	if (strlen(name) > TABLE_NAME_MAX)
+		return conf_file_fail(e, p->path, line, "a table's name has at most 64 characters; correct [table %.60s...]", name);
+	for (size_t i = 0; i < c->ntables; i++)
+		if (strcmp(c->tables[i].name, name) == 0)
+			return conf_file_fail(e, p->path, line, "[table %s] was given before; put its options into one section", name);
+	if (c->ntables == CONF_TABLES_MAX)
+		return conf_file_fail(e, p->path, line, "more than %d [table] sections; drop those that only repeat defaults", CONF_TABLES_MAX);
+	if (c->ntables == p->table_room) {
+		size_t room = p->table_room == 0 ? 16 : p->table_room * 2;
+		struct conf_table *t = realloc(c->tables, room * sizeof *t);
+
+		if (t == NULL)
+			return no_memory(p, e);
+		c->tables = t;
+		p->table_room = room;
+	}
+	memset(&c->tables[c->ntables], 0, sizeof c->tables[0]);
+	c->tables[c->ntables].name = strdup(name);
+	if (c->tables[c->ntables].name == NULL)
+		return no_memory(p, e);
+	c->ntables++;
+	return true;
+}
+
+static const struct section *
+find_section(const char *kind)
+{
+	for (size_t i = 0; i < SECTIONS; i++)
+		if (strcmp(sections[i].kind, kind) == 0)
+			return &sections[i];
+	return NULL;
+}
+
+static bool
+unknown_section(const struct parse *p, unsigned line, const char *kind, struct err *e)
+{
+	if (strcmp(kind, "tree") == 0)
+		return conf_file_fail(e, p->path, line, "upload folders are not part of this version; remove the [tree] section");
+	return conf_file_fail(e, p->path, line,
+	    "unknown section [%.60s]; there are [node], [database], [sync], [peer NAME], [table NAME] and [log]", kind);
+}
+
+static bool
+begin_section(void *arg, unsigned line, const char *kind, const char *name, struct err *e)
+{
+	struct parse *p = arg;
+	const struct section *s = find_section(kind);
+	size_t i;
+
+	if (!close_section(p, e))
+		return false;
+	if (s == NULL)
+		return unknown_section(p, line, kind, e);
+	i = (size_t)(s - sections);
+	if (s->named && name[0] == '\0')
+		return conf_file_fail(e, p->path, line, "[%s] needs a name: [%s NAME]", kind, kind);
+	if (!s->named && name[0] != '\0')
+		return conf_file_fail(e, p->path, line, "[%s] takes no name; write [%s]", kind, kind);
+	if (!s->named && p->seen[i] != 0)
+		return conf_file_fail(e, p->path, line, "[%s] was given in line %u already; put its options into one section", kind, p->seen[i]);
+	if (s->home == HOME_PEER && !add_peer(p, line, name, e))
+		return false;
+	if (s->home == HOME_TABLE && !add_table(p, line, name, e))
+		return false;
+	p->seen[i] = line;
+	p->open = s;
+	p->open_line = line;
+	return true;
+}
+
+/* An option's index in the table, OPTIONS when the section has none of that name. */
+static size_t
+find_option(const struct section *s, const char *name)
+{
+	for (size_t i = 0; i < OPTIONS; i++)
+		if (belongs(&options[i], s) && strcmp(options[i].info.name, name) == 0)
+			return i;
+	return OPTIONS;
+}
+
+static bool
+unknown_option(const struct parse *p, unsigned line, const char *name, struct err *e)
+{
+	char names[256];
+	size_t used = 0;
+
+	for (size_t i = 0; i < OPTIONS; i++)
+		if (belongs(&options[i], p->open) && used < sizeof names)
+			used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used == 0 ? "" : ", ", options[i].info.name);
+	return conf_file_fail(e, p->path, line, "unknown option \"%.40s\"; [%s] has %s", name, p->open->kind, names);
+}
+
+static bool
+take_option(void *arg, unsigned line, const char *name, const char *value, struct err *e)
+{
+	struct parse *p = arg;
+	struct err why;
+	size_t i;
+
+	if (p->open == NULL)
+		return conf_file_fail(e, p->path, line, "option \"%.40s\" stands before any section; put it behind [node] or another one", name);
+	i = find_option(p->open, name);
+	if (i == OPTIONS)
+		return unknown_option(p, line, name, e);
+	if (p->given[i] != 0)
+		return conf_file_fail(e, p->path, line, "%s was given in line %u already; keep one of the two", name, p->given[i]);
+	p->given[i] = line;
+	if (conf_value_set(&options[i], home_of(p->conf, p->open->home), value, &why))
+		return true;
+	if (why.code == ERR_MEMORY)
+		return no_memory(p, e);
+	return conf_file_fail(e, p->path, line, "%s", why.msg);
+}
+
+static bool
+is_list(void *arg, const char *name)
+{
+	const struct parse *p = arg;
+	size_t i = p->open == NULL ? OPTIONS : find_option(p->open, name);
+
+	return i < OPTIONS && options[i].kind == CONF_LIST;
+}
+
+/* --- what options may not say together --------------------------------------------------------- */
+
+static bool
+check_peers(const struct parse *p, struct err *e)
+{
+	const struct conf *c = p->conf;
+
+	for (size_t i = 0; i < c->npeers; i++) {
+		const struct conf_peer *a = &c->peers[i];
+
+		if (strcasecmp(a->name, c->node.name) == 0)
+			return conf_file_fail(e, p->path, p->peer_line[i],
+			    "[peer %s] has the name of this node; [node] name and every peer's name must differ", a->name);
+		if (a->tls_pin[0] != '\0' && strncmp(a->url, "https:", 6) != 0)
+			return conf_file_fail(e, p->path, p->peer_line[i],
+			    "[peer %s] has a tls_pin but an http url: nothing would check it; use https or remove tls_pin", a->name);
+		for (size_t j = 0; j < i; j++)
+			if (memcmp(c->peers[j].key, a->key, CONF_KEY_BYTES) == 0)
+				return conf_file_fail(e, p->path, p->peer_line[i],
+				    "[peer %s] has the key of [peer %s]; each pair needs a key of its own (openssl rand -hex 32)",
+				    a->name, c->peers[j].name);
+	}
+	return true;
+}
+
+static bool
+settle_sync_database(struct parse *p, struct err *e)
+{
+	static const char tail[] = "_sync";
+	struct conf_database *d = &p->conf->database;
+	size_t len = strlen(d->name);
+
+	if (d->sync_database[0] == '\0') {
+		char *name;
+
+		if (len + sizeof tail - 1 > SCHEMA_NAME_MAX)
+			return conf_file_fail(e, p->path, 0, "[database] name with \"_sync\" is longer than 64 bytes; add sync_database");
+		name = malloc(len + sizeof tail);
+		if (name == NULL)
+			return no_memory(p, e);
+		memcpy(name, d->name, len);
+		memcpy(name + len, tail, sizeof tail);
+		free(d->sync_database);
+		d->sync_database = name;
+	}
+	if (strcasecmp(d->sync_database, d->name) == 0)
+		return conf_file_fail(e, p->path, 0,
+		    "[database] sync_database must differ from name: a restore of the application would bring an old queue back");
+	return true;
+}
+
+/* state_dir left empty: the place that the system has for such files. */
+static bool
+settle_state_dir(struct parse *p, struct err *e)
+{
+	const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	struct conf_node *n = &p->conf->node;
+	char path[STATE_DIR_MAX];
+	int made;
+
+	if (n->state_dir[0] != '\0')
+		return true;
+	if (xdg != NULL && xdg[0] == '/')
+		made = snprintf(path, sizeof path, "%s/tandem", xdg);
+	else if (geteuid() == 0)
+		made = snprintf(path, sizeof path, "/var/lib/tandem");
+	else if (home != NULL && home[0] == '/')
+		made = snprintf(path, sizeof path, "%s/.local/state/tandem", home);
+	else
+		made = -1;
+	if (made < 0 || (size_t)made >= sizeof path)
+		return conf_file_fail(e, p->path, 0, "[node] state_dir is empty and no home directory is known; set state_dir");
+	free(n->state_dir);
+	n->state_dir = strdup(path);
+	return n->state_dir != NULL || no_memory(p, e);
+}
+
+static bool
+check_whole(struct parse *p, struct err *e)
+{
+	const struct conf *c = p->conf;
+
+	for (size_t i = 0; i < SECTIONS; i++)
+		if (!sections[i].named && p->seen[i] == 0 && !complete(p, &sections[i], 0, e))
+			return false;
+	if (strcmp(c->node.listen, c->node.monitor) == 0)
+		return conf_file_fail(e, p->path, 0, "[node] listen and monitor are the same address; give monitor another port");
+	return check_peers(p, e) && settle_sync_database(p, e) && settle_state_dir(p, e);
+}
+
+/* --- public ---------------------------------------------------------------------------------- */
+
+static struct conf *
+conf_new(const char *path)
+{
+	struct conf *c = calloc(1, sizeof *c);
+
+	if (c == NULL)
+		return NULL;
+	c->path = strdup(path);
+	/* All at once: an array that grows leaves copies of keys behind. */
+	c->peers = calloc(CONF_PEERS_MAX, sizeof *c->peers);
+	if (c->path == NULL || c->peers == NULL) {
+		conf_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+bool
+conf_load(const char *path, struct conf **out, struct err *e)
+{
+	struct parse p = { .path = path };
+	const struct conf_sink sink = { path, &p, begin_section, take_option, is_list };
+	char *text = NULL;
+	size_t len = 0;
+	bool ok = false;
+
+	p.conf = conf_new(path);
+	if (p.conf == NULL) {
+		no_memory(&p, e);
+		goto out;
+	}
+	if (!conf_file_read(path, &text, &len, e) || !conf_file_parse(text, len, &sink, e))
+		goto out;
+	if (!close_section(&p, e) || !check_whole(&p, e))
+		goto out;
+	*out = p.conf;
+	p.conf = NULL;
+	ok = true;
+out:
+	conf_file_free(text, len);
+	conf_free(p.conf);
+	return ok;
+}
+
+static void
+free_section(enum home home, void *base)
+{
+	for (size_t i = 0; i < OPTIONS; i++)
+		if (belongs(&options[i], &sections[home]))
+			conf_value_free(&options[i], base);
+}
+
+void
+conf_free(struct conf *c)
+{
+	if (c == NULL)
+		return;
+	free_section(HOME_NODE, &c->node);
+	free_section(HOME_DATABASE, &c->database);
+	free_section(HOME_SYNC, &c->sync);
+	free_section(HOME_LOG, &c->log);
+	for (size_t i = 0; i < c->npeers; i++) {
+		free_section(HOME_PEER, &c->peers[i]);
+		free(c->peers[i].name);
+	}
+	for (size_t i = 0; i < c->ntables; i++) {
+		free_section(HOME_TABLE, &c->tables[i]);
+		free(c->tables[i].name);
+	}
+	free(c->peers);
+	free(c->tables);
+	free(c->path);
+	free(c);
+}
+
+const struct conf_peer *
+conf_peer(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->npeers; i++)
+		if (strcmp(c->peers[i].name, name) == 0)
+			return &c->peers[i];
+	return NULL;
+}
+
+/* Does the pattern of plen bytes match all of name? After a failure behind a *, that * is tried
+ * again one character further on: no recursion, so no pattern takes more than plen * name steps. */
+static bool
+match_one(const char *pattern, size_t plen, const char *name)
+{
+	const char *end = pattern + plen, *star = NULL, *again = NULL;
+	size_t left = strlen(name);
+
+	while (left > 0) {
+		size_t n = text_utf8(name, left, NULL);
+
+		n = n == 0 ? 1 : n;
+		if (pattern < end && *pattern == '*') {
+			star = ++pattern;
+			again = name;
+			continue;
+		}
+		if (pattern < end && *pattern == '?') {
+			pattern++;
+		} else if (pattern < end && *pattern == *name) {
+			pattern++;
+			n = 1;
+		} else if (star != NULL) {
+			left += (size_t)(name - again);
+			n = text_utf8(again, left, NULL);
+			n = n == 0 ? 1 : n;
+			name = again;
+			again += n;
+			pattern = star;
+		} else {
+			return false;
+		}
+		name += n;
+		left -= n;
+	}
+	while (pattern < end && *pattern == '*')
+		pattern++;
+	return pattern == end;
+}
+
+bool
+conf_match(const char *patterns, const char *name)
+{
+	for (const char *p = patterns; *p != '\0';) {
+		size_t n;
+
+		p += strspn(p, ", \t");
+		n = strcspn(p, ",");
+		while (n > 0 && (p[n - 1] == ' ' || p[n - 1] == '\t'))
+			n--;
+		if (n > 0 && match_one(p, n, name))
+			return true;
+		p += strcspn(p, ",");
+	}
+	return false;
+}
+
+bool
+conf_wants_table(const struct conf *c, const char *table)
+{
+	return conf_match(c->sync.tables, table) && !conf_match(c->sync.exclude, table);
+}

@@ -1,0 +1,118 @@
+/* agent.conf: one option table drives the parser, the defaults, --help text and the
+ * check that agent.conf.example is complete. Lives here: reading and judging the
+ * file. Not here: writing it (app/init). */
+#ifndef TANDEM_BASE_CONF_H
+#define TANDEM_BASE_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/log.h"
+
+enum {
+	CONF_KEY_BYTES = 32,   /* a pair's key: 256 bits, 64 hex digits in the file */
+	CONF_PEERS_MAX = 64,   /* peers of one node */
+	CONF_TABLES_MAX = 4096, /* [table] sections */
+	CONF_NAME_MAX = 32     /* bytes of a node's or peer's name: [A-Za-z0-9._-] */
+};
+
+enum conf_policy { POLICY_NEWER, POLICY_PREFER, POLICY_MERGE, POLICY_MANUAL };
+
+struct conf_node {
+	char *name;
+	char *state_dir;
+	char *listen;  /* HOST:PORT for peers */
+	bool tls;
+	char *monitor; /* HOST:PORT for the page */
+	char *monitor_key;
+};
+
+struct conf_database {
+	char *host;
+	unsigned port;
+	char *socket; /* "" = use host and port */
+	char *user;
+	char *password;
+	char *name;
+	char *sync_database; /* default NAME_sync */
+};
+
+struct conf_sync {
+	char *tables;  /* comma list with * and ? */
+	char *exclude; /* the same */
+	int64_t interval_ms;
+	int64_t timeout_ms;
+	unsigned max_attempts;
+	unsigned retention_days;
+	enum conf_policy conflict;
+	char *conflict_node; /* of "prefer NODE", else "" */
+	int64_t max_clock_skew_ms;
+	char *notify;
+	unsigned group_rows;
+	unsigned max_delete_percent;
+	unsigned max_delete_rows;
+};
+
+struct conf_peer {
+	char *name;
+	char *url; /* http://HOST[:PORT], no path, no user */
+	unsigned char key[CONF_KEY_BYTES];
+	bool pull;
+	char *tls_pin;
+	bool paused;
+};
+
+struct conf_table {
+	char *name;
+	char *priority;
+	char *conflict;
+	char *add;
+	char *app_triggers;
+	char *direction;
+	char *max_delete;
+};
+
+struct conf_log {
+	enum log_level level;
+	char *target;
+};
+
+struct conf {
+	char *path; /* the file it came from */
+	struct conf_node node;
+	struct conf_database database;
+	struct conf_sync sync;
+	struct conf_log log;
+	struct conf_peer *peers;
+	size_t npeers;
+	struct conf_table *tables;
+	size_t ntables;
+};
+
+/* Read and judge the file at path. Refused: a file that others may read, a symlink,
+ * unknown or doubled keys and sections, bad or missing values; e names file, line and
+ * remedy (ERR_CONFIG). On success *out is to be freed with conf_free. */
+MUST_CHECK bool conf_load(const char *path, struct conf **out, struct err *e);
+void conf_free(struct conf *c);
+
+/* The peer of that name, or NULL. Borrowed. */
+const struct conf_peer *conf_peer(const struct conf *c, const char *name);
+/* Does the comma list of patterns (* and ?) match name? Spaces around items ignored. */
+bool conf_match(const char *patterns, const char *name);
+/* Is the table to be replicated by [sync] tables and exclude? */
+bool conf_wants_table(const struct conf *c, const char *table);
+
+/* One row of the option table, for --help, the example's test and the man page's. */
+struct conf_option_info {
+	const char *section; /* "node", "peer", ... */
+	const char *name;
+	const char *fallback; /* default as text; NULL = must be given */
+	const char *help;     /* one line */
+	bool secret;
+};
+/* The i-th option, or NULL past the last. */
+const struct conf_option_info *conf_option(size_t i);
+
+#endif

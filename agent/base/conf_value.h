@@ -1,0 +1,55 @@
+/* One value of agent.conf: its kinds, and what a text of each kind may be. For base/conf alone. */
+#ifndef TANDEM_BASE_CONF_VALUE_H
+#define TANDEM_BASE_CONF_VALUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/conf.h"
+#include "base/err.h"
+
+/* The comment says the field's type. min and max of an option bound the number, or the length in
+ * bytes of a text. */
+enum conf_kind {
+	CONF_TEXT,	 /* char *: any text */
+	CONF_LIST,	 /* char *: items between commas; may go on in indented lines */
+	CONF_WORD,	 /* char *: one of choices */
+	CONF_PATH,	 /* char *: absolute, or empty */
+	CONF_NODE_NAME,	 /* char * */
+	CONF_ADDRESS,	 /* char *: HOST:PORT or [V6]:PORT */
+	CONF_URL,	 /* char *: http or https, a trailing / removed */
+	CONF_PIN,	 /* char *: empty or sha256//BASE64 */
+	CONF_HEX,	 /* char *: hexadecimal digits */
+	CONF_TARGET,	 /* char *: of the log */
+	CONF_POLICY_OF_TABLE, /* char *: empty or a policy */
+	CONF_LIMIT_OF_TABLE,  /* char *: empty or a deletion limit */
+	CONF_BOOL,	 /* bool */
+	CONF_NUMBER,	 /* unsigned */
+	CONF_DAYS,	 /* unsigned: a number of days, the d may be left out */
+	CONF_DURATION,	 /* int64_t, milliseconds */
+	CONF_KEY,	 /* unsigned char [CONF_KEY_BYTES] */
+	CONF_LEVEL,	 /* enum log_level */
+	CONF_POLICY,	 /* struct conf_sync: conflict and conflict_node (offset 0) */
+	CONF_LIMIT	 /* struct conf_sync: max_delete_percent and max_delete_rows (offset 0) */
+};
+
+struct conf_option_row {
+	struct conf_option_info info; /* first: conf_option hands it out */
+	enum conf_kind kind;
+	size_t offset; /* of the field in the section's struct */
+	int64_t min, max;
+	const char *choices; /* "a|b|c" of CONF_WORD */
+	const char *built;   /* the values this version has, "a|b"; NULL: all of them */
+};
+
+/* Read text into the field of base that o describes; an old text there is freed. The message
+ * ("port must be a number from 1 to 65535, not "70000"") never holds a secret. */
+MUST_CHECK bool conf_value_set(const struct conf_option_row *o, void *base, const char *text, struct err *e);
+/* Overwrite and free what the field holds. */
+void conf_value_free(const struct conf_option_row *o, void *base);
+
+/* [A-Za-z0-9._-], 1 to CONF_NAME_MAX bytes? */
+bool conf_name_ok(const char *name);
+
+#endif

@@ -1,0 +1,330 @@
+/* SQL text from identifiers. Lives here: every piece of SQL that contains a name of the app's
+ * schema. Not here: running it (capture/trigger, change/record, apply/apply). */
+#include "capture/template.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const event_name[CAPTURE_EVENTS] = { "INSERT", "UPDATE", "DELETE" };
+static const char *const trigger_prefix[CAPTURE_EVENTS] = { "tandem_ai_", "tandem_au_", "tandem_ad_" };
+
+/* A string literal, as the session of --install reads it (backslash escapes on). */
+static void
+put_literal(struct buf *sql, const char *text)
+{
+	buf_char(sql, '\'');
+	for (; *text != '\0'; text++) {
+		if (*text == '\'' || *text == '\\')
+			buf_char(sql, *text == '\'' ? '\'' : '\\');
+		buf_char(sql, *text);
+	}
+	buf_char(sql, '\'');
+}
+
+void
+template_skip_variable(const char *token, char out[TEMPLATE_NAME_MAX])
+{
+	(void)snprintf(out, TEMPLATE_NAME_MAX, "tandem_skip_%s", token);
+}
+
+void
+template_table(struct buf *sql, const char *database, const char *table)
+{
+	db_quote_name(sql, database);
+	buf_char(sql, '.');
+	db_quote_name(sql, table);
+}
+
+/* --- keys --- */
+
+static void
+put_name(struct buf *sql, const char *prefix, const struct column *col)
+{
+	buf_str(sql, prefix);
+	db_quote_name(sql, col->name);
+}
+
+/* One part of the key in its session-independent text form. */
+static void
+put_key_part(struct buf *sql, const struct column *col, const char *prefix, bool composite)
+{
+	static const struct {
+		const char *before, *after;
+	} form[] = {
+		[COLUMN_PLAIN] = { "", "" },
+		[COLUMN_TYPED] = { "CAST(", " AS CHAR)" },
+		[COLUMN_TEXT] = { "", "" },
+		[COLUMN_CHARS] = { "HEX(", ")" },
+		[COLUMN_BYTES] = { "HEX(", ")" },
+		[COLUMN_BIT] = { "CAST(", " AS UNSIGNED)" },
+		[COLUMN_FLOAT] = { "(", "+0e0)" },
+		[COLUMN_TIMESTAMP] = { "UNIX_TIMESTAMP(", ")" },
+		[COLUMN_CHOICE] = { "CAST(", " AS UNSIGNED)" },
+	};
+	bool escape = composite && col->kind == COLUMN_TEXT;
+
+	if (escape)
+		buf_str(sql, "REPLACE(REPLACE(");
+	buf_str(sql, form[col->kind].before);
+	put_name(sql, prefix, col);
+	buf_str(sql, form[col->kind].after);
+	if (escape)
+		buf_str(sql, ",'\\\\','\\\\\\\\'),',','\\\\,')");
+}
+
+void
+template_key(struct buf *sql, const struct table *t, const char *prefix)
+{
+	assert(t->nkey > 0);
+	if (t->nkey == 1) {
+		put_key_part(sql, &t->columns[t->key[0]], prefix, false);
+		return;
+	}
+	buf_str(sql, "CONCAT(");
+	for (size_t i = 0; i < t->nkey; i++) {
+		if (i > 0)
+			buf_str(sql, ",',',");
+		put_key_part(sql, &t->columns[t->key[i]], prefix, true);
+	}
+	buf_char(sql, ')');
+}
+
+bool
+template_split_key(const struct table *t, const char *key, size_t len, struct buf *out, size_t parts[CATALOG_KEY_COLUMNS])
+{
+	size_t n = 0;
+
+	buf_reset(out);
+	parts[n++] = 0;
+	if (t->nkey == 1) {
+		buf_put(out, key, len);
+		buf_char(out, '\0');
+		return !out->failed;
+	}
+	for (size_t i = 0; i < len; i++) {
+		if (key[i] == ',') {
+			if (n == t->nkey)
+				return false;
+			buf_char(out, '\0');
+			parts[n++] = out->len;
+			continue;
+		}
+		if (key[i] == '\\' && ++i == len)
+			return false;
+		buf_char(out, key[i]);
+	}
+	buf_char(out, '\0');
+	return n == t->nkey && !out->failed;
+}
+
+void
+template_key_operand(struct buf *sql, const struct column *col)
+{
+	switch (col->kind) {
+	case COLUMN_PLAIN:
+	case COLUMN_TYPED:
+	case COLUMN_TEXT:
+		buf_char(sql, '?');
+		break;
+	case COLUMN_CHARS:
+		buf_fmt(sql, "CONVERT(UNHEX(?) USING %s)", col->charset);
+		break;
+	case COLUMN_BYTES:
+		buf_str(sql, "UNHEX(?)");
+		break;
+	case COLUMN_BIT:
+	case COLUMN_CHOICE:
+		buf_str(sql, "CAST(? AS UNSIGNED)");
+		break;
+	case COLUMN_FLOAT:
+		buf_str(sql, "CAST(? AS DOUBLE)");
+		break;
+	case COLUMN_TIMESTAMP:
+		buf_str(sql, "FROM_UNIXTIME(CAST(? AS DECIMAL(20,6)))");
+		break;
+	}
+}
+
+void
+template_key_match(struct buf *sql, const struct table *t)
+{
+	for (size_t i = 0; i < t->nkey; i++) {
+		const struct column *col = &t->columns[t->key[i]];
+
+		if (i > 0)
+			buf_str(sql, " AND ");
+		db_quote_name(sql, col->name);
+		if (col->kind == COLUMN_FLOAT)
+			buf_str(sql, "+0e0");
+		buf_char(sql, '=');
+		template_key_operand(sql, col);
+	}
+}
+
+size_t
+template_key_width(const struct table *t)
+{
+	enum {
+		PLAIN_WIDTH = 70,  /* DECIMAL(65,30) with sign, point and leading zero */
+		NUMBER_WIDTH = 26  /* 64-bit number, double or seconds with microseconds */
+	};
+	size_t width = t->nkey - 1;
+
+	for (size_t i = 0; i < t->nkey; i++) {
+		const struct column *col = &t->columns[t->key[i]];
+
+		if (col->kind == COLUMN_TEXT)
+			width += col->octets; /* escapes come on top, but only for ',' and '\' */
+		else if (col->kind == COLUMN_CHARS || col->kind == COLUMN_BYTES)
+			width += col->octets * 2;
+		else
+			width += col->kind == COLUMN_PLAIN || col->kind == COLUMN_TYPED ? PLAIN_WIDTH : NUMBER_WIDTH;
+	}
+	return width;
+}
+
+/* --- values --- */
+
+void
+template_read(struct buf *sql, const struct column *col)
+{
+	if (col->kind == COLUMN_CHOICE)
+		buf_str(sql, "CAST(");
+	db_quote_name(sql, col->name);
+	if (col->kind == COLUMN_CHOICE)
+		buf_str(sql, " AS UNSIGNED)");
+	if (col->kind == COLUMN_FLOAT)
+		buf_str(sql, "+0e0");
+}
+
+void
+template_write(struct buf *sql, const struct column *col)
+{
+	buf_str(sql, col->kind == COLUMN_CHOICE ? "CAST(? AS UNSIGNED)" : "?");
+}
+
+bool
+template_is_binary(const struct column *col)
+{
+	/* Character data is bound raw as well: the bytes are those of the column's own charset. */
+	return col->kind == COLUMN_CHARS || col->kind == COLUMN_BYTES || col->kind == COLUMN_BIT;
+}
+
+/* --- triggers --- */
+
+/* FNV-1a, 64 bits: only to make a name of bounded length out of a long one. */
+static uint64_t
+hash_name(const char *text)
+{
+	uint64_t h = 14695981039346656037u;
+
+	for (; *text != '\0'; text++)
+		h = (h ^ (unsigned char)*text) * 1099511628211u;
+	return h;
+}
+
+void
+template_trigger_name(const char *table, enum capture_event event, char out[TEMPLATE_NAME_MAX])
+{
+	const char *prefix = trigger_prefix[event];
+
+	size_t n = strlen(prefix), len = strlen(table);
+
+	if (n + len < TEMPLATE_NAME_MAX) {
+		memcpy(out, prefix, n);
+		memcpy(out + n, table, len + 1);
+	} else
+		(void)snprintf(out, TEMPLATE_NAME_MAX, "%s#%016llx", prefix, (unsigned long long)hash_name(table));
+}
+
+bool
+template_is_our_trigger(const char *name)
+{
+	for (size_t i = 0; i < CAPTURE_EVENTS; i++)
+		if (strncmp(name, trigger_prefix[i], strlen(trigger_prefix[i])) == 0)
+			return true;
+	return false;
+}
+
+/* CALL `sync`.enqueue('t','insert',KEY,NULL,NULL,linked); with prefix NULL the table is marked dirty. */
+static void
+put_call(struct buf *sql, const struct table *t, const char *sync_database, const char *operation, const char *prefix, int linked)
+{
+	buf_str(sql, "CALL ");
+	db_quote_name(sql, sync_database);
+	buf_str(sql, ".enqueue(");
+	put_literal(sql, t->name);
+	buf_fmt(sql, ",'%s',", operation);
+	if (prefix == NULL)
+		buf_str(sql, "NULL");
+	else
+		template_key(sql, t, prefix);
+	buf_fmt(sql, ",NULL,NULL,%d);", linked);
+}
+
+static void
+put_same_key(struct buf *sql, const struct table *t)
+{
+	for (size_t i = 0; i < t->nkey; i++) {
+		const struct column *col = &t->columns[t->key[i]];
+		/* A collation calls 'a' and 'A' equal; the key has changed all the same. */
+		const char *binary = col->kind == COLUMN_TEXT || col->kind == COLUMN_CHARS ||
+			col->kind == COLUMN_BYTES || col->kind == COLUMN_TYPED ? "BINARY " : "";
+
+		buf_str(sql, i > 0 ? " AND " : "");
+		buf_str(sql, binary);
+		put_name(sql, "OLD.", col);
+		buf_str(sql, "<=>");
+		buf_str(sql, binary);
+		put_name(sql, "NEW.", col);
+	}
+}
+
+void
+template_trigger_body(struct buf *sql, const struct table *t, enum capture_event event, const char *sync_database, const char *token)
+{
+	char skip[TEMPLATE_NAME_MAX];
+
+	template_skip_variable(token, skip);
+	buf_fmt(sql, "IF @%s IS NULL THEN BEGIN DECLARE EXIT HANDLER FOR 1054 ", skip);
+	put_call(sql, t, sync_database, "dirty", NULL, 0);
+	buf_char(sql, ' ');
+	switch (event) {
+	case CAPTURE_INSERT:
+		put_call(sql, t, sync_database, "insert", "NEW.", 0);
+		break;
+	case CAPTURE_UPDATE:
+		buf_str(sql, "IF ");
+		put_same_key(sql, t);
+		buf_str(sql, " THEN ");
+		put_call(sql, t, sync_database, "update", "NEW.", 0);
+		buf_str(sql, " ELSE ");
+		put_call(sql, t, sync_database, "delete", "OLD.", 0);
+		buf_char(sql, ' ');
+		put_call(sql, t, sync_database, "insert", "NEW.", 1);
+		buf_str(sql, " END IF;");
+		break;
+	case CAPTURE_DELETE:
+		put_call(sql, t, sync_database, "delete", "OLD.", 0);
+		break;
+	case CAPTURE_EVENTS:
+		assert(false);
+	}
+	buf_str(sql, " END; END IF");
+}
+
+void
+template_trigger(struct buf *sql, const char *database, const struct table *t, enum capture_event event, const char *sync_database, const char *token)
+{
+	char name[TEMPLATE_NAME_MAX];
+
+	template_trigger_name(t->name, event, name);
+	buf_str(sql, "CREATE OR REPLACE TRIGGER ");
+	template_table(sql, database, name);
+	buf_fmt(sql, " AFTER %s ON ", event_name[event]);
+	template_table(sql, database, t->name);
+	buf_str(sql, " FOR EACH ROW ");
+	template_trigger_body(sql, t, event, sync_database, token);
+}

@@ -1,0 +1,55 @@
+/* SQL text made from identifiers: quoting, key expressions, value expressions, triggers' names and
+ * bodies. Pure: no connection, so that golden tests can read every word. */
+#ifndef TANDEM_CAPTURE_TEMPLATE_H
+#define TANDEM_CAPTURE_TEMPLATE_H
+
+#include "base/buf.h"
+#include "db/catalog.h"
+
+enum {
+	TEMPLATE_SQL_MAX = 1024 * 1024, /* one statement made here */
+	TEMPLATE_NAME_MAX = 65,		/* an identifier of 64 bytes and a NUL */
+	TEMPLATE_TOKEN_LEN = 16		/* hex digits of the per-install token */
+};
+
+enum capture_event { CAPTURE_INSERT, CAPTURE_UPDATE, CAPTURE_DELETE, CAPTURE_EVENTS };
+
+/* The user variable that tells the triggers "this is the agent": without the '@'. */
+void template_skip_variable(const char *token, char out[TEMPLATE_NAME_MAX]);
+
+/* `database`.`table` */
+void template_table(struct buf *sql, const char *database, const char *table);
+
+/* The primary key as one text (docs/protocol.md, keys): each part in a form that does not depend on
+ * the session; parts of a composite key joined by ',' with '\' and ',' of character data escaped by
+ * '\'. prefix: "NEW.", "OLD." or "". */
+void template_key(struct buf *sql, const struct table *t, const char *prefix);
+/* Split such a text into its parts. parts[i] are offsets into out, which receives the unescaped
+ * parts, each ended by a NUL. False: the text does not have t->nkey parts. */
+bool template_split_key(const struct table *t, const char *key, size_t len, struct buf *out, size_t parts[CATALOG_KEY_COLUMNS]);
+/* What stands for key part i in a comparison with the column: text with one '?' that takes the
+ * part's text. */
+void template_key_operand(struct buf *sql, const struct column *col);
+/* "`a`=? AND `b`=UNHEX(?)": compare the whole key, one '?' a part. */
+void template_key_match(struct buf *sql, const struct table *t);
+
+/* The expression that reads a column for the wire, and the one (with one '?') that writes it. */
+void template_read(struct buf *sql, const struct column *col);
+void template_write(struct buf *sql, const struct column *col);
+/* Do the column's values travel as raw bytes? (bound as such when written) */
+bool template_is_binary(const struct column *col);
+
+/* The widest text that the key can have, in bytes. */
+size_t template_key_width(const struct table *t);
+
+/* Name of the trigger for an event: "tandem_ai_" and the table's name, or a hash of it where the
+ * whole would be longer than 64 bytes. */
+void template_trigger_name(const char *table, enum capture_event event, char out[TEMPLATE_NAME_MAX]);
+/* Is this one of our triggers' names? */
+bool template_is_our_trigger(const char *name);
+/* The body of the trigger, as information_schema shows it in ACTION_STATEMENT. */
+void template_trigger_body(struct buf *sql, const struct table *t, enum capture_event event, const char *sync_database, const char *token);
+/* CREATE OR REPLACE TRIGGER ... with that body. */
+void template_trigger(struct buf *sql, const char *database, const struct table *t, enum capture_event event, const char *sync_database, const char *token);
+
+#endif

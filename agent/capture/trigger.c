@@ -1,0 +1,253 @@
+/* Installing, verifying and removing triggers. The texts come from capture/template. Triggers are
+ * replaced in one statement, never dropped and created: writes in between would be lost. */
+#include "capture/trigger.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Every trigger of the database that has one of our names: table, name, body. */
+static const char sql_ours[] =
+    "SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME, ACTION_STATEMENT, EVENT_MANIPULATION, ACTION_TIMING, SQL_MODE"
+    " FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=? AND TRIGGER_NAME LIKE 'tandem\\_a__%'"
+    " ORDER BY TRIGGER_NAME";
+static const char trigger_sql_mode[] = "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO";
+
+struct found {
+	char *table;
+	char *name;
+	char *body;
+	char *sql_mode;
+	bool wanted;
+};
+
+struct found_list {
+	struct found *items;
+	size_t n;
+};
+
+static void
+found_free(struct found_list *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		free(list->items[i].table);
+		free(list->items[i].name);
+		free(list->items[i].body);
+		free(list->items[i].sql_mode);
+	}
+	free(list->items);
+}
+
+static bool
+found_read(struct db *db, const struct conf *conf, struct found_list *list, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok = false;
+
+	memset(list, 0, sizeof *list);
+	if (!db_query(db, sql_ours, DB_ARGS(db_text(conf->database.name)), &rows, e))
+		return false;
+	list->items = calloc(db_rows_count(rows) + 1, sizeof *list->items);
+	while (list->items != NULL && (ok = db_rows_next(rows, &more, e)) && more) {
+		struct found *f = &list->items[list->n];
+
+		if (!template_is_our_trigger(db_rows_text(rows, 1)))
+			continue;
+		list->n++;
+		f->table = strdup(db_rows_text(rows, 0));
+		f->name = strdup(db_rows_text(rows, 1));
+		f->body = strdup(db_rows_text(rows, 2));
+		f->sql_mode = strdup(db_rows_text(rows, 5));
+		if (f->table == NULL || f->name == NULL || f->body == NULL || f->sql_mode == NULL) {
+			ok = err_set(e, ERR_MEMORY, "out of memory for the list of triggers");
+			break;
+		}
+	}
+	db_rows_free(rows);
+	return ok;
+}
+
+static struct found *
+found_find(struct found_list *list, const char *name)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(list->items[i].name, name) == 0)
+			return &list->items[i];
+	return NULL;
+}
+
+/* NULL when the trigger is as it should be, else what is wrong. */
+static const char *
+judge(struct found *f, const struct table *t, const char *body)
+{
+	if (f == NULL)
+		return "missing";
+	if (strcmp(f->table, t->name) != 0)
+		return "on another table";
+	if (strcmp(f->body, body) != 0)
+		return "altered or out of date";
+	if (strcmp(f->sql_mode, trigger_sql_mode) != 0)
+		return "created under another sql_mode";
+	return NULL;
+}
+
+/* --- changing --- */
+
+/* Run DDL on a table that the app may be busy with: short waits, several tries. */
+static bool
+run_ddl(struct db *db, const struct buf *sql, const char *table, struct err *e)
+{
+	for (int try = 0; try < TRIGGER_TRIES; try++) {
+		if (db_exec_text(db, sql->data, sql->len, e))
+			return true;
+		if (e->code != ERR_DB_BUSY)
+			return err_prefix(e, "table %s", table);
+	}
+	return err_prefix(e, "table %s is in use by a long transaction; try again when it has ended", table);
+}
+
+static bool
+put_trigger(struct db *db, const struct conf *conf, const struct table *t, enum capture_event event, const char *token, struct err *e)
+{
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, TEMPLATE_SQL_MAX);
+	template_trigger(&sql, conf->database.name, t, event, conf->database.sync_database, token);
+	ok = buf_check(&sql, "a trigger", e) && run_ddl(db, &sql, t->name, e);
+	buf_free(&sql);
+	return ok;
+}
+
+static bool
+drop_trigger(struct db *db, const struct conf *conf, const struct found *f, struct err *e)
+{
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, TEMPLATE_SQL_MAX);
+	buf_str(&sql, "DROP TRIGGER IF EXISTS ");
+	template_table(&sql, conf->database.name, f->name);
+	ok = buf_check(&sql, "a statement", e) && run_ddl(db, &sql, f->table, e);
+	buf_free(&sql);
+	return ok;
+}
+
+struct scope {
+	struct db *db;
+	const struct conf *conf;
+	const struct node_identity *node;
+	struct trigger_report *report;
+	trigger_wrong_fn *wrong;
+	void *wrong_arg;
+};
+
+/* For each usable table and event: the trigger there is (or NULL) and the body it should have. */
+struct site {
+	const struct table *table;
+	enum capture_event event;
+	struct found *found;
+	const char *body;
+};
+typedef bool visit_fn(const struct scope *s, const struct site *site, struct err *e);
+
+static bool
+visit_table(const struct scope *s, const struct table *t, struct found_list *list, visit_fn *visit, struct err *e)
+{
+	char name[TEMPLATE_NAME_MAX];
+	struct buf body;
+	bool ok = true;
+
+	buf_init(&body, TEMPLATE_SQL_MAX);
+	for (size_t i = 0; ok && i < CAPTURE_EVENTS; i++) {
+		struct found *f;
+
+		buf_reset(&body);
+		template_trigger_body(&body, t, (enum capture_event)i, s->conf->database.sync_database, s->node->token);
+		template_trigger_name(t->name, (enum capture_event)i, name);
+		f = found_find(list, name);
+		if (f != NULL)
+			f->wanted = true;
+		ok = buf_check(&body, "a trigger", e) &&
+		    visit(s, &(struct site){ t, (enum capture_event)i, f, buf_cstr(&body) }, e);
+	}
+	buf_free(&body);
+	return ok;
+}
+
+static bool
+install_one(const struct scope *s, const struct site *site, struct err *e)
+{
+	if (judge(site->found, site->table, site->body) == NULL) {
+		s->report->right++;
+		return true;
+	}
+	s->report->installed++;
+	return put_trigger(s->db, s->conf, site->table, site->event, s->node->token, e);
+}
+
+static bool
+verify_one(const struct scope *s, const struct site *site, struct err *e)
+{
+	const char *what = judge(site->found, site->table, site->body);
+
+	(void)e;
+	if (what != NULL)
+		s->wrong(site->table, what, s->wrong_arg);
+	return true;
+}
+
+static bool
+visit_all(const struct scope *s, const struct catalog *c, struct found_list *list, visit_fn *visit, struct err *e)
+{
+	for (size_t i = 0; i < c->ntables; i++)
+		if (c->tables[i].problem == NULL && !visit_table(s, &c->tables[i], list, visit, e))
+			return false;
+	return true;
+}
+
+bool
+trigger_install(struct db *db, const struct conf *conf, const struct catalog *c, const struct node_identity *node, struct trigger_report *report, struct err *e)
+{
+	struct scope s = { .db = db, .conf = conf, .node = node, .report = report };
+	struct found_list list = { 0 };
+	bool ok;
+
+	memset(report, 0, sizeof *report);
+	ok = found_read(db, conf, &list, e) &&
+	    db_exec(db, "SET sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO', lock_wait_timeout=?", DB_ARGS(db_u64(TRIGGER_WAIT_S)), e) &&
+	    visit_all(&s, c, &list, install_one, e);
+	for (size_t i = 0; ok && i < list.n; i++) {
+		if (list.items[i].wanted)
+			continue;
+		ok = drop_trigger(db, conf, &list.items[i], e);
+		report->removed++;
+	}
+	found_free(&list);
+	return ok;
+}
+
+bool
+trigger_remove_all(struct db *db, const struct conf *conf, size_t *removed, struct err *e)
+{
+	struct found_list list = { 0 };
+	bool ok;
+
+	*removed = 0;
+	ok = found_read(db, conf, &list, e) && db_exec(db, "SET lock_wait_timeout=?", DB_ARGS(db_u64(TRIGGER_WAIT_S)), e);
+	for (size_t i = 0; ok && i < list.n; i++, ++*removed)
+		ok = drop_trigger(db, conf, &list.items[i], e);
+	found_free(&list);
+	return ok;
+}
+
+bool
+trigger_verify(struct db *db, const struct conf *conf, const struct catalog *c, const struct node_identity *node, trigger_wrong_fn *wrong, void *arg, struct err *e)
+{
+	struct scope s = { .db = db, .conf = conf, .node = node, .wrong = wrong, .wrong_arg = arg };
+	struct found_list list = { 0 };
+	bool ok;
+
+	ok = found_read(db, conf, &list, e) && visit_all(&s, c, &list, verify_one, e);
+	found_free(&list);
+	return ok;
+}

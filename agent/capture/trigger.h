@@ -1,0 +1,29 @@
+/* Our triggers on the app's tables: put in place, compared with what they should be, removed. */
+#ifndef TANDEM_CAPTURE_TRIGGER_H
+#define TANDEM_CAPTURE_TRIGGER_H
+
+#include "capture/template.h"
+#include "db/schema.h"
+
+enum {
+	TRIGGER_WAIT_S = 1,   /* metadata lock wait of one try: app writes queue up behind it */
+	TRIGGER_TRIES = 30    /* then the busy table is named and left for the next --install */
+};
+
+struct trigger_report {
+	size_t installed; /* triggers created or replaced */
+	size_t right;	  /* found as they should be */
+	size_t removed;	  /* of tables that are no longer wanted */
+};
+
+/* Put the three triggers on every usable table of c and take ours off all others of the database.
+ * Triggers that are right are not touched. */
+MUST_CHECK bool trigger_install(struct db *db, const struct conf *conf, const struct catalog *c, const struct node_identity *node, struct trigger_report *report, struct err *e);
+/* Remove every trigger of ours from the app's database, also when the sync schema is gone. */
+MUST_CHECK bool trigger_remove_all(struct db *db, const struct conf *conf, size_t *removed, struct err *e);
+
+/* Called for every usable table whose triggers are missing or altered. */
+typedef void trigger_wrong_fn(const struct table *t, const char *what, void *arg);
+MUST_CHECK bool trigger_verify(struct db *db, const struct conf *conf, const struct catalog *c, const struct node_identity *node, trigger_wrong_fn *wrong, void *arg, struct err *e);
+
+#endif

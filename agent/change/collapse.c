@@ -1,0 +1,270 @@
+/* Collapsing the queue: a hash table of records over one arena. Lives here: which version a record
+ * has in a group. Not here: its current state (change/record). */
+#include "change/collapse.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	SLOTS_FIRST = 1024
+};
+
+uint64_t
+record_hash(const char *table, const char *key, size_t key_len)
+{
+	uint64_t h = 14695981039346656037u;
+
+	for (; *table != '\0'; table++)
+		h = (h ^ (unsigned char)*table) * 1099511628211u;
+	h = (h ^ 0xff) * 1099511628211u; /* no name contains this byte: "a","bc" is not "ab","c" */
+	for (size_t i = 0; i < key_len; i++)
+		h = (h ^ (unsigned char)key[i]) * 1099511628211u;
+	/* FNV's low bits are weak for short keys: mix once. */
+	h ^= h >> 32;
+	h *= 0x9e3779b97f4a7c15u;
+	return h ^ (h >> 29);
+}
+
+int
+version_compare(const char *changed_at_a, const char *node_a, const char *changed_at_b, const char *node_b)
+{
+	int order = strcmp(changed_at_a, changed_at_b); /* fixed width: text order is time order */
+
+	return order != 0 ? order : strcmp(node_a, node_b);
+}
+
+void
+collapse_init(struct collapse *c, const char *self, const char *peer)
+{
+	memset(c, 0, sizeof *c);
+	buf_init(&c->arena, COLLAPSE_ARENA_MAX);
+	c->self = self;
+	c->peer = peer;
+}
+
+void
+collapse_free(struct collapse *c)
+{
+	free(c->entries);
+	free(c->slots);
+	free(c->tables);
+	buf_free(&c->arena);
+	memset(c, 0, sizeof *c);
+}
+
+void
+collapse_reset(struct collapse *c)
+{
+	c->n = 0;
+	c->ntables = 0;
+	buf_reset(&c->arena);
+	if (c->slots != NULL)
+		memset(c->slots, 0, c->nslots * sizeof *c->slots);
+}
+
+const char *
+collapse_text(const struct collapse *c, size_t offset)
+{
+	return offset == 0 ? NULL : c->arena.data + offset;
+}
+
+size_t
+collapse_keep(struct collapse *c, const char *text, size_t len)
+{
+	size_t at;
+
+	if (c->arena.len == 0)
+		buf_char(&c->arena, '\0'); /* offset 0 means none */
+	at = c->arena.len;
+	buf_put(&c->arena, text, len);
+	buf_char(&c->arena, '\0');
+	return at;
+}
+
+/* --- tables --- */
+
+const char *
+collapse_table_name(const struct collapse *c, size_t table)
+{
+	assert(table < c->ntables);
+	return c->arena.data + c->tables[table];
+}
+
+size_t
+collapse_table_index(const struct collapse *c, const char *table)
+{
+	/* The newest first: changes of one table come in runs, and there are few tables. */
+	for (size_t i = c->ntables; i-- > 0;)
+		if (strcmp(collapse_table_name(c, i), table) == 0)
+			return i;
+	return SIZE_MAX;
+}
+
+static bool
+table_index(struct collapse *c, const char *table, size_t *out, struct err *e)
+{
+	*out = collapse_table_index(c, table);
+	if (*out != SIZE_MAX)
+		return true;
+	if (c->ntables == c->tables_cap) {
+		size_t cap = c->tables_cap == 0 ? 32 : c->tables_cap * 2;
+		size_t *grown = realloc(c->tables, cap * sizeof *grown);
+
+		if (grown == NULL)
+			return err_set(e, ERR_MEMORY, "out of memory for a group");
+		c->tables = grown;
+		c->tables_cap = cap;
+	}
+	c->tables[c->ntables] = collapse_keep(c, table, strlen(table));
+	*out = c->ntables++;
+	return buf_check(&c->arena, "a group's keys", e);
+}
+
+/* --- entries --- */
+
+static size_t *
+slot_of(const struct collapse *c, uint64_t hash, const char *table, const char *key, size_t key_len)
+{
+	size_t i = (size_t)hash & (c->nslots - 1);
+
+	for (;; i = (i + 1) & (c->nslots - 1)) {
+		const struct entry *entry;
+
+		if (c->slots[i] == 0)
+			return &c->slots[i];
+		entry = &c->entries[c->slots[i] - 1];
+		if (entry->hash == hash && entry->key_len == key_len && memcmp(c->arena.data + entry->key, key, key_len) == 0 &&
+		    strcmp(collapse_table_name(c, entry->table), table) == 0)
+			return &c->slots[i];
+	}
+}
+
+static bool
+grow_slots(struct collapse *c, struct err *e)
+{
+	size_t nslots = c->nslots == 0 ? SLOTS_FIRST : c->nslots * 2;
+	size_t *slots;
+
+	if (c->n * 2 < c->nslots)
+		return true;
+	slots = calloc(nslots, sizeof *slots);
+	if (slots == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a group");
+	free(c->slots);
+	c->slots = slots;
+	c->nslots = nslots;
+	for (size_t n = 0; n < c->n; n++) {
+		size_t i = (size_t)c->entries[n].hash & (nslots - 1);
+
+		while (slots[i] != 0)
+			i = (i + 1) & (nslots - 1);
+		slots[i] = n + 1;
+	}
+	return true;
+}
+
+static bool
+grow_entries(struct collapse *c, struct err *e)
+{
+	size_t cap = c->cap == 0 ? SLOTS_FIRST : c->cap * 2;
+	struct entry *grown;
+
+	if (c->n < c->cap)
+		return true;
+	grown = realloc(c->entries, cap * sizeof *grown);
+	if (grown == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a group");
+	c->entries = grown;
+	c->cap = cap;
+	return true;
+}
+
+struct entry *
+collapse_find(const struct collapse *c, const char *table, const char *key, size_t key_len)
+{
+	size_t slot;
+
+	if (c->nslots == 0)
+		return NULL;
+	slot = *slot_of(c, record_hash(table, key, key_len), table, key, key_len);
+	return slot == 0 ? NULL : &c->entries[slot - 1];
+}
+
+static bool
+new_entry(struct collapse *c, const struct change *change, uint64_t hash, struct entry **out, struct err *e)
+{
+	struct entry *entry;
+
+	if (!grow_entries(c, e))
+		return false;
+	entry = &c->entries[c->n];
+	memset(entry, 0, sizeof *entry);
+	if (!table_index(c, change->table, &entry->table, e))
+		return false;
+	entry->hash = hash;
+	entry->key = collapse_keep(c, change->key, change->key_len);
+	entry->key_len = change->key_len;
+	entry->first = change->operation;
+	c->n++;
+	*out = entry;
+	return buf_check(&c->arena, "a group's keys", e);
+}
+
+/* A newer version takes the entry over. */
+static void
+raise_version(struct collapse *c, struct entry *entry, const struct change *change)
+{
+	const char *node = change->origin == NULL ? c->self : change->origin;
+	const char *had_node = entry->origin == 0 ? c->self : collapse_text(c, entry->origin);
+
+	if (entry->changed_at != 0 &&
+	    version_compare(change->changed_at, node, collapse_text(c, entry->changed_at), had_node) <= 0)
+		return;
+	if (entry->changed_at == 0)
+		entry->changed_at = collapse_keep(c, change->changed_at, strlen(change->changed_at));
+	else
+		memcpy(c->arena.data + entry->changed_at, change->changed_at, strlen(change->changed_at));
+	entry->origin = change->origin == NULL ? 0 : collapse_keep(c, change->origin, strlen(change->origin));
+	entry->via = change->via == NULL ? 0 : collapse_keep(c, change->via, strlen(change->via));
+}
+
+static bool
+from_peer(const struct collapse *c, const struct change *change)
+{
+	/* Not by origin: a verdict's requeue of the peer's own version must reach the peer as well. */
+	return change->via != NULL && strcmp(change->via, c->peer) == 0;
+}
+
+bool
+collapse_add(struct collapse *c, const struct change *change, struct err *e)
+{
+	uint64_t hash = record_hash(change->table, change->key, change->key_len);
+	struct entry *entry;
+	size_t *slot;
+
+	assert(change->key != NULL);
+	assert(strlen(change->changed_at) == QUEUE_TIME_LEN);
+	if (!grow_slots(c, e))
+		return false;
+	slot = slot_of(c, hash, change->table, change->key, change->key_len);
+	if (*slot != 0)
+		entry = &c->entries[*slot - 1];
+	else {
+		if (!new_entry(c, change, hash, &entry, e))
+			return false;
+		*slot = c->n;
+	}
+	entry->last_id = change->id;
+	if (change->link != 0)
+		entry->link = change->link;
+	if (from_peer(c, change))
+		return true;
+	if (!entry->send)
+		entry->first = change->operation; /* what the peer sent itself it has */
+	entry->send = true;
+	if (change->operation != OP_UPDATE || change->whole)
+		entry->whole = true;
+	raise_version(c, entry, change);
+	return buf_check(&c->arena, "a group's keys", e);
+}

@@ -1,0 +1,78 @@
+/* sync_queue and sync_epoch: reading changes by marks, making marks, probing holes, settling
+ * statuses and purging. No queue row is ever updated or locked while the app may be writing it:
+ * everything is a primary-key range (docs/design.md, marks). */
+#ifndef TANDEM_CHANGE_QUEUE_H
+#define TANDEM_CHANGE_QUEUE_H
+
+#include "change/mark.h"
+#include "db/schema.h"
+
+enum operation { OP_INSERT = 1, OP_UPDATE = 2, OP_DELETE = 3, OP_DIRTY = 4 }; /* the ENUM's numbers */
+
+enum {
+	QUEUE_READ_ROWS = 10000,  /* rows held in memory while reading */
+	QUEUE_STEP_IDS = 20000,	  /* ids of one settling or purging step: short row locks */
+	QUEUE_PROBE_AGE_MS = 60000, /* two empty probes this far apart call a hole dead */
+	QUEUE_TIME_LEN = 26	  /* "2026-11-21 02:03:04.123456" */
+};
+
+/* One row of the queue. Borrowed from the reader. */
+struct change {
+	uint64_t id;
+	enum operation operation;
+	const char *table;
+	const char *key; /* NULL when dirty */
+	size_t key_len;
+	const char *changed_at;
+	const char *origin; /* NULL: made here */
+	const char *via;    /* NULL: made here */
+	bool whole;
+	uint64_t link; /* 0: none */
+};
+
+/* Sees one change; *stop = true ends the reading. */
+typedef bool queue_visitor(const struct change *change, void *arg, bool *stop, struct err *e);
+
+/* Every change that upto contains and after does not, in ascending order of id; superseded ones are
+ * left out. */
+MUST_CHECK bool queue_visit(struct db *db, const struct mark *after, const struct mark *upto, queue_visitor *visit, void *arg, struct err *e);
+
+/* Outside a snapshot: every change visible now that looked does not contain; looked then contains
+ * them. Called again, only what came since is seen. */
+MUST_CHECK bool queue_look(struct db *db, struct mark *looked, queue_visitor *visit, void *arg, struct err *e);
+
+MUST_CHECK bool queue_last_mark(struct db *db, struct mark *out, struct err *e);
+/* *found = false when the epoch is not kept any more. */
+MUST_CHECK bool queue_load_mark(struct db *db, uint64_t epoch, struct mark *out, bool *found, struct err *e);
+/* The newest epoch in (after, upto] whose mark ends at or below the id; 0 if there is none. */
+MUST_CHECK bool queue_epoch_below(struct db *db, uint64_t after, uint64_t upto, uint64_t id, uint64_t *epoch, struct err *e);
+
+/* In a snapshot: the mark of everything visible now, as the next epoch after last, not stored yet
+ * (no stamp). *grew: it contains more than last. */
+MUST_CHECK bool queue_next_mark(struct db *db, const struct mark *last, struct mark *out, bool *grew, struct err *e);
+/* Make next end at the id: later ids, and visible ones of last's holes above it, are left for the epoch after. */
+MUST_CHECK bool queue_cut_mark(const struct mark *last, struct mark *next, uint64_t id, struct err *e);
+/* Store next with a fresh stamp. ERR_DB_DUPLICATE: somebody else made this epoch; roll back, try again. */
+MUST_CHECK bool queue_store_mark(struct db *db, struct mark *next, struct err *e);
+
+/* A cheap look without a snapshot: the highest visible id, and the number of visible rows at all in
+ * last's holes. */
+MUST_CHECK bool queue_peek(struct db *db, const struct mark *last, uint64_t *high, uint64_t *late, struct err *e);
+
+/* Probe the holes of the newest mark; those found dead leave it with the next mark. Outside any transaction. */
+MUST_CHECK bool queue_probe_holes(struct db *db, const struct mark *last, struct err *e);
+
+/* Changes of this node that the mark does not contain, as people count them: pending, not from via. */
+MUST_CHECK bool queue_count_after(struct db *db, const struct mark *after, const char *not_via, uint64_t *count, struct err *e);
+
+/* The same for ids up to upto only. */
+MUST_CHECK bool queue_count_between(struct db *db, const struct mark *after, uint64_t upto, const char *not_via, uint64_t *count, struct err *e);
+
+/* Set status 'synced' on what every peer has: the ids that now contains and before (the mark of the last
+ * time) does not. In small steps of one short transaction each. */
+MUST_CHECK bool queue_settle(struct db *db, const struct mark *before, const struct mark *now, struct err *e);
+/* Delete synced and superseded rows older than days that keep (a mark every peer is beyond) contains, in
+ * small steps; *removed counts them. */
+MUST_CHECK bool queue_purge(struct db *db, const struct mark *keep, unsigned days, uint64_t *removed, struct err *e);
+
+#endif

@@ -1,0 +1,397 @@
+/* Reading information_schema. Lives here: what tables are like. Not here: what is done about it
+ * (capture/trigger installs, app/verbs reports). */
+#include "db/catalog.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- small helpers --- */
+
+static char *
+copy(const char *text)
+{
+	return strdup(text == NULL ? "" : text);
+}
+
+static bool
+no_memory(struct err *e)
+{
+	return err_set(e, ERR_MEMORY, "out of memory for the list of tables");
+}
+
+static void
+set_problem(struct table *t, const char *problem, const char *remedy)
+{
+	if (t->problem != NULL)
+		return; /* the first one is the one to mend first */
+	t->problem = copy(problem);
+	t->remedy = copy(remedy);
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	const struct table *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+static struct table *
+find(const struct catalog *c, const char *name)
+{
+	struct table key = { 0 };
+	const void *found;
+
+	memcpy(&key.name, &name, sizeof name); /* only read by by_name */
+	if (c->ntables == 0)
+		return NULL;
+	found = bsearch(&key, c->tables, c->ntables, sizeof key, by_name);
+	return found == NULL ? NULL : &c->tables[(const struct table *)found - c->tables];
+}
+
+const struct table *
+catalog_table(const struct catalog *c, const char *name)
+{
+	return find(c, name);
+}
+
+bool
+table_column(const struct table *t, const char *name, size_t len, size_t *at)
+{
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		if (strlen(t->columns[i].name) == len && memcmp(t->columns[i].name, name, len) == 0) {
+			*at = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* --- tables --- */
+
+static const char sql_tables[] =
+    "SELECT TABLE_NAME, TABLE_TYPE, IFNULL(ENGINE,'') FROM information_schema.TABLES"
+    " WHERE TABLE_SCHEMA=? ORDER BY TABLE_NAME";
+
+static void
+judge_table(struct table *t, const char *type, const char *engine)
+{
+	char text[128];
+
+	if (strcmp(type, "VIEW") == 0)
+		set_problem(t, "is a view", "nothing to do: the tables below it are replicated; add it to [sync] exclude to silence this");
+	else if (strcmp(type, "SEQUENCE") == 0)
+		set_problem(t, "is a sequence", "sequences are not replicated; give each laptop its own range, and add it to [sync] exclude");
+	else if (strcmp(type, "BASE TABLE") != 0)
+		set_problem(t, "is system-versioned or otherwise not a plain table", "add it to [sync] exclude");
+	else if (strcmp(engine, "InnoDB") != 0) {
+		(void)snprintf(text, sizeof text, "uses the engine %s, whose writes do not roll back", engine);
+		set_problem(t, text, "ALTER TABLE it to ENGINE=InnoDB, or add it to [sync] exclude");
+	}
+}
+
+static bool
+read_tables(struct db *db, const struct conf *conf, struct catalog *c, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok = false;
+
+	if (!db_query(db, sql_tables, DB_ARGS(db_text(conf->database.name)), &rows, e))
+		return false;
+	c->tables = calloc(db_rows_count(rows) + 1, sizeof *c->tables);
+	if (c->tables == NULL) {
+		(void)no_memory(e);
+		goto out;
+	}
+	while ((ok = db_rows_next(rows, &more, e)) && more) {
+		struct table *t = &c->tables[c->ntables];
+
+		if (!conf_wants_table(conf, db_rows_text(rows, 0)))
+			continue;
+		t->name = copy(db_rows_text(rows, 0));
+		if (t->name == NULL) {
+			ok = no_memory(e);
+			goto out;
+		}
+		c->ntables++;
+		judge_table(t, db_rows_text(rows, 1), db_rows_text(rows, 2));
+	}
+	qsort(c->tables, c->ntables, sizeof *c->tables, by_name);
+out:
+	db_rows_free(rows);
+	return ok;
+}
+
+/* --- columns --- */
+
+static bool
+is_one_of(const char *word, const char *const *list)
+{
+	for (; *list != NULL; list++)
+		if (strcmp(word, *list) == 0)
+			return true;
+	return false;
+}
+
+static enum column_kind
+kind_of(const char *data_type, const char *charset)
+{
+	static const char *const utf8[] = { "utf8mb4", "utf8mb3", "utf8", "ascii", NULL };
+	static const char *const typed[] = { "uuid", "inet4", "inet6", NULL };
+	static const char *const bytes[] = { "binary", "varbinary", "tinyblob", "blob", "mediumblob",
+		"longblob", "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring",
+		"multipolygon", "geometrycollection", NULL };
+
+	if (strcmp(data_type, "enum") == 0 || strcmp(data_type, "set") == 0)
+		return COLUMN_CHOICE;
+	if (strcmp(data_type, "float") == 0)
+		return COLUMN_FLOAT;
+	if (strcmp(data_type, "bit") == 0)
+		return COLUMN_BIT;
+	if (strcmp(data_type, "timestamp") == 0)
+		return COLUMN_TIMESTAMP;
+	if (is_one_of(data_type, bytes))
+		return COLUMN_BYTES;
+	if (is_one_of(data_type, typed))
+		return COLUMN_TYPED;
+	if (charset[0] == '\0')
+		return COLUMN_PLAIN;
+	return is_one_of(charset, utf8) ? COLUMN_TEXT : COLUMN_CHARS;
+}
+
+static const char sql_columns[] =
+    "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, IFNULL(CHARACTER_SET_NAME,''),"
+    " IFNULL(COLLATION_NAME,''), IFNULL(GENERATION_EXPRESSION,''),"
+    " IFNULL(CHARACTER_OCTET_LENGTH,0), EXTRA"
+    " FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=? ORDER BY TABLE_NAME, ORDINAL_POSITION";
+
+static bool
+add_column(struct table *t, const struct db_rows *rows, struct err *e)
+{
+	struct column *grown, *col;
+	struct buf type;
+
+	if (db_rows_text(rows, 6)[0] != '\0')
+		return true; /* generated: each side computes its own */
+	if (t->ncolumns == CATALOG_COLUMNS)
+		return err_set(e, ERR_LIMIT, "table %s has more than %d columns", t->name, CATALOG_COLUMNS);
+	grown = realloc(t->columns, (t->ncolumns + 1) * sizeof *grown);
+	if (grown == NULL)
+		return no_memory(e);
+	t->columns = grown;
+	col = &grown[t->ncolumns];
+	memset(col, 0, sizeof *col);
+	buf_init(&type, 1024 * 1024);
+	buf_str(&type, db_rows_text(rows, 2));
+	if (db_rows_text(rows, 5)[0] != '\0')
+		buf_fmt(&type, " %s", db_rows_text(rows, 5));
+	col->name = copy(db_rows_text(rows, 1));
+	col->type = copy(buf_cstr(&type));
+	col->charset = copy(db_rows_text(rows, 4));
+	col->octets = (size_t)db_rows_u64(rows, 7);
+	col->kind = kind_of(db_rows_text(rows, 3), db_rows_text(rows, 4));
+	buf_free(&type);
+	if (strstr(db_rows_text(rows, 8), "auto_increment") != NULL)
+		t->auto_increment = true;
+	t->ncolumns++;
+	return (col->name != NULL && col->type != NULL && col->charset != NULL) || no_memory(e);
+}
+
+static bool
+read_columns(struct db *db, struct catalog *c, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	struct table *t = NULL;
+	bool more = false, ok = false;
+
+	if (!db_query(db, sql_columns, DB_ARGS(db_text(c->database)), &rows, e))
+		return false;
+	while ((ok = db_rows_next(rows, &more, e)) && more) {
+		if (t == NULL || strcmp(t->name, db_rows_text(rows, 0)) != 0)
+			t = find(c, db_rows_text(rows, 0));
+		if (t != NULL && !(ok = add_column(t, rows, e)))
+			break;
+	}
+	db_rows_free(rows);
+	return ok;
+}
+
+/* --- primary keys --- */
+
+static const char sql_keys[] =
+    "SELECT TABLE_NAME, COLUMN_NAME, IFNULL(SUB_PART,'') FROM information_schema.STATISTICS"
+    " WHERE TABLE_SCHEMA=? AND INDEX_NAME='PRIMARY' ORDER BY TABLE_NAME, SEQ_IN_INDEX";
+
+static void
+add_key_column(struct table *t, const char *name, const char *prefix)
+{
+	size_t at;
+
+	if (!table_column(t, name, strlen(name), &at)) {
+		set_problem(t, "has a generated column in its primary key", "use a plain column as key, or add the table to [sync] exclude");
+		return;
+	}
+	if (prefix[0] != '\0')
+		set_problem(t, "has only a prefix of a column in its primary key", "put the whole column into the key, or add the table to [sync] exclude");
+	assert(t->nkey < CATALOG_KEY_COLUMNS);
+	t->columns[at].in_key = true;
+	t->key[t->nkey++] = at;
+}
+
+static bool
+read_keys(struct db *db, struct catalog *c, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	if (!db_query(db, sql_keys, DB_ARGS(db_text(c->database)), &rows, e))
+		return false;
+	while ((ok = db_rows_next(rows, &more, e)) && more) {
+		struct table *t = find(c, db_rows_text(rows, 0));
+
+		if (t != NULL && t->nkey < CATALOG_KEY_COLUMNS)
+			add_key_column(t, db_rows_text(rows, 1), db_rows_text(rows, 2));
+	}
+	db_rows_free(rows);
+	for (size_t i = 0; i < c->ntables; i++)
+		if (c->tables[i].nkey == 0)
+			set_problem(&c->tables[i], "has no primary key", "give it one (ALTER TABLE ... ADD PRIMARY KEY), or add it to [sync] exclude");
+	return ok;
+}
+
+/* --- foreign keys and order --- */
+
+static const char sql_references[] =
+    "SELECT DISTINCT TABLE_NAME, REFERENCED_TABLE_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS"
+    " WHERE CONSTRAINT_SCHEMA=? AND UNIQUE_CONSTRAINT_SCHEMA=CONSTRAINT_SCHEMA";
+
+static bool
+add_parent(struct catalog *c, struct table *t, const char *parent_name, struct err *e)
+{
+	const struct table *parent = find(c, parent_name);
+	size_t *grown;
+
+	if (parent == NULL)
+		return true; /* not replicated: no order to keep */
+	if (parent == t) {
+		t->self_reference = true;
+		return true;
+	}
+	grown = realloc(t->parents, (t->nparents + 1) * sizeof *grown);
+	if (grown == NULL)
+		return no_memory(e);
+	t->parents = grown;
+	t->parents[t->nparents++] = (size_t)(parent - c->tables);
+	return true;
+}
+
+static bool
+read_references(struct db *db, struct catalog *c, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	if (!db_query(db, sql_references, DB_ARGS(db_text(c->database)), &rows, e))
+		return false;
+	while ((ok = db_rows_next(rows, &more, e)) && more) {
+		struct table *t = find(c, db_rows_text(rows, 0));
+
+		if (t != NULL && !(ok = add_parent(c, t, db_rows_text(rows, 1), e)))
+			break;
+	}
+	db_rows_free(rows);
+	return ok;
+}
+
+/* Raise ranks until every child stands above its parents. A circle never settles: after as many
+ * rounds as there are tables the rest keeps what it has (records that wait for a parent are tried
+ * again at the end of a group). */
+static void
+rank_tables(struct catalog *c)
+{
+	bool moved = true;
+
+	for (size_t round = 0; moved && round < c->ntables; round++) {
+		moved = false;
+		for (size_t i = 0; i < c->ntables; i++) {
+			struct table *t = &c->tables[i];
+
+			for (size_t p = 0; p < t->nparents; p++) {
+				size_t above = c->tables[t->parents[p]].rank + 1;
+
+				if (t->rank < above && above <= c->ntables) {
+					t->rank = above;
+					moved = true;
+				}
+			}
+		}
+	}
+}
+
+static bool
+order_tables(struct catalog *c, struct err *e)
+{
+	size_t n = 0;
+
+	rank_tables(c);
+	c->order = calloc(c->ntables + 1, sizeof *c->order);
+	if (c->order == NULL)
+		return no_memory(e);
+	for (size_t rank = 0; rank <= c->ntables; rank++)
+		for (size_t i = 0; i < c->ntables; i++)
+			if (c->tables[i].rank == rank)
+				c->order[n++] = i;
+	assert(n == c->ntables);
+	return true;
+}
+
+/* --- whole --- */
+
+bool
+catalog_read(struct db *db, const struct conf *conf, struct catalog **out, struct err *e)
+{
+	struct catalog *c = calloc(1, sizeof *c);
+
+	*out = NULL;
+	if (c == NULL || (c->database = copy(conf->database.name)) == NULL) {
+		catalog_free(c);
+		return no_memory(e);
+	}
+	if (!read_tables(db, conf, c, e) || !read_columns(db, c, e) || !read_keys(db, c, e) ||
+	    !read_references(db, c, e) || !order_tables(c, e)) {
+		catalog_free(c);
+		return err_prefix(e, "reading the tables of database %s", conf->database.name);
+	}
+	*out = c;
+	return true;
+}
+
+static void
+table_free(struct table *t)
+{
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		free(t->columns[i].name);
+		free(t->columns[i].type);
+		free(t->columns[i].charset);
+	}
+	free(t->columns);
+	free(t->parents);
+	free(t->name);
+	free(t->problem);
+	free(t->remedy);
+}
+
+void
+catalog_free(struct catalog *c)
+{
+	if (c == NULL)
+		return;
+	for (size_t i = 0; i < c->ntables; i++)
+		table_free(&c->tables[i]);
+	free(c->tables);
+	free(c->order);
+	free(c->database);
+	free(c);
+}

@@ -1,0 +1,70 @@
+/* The app database's tables as this server describes them: columns, primary keys, foreign keys,
+ * and why a table cannot be replicated. A snapshot read from information_schema; names that come
+ * from elsewhere are looked up here by exact bytes and only the names found here enter SQL. */
+#ifndef TANDEM_DB_CATALOG_H
+#define TANDEM_DB_CATALOG_H
+
+#include "db/db.h"
+
+enum {
+	CATALOG_KEY_COLUMNS = 32,  /* columns of an index, the server's limit */
+	CATALOG_KEY_BYTES = 3072,  /* record_id's width: text of the widest key that fits */
+	CATALOG_COLUMNS = 4096	   /* columns of a table, the server's limit */
+};
+
+/* How a column's values travel and how its key text is made (capture/template). */
+enum column_kind {
+	COLUMN_PLAIN,	  /* number, date, time: text as the server prints it */
+	COLUMN_TYPED,	  /* UUID, INET4, INET6: text, but stored into VARBINARY they turn into bytes */
+	COLUMN_TEXT,	  /* character data in a UTF-8 or ASCII charset: its bytes */
+	COLUMN_CHARS,	  /* character data in another charset: raw bytes */
+	COLUMN_BYTES,	  /* BINARY, BLOB, GEOMETRY: raw bytes */
+	COLUMN_BIT,	  /* value as raw bytes, key as number */
+	COLUMN_FLOAT,	  /* read as double: the text form of FLOAT loses digits */
+	COLUMN_TIMESTAMP, /* key as seconds since 1970: text depends on the session's time zone */
+	COLUMN_CHOICE	  /* ENUM, SET: number */
+};
+
+struct column {
+	char *name;
+	char *type;    /* "varchar(40) utf8mb4_general_ci": what both sides compare */
+	char *charset; /* "" unless character data */
+	enum column_kind kind;
+	size_t octets; /* of character and binary data: the longest value; else 0 */
+	bool in_key;
+};
+
+
+struct table {
+	char *name;
+	struct column *columns; /* base columns only: generated ones are computed by each side */
+	size_t ncolumns;
+	size_t key[CATALOG_KEY_COLUMNS]; /* indexes into columns, in key order */
+	size_t nkey;
+	size_t *parents; /* indexes of tables referenced by foreign keys, itself left out */
+	size_t nparents;
+	bool self_reference;
+	bool auto_increment; /* the key has an AUTO_INCREMENT column */
+	size_t rank;   /* parents have a lower rank than children, circles aside */
+	char *problem; /* why it cannot be replicated, or NULL */
+	char *remedy;
+};
+
+struct catalog {
+	char *database;
+	struct table *tables; /* sorted by name, bytewise; wanted ones only */
+	size_t ntables;
+	size_t *order; /* indexes of tables by rank */
+};
+
+/* Read the tables of conf's database that [sync] tables and exclude name. Unusable ones are there,
+ * with their problem. Free with catalog_free. */
+MUST_CHECK bool catalog_read(struct db *db, const struct conf *conf, struct catalog **out, struct err *e);
+void catalog_free(struct catalog *c);
+
+/* The table of exactly that name, usable or not, or NULL. */
+const struct table *catalog_table(const struct catalog *c, const char *name);
+/* The column of exactly that name; *at is its index. False when there is none. */
+bool table_column(const struct table *t, const char *name, size_t len, size_t *at);
+
+#endif

@@ -1,0 +1,158 @@
+/* Installing and entering the sync schema. Not here: triggers on the app's tables (capture/). */
+#include "db/schema.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/asset.h"
+#include "base/clock.h"
+
+bool
+schema_random_hex(char *out, size_t nbytes, struct err *e)
+{
+	static const char digit[] = "0123456789abcdef";
+	unsigned char raw[64];
+
+	if (nbytes > sizeof raw)
+		return err_set(e, ERR_INTERNAL, "too many random digits asked for");
+	if (!clock_random(raw, nbytes, e))
+		return false;
+	for (size_t i = 0; i < nbytes; i++) {
+		out[2 * i] = digit[raw[i] >> 4];
+		out[2 * i + 1] = digit[raw[i] & 15];
+	}
+	out[2 * nbytes] = '\0';
+	return true;
+}
+
+static bool
+create_database(struct db *db, const char *name, struct err *e)
+{
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, 1024);
+	buf_str(&sql, "CREATE DATABASE IF NOT EXISTS ");
+	db_quote_name(&sql, name);
+	buf_str(&sql, " CHARACTER SET utf8mb4");
+	ok = buf_check(&sql, "a statement", e) && db_exec_text(db, sql.data, sql.len, e);
+	buf_free(&sql);
+	return ok;
+}
+
+/* Run sql/NAME.sql for every line of sql/install.order. */
+static bool
+create_objects(struct db *db, struct err *e)
+{
+	const struct asset *order = asset_find("sql/install.order");
+	const char *p = order == NULL ? "" : (const char *)order->data;
+	char path[128];
+
+	while (*p != '\0') {
+		size_t len = strcspn(p, "\n");
+		const struct asset *object;
+
+		(void)snprintf(path, sizeof path, "sql/%.*s.sql", (int)len, p);
+		p += len;
+		p += strspn(p, "\n");
+		object = asset_find(path);
+		if (object == NULL)
+			return err_set(e, ERR_INTERNAL, "%s is not built in", path);
+		if (!db_exec_text(db, (const char *)object->data, object->len, e))
+			return err_prefix(e, "%s", path);
+	}
+	return true;
+}
+
+static bool
+give_identity(struct db *db, const struct conf *conf, struct err *e)
+{
+	char incarnation[SCHEMA_INCARNATION_LEN + 1], token[SCHEMA_TOKEN_LEN + 1], stamp[SCHEMA_STAMP_LEN + 1];
+
+	if (!schema_random_hex(incarnation, SCHEMA_INCARNATION_LEN / 2, e) ||
+	    !schema_random_hex(token, SCHEMA_TOKEN_LEN / 2, e) || !schema_random_hex(stamp, SCHEMA_STAMP_LEN / 2, e))
+		return false;
+	/* Epoch 0 contains nothing: the position of a peer that has received nothing yet. */
+	return db_begin(db, e) &&
+	    db_exec(db, "INSERT INTO sync_epoch (epoch, high_id, holes, stamp) VALUES (0, 0, '', ?)", DB_ARGS(db_text(stamp)), e) &&
+	    db_exec(db, "INSERT INTO sync_node (one, name, incarnation, token, schema_version) VALUES (1, ?, ?, ?, ?)",
+		DB_ARGS(db_text(conf->node.name), db_text(incarnation), db_text(token), db_u64(SCHEMA_VERSION)), e) &&
+	    db_commit(db, e);
+}
+
+bool
+schema_install(struct db *db, const struct conf *conf, bool *created, struct err *e)
+{
+	const char *name = conf->database.sync_database;
+	uint64_t nodes = 0;
+
+	*created = false;
+	if (!db_use(db, name, e)) {
+		if (e->code != ERR_DB_MISSING && e->code != ERR_DB_ACCESS)
+			return false;
+		if (!create_database(db, name, e))
+			return err_prefix(e, "creating database %s (create it and give [database] user all privileges on it)", name);
+		if (!db_use(db, name, e))
+			return false;
+	}
+	/* Routines and triggers keep the sql_mode of the session that creates them. */
+	if (!db_exec(db, "SET sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO'", DB_NO_ARGS, e) || !create_objects(db, e))
+		return err_prefix(e, "installing the sync schema %s", name);
+	if (!db_number(db, "SELECT COUNT(*) FROM sync_node", DB_NO_ARGS, &nodes, NULL, e))
+		return false;
+	*created = nodes == 0;
+	return nodes != 0 || give_identity(db, conf, e);
+}
+
+bool
+schema_drop(struct db *db, const struct conf *conf, struct err *e)
+{
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, 1024);
+	buf_str(&sql, "DROP DATABASE IF EXISTS ");
+	db_quote_name(&sql, conf->database.sync_database);
+	ok = buf_check(&sql, "a statement", e) && db_exec_text(db, sql.data, sql.len, e);
+	buf_free(&sql);
+	return ok;
+}
+
+static bool
+not_installed(const struct conf *conf, struct err *e)
+{
+	return err_set(e, ERR_DB_MISSING, "the sync schema %s is missing or incomplete: run agent --install", conf->database.sync_database);
+}
+
+bool
+schema_enter(struct db *db, const struct conf *conf, struct node_identity *node, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok = false;
+
+	if (!db_use(db, conf->database.sync_database, e) ||
+	    !db_query(db, "SELECT name, incarnation, token, schema_version FROM sync_node", DB_NO_ARGS, &rows, e) ||
+	    !db_rows_next(rows, &more, e)) {
+		if (e->code == ERR_DB_MISSING)
+			(void)not_installed(conf, e);
+		goto out;
+	}
+	if (!more) {
+		(void)not_installed(conf, e);
+		goto out;
+	}
+	(void)snprintf(node->name, sizeof node->name, "%s", db_rows_text(rows, 0));
+	(void)snprintf(node->incarnation, sizeof node->incarnation, "%s", db_rows_text(rows, 1));
+	(void)snprintf(node->token, sizeof node->token, "%s", db_rows_text(rows, 2));
+	if (db_rows_u64(rows, 3) != SCHEMA_VERSION)
+		ok = err_set(e, ERR_CONFIG, "the sync schema %s has version %llu, this agent works with %d: run --install with the newest agent",
+		    conf->database.sync_database, (unsigned long long)db_rows_u64(rows, 3), SCHEMA_VERSION);
+	else if (strcmp(node->name, conf->node.name) != 0)
+		ok = err_set(e, ERR_CONFIG, "the sync schema %s belongs to node '%s', [node] name says '%s': give it its old name, or --uninstall first",
+		    conf->database.sync_database, node->name, conf->node.name);
+	else
+		ok = true;
+out:
+	db_rows_free(rows);
+	return ok;
+}

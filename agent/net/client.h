@@ -1,0 +1,43 @@
+/* The HTTP client of one link: one libcurl handle, one session with one peer. Every request
+ * is signed, every answer's signature is checked; an unsigned answer is no answer. */
+#ifndef TANDEM_NET_CLIENT_H
+#define TANDEM_NET_CLIENT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/conf.h"
+#include "base/err.h"
+
+struct client;
+
+enum {
+	CLIENT_ANSWER_MAX = 64 * 1024 * 1024 /* bytes of one answer */
+};
+
+/* self: this node's name; peer: borrowed for the life of the client. stop: when it becomes
+ * true a running request ends with ERR_STOPPED; may be NULL. */
+MUST_CHECK bool client_new(const char *self, const struct conf_peer *peer, int64_t timeout_ms,
+    const atomic_bool *stop, struct client **out, struct err *e);
+void client_free(struct client *c);
+
+/* One signed exchange: method "GET" or "POST". On true, *status is the signed HTTP status and
+ * answer (initialised by the caller, max CLIENT_ANSWER_MAX) holds the signed body. Errors: ERR_PEER when there is no
+ * signed answer (connection refused, timeout, captive portal, wrong key; the message says which),
+ * ERR_STOPPED. Inside a session when one is open (client_open), else as hello. */
+MUST_CHECK bool client_call(struct client *c, const char *method, const char *path,
+    const void *body, size_t len, int *status, struct buf *answer, struct err *e);
+
+/* Nonce to put into the hello body (32 hex digits), made anew at every call. */
+MUST_CHECK const char *client_hello_nonce(struct client *c, struct err *e);
+/* Use this session (from hello's answer) from now on; the counter starts at 1. */
+MUST_CHECK bool client_open(struct client *c, const char *session, struct err *e);
+/* Forget the session: the next call must be hello. */
+void client_close(struct client *c);
+bool client_is_open(const struct client *c);
+/* Did the last failed call end in an (unsigned or signed) 401? Then exactly one new hello is due. */
+bool client_unauthorised(const struct client *c);
+
+#endif

@@ -1,0 +1,280 @@
+/* Requests and answers. Lives here: how long a request lives, what a handler may ask of it, the
+ * headers, signature and form of every answer. Not here: whether a request may be answered at all
+ * (net/server, net/gate).
+ *
+ * A struct request is ours alone. Its connection can go at any moment; evhttp then frees its own
+ * request in one of two ways (request_lose_connection), after which only the body, the names and
+ * the keys are left and the answer goes nowhere. */
+#include "config.h"
+
+#include "net/request.h"
+
+#include <assert.h>
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/text.h"
+
+enum {
+	ERROR_MESSAGE_MAX = 1024, /* text of an error answer; twice ERR_MSG_MAX */
+	ERROR_BODY_MAX = 8192	  /* the same as JSON, each byte as \u00xx at worst */
+};
+
+/* Life. */
+
+static void
+request_free(struct request *r)
+{
+	struct desk *d = r->desk;
+
+	if (d != NULL) {
+		if (r->handed)
+			d->busy--;
+		if (r->prev != NULL)
+			r->prev->next = r->next;
+		else
+			d->first = r->next;
+		if (r->next != NULL)
+			r->next->prev = r->prev;
+	}
+	if (r->body != NULL)
+		evbuffer_free(r->body);
+	text_wipe(r->key, sizeof r->key);
+	free(r);
+}
+
+struct request *
+request_make(struct desk *d, struct conn *c, struct evhttp_request *req)
+{
+	struct request *r = calloc(1, sizeof *r);
+
+	if (r == NULL)
+		return NULL;
+	r->body = evbuffer_new();
+	if (r->body == NULL) {
+		free(r);
+		return NULL;
+	}
+	r->req = req;
+	r->conn = c;
+	r->desk = d;
+	r->next = d->first;
+	if (d->first != NULL)
+		d->first->prev = r;
+	d->first = r;
+	conn_working(c, r);
+	return r;
+}
+
+bool
+request_take_body(struct request *r)
+{
+	if (evbuffer_add_buffer(r->body, evhttp_request_get_input_buffer(r->req)) != 0)
+		return false;
+	return evbuffer_get_length(r->body) == 0 || evbuffer_pullup(r->body, -1) != NULL;
+}
+
+void
+request_from_peer(struct request *r, const struct conf_peer *peer,
+    const struct gate_signature *sig, const char *self)
+{
+	r->peer = peer;
+	(void)snprintf(r->name, sizeof r->name, "%s", peer->name);
+	(void)snprintf(r->session, sizeof r->session, "%s", sig->session);
+	(void)snprintf(r->mac, sizeof r->mac, "%s", sig->mac);
+	sign_direction_key(peer->key, self, peer->name, r->key);
+}
+
+void
+request_hand_over(struct request *r)
+{
+	r->handed = true;
+	r->desk->busy++;
+}
+
+/* When the connection failed, evhttp has taken the request off it and left it to us; when it is
+ * being freed, evhttp frees the request itself right after this. */
+void
+request_lose_connection(struct conn *c)
+{
+	struct request *r = c->request;
+
+	c->request = NULL;
+	if (r == NULL)
+		return;
+	if (evhttp_request_get_connection(r->req) == NULL)
+		evhttp_request_free(r->req);
+	r->req = NULL;
+	r->conn = NULL;
+}
+
+void
+request_lose_desk(struct desk *d)
+{
+	struct request *next;
+
+	for (struct request *r = d->first; r != NULL; r = next) {
+		next = r->next;
+		assert(r->req == NULL);
+		r->desk = NULL;
+	}
+	d->first = NULL;
+}
+
+/* Answers. */
+
+/* The page's headers: nothing from elsewhere, nothing inline, no frame, no referrer. */
+static const struct {
+	const char *name;
+	const char *value;
+} page_headers[] = {
+	{ "Content-Security-Policy",
+	    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+	    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'" },
+	{ "Referrer-Policy", "no-referrer" },
+	{ "Cross-Origin-Opener-Policy", "same-origin" },
+	{ "Cross-Origin-Resource-Policy", "same-origin" },
+};
+
+static void
+add_headers(struct request *r, int status, const char *type, const char *mac)
+{
+	struct evkeyvalq *h = evhttp_request_get_output_headers(r->req);
+
+	(void)evhttp_add_header(h, "Content-Type", type);
+	(void)evhttp_add_header(h, "Cache-Control", "no-store");
+	(void)evhttp_add_header(h, "X-Content-Type-Options", "nosniff");
+	if (mac != NULL)
+		(void)evhttp_add_header(h, GATE_MAC, mac);
+	if (!r->keep || r->desk->stopping)
+		(void)evhttp_add_header(h, "Connection", "close");
+	if (!r->desk->people)
+		return;
+	if (status == 401)
+		(void)evhttp_add_header(h, "WWW-Authenticate", "Basic realm=\"tandem\"");
+	for (size_t i = 0; i < sizeof page_headers / sizeof page_headers[0]; i++)
+		(void)evhttp_add_header(h, page_headers[i].name, page_headers[i].value);
+}
+
+void
+request_reply(struct request *r, int status, const char *type, const void *body, size_t len)
+{
+	char mac[SIGN_MAC_HEX + 1];
+	struct evbuffer *out;
+
+	if (r->req == NULL) {
+		request_free(r);
+		return;
+	}
+	out = evbuffer_new();
+	if (out == NULL || evbuffer_add(out, body, len) != 0) {
+		status = 503; /* an empty answer, signed as such: the caller tries again */
+		len = 0;
+	}
+	if (r->peer != NULL)
+		sign_response_mac(r->key, status, r->mac, body, len, mac);
+	add_headers(r, status, type, r->peer != NULL ? mac : NULL);
+	conn_writing(r->conn, r->req);
+	evhttp_send_reply(r->req, status, NULL, out);
+	if (out != NULL)
+		evbuffer_free(out);
+	r->req = NULL;
+	request_free(r);
+}
+
+/* text inside a JSON string: escaped, and always UTF-8 (a message may have been cut). */
+static void
+put_json(struct buf *b, const char *text)
+{
+	size_t left = strlen(text);
+
+	while (left > 0) {
+		size_t n = text_utf8(text, left, NULL);
+
+		if (n == 0)
+			buf_char(b, '?');
+		else if (n == 1 && ((unsigned char)*text < 0x20 || *text == '"' || *text == '\\'))
+			buf_fmt(b, "\\u%04x", (unsigned)(unsigned char)*text);
+		else
+			buf_put(b, text, n);
+		n = n == 0 ? 1 : n;
+		text += n;
+		left -= n;
+	}
+}
+
+static void
+reply_error(struct request *r, int status, const char *code, const char *message)
+{
+	struct buf b;
+
+	buf_init(&b, ERROR_BODY_MAX);
+	buf_str(&b, "{\"error\":\"");
+	put_json(&b, code);
+	buf_str(&b, "\",\"message\":\"");
+	put_json(&b, message);
+	buf_str(&b, "\"}\n");
+	if (b.failed)
+		buf_reset(&b); /* no memory: the status must do */
+	request_reply(r, status, "application/json", buf_cstr(&b), b.len);
+	buf_free(&b);
+}
+
+void
+request_refuse(struct request *r, const struct refusal *no)
+{
+	reply_error(r, no->status, no->code, no->message);
+}
+
+void
+request_fail(struct request *r, int status, const char *code, const char *fmt, ...)
+{
+	char message[ERROR_MESSAGE_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(message, sizeof message, fmt, ap);
+	va_end(ap);
+	reply_error(r, status, code, message);
+}
+
+/* What a handler asks. */
+
+const char *
+request_peer(const struct request *r)
+{
+	return r->peer == NULL ? NULL : r->name;
+}
+
+const char *
+request_session(const struct request *r)
+{
+	return r->session;
+}
+
+const void *
+request_body(const struct request *r, size_t *len)
+{
+	*len = evbuffer_get_length(r->body);
+	return *len == 0 ? "" : (const void *)evbuffer_pullup(r->body, -1); /* one piece: take_body */
+}
+
+bool
+request_gone(const struct request *r)
+{
+	return r->req == NULL;
+}
+
+void
+request_new_session(struct request *r, const char *client_nonce, char *out)
+{
+	out[0] = '\0';
+	if (r->desk != NULL && r->peer != NULL)
+		sessions_make(r->desk->sessions, r->name, client_nonce, clock_mono_ms(), out);
+}

@@ -1,0 +1,37 @@
+/* Sending what is pending to one peer: look, hello, mark and read, send, settle. Used by --drain once and
+ * by --serve again and again; holds a connection to the database and a session with the peer. */
+#ifndef TANDEM_SYNC_DRAIN_H
+#define TANDEM_SYNC_DRAIN_H
+
+#include <stdatomic.h>
+
+#include "base/conf.h"
+#include "db/schema.h"
+#include "sync/group.h"
+
+struct drain;
+
+struct drain_report {
+	bool busy;	    /* another drain holds this peer's lock: nothing was done */
+	uint64_t groups;
+	uint64_t records;   /* applied there */
+	uint64_t refused;
+	uint64_t parked;
+	bool owed;	    /* records wait to be tried again */
+};
+
+/* conf and peer borrowed. stop may be NULL. Connects when first needed. */
+MUST_CHECK bool drain_new(const struct conf *conf, const struct conf_peer *peer, const atomic_bool *stop, struct drain **out, struct err *e);
+void drain_free(struct drain *d);
+
+/* Is there anything for the peer? One or two cheap queries. retry: count records that were refused. */
+MUST_CHECK bool drain_look(struct drain *d, bool retry, bool *pending, struct err *e);
+/* Send until nothing is pending. retry: at the end, once more what was refused. An error is noted in
+ * sync_peer for --status and returned. ERR_PEER: not reached, nothing lost. */
+MUST_CHECK bool drain_run(struct drain *d, bool retry, struct drain_report *report, struct err *e);
+/* Statuses and purge, when there is time. */
+MUST_CHECK bool drain_tidy(struct drain *d, struct err *e);
+/* What drain_run would send: records a table. Changes nothing. */
+MUST_CHECK bool drain_preview(struct drain *d, group_preview_fn *visit, void *arg, struct err *e);
+
+#endif

@@ -1,0 +1,758 @@
+/* Building groups. Lives here: from the queue's rows to the lines of a spool. Not here: sending
+ * (sync/drain), what follows from the answer (sync/settle). */
+#include "sync/group.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	GROUP_TRIES = 5 /* another drain made the same epoch, or a table was altered under us */
+};
+
+struct seen_before {
+	uint64_t hash;
+	uint64_t epoch;
+};
+
+/* What is only needed while building. */
+struct builder {
+	struct group *g;
+	bool retry;
+	uint64_t limit;	   /* records; 0 = none */
+	uint64_t last_id;  /* of the last change taken in */
+	bool overflow;	   /* the limit was reached before the end */
+	bool retries;	   /* records are in it only because they were refused before */
+	struct seen_before *unsettled;
+	size_t nunsettled;
+	struct owed_key {
+		uint64_t hash;
+		unsigned char md5[PEER_HASH_BYTES];
+		size_t table, key, key_len; /* offsets in the collapse's arena */
+		bool sent;		    /* in this group */
+		bool listed;		    /* not discarded */
+	} *owed;
+	size_t nowed;
+	struct buf line;
+	struct spool *out;
+	const struct table *table; /* being written */
+	bool section_open;
+	size_t *indexes; /* of entries of one table */
+};
+
+void
+group_init(struct group *g, struct db *db, const struct conf *conf, const struct node_identity *node, const char *peer)
+{
+	memset(g, 0, sizeof *g);
+	g->db = db;
+	g->conf = conf;
+	g->node = node;
+	g->peer = peer;
+	collapse_init(&g->collapse, node->name, peer);
+}
+
+void
+group_drop(struct group *g)
+{
+	spool_free(g->head);
+	spool_free(g->body);
+	g->head = g->body = NULL;
+	mark_free(&g->base);
+	mark_free(&g->last);
+	mark_free(&g->upto);
+	collapse_free(&g->collapse);
+	collapse_init(&g->collapse, g->node->name, g->peer);
+	g->records = 0;
+	g->tables_dirty = 0;
+}
+
+void
+group_free(struct group *g)
+{
+	group_drop(g);
+	collapse_free(&g->collapse);
+	catalog_free(g->catalog);
+	g->catalog = NULL;
+}
+
+/* --- reading the queue --- */
+
+static bool
+take_change(const struct change *c, void *arg, bool *stop, struct err *e)
+{
+	struct builder *b = arg;
+	struct collapse *col = &b->g->collapse;
+
+	if (c->key == NULL) {
+		b->g->tables_dirty++;
+		b->last_id = c->id;
+		return true;
+	}
+	if (b->limit > 0 && col->n >= b->limit && collapse_find(col, c->table, c->key, c->key_len) == NULL) {
+		b->overflow = true;
+		*stop = true;
+		return true;
+	}
+	b->last_id = c->id;
+	return collapse_add(col, c, e);
+}
+
+static bool
+positions(struct group *g, struct err *e)
+{
+	bool found;
+
+	if (!peer_load(g->db, g->peer, &g->state, e) || !cursor_load(g->db, g->peer, false, &g->cursor, e) ||
+	    !queue_last_mark(g->db, &g->last, e) || !queue_load_mark(g->db, g->state.acked_epoch, &g->base, &found, e))
+		return false;
+	if (!found)
+		return err_set(e, ERR_HELD, "peer %s was away for so long that changes it needs are no longer kept", g->peer);
+	if (strcmp(g->base.stamp, g->state.acked_stamp) != 0)
+		return err_set(e, ERR_HELD, "this node's history is not the one that peer %s knows: restored from a backup?", g->peer);
+	return true;
+}
+
+/* The group would be too large and older epochs end within it: end at the newest of those that fits. */
+static bool
+end_at_epoch(struct builder *b, struct err *e)
+{
+	struct group *g = b->g;
+	uint64_t epoch;
+	bool found;
+
+	if (!queue_epoch_below(g->db, g->base.epoch, g->last.epoch, b->last_id, &epoch, e))
+		return false;
+	if (epoch == 0)
+		epoch = g->base.epoch + 1;
+	mark_free(&g->upto);
+	if (!queue_load_mark(g->db, epoch, &g->upto, &found, e))
+		return false;
+	if (!found)
+		return err_set(e, ERR_HELD, "epoch %llu is missing in sync_epoch", (unsigned long long)epoch);
+	collapse_reset(&g->collapse);
+	b->limit = 0;
+	g->fresh = false;
+	return queue_visit(g->db, &g->base, &g->upto, take_change, b, e);
+}
+
+/* Mark what is visible, and collapse what the peer has not got of it. */
+static bool
+mark_and_collapse(struct builder *b, struct err *e)
+{
+	struct group *g = b->g;
+	bool grew = false;
+
+	if (!queue_next_mark(g->db, &g->last, &g->upto, &grew, e))
+		return false;
+	g->fresh = grew;
+	if (!grew) {
+		mark_free(&g->upto);
+		g->upto = g->last;
+		memset(&g->last, 0, sizeof g->last);
+		g->last.epoch = g->upto.epoch;
+	}
+	b->limit = g->conf->sync.group_rows;
+	if (!queue_visit(g->db, &g->base, &g->upto, take_change, b, e))
+		return false;
+	g->last_part = !b->overflow;
+	if (!b->overflow)
+		return true;
+	if (g->fresh && g->base.epoch == g->last.epoch)
+		return queue_cut_mark(&g->last, &g->upto, b->last_id, e);
+	return end_at_epoch(b, e);
+}
+
+/* --- owed records --- */
+
+static bool
+is_due(const struct builder *b, const struct owed *o)
+{
+	return b->retry && (strcmp(o->state, "retry") == 0 || strcmp(o->state, "waiting") == 0);
+}
+
+/* What the peer has not accepted goes along with the record's later changes. */
+static bool
+merge_owed(struct builder *b, const struct owed *o, struct entry **entry, struct err *e)
+{
+	struct collapse *c = &b->g->collapse;
+	struct change change = {
+		.id = o->last_id,
+		.operation = o->whole && o->first == OP_UPDATE ? OP_UPDATE : o->first,
+		.table = o->table,
+		.key = o->key,
+		.key_len = o->key_len,
+		.changed_at = o->changed_at,
+		.origin = o->origin,
+		.via = o->via,
+		.whole = o->whole,
+	};
+	uint64_t newest = *entry == NULL ? o->last_id : (*entry)->last_id;
+
+	if (!collapse_add(c, &change, e))
+		return false;
+	*entry = collapse_find(c, o->table, o->key, o->key_len);
+	(*entry)->first = o->first;
+	(*entry)->last_id = newest > o->last_id ? newest : o->last_id;
+	(*entry)->owed = true;
+	if (o->old_key != NULL && (*entry)->link == 0) {
+		(*entry)->old_key = collapse_keep(c, o->old_key, o->old_key_len);
+		(*entry)->old_key_len = o->old_key_len;
+	}
+	return true;
+}
+
+static bool
+take_owed(const struct owed *o, void *arg, struct err *e)
+{
+	struct builder *b = arg;
+	struct collapse *c = &b->g->collapse;
+	struct entry *entry = collapse_find(c, o->table, o->key, o->key_len);
+	bool has_news = entry != NULL && entry->send;
+	struct owed_key *key;
+	void *grown = realloc(b->owed, (b->nowed + 1) * sizeof *b->owed);
+
+	if (grown == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for owed records");
+	b->owed = grown;
+	key = &b->owed[b->nowed++];
+	memset(key, 0, sizeof *key);
+	if (has_news || is_due(b, o)) {
+		b->retries = b->retries || !has_news;
+		if (!merge_owed(b, o, &entry, e))
+			return false;
+		key->sent = true;
+	}
+	key->hash = record_hash(o->table, o->key, o->key_len);
+	key->listed = strcmp(o->state, "discarded") != 0;
+	key->table = collapse_keep(c, o->table, strlen(o->table));
+	key->key = collapse_keep(c, o->key, o->key_len);
+	key->key_len = o->key_len;
+	return peer_record_hash(o->table, o->key, o->key_len, key->md5, e) && buf_check(&c->arena, "owed records", e);
+}
+
+/* --- changed keys --- */
+
+/* The key that a linked change came from, followed back to one that the peer has. */
+static bool
+resolve_link(struct group *g, struct entry *entry, struct err *e)
+{
+	uint64_t link = entry->link;
+
+	for (int hops = 0; link != 0 && hops < 64; hops++) {
+		struct db_rows *rows = NULL;
+		struct entry *old = NULL;
+		bool more = false, ok;
+
+		ok = db_query(g->db, "SELECT table_name, record_id FROM sync_queue WHERE id=?", DB_ARGS(db_u64(link)), &rows, e) &&
+		    db_rows_next(rows, &more, e);
+		if (ok && more && db_rows_text(rows, 1) != NULL)
+			old = collapse_find(&g->collapse, db_rows_text(rows, 0), db_rows_text(rows, 1), db_rows_len(rows, 1));
+		db_rows_free(rows);
+		if (!ok)
+			return false;
+		if (old == NULL || !old->absent)
+			return true; /* another row has that key now: no move, an ordinary update */
+		if (old->first != OP_INSERT || old->link == 0) {
+			entry->old_key = old->key;
+			entry->old_key_len = old->key_len;
+			old->done = true; /* its delete is part of the move */
+			return true;
+		}
+		old->done = true;
+		link = old->link; /* born in this group by another change of key */
+	}
+	return true;
+}
+
+/* --- lines --- */
+
+static int
+by_unsettled(const void *a, const void *b)
+{
+	const struct seen_before *x = a, *y = b;
+
+	return x->hash < y->hash ? -1 : x->hash > y->hash;
+}
+
+static bool
+take_unsettled(const char *table, const char *key, size_t key_len, uint64_t epoch, void *arg, struct err *e)
+{
+	struct builder *b = arg;
+	void *grown = realloc(b->unsettled, (b->nunsettled + 1) * sizeof *b->unsettled);
+
+	if (grown == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for unsettled records");
+	b->unsettled = grown;
+	b->unsettled[b->nunsettled++] = (struct seen_before){ record_hash(table, key, key_len), epoch };
+	return true;
+}
+
+/* The table's header line stands once before its records. */
+static bool
+open_section(struct builder *b, struct err *e)
+{
+	struct buf line;
+	bool ok;
+
+	if (b->section_open)
+		return true;
+	b->section_open = true;
+	buf_init(&line, MESSAGE_HEADER_MAX);
+	message_put_section(&line, b->table);
+	ok = buf_check(&line, "a table's header", e) && spool_write(b->out, line.data, line.len, e);
+	buf_free(&line);
+	return ok;
+}
+
+static bool
+put_line(struct builder *b, struct err *e)
+{
+	return buf_check(&b->line, "a record", e) && open_section(b, e) && spool_write(b->out, b->line.data, b->line.len, e);
+}
+
+static void
+put_entry(struct builder *b, const struct entry *entry, char operation)
+{
+	const struct collapse *c = &b->g->collapse;
+	struct seen_before wanted = { .hash = entry->hash }, *seen = NULL;
+	struct record_meta m = {
+		.operation = operation,
+		.key = collapse_text(c, entry->key),
+		.key_len = entry->key_len,
+		.changed_at = collapse_text(c, entry->changed_at),
+		.origin = collapse_text(c, entry->origin),
+		.via = collapse_text(c, entry->via),
+		.old_key = collapse_text(c, entry->old_key),
+		.old_key_len = entry->old_key_len,
+		.whole = entry->whole && operation == 'u',
+	};
+
+	if (b->nunsettled > 0)
+		seen = bsearch(&wanted, b->unsettled, b->nunsettled, sizeof wanted, by_unsettled);
+	if (seen != NULL) {
+		m.has_seen = true;
+		m.seen = seen->epoch;
+	}
+	buf_reset(&b->line);
+	message_put_record(&b->line, &m);
+}
+
+/* What cannot be sent is kept as owed, with the reason; the rest goes on. */
+static bool
+withhold(struct builder *b, struct entry *entry, const char *state, const char *reason, struct err *e)
+{
+	struct group *g = b->g;
+	const struct collapse *c = &g->collapse;
+	const char *table = collapse_table_name(c, entry->table), *key = collapse_text(c, entry->key);
+	unsigned char md5[PEER_HASH_BYTES];
+
+	entry->done = true;
+	return peer_record_hash(table, key, entry->key_len, md5, e) &&
+	    db_exec(g->db, "INSERT INTO sync_owed (peer, record_hash, table_name, record_id, state, last_error, refused_at, last_id,"
+			   " first_operation, changed_at, origin, via, whole, queue_ids) VALUES (?, ?, ?, ?, ?, LEFT(?, 500), NOW(6), ?, ?, ?, ?, ?, ?, ?)"
+			   " ON DUPLICATE KEY UPDATE state=VALUES(state), last_error=VALUES(last_error), last_id=VALUES(last_id), changed_at=VALUES(changed_at)",
+		DB_ARGS(db_text(g->peer), db_bytes(md5, sizeof md5), db_text(table), db_bytes(key, entry->key_len), db_text(state), db_text(reason),
+		    db_u64(entry->last_id), db_u64(entry->first), db_text(collapse_text(c, entry->changed_at)),
+		    db_text(collapse_text(c, entry->origin)), db_text(collapse_text(c, entry->via)), db_u64(entry->whole), db_u64(entry->last_id)), e) &&
+	    db_exec(g->db, "UPDATE sync_queue SET last_error=LEFT(?, 500) WHERE id=?", DB_ARGS(db_text(reason), db_u64(entry->last_id)), e);
+}
+
+struct withheld {
+	struct entry *entry;
+	struct withheld *next;
+};
+
+struct row_writer {
+	struct builder *b;
+	struct withheld *too_long;
+};
+
+static void
+put_values(struct buf *line, const struct table *t, const struct db_rows *row)
+{
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		const char *value = db_rows_text(row, 1 + i);
+
+		if (value == NULL)
+			line_null(line);
+		else if (template_is_binary(&t->columns[i]))
+			line_bytes(line, value, db_rows_len(row, 1 + i));
+		else
+			line_text(line, value, db_rows_len(row, 1 + i));
+	}
+	line_end(line);
+}
+
+static bool
+write_row(struct entry *entry, const struct db_rows *row, void *arg, struct err *e)
+{
+	struct row_writer *w = arg;
+	struct builder *b = w->b;
+
+	if (entry->link != 0)
+		return true; /* written when it is known which keys are gone: write_moved */
+	put_entry(b, entry, entry->first == OP_INSERT ? 'i' : 'u');
+	put_values(&b->line, b->table, row);
+	if (b->line.failed && !b->line.no_memory) {
+		struct withheld *h = malloc(sizeof *h);
+
+		if (h == NULL)
+			return err_set(e, ERR_MEMORY, "out of memory for a group");
+		*h = (struct withheld){ entry, w->too_long };
+		w->too_long = h; /* no statement may run while rows are being read */
+		return true;
+	}
+	entry->done = true;
+	b->g->records++;
+	return put_line(b, e);
+}
+
+/* --- tables --- */
+
+static size_t
+entries_of(struct builder *b, size_t table, bool linked)
+{
+	const struct collapse *c = &b->g->collapse;
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n; i++) {
+		const struct entry *entry = &c->entries[i];
+
+		if (entry->table == table && entry->send && !entry->done && (!linked || (entry->link != 0 && !entry->absent)))
+			b->indexes[n++] = i;
+	}
+	return n;
+}
+
+static bool
+withhold_too_long(struct builder *b, struct row_writer *w, struct err *e)
+{
+	char reason[MESSAGE_REASON_MAX];
+	bool ok = true;
+
+	(void)snprintf(reason, sizeof reason, "table %s: the record is longer than the %d bytes that a message line may have", b->table->name, LINE_BYTES_MAX);
+	while (w->too_long != NULL) {
+		struct withheld *next = w->too_long->next;
+
+		ok = ok && withhold(b, w->too_long->entry, "parked", reason, e);
+		free(w->too_long);
+		w->too_long = next;
+	}
+	return ok;
+}
+
+static bool
+read_rows(struct builder *b, size_t n, struct err *e)
+{
+	struct record_batch batch = { b->g->catalog->database, b->table, &b->g->collapse, b->indexes, n };
+	struct row_writer w = { .b = b };
+	bool ok = n == 0 || record_read(b->g->db, &batch, write_row, &w, e);
+
+	return withhold_too_long(b, &w, e) && ok;
+}
+
+/* Records whose key has changed, now that the absent ones are known. */
+static bool
+write_moved(struct builder *b, size_t table, struct err *e)
+{
+	struct collapse *c = &b->g->collapse;
+	size_t n = entries_of(b, table, true);
+
+	for (size_t i = 0; i < n; i++) {
+		struct entry *entry = &c->entries[b->indexes[i]];
+
+		if (!resolve_link(b->g, entry, e))
+			return false;
+		entry->link = 0;
+	}
+	return read_rows(b, n, e);
+}
+
+/* Entries of a table that this node does not replicate (any more). */
+static bool
+withhold_table(struct builder *b, size_t table, const char *why, struct err *e)
+{
+	struct collapse *c = &b->g->collapse;
+
+	for (size_t i = 0; i < c->n; i++)
+		if (c->entries[i].table == table && c->entries[i].send && !withhold(b, &c->entries[i], "waiting", why, e))
+			return false;
+	return true;
+}
+
+static bool
+check_tables(struct builder *b, struct err *e)
+{
+	struct collapse *c = &b->g->collapse;
+	char why[MESSAGE_REASON_MAX];
+
+	for (size_t i = 0; i < c->ntables; i++) {
+		const char *name = collapse_table_name(c, i);
+		const struct table *t = catalog_table(b->g->catalog, name);
+
+		if (t != NULL && t->problem == NULL)
+			continue;
+		(void)snprintf(why, sizeof why, "table %s %s", name, t == NULL ? "does not exist or is not replicated any more" : t->problem);
+		if (!withhold_table(b, i, why, e))
+			return false;
+	}
+	return true;
+}
+
+/* Parents before children. */
+static bool
+write_upserts(struct builder *b, struct err *e)
+{
+	struct group *g = b->g;
+
+	b->out = g->body;
+	for (size_t i = 0; i < g->catalog->ntables; i++) {
+		size_t table;
+
+		b->table = &g->catalog->tables[g->catalog->order[i]];
+		b->section_open = false;
+		table = collapse_table_index(&g->collapse, b->table->name);
+		if (table == SIZE_MAX || b->table->problem != NULL)
+			continue;
+		if (!read_rows(b, entries_of(b, table, false), e) || !write_moved(b, table, e))
+			return false;
+	}
+	return spool_finish(g->body, e);
+}
+
+/* Children before parents. */
+static bool
+write_deletes(struct builder *b, struct err *e)
+{
+	struct group *g = b->g;
+	struct collapse *c = &g->collapse;
+
+	for (size_t i = g->catalog->ntables; i-- > 0;) {
+		size_t table;
+
+		b->table = &g->catalog->tables[g->catalog->order[i]];
+		b->section_open = false;
+		table = collapse_table_index(c, b->table->name);
+		for (size_t k = 0; table != SIZE_MAX && k < c->n; k++) {
+			struct entry *entry = &c->entries[k];
+
+			if (entry->table != table || !entry->send || entry->done || !entry->absent)
+				continue;
+			put_entry(b, entry, 'd');
+			line_end(&b->line);
+			entry->done = true;
+			if (!put_line(b, e))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Every record that the peer is still owed and that is not in this group. */
+static bool
+write_owed(struct builder *b, struct err *e)
+{
+	struct collapse *c = &b->g->collapse;
+	const char *last = "";
+
+	b->section_open = false;
+	for (size_t i = 0; i < b->nowed; i++) {
+		struct owed_key *key = &b->owed[i];
+		const char *table = collapse_text(c, key->table);
+		struct record_meta m = { .operation = 'o', .key = collapse_text(c, key->key), .key_len = key->key_len };
+		struct table bare = { 0 };
+
+		if (key->sent || !key->listed)
+			continue;
+		memcpy(&bare.name, &table, sizeof table); /* a section of a name alone: no columns are needed */
+		b->table = &bare;
+		b->section_open = strcmp(table, last) == 0;
+		last = table;
+		buf_reset(&b->line);
+		message_put_record(&b->line, &m);
+		line_end(&b->line);
+		if (!put_line(b, e))
+			return false;
+	}
+	return true;
+}
+
+static bool
+write_head(struct builder *b, struct err *e)
+{
+	struct group *g = b->g;
+	struct group_header h = { .last = g->last_part, .records = g->records };
+
+	(void)snprintf(h.node, sizeof h.node, "%s", g->node->name);
+	memcpy(h.incarnation, g->node->incarnation, sizeof h.incarnation);
+	h.base.epoch = g->base.epoch;
+	memcpy(h.base.stamp, g->base.stamp, sizeof h.base.stamp);
+	h.upto.epoch = g->upto.epoch;
+	memcpy(h.upto.stamp, g->upto.stamp, sizeof h.upto.stamp);
+	memcpy(h.seen_incarnation, g->cursor.incarnation, sizeof h.seen_incarnation);
+	h.seen.epoch = g->cursor.epoch;
+	memcpy(h.seen.stamp, g->cursor.stamp, sizeof h.seen.stamp);
+	buf_reset(&b->line);
+	message_put_group(&b->line, &h);
+	return buf_check(&b->line, "a group's header", e) && spool_write(g->head, b->line.data, b->line.len, e);
+}
+
+/* --- the whole --- */
+
+static bool
+has_records(const struct collapse *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->entries[i].send)
+			return true;
+	return false;
+}
+
+/* A record that is only tried again needs an epoch that no earlier group can have had. */
+static bool
+ensure_fresh(struct builder *b, struct err *e)
+{
+	struct group *g = b->g;
+	bool grew;
+
+	if (g->fresh || !b->retries)
+		return true;
+	mark_free(&g->last);
+	mark_free(&g->upto);
+	g->fresh = queue_last_mark(g->db, &g->last, e) && queue_next_mark(g->db, &g->last, &g->upto, &grew, e);
+	return g->fresh;
+}
+
+static bool
+note_sent(struct builder *b, struct err *e)
+{
+	struct group *g = b->g;
+
+	for (size_t i = 0; i < b->nowed; i++)
+		if (b->owed[i].sent && !db_exec(g->db, "UPDATE sync_owed SET sent_epoch=? WHERE peer=? AND record_hash=?",
+			DB_ARGS(db_u64(g->upto.epoch), db_text(g->peer), db_bytes(b->owed[i].md5, PEER_HASH_BYTES)), e))
+			return false;
+	if (g->tables_dirty > 0 &&
+	    !db_exec(g->db, "UPDATE sync_table t SET dirty=1 WHERE table_name IN (SELECT table_name FROM sync_queue WHERE operation='dirty' AND id<=?)",
+		DB_ARGS(db_u64(g->upto.high)), e))
+		return false;
+	return db_exec(g->db, "UPDATE sync_peer SET sent_seen=? WHERE peer=?", DB_ARGS(db_u64(g->cursor.epoch), db_text(g->peer)), e);
+}
+
+static bool
+write_group(struct builder *b, struct err *e)
+{
+	struct group *g = b->g;
+	const char *dir = g->conf->node.state_dir;
+
+	if (g->catalog == NULL && !catalog_read(g->db, g->conf, &g->catalog, e))
+		return false;
+	b->indexes = calloc(g->collapse.n + 1, sizeof *b->indexes);
+	if (b->indexes == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a group");
+	if (b->nunsettled > 1)
+		qsort(b->unsettled, b->nunsettled, sizeof *b->unsettled, by_unsettled);
+	if (!spool_new(dir, &g->head, e) || !spool_new(dir, &g->body, e) || (g->fresh && !queue_store_mark(g->db, &g->upto, e)))
+		return false;
+	if (!check_tables(b, e) || !write_upserts(b, e))
+		return false;
+	b->out = g->head;
+	/* The header counts what the deletes add, so they are counted first. */
+	for (size_t i = 0; i < g->collapse.n; i++)
+		if (g->collapse.entries[i].send && !g->collapse.entries[i].done && g->collapse.entries[i].absent)
+			g->records++;
+	return write_head(b, e) && write_owed(b, e) && write_deletes(b, e) && spool_finish(g->head, e) && note_sent(b, e);
+}
+
+static bool
+build_once(struct builder *b, enum group_result *result, struct err *e)
+{
+	struct group *g = b->g;
+
+	if (!positions(g, e) || !mark_and_collapse(b, e) || !owed_visit(g->db, g->peer, take_owed, b, e) ||
+	    !unsettled_visit(g->db, g->peer, take_unsettled, b, e))
+		return false;
+	if (!has_records(&g->collapse) && g->last_part)
+		return true; /* a position that only advances rides on the next group */
+	*result = GROUP_READY;
+	return ensure_fresh(b, e) && write_group(b, e);
+}
+
+static void
+builder_free(struct builder *b)
+{
+	free(b->owed);
+	free(b->unsettled);
+	free(b->indexes);
+	buf_free(&b->line);
+}
+
+static bool
+try_build(struct group *g, bool retry, enum group_result *result, struct err *e)
+{
+	struct builder b = { .g = g, .retry = retry };
+	bool ok;
+
+	buf_init(&b.line, LINE_BYTES_MAX);
+	*result = GROUP_NOTHING;
+	ok = db_begin_snapshot(g->db, e) && build_once(&b, result, e);
+	if (ok && *result == GROUP_READY)
+		ok = db_commit(g->db, e);
+	else
+		db_rollback(g->db);
+	builder_free(&b);
+	return ok;
+}
+
+bool
+group_build(struct group *g, bool retry, enum group_result *result, struct err *e)
+{
+	for (int tries = 1;; tries++) {
+		group_drop(g);
+		if (try_build(g, retry, result, e))
+			return true;
+		/* The tables may have changed under us, or another drain made the same epoch. */
+		catalog_free(g->catalog);
+		g->catalog = NULL;
+		if (tries >= GROUP_TRIES || db_is_lost(g->db) ||
+		    (e->code != ERR_DB_DUPLICATE && e->code != ERR_DB_BUSY && e->code != ERR_DB_MISSING))
+			return false;
+	}
+}
+
+bool
+group_preview(struct group *g, group_preview_fn *visit, void *arg, struct err *e)
+{
+	struct builder b = { .g = g, .retry = true };
+	const struct collapse *c = &g->collapse;
+	bool ok;
+
+	ok = db_begin_snapshot(g->db, e) && positions(g, e) && mark_and_collapse(&b, e) && owed_visit(g->db, g->peer, take_owed, &b, e);
+	db_rollback(g->db);
+	for (size_t table = 0; ok && table < c->ntables; table++) {
+		uint64_t records = 0;
+
+		for (size_t i = 0; i < c->n; i++)
+			records += c->entries[i].table == table && c->entries[i].send;
+		if (records > 0)
+			visit(collapse_table_name(c, table), records, arg);
+	}
+	builder_free(&b);
+	return ok;
+}
+
+uint64_t
+group_size(const struct group *g)
+{
+	return spool_size(g->head) + spool_size(g->body);
+}
+
+bool
+group_get(struct group *g, uint64_t offset, void *out, size_t len, size_t *got, struct err *e)
+{
+	uint64_t head = spool_size(g->head);
+
+	if (offset < head)
+		return spool_get(g->head, offset, out, len, got, e);
+	return spool_get(g->body, offset - head, out, len, got, e);
+}

@@ -1,0 +1,46 @@
+/* A group to be sent: marked, read and spooled in ONE snapshot, so that it is one consistent state of the
+ * database; no network is waited for meanwhile. */
+#ifndef TANDEM_SYNC_GROUP_H
+#define TANDEM_SYNC_GROUP_H
+
+#include "change/peer.h"
+#include "change/record.h"
+#include "wire/message.h"
+#include "wire/spool.h"
+
+struct group {
+	struct db *db;
+	const struct conf *conf;
+	const struct node_identity *node;
+	struct catalog *catalog; /* owned; read at the first group */
+	const char *peer;
+	/* what group_build fills */
+	struct peer_state state;
+	struct cursor_state cursor;
+	struct mark base, last, upto;
+	bool fresh;  /* upto is made by this group */
+	bool last_part;
+	uint64_t records;
+	uint64_t tables_dirty; /* changes that only say "compare this table" */
+	struct collapse collapse;
+	struct spool *head, *body; /* header, owed and deletes; then updates and inserts */
+};
+
+enum group_result { GROUP_NOTHING, GROUP_READY };
+
+void group_init(struct group *g, struct db *db, const struct conf *conf, const struct node_identity *node, const char *peer);
+void group_free(struct group *g);
+
+/* Build the next group for the peer. retry: also the records it refused before. GROUP_NOTHING: there is
+ * nothing for it (upto is then the newest mark anyway). ERR_HELD: the peer's position is not kept any more. */
+MUST_CHECK bool group_build(struct group *g, bool retry, enum group_result *result, struct err *e);
+/* How many records of each table are waiting for the peer, in a snapshot that is rolled back. */
+typedef void group_preview_fn(const char *table, uint64_t records, void *arg);
+MUST_CHECK bool group_preview(struct group *g, group_preview_fn *visit, void *arg, struct err *e);
+/* Bytes of the group as sent, and a piece of them. */
+uint64_t group_size(const struct group *g);
+MUST_CHECK bool group_get(struct group *g, uint64_t offset, void *out, size_t len, size_t *got, struct err *e);
+/* Give the spools back (after sending). */
+void group_drop(struct group *g);
+
+#endif

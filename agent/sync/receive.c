@@ -1,0 +1,352 @@
+/* Receiving. Lives here: who is greeted how, gathering pieces, handing groups to the worker. Not here:
+ * applying (apply/), sessions and signatures (net/server). */
+#include "sync/receive.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "apply/apply.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "change/peer.h"
+#include "wire/sign.h"
+
+static const char type_lines[] = "application/x-tandem";
+
+/* A connection of a worker, with the identity read through it. */
+struct worker {
+	const struct conf *conf;
+	struct db *db;
+	struct node_identity node;
+	struct applier *applier; /* of the applying worker only */
+};
+
+/* The pieces of the group that a peer is sending. */
+struct inbox {
+	char peer[CONF_NAME_MAX + 1];
+	char session[SIGN_SESSION_MAX];
+	struct spool *spool;
+	uint64_t pieces;
+};
+
+struct receive {
+	const struct conf *conf;
+	struct worker apply_worker, hello_worker;
+	struct jobs *apply_jobs, *hello_jobs;
+	struct inbox *inboxes; /* one a peer */
+	size_t ninboxes;
+};
+
+/* One request being worked on. */
+struct task {
+	struct receive *receive;
+	struct request *request;
+	char peer[CONF_NAME_MAX + 1];
+	struct spool *spool;
+	struct welcome welcome;
+	struct hello hello;
+	struct buf answer;
+	int status;
+	bool ok;
+	struct err e;
+};
+
+/* --- workers --- */
+
+static void
+worker_disconnect(struct worker *w)
+{
+	applier_free(w->applier);
+	w->applier = NULL;
+	db_close(w->db);
+	w->db = NULL;
+}
+
+static bool
+worker_connect(struct worker *w, struct err *e)
+{
+	if (w->db != NULL && !db_is_lost(w->db))
+		return true;
+	worker_disconnect(w);
+	if (db_open(&w->conf->database, &w->db, e) && schema_enter(w->db, w->conf, &w->node, e))
+		return true;
+	worker_disconnect(w);
+	return false;
+}
+
+/* Run a step on a connection that may have died while idle: once more on a fresh one. */
+typedef bool step_fn(struct worker *w, struct task *t, struct err *e);
+
+static bool
+with_connection(struct worker *w, struct task *t, step_fn *step)
+{
+	for (int tries = 0; tries < 2; tries++) {
+		if (!worker_connect(w, &t->e))
+			return false;
+		if (step(w, t, &t->e))
+			return true;
+		if (!db_is_lost(w->db)) {
+			db_rollback(w->db);
+			return false;
+		}
+	}
+	return false;
+}
+
+bool
+receive_new(const struct conf *conf, struct receive **out, struct err *e)
+{
+	struct receive *r = calloc(1, sizeof *r);
+
+	*out = NULL;
+	if (r == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for receiving");
+	r->conf = r->apply_worker.conf = r->hello_worker.conf = conf;
+	r->inboxes = calloc(conf->npeers + 1, sizeof *r->inboxes);
+	if (r->inboxes == NULL || !jobs_new("apply", &r->apply_worker, &r->apply_jobs, e) || !jobs_new("hello", &r->hello_worker, &r->hello_jobs, e)) {
+		receive_free(r);
+		return r != NULL && e->code != ERR_NONE ? false : err_set(e, ERR_MEMORY, "out of memory for receiving");
+	}
+	for (size_t i = 0; i < conf->npeers; i++)
+		(void)snprintf(r->inboxes[r->ninboxes++].peer, sizeof r->inboxes[0].peer, "%s", conf->peers[i].name);
+	*out = r;
+	return true;
+}
+
+void
+receive_free(struct receive *r)
+{
+	if (r == NULL)
+		return;
+	jobs_free(r->apply_jobs);
+	jobs_free(r->hello_jobs);
+	worker_disconnect(&r->apply_worker);
+	worker_disconnect(&r->hello_worker);
+	for (size_t i = 0; i < r->ninboxes; i++)
+		spool_free(r->inboxes[i].spool);
+	free(r->inboxes);
+	free(r);
+}
+
+void
+receive_fds(const struct receive *r, int fds[RECEIVE_FDS])
+{
+	fds[0] = jobs_fd(r->apply_jobs);
+	fds[1] = jobs_fd(r->hello_jobs);
+}
+
+void
+receive_finish(struct receive *r)
+{
+	jobs_finish(r->apply_jobs);
+	jobs_finish(r->hello_jobs);
+}
+
+bool
+receive_is_busy(const struct receive *r)
+{
+	return jobs_pending(r->apply_jobs) > 0;
+}
+
+/* --- tasks --- */
+
+static struct task *
+task_new(struct receive *r, struct request *request)
+{
+	struct task *t = calloc(1, sizeof *t);
+
+	if (t == NULL)
+		return NULL;
+	t->receive = r;
+	t->request = request;
+	(void)snprintf(t->peer, sizeof t->peer, "%s", request_peer(request));
+	buf_init(&t->answer, MESSAGE_ANSWER_MAX);
+	return t;
+}
+
+static void
+task_free(struct task *t)
+{
+	spool_free(t->spool);
+	buf_free(&t->answer);
+	free(t);
+}
+
+/* Back on the loop's thread: answer the peer. */
+static void
+task_done(void *job)
+{
+	struct task *t = job;
+
+	if (!t->ok) {
+		bool theirs = t->e.code == ERR_INPUT || t->e.code == ERR_PEER_REFUSED || t->e.code == ERR_LIMIT;
+
+		if (t->e.code == ERR_NONE)
+			(void)err_set(&t->e, ERR_STOPPED, "stopping");
+		log_warning(t->peer, "%s", t->e.msg);
+		request_fail(t->request, theirs ? 422 : 503, theirs ? "content" : "unavailable", "%s", t->e.msg);
+	} else
+		request_reply(t->request, t->status, type_lines, buf_cstr(&t->answer), t->answer.len);
+	task_free(t);
+}
+
+static void
+submit(struct receive *r, struct jobs *jobs, job_run *run, struct task *t)
+{
+	(void)r;
+	if (jobs_put(jobs, run, task_done, t))
+		return;
+	request_fail(t->request, 503, "busy", "too many requests are waiting");
+	task_free(t);
+}
+
+/* --- hello --- */
+
+static bool
+fill_welcome(struct worker *w, struct task *t, struct err *e)
+{
+	struct cursor_state cursor;
+	struct welcome *to = &t->welcome;
+
+	buf_reset(&t->answer);
+	if (!peer_register(w->db, t->peer, e) || !cursor_load(w->db, t->peer, false, &cursor, e))
+		return false;
+	to->version = MESSAGE_VERSION;
+	memcpy(to->node, w->node.name, sizeof to->node);
+	memcpy(to->incarnation, w->node.incarnation, sizeof to->incarnation);
+	memcpy(to->knows, cursor.incarnation, sizeof to->knows);
+	to->cursor.epoch = cursor.epoch;
+	memcpy(to->cursor.stamp, cursor.stamp, sizeof to->cursor.stamp);
+	to->clock_us = (uint64_t)clock_wall_us();
+	message_put_welcome(&t->answer, to);
+	return cursor_answer(w->db, t->peer, &t->answer, e);
+}
+
+static void
+run_hello(void *job, void *worker)
+{
+	struct task *t = job;
+
+	t->status = 200;
+	t->ok = with_connection(worker, t, fill_welcome);
+}
+
+void
+receive_hello(struct request *request, void *arg)
+{
+	struct receive *r = arg;
+	struct task *t = task_new(r, request);
+	const char *body;
+	size_t len;
+
+	if (t == NULL) {
+		request_fail(request, 503, "memory", "out of memory");
+		return;
+	}
+	body = request_body(request, &len);
+	if (!message_parse_hello(body, len, &t->hello, &t->e)) {
+		request_fail(request, 400, "malformed", "%s", t->e.msg);
+		task_free(t);
+		return;
+	}
+	if (strcmp(t->hello.node, t->peer) != 0) {
+		request_fail(request, 403, "identity", "the key belongs to another node");
+		task_free(t);
+		return;
+	}
+	request_new_session(request, t->hello.nonce, t->welcome.session);
+	submit(r, r->hello_jobs, run_hello, t);
+}
+
+/* --- groups --- */
+
+static bool
+apply_step(struct worker *w, struct task *t, struct err *e)
+{
+	if (w->applier == NULL && !applier_new(w->db, w->conf, &w->node, &w->applier, e))
+		return false;
+	return apply_group(w->applier, t->peer, t->spool, &t->status, &t->answer, e);
+}
+
+static void
+run_apply(void *job, void *worker)
+{
+	struct task *t = job;
+
+	t->ok = with_connection(worker, t, apply_step);
+}
+
+static struct inbox *
+inbox_of(struct receive *r, const char *peer)
+{
+	for (size_t i = 0; i < r->ninboxes; i++)
+		if (strcmp(r->inboxes[i].peer, peer) == 0)
+			return &r->inboxes[i];
+	return NULL;
+}
+
+/* Start anew: an earlier group that was not finished is dropped. */
+static bool
+inbox_begin(struct receive *r, struct inbox *in, const char *session, struct err *e)
+{
+	spool_free(in->spool);
+	in->spool = NULL;
+	in->pieces = 0;
+	(void)snprintf(in->session, sizeof in->session, "%s", session);
+	return spool_new(r->conf->node.state_dir, &in->spool, e);
+}
+
+/* Take one piece. *missing: the pieces before it are not here (the agent was restarted). */
+static bool
+take_piece(struct receive *r, struct inbox *in, struct request *request, bool *last, bool *missing, struct err *e)
+{
+	uint64_t piece;
+	size_t len, at;
+	const char *body = request_body(request, &len);
+
+	*missing = false;
+	if (!message_parse_envelope(body, len, &piece, last, &at, e))
+		return false;
+	if (piece == 0 && !inbox_begin(r, in, request_session(request), e))
+		return false;
+	*missing = in->spool == NULL || in->pieces != piece || strcmp(in->session, request_session(request)) != 0;
+	if (*missing)
+		return true;
+	in->pieces++;
+	return spool_put(in->spool, body + at, len - at, e);
+}
+
+static void
+hand_over(struct receive *r, struct inbox *in, struct request *request)
+{
+	struct task *t = task_new(r, request);
+
+	if (t == NULL) {
+		request_fail(request, 503, "memory", "out of memory");
+		return;
+	}
+	t->spool = in->spool;
+	in->spool = NULL;
+	submit(r, r->apply_jobs, run_apply, t);
+}
+
+void
+receive_group(struct request *request, void *arg)
+{
+	struct receive *r = arg;
+	struct inbox *in = inbox_of(r, request_peer(request));
+	bool last = false, missing = false;
+	struct err e = { 0 };
+
+	if (in == NULL)
+		request_fail(request, 403, "identity", "no such peer");
+	else if (!take_piece(r, in, request, &last, &missing, &e))
+		request_fail(request, e.code == ERR_INPUT ? 400 : 503, "piece", "%s", e.msg);
+	else if (missing)
+		request_fail(request, 409, "piece", "earlier pieces of this group are not here: send it from the beginning");
+	else if (last)
+		hand_over(r, in, request);
+	else
+		request_reply(request, 200, "application/json", "{\"more\":true}\n", 14);
+}

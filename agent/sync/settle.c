@@ -1,0 +1,370 @@
+/* Settling. The same path for an answer just received and for one that was lost and is given again in
+ * hello: everything needed is read from the queue and sync_owed. */
+#include "sync/settle.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+enum {
+	ACTIVITY_KEPT = 500 /* rows of sync_activity */
+};
+
+/* One refused record. */
+struct refusal_note {
+	uint64_t hash;
+	struct refusal refusal; /* points into the answer */
+	struct buf ids;	       /* "12,15": its rows in the queue */
+	bool known;	       /* owed before */
+};
+
+struct settle {
+	struct db *db;
+	const struct conf *conf;
+	const char *self;
+	const char *peer;
+	struct peer_state state;
+	struct mark from, upto;
+	struct answer_header header;
+	struct refusal_note *notes; /* sorted by hash */
+	size_t n;
+	struct collapse collapse;
+	struct settled *out;
+};
+
+/* --- reading the answer --- */
+
+static int
+by_hash(const void *a, const void *b)
+{
+	const struct refusal_note *x = a, *y = b;
+
+	return x->hash < y->hash ? -1 : x->hash > y->hash;
+}
+
+static bool
+add_note(struct settle *s, char *line, size_t len, struct err *e)
+{
+	struct refusal_note *note;
+	void *grown;
+
+	if ((s->n & (s->n - 1)) == 0) { /* room doubles at powers of two */
+		grown = realloc(s->notes, (s->n == 0 ? 1 : s->n * 2) * sizeof *s->notes);
+		if (grown == NULL)
+			return err_set(e, ERR_MEMORY, "out of memory for an answer");
+		s->notes = grown;
+	}
+	note = &s->notes[s->n];
+	memset(note, 0, sizeof *note);
+	buf_init(&note->ids, 16 * 1024 * 1024);
+	if (!message_parse_refusal(line, len, &note->refusal, e))
+		return false;
+	note->hash = record_hash(note->refusal.table, note->refusal.key, note->refusal.key_len);
+	s->n++;
+	return true;
+}
+
+static bool
+read_answer(struct settle *s, struct buf *answer, struct err *e)
+{
+	char *at = answer->data, *end = answer->data + answer->len;
+	bool first = true;
+
+	while (at < end) {
+		char *newline = memchr(at, '\n', (size_t)(end - at));
+
+		if (newline == NULL)
+			return err_set(e, ERR_INPUT, "the peer's answer ends in the middle of a line");
+		if (first ? !message_parse_answer(at, (size_t)(newline - at), &s->header, e) : !add_note(s, at, (size_t)(newline - at), e))
+			return false;
+		first = false;
+		at = newline + 1;
+	}
+	if (first || s->n != s->header.refused)
+		return err_set(e, ERR_INPUT, "the peer's answer is not whole");
+	if (s->n > 1)
+		qsort(s->notes, s->n, sizeof *s->notes, by_hash);
+	return true;
+}
+
+static struct refusal_note *
+find_note(struct settle *s, const char *table, const char *key, size_t key_len)
+{
+	struct refusal_note wanted = { .hash = record_hash(table, key, key_len) };
+
+	return s->n == 0 ? NULL : bsearch(&wanted, s->notes, s->n, sizeof wanted, by_hash);
+}
+
+/* --- positions --- */
+
+static bool
+load_positions(struct settle *s, bool *old, struct err *e)
+{
+	bool found;
+
+	*old = false;
+	if (!peer_load(s->db, s->peer, &s->state, e))
+		return false;
+	if (s->header.cursor.epoch <= s->state.acked_epoch) {
+		*old = true;
+		return true;
+	}
+	if (!queue_load_mark(s->db, s->header.cursor.epoch, &s->upto, &found, e))
+		return false;
+	if (!found || strcmp(s->upto.stamp, s->header.cursor.stamp) != 0)
+		return err_set(e, ERR_HELD, "peer %s has received changes that this node does not know: restored from a backup, or cloned?", s->peer);
+	if (!queue_load_mark(s->db, s->state.acked_epoch, &s->from, &found, e))
+		return false;
+	return found || err_set(e, ERR_HELD, "the position of peer %s is not kept any more", s->peer);
+}
+
+/* --- refusals --- */
+
+static bool
+collect_ids(const struct change *c, void *arg, bool *stop, struct err *e)
+{
+	struct settle *s = arg;
+	struct refusal_note *note = c->key == NULL ? NULL : find_note(s, c->table, c->key, c->key_len);
+
+	(void)stop;
+	if (note == NULL)
+		return true;
+	buf_fmt(&note->ids, "%s%llu", note->ids.len > 0 ? "," : "", (unsigned long long)c->id);
+	return buf_check(&note->ids, "a record's changes", e) && collapse_add(&s->collapse, c, e);
+}
+
+/* Set status, attempts and reason of queue rows named in a list of ids. */
+static bool
+mark_rows(struct db *db, const char *ids, const char *status, unsigned attempts, const char *reason, struct err *e)
+{
+	struct id_set set = { 0 };
+	bool ok;
+
+	/* The list may not be sorted when owed rows and new ones were joined: parse it id by id. */
+	for (const char *p = ids; *p != '\0';) {
+		char *end;
+		uint64_t id = strtoull(p, &end, 10);
+
+		if (end == p || !id_set_add(&set, id, e)) {
+			id_set_free(&set);
+			return end != p ? false : err_set(e, ERR_INTERNAL, "malformed list of ids in sync_owed");
+		}
+		p = *end == ',' ? end + 1 : end;
+	}
+	ok = true;
+	for (size_t i = 0; ok && i < set.n; i++)
+		ok = db_exec(db, "UPDATE sync_queue FORCE INDEX (PRIMARY) SET status=?, attempt_count=?, last_error=LEFT(?, 500),"
+				 " synced_at=IF(? = 'synced', NOW(6), NULL) WHERE id BETWEEN ? AND ? AND status<>'superseded'",
+		    DB_ARGS(db_text(status), db_u64(attempts), db_text(reason), db_text(status), db_u64(set.ranges[i].low), db_u64(set.ranges[i].high)), e);
+	id_set_free(&set);
+	return ok;
+}
+
+/* A refusal of a group that is only a part is no attempt: what it needs may come in the next part. */
+static bool
+is_counted(const struct settle *s, const struct refusal_note *note)
+{
+	return note->refusal.counted && !s->upto.cut;
+}
+
+static const char *
+state_after(const struct settle *s, const struct refusal_note *note, unsigned attempts)
+{
+	if (attempts >= s->conf->sync.max_attempts)
+		return "parked";
+	return is_counted(s, note) ? "retry" : "waiting";
+}
+
+static bool
+report(struct settle *s, const struct refusal_note *note, const char *state, unsigned attempts)
+{
+	log_warning(s->peer, "Sync refused: table %s record %s: %s (%s, attempt %u of %u)", note->refusal.table, note->refusal.key,
+	    note->refusal.reason, state, attempts, s->conf->sync.max_attempts);
+	s->out->parked += strcmp(state, "parked") == 0;
+	return true;
+}
+
+/* A record that was owed before: refused again, or accepted. */
+static bool
+settle_owed(const struct owed *o, void *arg, struct err *e)
+{
+	struct settle *s = arg;
+	struct refusal_note *note = find_note(s, o->table, o->key, o->key_len);
+	unsigned char md5[PEER_HASH_BYTES];
+	unsigned attempts;
+	const char *state;
+
+	if (o->sent_epoch != s->upto.epoch)
+		return true; /* not in this group */
+	if (!peer_record_hash(o->table, o->key, o->key_len, md5, e))
+		return false;
+	if (note == NULL)
+		return mark_rows(s->db, o->queue_ids, "synced", o->attempts, NULL, e) &&
+		    db_exec(s->db, "DELETE FROM sync_owed WHERE peer=? AND record_hash=?", DB_ARGS(db_text(s->peer), db_bytes(md5, sizeof md5)), e);
+	note->known = true;
+	/* A later change of the record takes the place of a parked one: its attempts begin anew. */
+	attempts = note->ids.len > 0 ? 0 : o->attempts;
+	attempts += is_counted(s, note);
+	state = state_after(s, note, attempts);
+	if (note->ids.len > 0)
+		buf_char(&note->ids, ',');
+	buf_str(&note->ids, o->queue_ids);
+	return buf_check(&note->ids, "a record's changes", e) && report(s, note, state, attempts) &&
+	    mark_rows(s->db, buf_cstr(&note->ids), strcmp(state, "parked") == 0 ? "failed" : "pending", attempts, note->refusal.reason, e) &&
+	    db_exec(s->db, "UPDATE sync_owed SET state=?, attempts=?, last_error=LEFT(?, 500), refused_at=NOW(6), queue_ids=? WHERE peer=? AND record_hash=?",
+		DB_ARGS(db_text(state), db_u64(attempts), db_text(note->refusal.reason), db_text(buf_cstr(&note->ids)), db_text(s->peer), db_bytes(md5, sizeof md5)), e);
+}
+
+/* Newer changes of an owed record raise what it carries. */
+static bool
+raise_owed(struct settle *s, const struct refusal_note *note, const struct entry *entry, const unsigned char *md5, struct err *e)
+{
+	const struct collapse *c = &s->collapse;
+
+	(void)note;
+	return db_exec(s->db, "UPDATE sync_owed SET last_id=GREATEST(last_id, ?), changed_at=GREATEST(changed_at, ?), whole=GREATEST(whole, ?) WHERE peer=? AND record_hash=?",
+	    DB_ARGS(db_u64(entry->last_id), db_text(collapse_text(c, entry->changed_at)), db_u64(entry->whole), db_text(s->peer), db_bytes(md5, PEER_HASH_BYTES)), e);
+}
+
+static bool
+insert_owed(struct settle *s, const struct refusal_note *note, const struct entry *entry, const unsigned char *md5, struct err *e)
+{
+	const struct collapse *c = &s->collapse;
+	unsigned attempts = is_counted(s, note);
+	const char *state = state_after(s, note, attempts);
+	struct db_arg old_key = db_null();
+
+	return report(s, note, state, attempts) &&
+	    mark_rows(s->db, buf_cstr(&note->ids), strcmp(state, "parked") == 0 ? "failed" : "pending", attempts, note->refusal.reason, e) &&
+	    db_exec(s->db, "INSERT INTO sync_owed (peer, record_hash, table_name, record_id, state, attempts, last_error, refused_at, last_id,"
+			   " first_operation, changed_at, origin, via, whole, old_key, sent_epoch, queue_ids)"
+			   " VALUES (?, ?, ?, ?, ?, ?, LEFT(?, 500), NOW(6), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		DB_ARGS(db_text(s->peer), db_bytes(md5, PEER_HASH_BYTES), db_text(note->refusal.table), db_bytes(note->refusal.key, note->refusal.key_len),
+		    db_text(state), db_u64(attempts), db_text(note->refusal.reason), db_u64(entry->last_id), db_u64(entry->first),
+		    db_text(collapse_text(c, entry->changed_at)), db_text(collapse_text(c, entry->origin)), db_text(collapse_text(c, entry->via)),
+		    db_u64(entry->whole), old_key, db_u64(s->upto.epoch), db_text(buf_cstr(&note->ids))), e);
+}
+
+static bool
+settle_refusal(struct settle *s, const struct refusal_note *note, struct err *e)
+{
+	const struct refusal *r = &note->refusal;
+	const struct entry *entry = collapse_find(&s->collapse, r->table, r->key, r->key_len);
+	unsigned char md5[PEER_HASH_BYTES];
+
+	if (entry == NULL || !entry->send)
+		return true; /* owed before and nothing new, or nothing of ours */
+	if (!peer_record_hash(r->table, r->key, r->key_len, md5, e))
+		return false;
+	return note->known ? raise_owed(s, note, entry, md5, e) : insert_owed(s, note, entry, md5, e);
+}
+
+static bool
+settle_refusals(struct settle *s, struct err *e)
+{
+	uint64_t any = 0;
+
+	if (!db_number(s->db, "SELECT 1 FROM sync_owed WHERE peer=? AND sent_epoch=? LIMIT 1", DB_ARGS(db_text(s->peer), db_u64(s->upto.epoch)), &any, NULL, e))
+		return false;
+	if (s->n > 0 && !queue_visit(s->db, &s->from, &s->upto, collect_ids, s, e))
+		return false;
+	if (any != 0 && !owed_visit(s->db, s->peer, settle_owed, s, e))
+		return false;
+	for (size_t i = 0; i < s->n; i++)
+		if (!settle_refusal(s, &s->notes[i], e))
+			return false;
+	return true;
+}
+
+/* --- the whole --- */
+
+static bool
+write_books(struct settle *s, struct err *e)
+{
+	return settle_refusals(s, e) &&
+	    db_exec(s->db, "UPDATE sync_peer SET acked_epoch=?, acked_stamp=?, floor_epoch=?, sent_seen=NULL, records_sent=records_sent+?,"
+			   " last_success=NOW(6), last_error=NULL, failures=0 WHERE peer=?",
+		DB_ARGS(db_u64(s->upto.epoch), db_text(s->upto.stamp), db_u64(s->header.floor), db_u64(s->header.applied), db_text(s->peer)), e) &&
+	    db_exec(s->db, "INSERT INTO sync_activity (peer, direction, epoch, records, refused, milliseconds) VALUES (?, 'sent', ?, ?, ?, 0)",
+		DB_ARGS(db_text(s->peer), db_u64(s->upto.epoch), db_u64(s->header.applied), db_u64(s->header.refused)), e);
+}
+
+static void
+settle_free(struct settle *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		buf_free(&s->notes[i].ids);
+	free(s->notes);
+	mark_free(&s->from);
+	mark_free(&s->upto);
+	collapse_free(&s->collapse);
+}
+
+bool
+settle_answer(struct db *db, const struct conf *conf, const char *self, const char *peer, struct buf *answer, struct settled *out, struct err *e)
+{
+	struct settle s = { .db = db, .conf = conf, .self = self, .peer = peer, .out = out };
+	bool old = false, ok;
+
+	memset(out, 0, sizeof *out);
+	collapse_init(&s.collapse, self, peer);
+	ok = read_answer(&s, answer, e) && db_begin(db, e);
+	if (ok) {
+		ok = load_positions(&s, &old, e) && (old || write_books(&s, e)) && db_commit(db, e);
+		if (!ok)
+			db_rollback(db);
+	}
+	out->applied = old ? 0 : s.header.applied;
+	out->refused = old ? 0 : s.header.refused;
+	settle_free(&s);
+	return ok;
+}
+
+/* --- statuses and purge --- */
+
+static bool
+settle_to(struct db *db, uint64_t from, uint64_t to, struct err *e)
+{
+	struct mark before = { 0 }, now = { 0 };
+	bool found = false, ok;
+
+	ok = queue_load_mark(db, from, &before, &found, e) && found && queue_load_mark(db, to, &now, &found, e) && found &&
+	    queue_settle(db, &before, &now, e) && db_exec(db, "UPDATE sync_node SET settled_epoch=?", DB_ARGS(db_u64(to)), e);
+	mark_free(&before);
+	mark_free(&now);
+	if (!ok && !found)
+		return err_set(e, ERR_DB_MISSING, "an epoch is missing in sync_epoch: the sync schema was damaged");
+	return ok;
+}
+
+static bool
+purge(struct db *db, const struct conf *conf, struct err *e)
+{
+	struct mark keep = { 0 };
+	uint64_t epoch, removed;
+	bool found = false, ok;
+
+	if (!peer_keep_from(db, &epoch, e) || !queue_load_mark(db, epoch, &keep, &found, e))
+		return false;
+	ok = !found || queue_purge(db, &keep, conf->sync.retention_days, &removed, e);
+	mark_free(&keep);
+	/* Marks below what anybody may still name go with time; the oldest one needed stays. */
+	return ok &&
+	    db_exec(db, "DELETE FROM sync_epoch WHERE epoch<? AND marked_at < NOW(6) - INTERVAL ? DAY ORDER BY epoch LIMIT 10000",
+		DB_ARGS(db_u64(epoch), db_u64(conf->sync.retention_days)), e) &&
+	    db_exec(db, "DELETE FROM sync_activity WHERE id <= (SELECT * FROM (SELECT MAX(id) FROM sync_activity) m) - ?", DB_ARGS(db_u64(ACTIVITY_KEPT)), e);
+}
+
+bool
+settle_statuses(struct db *db, const struct conf *conf, struct err *e)
+{
+	uint64_t settled, all_have;
+
+	if (!db_number(db, "SELECT settled_epoch FROM sync_node", DB_NO_ARGS, &settled, NULL, e) || !peer_all_have(db, &all_have, e))
+		return false;
+	if (all_have > settled && !settle_to(db, settled, all_have, e))
+		return false;
+	return purge(db, conf, e);
+}

@@ -1,0 +1,22 @@
+/* What follows from a peer's answer: the position it has reached, the records it refused, statuses. */
+#ifndef TANDEM_SYNC_SETTLE_H
+#define TANDEM_SYNC_SETTLE_H
+
+#include "change/peer.h"
+#include "wire/message.h"
+
+struct settled {
+	uint64_t applied;
+	uint64_t refused;
+	uint64_t parked; /* of the refused: now waiting for a person */
+};
+
+/* Take the peer's answer (a header line and refusals; overwritten) into the books, in one transaction.
+ * An answer for the position already known changes nothing. ERR_HELD when it names a position that is not
+ * of our history. */
+MUST_CHECK bool settle_answer(struct db *db, const struct conf *conf, const char *self, const char *peer, struct buf *answer, struct settled *out, struct err *e);
+
+/* Statuses of what every peer has, and the purge; in small steps, when nothing else is to do. */
+MUST_CHECK bool settle_statuses(struct db *db, const struct conf *conf, struct err *e);
+
+#endif

@@ -1,0 +1,546 @@
+/* Building and reading messages. Lives here: every JSON object on the wire. Not here: record lines'
+ * own coding (wire/line), signing (wire/sign), what anybody does about them (apply/, sync/). */
+#include "wire/message.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	JSON_DEPTH = 6
+};
+
+/* --- writing --- */
+
+static void
+put_pair(struct buf *out, const char *name, const char *text)
+{
+	char last = out->len > 0 ? out->data[out->len - 1] : '\0';
+
+	if (last != '{')
+		buf_char(out, ',');
+	buf_fmt(out, "\"%s\":", name);
+	line_quote(out, text, strlen(text));
+}
+
+static void
+put_number(struct buf *out, const char *name, uint64_t n)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof text, "%llu", (unsigned long long)n);
+	put_pair(out, name, text);
+}
+
+static void
+put_position(struct buf *out, const char *name, const struct position *p)
+{
+	buf_fmt(out, ",\"%s\":{", name);
+	put_number(out, "epoch", p->epoch);
+	put_pair(out, "stamp", p->stamp);
+	buf_char(out, '}');
+}
+
+/* --- reading --- */
+
+/* Exactly one JSON object and nothing else. Free with json_object_put. */
+static bool
+parse_object(const char *text, size_t len, struct json_object **out, struct err *e)
+{
+	struct json_tokener *tok;
+	struct json_object *o;
+	bool ok;
+
+	*out = NULL;
+	if (len > MESSAGE_HEADER_MAX)
+		return err_set(e, ERR_LIMIT, "a message's header is longer than %d bytes", MESSAGE_HEADER_MAX);
+	if (!line_is_utf8(text, len) || memchr(text, '\0', len) != NULL)
+		return err_set(e, ERR_INPUT, "a message is not UTF-8 text");
+	tok = json_tokener_new_ex(JSON_DEPTH);
+	if (tok == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a message");
+	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	o = json_tokener_parse_ex(tok, text, (int)len);
+	ok = o != NULL && json_tokener_get_error(tok) == json_tokener_success &&
+	    json_tokener_get_parse_end(tok) == len && json_object_is_type(o, json_type_object);
+	json_tokener_free(tok);
+	if (!ok) {
+		json_object_put(o);
+		return err_set(e, ERR_INPUT, "a message is not a JSON object");
+	}
+	*out = o;
+	return true;
+}
+
+static bool
+missing(const char *name, struct err *e)
+{
+	return err_set(e, ERR_INPUT, "a message's field \"%s\" is missing or malformed", name);
+}
+
+static bool
+get_text(struct json_object *o, const char *name, char *out, size_t size, struct err *e)
+{
+	struct json_object *v;
+	size_t len;
+
+	if (!json_object_object_get_ex(o, name, &v) || !json_object_is_type(v, json_type_string))
+		return missing(name, e);
+	len = (size_t)json_object_get_string_len(v);
+	if (len >= size || memchr(json_object_get_string(v), '\0', len) != NULL)
+		return missing(name, e);
+	memcpy(out, json_object_get_string(v), len + 1);
+	return true;
+}
+
+static bool
+get_number(struct json_object *o, const char *name, uint64_t *out, struct err *e)
+{
+	char text[24];
+
+	if (!get_text(o, name, text, sizeof text, e))
+		return false;
+	return mark_parse_u64(text, out) || missing(name, e);
+}
+
+static bool
+get_bool(struct json_object *o, const char *name, bool *out, struct err *e)
+{
+	struct json_object *v;
+
+	if (!json_object_object_get_ex(o, name, &v) || !json_object_is_type(v, json_type_boolean))
+		return missing(name, e);
+	*out = json_object_get_boolean(v);
+	return true;
+}
+
+static bool
+is_hex(const char *text, size_t len)
+{
+	return strlen(text) == len && strspn(text, "0123456789abcdef") == len;
+}
+
+static bool
+get_hex(struct json_object *o, const char *name, char *out, size_t len, bool may_be_empty, struct err *e)
+{
+	if (!get_text(o, name, out, len + 1, e))
+		return false;
+	return is_hex(out, len) || (may_be_empty && out[0] == '\0') || missing(name, e);
+}
+
+static bool
+get_position(struct json_object *o, const char *name, struct position *p, struct err *e)
+{
+	struct json_object *v;
+
+	if (!json_object_object_get_ex(o, name, &v) || !json_object_is_type(v, json_type_object))
+		return missing(name, e);
+	return get_number(v, "epoch", &p->epoch, e) && get_hex(v, "stamp", p->stamp, MARK_STAMP_LEN, true, e);
+}
+
+/* --- hello and welcome --- */
+
+void
+message_put_hello(struct buf *out, const struct hello *h)
+{
+	buf_char(out, '{');
+	put_number(out, "hello", h->version);
+	put_pair(out, "node", h->node);
+	put_pair(out, "incarnation", h->incarnation);
+	put_pair(out, "nonce", h->nonce);
+	buf_str(out, "}\n");
+}
+
+static size_t
+without_newline(const char *text, size_t len)
+{
+	return len > 0 && text[len - 1] == '\n' ? len - 1 : len;
+}
+
+bool
+message_parse_hello(const char *text, size_t len, struct hello *h, struct err *e)
+{
+	struct json_object *o;
+	bool ok;
+
+	memset(h, 0, sizeof *h);
+	if (!parse_object(text, without_newline(text, len), &o, e))
+		return false;
+	ok = get_number(o, "hello", &h->version, e) && get_text(o, "node", h->node, sizeof h->node, e) &&
+	    get_hex(o, "incarnation", h->incarnation, SCHEMA_INCARNATION_LEN, false, e) &&
+	    get_hex(o, "nonce", h->nonce, sizeof h->nonce - 1, false, e);
+	json_object_put(o);
+	return ok;
+}
+
+void
+message_put_welcome(struct buf *out, const struct welcome *w)
+{
+	buf_char(out, '{');
+	put_number(out, "welcome", w->version);
+	put_pair(out, "node", w->node);
+	put_pair(out, "incarnation", w->incarnation);
+	put_pair(out, "session", w->session);
+	put_pair(out, "knows", w->knows);
+	put_position(out, "cursor", &w->cursor);
+	put_number(out, "clock", w->clock_us);
+	buf_str(out, "}\n");
+}
+
+bool
+message_parse_welcome(const char *text, size_t len, struct welcome *w, struct err *e)
+{
+	struct json_object *o;
+	bool ok;
+
+	memset(w, 0, sizeof *w);
+	if (!parse_object(text, len, &o, e))
+		return false;
+	ok = get_number(o, "welcome", &w->version, e) && get_text(o, "node", w->node, sizeof w->node, e) &&
+	    get_hex(o, "incarnation", w->incarnation, SCHEMA_INCARNATION_LEN, false, e) &&
+	    get_text(o, "session", w->session, sizeof w->session, e) &&
+	    get_hex(o, "knows", w->knows, SCHEMA_INCARNATION_LEN, true, e) &&
+	    get_position(o, "cursor", &w->cursor, e) && get_number(o, "clock", &w->clock_us, e);
+	json_object_put(o);
+	return ok;
+}
+
+/* --- groups and answers --- */
+
+void
+message_put_group(struct buf *out, const struct group_header *g)
+{
+	buf_char(out, '{');
+	put_number(out, "group", MESSAGE_VERSION);
+	put_pair(out, "node", g->node);
+	put_pair(out, "incarnation", g->incarnation);
+	put_position(out, "base", &g->base);
+	put_position(out, "upto", &g->upto);
+	put_pair(out, "seen_incarnation", g->seen_incarnation);
+	put_position(out, "seen", &g->seen);
+	buf_fmt(out, ",\"last\":%s", g->last ? "true" : "false");
+	put_number(out, "records", g->records);
+	buf_str(out, "}\n");
+}
+
+bool
+message_parse_group(const char *text, size_t len, struct group_header *g, struct err *e)
+{
+	struct json_object *o;
+	uint64_t version;
+	bool ok;
+
+	memset(g, 0, sizeof *g);
+	if (!parse_object(text, len, &o, e))
+		return false;
+	ok = get_number(o, "group", &version, e) && get_text(o, "node", g->node, sizeof g->node, e) &&
+	    get_hex(o, "incarnation", g->incarnation, SCHEMA_INCARNATION_LEN, false, e) &&
+	    get_position(o, "base", &g->base, e) && get_position(o, "upto", &g->upto, e) &&
+	    get_hex(o, "seen_incarnation", g->seen_incarnation, SCHEMA_INCARNATION_LEN, true, e) &&
+	    get_position(o, "seen", &g->seen, e) && get_bool(o, "last", &g->last, e) &&
+	    get_number(o, "records", &g->records, e);
+	json_object_put(o);
+	if (ok && g->upto.epoch <= g->base.epoch)
+		return err_set(e, ERR_INPUT, "a group that ends before it begins");
+	return ok;
+}
+
+void
+message_put_answer(struct buf *out, const struct answer_header *a)
+{
+	buf_char(out, '{');
+	put_number(out, "answer", MESSAGE_VERSION);
+	put_position(out, "cursor", &a->cursor);
+	put_number(out, "applied", a->applied);
+	put_number(out, "refused", a->refused);
+	put_number(out, "floor", a->floor);
+	buf_str(out, "}\n");
+}
+
+bool
+message_parse_answer(const char *text, size_t len, struct answer_header *a, struct err *e)
+{
+	struct json_object *o;
+	uint64_t version;
+	bool ok;
+
+	memset(a, 0, sizeof *a);
+	if (!parse_object(text, len, &o, e))
+		return false;
+	ok = get_number(o, "answer", &version, e) && get_position(o, "cursor", &a->cursor, e) &&
+	    get_number(o, "applied", &a->applied, e) && get_number(o, "refused", &a->refused, e) &&
+	    get_number(o, "floor", &a->floor, e);
+	json_object_put(o);
+	return ok;
+}
+
+/* --- sections --- */
+
+void
+message_put_section(struct buf *out, const struct table *t)
+{
+	buf_char(out, '{');
+	put_pair(out, "table", t->name);
+	buf_str(out, ",\"columns\":[");
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		buf_str(out, i > 0 ? ",[" : "[");
+		line_quote(out, t->columns[i].name, strlen(t->columns[i].name));
+		buf_char(out, ',');
+		line_quote(out, t->columns[i].type, strlen(t->columns[i].type));
+		buf_char(out, ']');
+	}
+	buf_str(out, "]}\n");
+}
+
+void
+message_section_free(struct section *s)
+{
+	for (size_t i = 0; i < s->ncolumns; i++) {
+		if (s->names != NULL)
+			free(s->names[i]);
+		if (s->types != NULL)
+			free(s->types[i]);
+	}
+	free(s->names);
+	free(s->types);
+	memset(s, 0, sizeof *s);
+}
+
+static bool
+get_column(struct json_object *pair, struct section *s, size_t i, struct err *e)
+{
+	struct json_object *name, *type;
+
+	if (!json_object_is_type(pair, json_type_array) || json_object_array_length(pair) != 2)
+		return missing("columns", e);
+	name = json_object_array_get_idx(pair, 0);
+	type = json_object_array_get_idx(pair, 1);
+	if (!json_object_is_type(name, json_type_string) || !json_object_is_type(type, json_type_string))
+		return missing("columns", e);
+	s->names[i] = strdup(json_object_get_string(name));
+	s->types[i] = strdup(json_object_get_string(type));
+	return (s->names[i] != NULL && s->types[i] != NULL) || err_set(e, ERR_MEMORY, "out of memory for a message");
+}
+
+static bool
+get_columns(struct json_object *o, struct section *s, struct err *e)
+{
+	struct json_object *list;
+
+	if (!json_object_object_get_ex(o, "columns", &list) || !json_object_is_type(list, json_type_array) ||
+	    json_object_array_length(list) > CATALOG_COLUMNS)
+		return missing("columns", e);
+	s->ncolumns = json_object_array_length(list);
+	s->names = calloc(s->ncolumns + 1, sizeof *s->names);
+	s->types = calloc(s->ncolumns + 1, sizeof *s->types);
+	if (s->names == NULL || s->types == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a message");
+	for (size_t i = 0; i < s->ncolumns; i++)
+		if (!get_column(json_object_array_get_idx(list, i), s, i, e))
+			return false;
+	return true;
+}
+
+bool
+message_parse_section(const char *text, size_t len, struct section *s, struct err *e)
+{
+	struct json_object *o;
+	bool ok;
+
+	memset(s, 0, sizeof *s);
+	if (!parse_object(text, len, &o, e))
+		return false;
+	ok = get_text(o, "table", s->table, sizeof s->table, e) && get_columns(o, s, e);
+	json_object_put(o);
+	if (!ok)
+		message_section_free(s);
+	return ok;
+}
+
+bool
+message_is_header(const char *line, size_t len)
+{
+	return len > 0 && line[0] == '{';
+}
+
+/* --- envelopes --- */
+
+void
+message_put_envelope(struct buf *out, uint64_t piece, bool last)
+{
+	buf_char(out, '{');
+	put_number(out, "piece", piece);
+	buf_fmt(out, ",\"last\":%s}\n", last ? "true" : "false");
+}
+
+bool
+message_parse_envelope(const char *body, size_t len, uint64_t *piece, bool *last, size_t *payload_at, struct err *e)
+{
+	const char *newline = memchr(body, '\n', len < MESSAGE_ENVELOPE_MAX ? len : MESSAGE_ENVELOPE_MAX);
+	struct json_object *o;
+	bool ok;
+
+	if (newline == NULL)
+		return err_set(e, ERR_INPUT, "a body without its envelope line");
+	if (!parse_object(body, (size_t)(newline - body), &o, e))
+		return false;
+	ok = get_number(o, "piece", piece, e) && get_bool(o, "last", last, e);
+	json_object_put(o);
+	*payload_at = (size_t)(newline - body) + 1;
+	return ok;
+}
+
+/* --- records --- */
+
+/* What is seldom there stands in one JSON object in a string, null when it is empty. */
+static void
+put_meta(struct buf *line, const struct record_meta *m)
+{
+	struct buf meta;
+
+	if (m->origin == NULL && m->via == NULL && m->old_key == NULL && !m->has_seen && !m->whole) {
+		line_null(line);
+		return;
+	}
+	buf_init(&meta, MESSAGE_HEADER_MAX);
+	buf_char(&meta, '{');
+	if (m->origin != NULL)
+		put_pair(&meta, "node", m->origin);
+	if (m->via != NULL)
+		put_pair(&meta, "via", m->via);
+	if (m->whole)
+		put_pair(&meta, "whole", "1");
+	if (m->has_seen)
+		put_number(&meta, "seen", m->seen);
+	if (m->old_key != NULL) {
+		buf_str(&meta, meta.len > 1 ? ",\"old\":" : "\"old\":");
+		line_quote(&meta, m->old_key, m->old_key_len);
+	}
+	buf_char(&meta, '}');
+	if (meta.failed)
+		line->failed = true;
+	else
+		line_text(line, meta.data, meta.len);
+	buf_free(&meta);
+}
+
+void
+message_put_record(struct buf *line, const struct record_meta *m)
+{
+	line_begin(line);
+	line_text(line, &m->operation, 1);
+	line_text(line, m->key, m->key_len);
+	if (m->operation == 'o')
+		return;
+	line_text(line, m->changed_at, strlen(m->changed_at));
+	put_meta(line, m);
+}
+
+/* The strings of the meta object are copied back over its own text, which is long enough. */
+static bool
+parse_meta(const struct line_value *v, struct record_meta *m, struct err *e)
+{
+	struct json_object *o, *old;
+	char *to = v->data, text[CONF_NAME_MAX + 1];
+	bool ok = true;
+
+	if (!parse_object(v->data, v->len, &o, e))
+		return false;
+	if (json_object_object_get_ex(o, "node", NULL) && (ok = get_text(o, "node", text, sizeof text, e))) {
+		m->origin = memcpy(to, text, strlen(text) + 1);
+		to += strlen(text) + 1;
+	}
+	if (ok && json_object_object_get_ex(o, "via", NULL) && (ok = get_text(o, "via", text, sizeof text, e))) {
+		m->via = memcpy(to, text, strlen(text) + 1);
+		to += strlen(text) + 1;
+	}
+	m->whole = json_object_object_get_ex(o, "whole", NULL);
+	m->has_seen = ok && json_object_object_get_ex(o, "seen", NULL);
+	if (m->has_seen)
+		ok = get_number(o, "seen", &m->seen, e);
+	if (ok && json_object_object_get_ex(o, "old", &old)) {
+		m->old_key_len = (size_t)json_object_get_string_len(old);
+		m->old_key = memcpy(to, json_object_get_string(old), m->old_key_len + 1);
+	}
+	json_object_put(o);
+	return ok;
+}
+
+bool
+message_parse_record(const struct line_value *values, size_t n, struct record_meta *m, struct err *e)
+{
+	memset(m, 0, sizeof *m);
+	if (n < 2 || values[0].data == NULL || values[0].len != 1 || values[1].data == NULL ||
+	    strchr("iudo", values[0].data[0]) == NULL)
+		return err_set(e, ERR_INPUT, "a record line without operation and key");
+	m->operation = values[0].data[0];
+	m->key = values[1].data;
+	m->key_len = values[1].len;
+	if (m->operation == 'o')
+		return n == 2 || err_set(e, ERR_INPUT, "an owed record with values");
+	if (n < RECORD_FIXED || values[2].data == NULL || values[2].len != QUEUE_TIME_LEN)
+		return err_set(e, ERR_INPUT, "a record line without its time");
+	m->changed_at = values[2].data;
+	return values[3].data == NULL || parse_meta(&values[3], m, e);
+}
+
+/* --- refusals --- */
+
+void
+message_put_refusal(struct buf *out, const struct refusal *r)
+{
+	size_t len = strlen(r->reason);
+
+	line_begin(out);
+	line_text(out, r->table, strlen(r->table));
+	line_text(out, r->key, r->key_len);
+	line_text(out, r->counted ? "refused" : "waiting", 7);
+	line_text(out, r->reason, len < MESSAGE_REASON_MAX ? len : MESSAGE_REASON_MAX);
+	line_end(out);
+}
+
+bool
+message_parse_refusal(char *line, size_t len, struct refusal *r, struct err *e)
+{
+	struct line_value v[4];
+	size_t n;
+
+	if (!line_parse(line, len, v, 4, &n, e))
+		return false;
+	if (n != 4 || v[0].data == NULL || v[1].data == NULL || v[2].data == NULL || v[3].data == NULL)
+		return err_set(e, ERR_INPUT, "malformed refusal in an answer");
+	*r = (struct refusal){ v[0].data, v[1].data, v[1].len, v[3].data, strcmp(v[2].data, "refused") == 0 };
+	return true;
+}
+
+/* --- errors --- */
+
+void
+message_put_error(struct buf *out, const char *code, const char *text, const struct position *cursor)
+{
+	buf_char(out, '{');
+	put_pair(out, "error", code);
+	put_pair(out, "message", text);
+	if (cursor != NULL)
+		put_position(out, "cursor", cursor);
+	buf_str(out, "}\n");
+}
+
+bool
+message_parse_error(const char *text, size_t len, struct message_error *m, struct err *e)
+{
+	const char *newline = memchr(text, '\n', len);
+	struct json_object *o;
+	bool ok;
+
+	memset(m, 0, sizeof *m);
+	if (!parse_object(text, newline == NULL ? len : (size_t)(newline - text), &o, e))
+		return false;
+	ok = get_text(o, "error", m->code, sizeof m->code, e) && get_text(o, "message", m->text, sizeof m->text, e);
+	m->has_cursor = ok && json_object_object_get_ex(o, "cursor", NULL);
+	if (m->has_cursor)
+		ok = get_position(o, "cursor", &m->cursor, e);
+	json_object_put(o);
+	return ok;
+}
