@@ -1,7 +1,8 @@
 -- Records that a peer has not accepted: 'retry' (attempts are counted), 'waiting' (not the record's
 -- fault: schema, missing parent that itself waits; not counted), 'parked' (a person looks at it),
 -- 'discarded' (the peer keeps its own). queue_ids: the rows of sync_queue it stands for; the other
--- columns are what the collapsed record carried. sent_epoch: the group that carried it last. record_hash: MD5 of table and key (keys are longer
+-- columns are what the collapsed record carried. sent_epoch: the group that
+-- carried it last. link: as in sync_queue. record_hash: MD5 of table and key (keys are longer
 -- than an index allows).
 CREATE TABLE IF NOT EXISTS sync_owed (
   peer VARCHAR(32) CHARACTER SET ascii NOT NULL,
@@ -18,7 +19,7 @@ CREATE TABLE IF NOT EXISTS sync_owed (
   origin VARCHAR(32) CHARACTER SET ascii NULL,
   via VARCHAR(32) CHARACTER SET ascii NULL,
   whole TINYINT UNSIGNED NOT NULL DEFAULT 0,
-  old_key VARBINARY(3072) NULL,
+  link BIGINT UNSIGNED NULL,
   sent_epoch BIGINT UNSIGNED NOT NULL DEFAULT 0,
   queue_ids LONGTEXT CHARACTER SET ascii NOT NULL,
   PRIMARY KEY (peer, record_hash)

@@ -126,31 +126,38 @@ struct settle_list {
 	size_t n;
 };
 
-static bool
-is_still_open(const struct pass *p, const char *table, const char *key, size_t key_len)
+static int
+by_value(const void *a, const void *b)
 {
-	uint64_t hash = record_hash(table, key, key_len);
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
-	for (size_t i = 0; i < p->nowed; i++)
-		if (p->owed[i] == hash)
-			return true;
+	return x < y ? -1 : x > y;
+}
+
+/* Hashes of the records that stay unsettled: refused now, or listed as owed. p->owed takes them all. */
+static bool
+gather_open(struct pass *p, struct err *e)
+{
 	for (size_t i = 0; i < p->refused.n; i++) {
 		const struct refused *r = &p->refused.items[i];
 
-		if (r->key_len == key_len && memcmp(r->key, key, key_len) == 0 && strcmp(r->table, table) == 0)
-			return true;
+		if (!pass_note_open(p, record_hash(r->table, r->key, r->key_len), e))
+			return false;
 	}
-	return false;
+	if (p->nowed > 1)
+		qsort(p->owed, p->nowed, sizeof *p->owed, by_value);
+	return true;
 }
 
 static bool
 collect_gone(const char *table, const char *key, size_t key_len, uint64_t seen_before, void *arg, struct err *e)
 {
 	struct settle_list *l = arg;
+	uint64_t hash = record_hash(table, key, key_len);
 	void *grown;
 
 	(void)seen_before;
-	if (is_still_open(l->pass, table, key, key_len))
+	if (l->pass->nowed > 0 && bsearch(&hash, l->pass->owed, l->pass->nowed, sizeof hash, by_value) != NULL)
 		return true;
 	grown = realloc(l->gone, (l->n + 1) * sizeof *l->gone);
 	if (grown == NULL)
@@ -169,7 +176,7 @@ forget_settled(struct pass *p, struct err *e)
 	/* Nearly always empty: one look at the index is all. */
 	ok = db_number(p->db, "SELECT 1 FROM sync_unsettled WHERE peer=? LIMIT 1", DB_ARGS(db_text(p->peer)), &any, NULL, e);
 	if (ok && any != 0)
-		ok = unsettled_visit(p->db, p->peer, collect_gone, &l, e);
+		ok = gather_open(p, e) && unsettled_visit(p->db, p->peer, collect_gone, &l, e);
 	for (size_t i = 0; ok && i < l.n; i++)
 		ok = db_exec(p->db, "DELETE FROM sync_unsettled WHERE peer=? AND record_hash=?", DB_ARGS(db_text(p->peer), db_bytes(l.gone[i], PEER_HASH_BYTES)), e);
 	free(l.gone);

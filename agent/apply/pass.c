@@ -159,7 +159,7 @@ pass_next(struct pass *p, struct pass_reader *r, enum pass_line *what, struct er
 }
 
 bool
-pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e)
+pass_note_open(struct pass *p, uint64_t hash, struct err *e)
 {
 	if (p->nowed == p->owed_cap) {
 		size_t cap = p->owed_cap == 0 ? 64 : p->owed_cap * 2;
@@ -170,8 +170,14 @@ pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e)
 		p->owed = grown;
 		p->owed_cap = cap;
 	}
-	p->owed[p->nowed++] = record_hash(r->section.table, r->meta.key, r->meta.key_len);
+	p->owed[p->nowed++] = hash;
 	return true;
+}
+
+bool
+pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e)
+{
+	return pass_note_open(p, record_hash(r->section.table, r->meta.key, r->meta.key_len), e);
 }
 
 /* --- relaying --- */

@@ -66,6 +66,7 @@ MUST_CHECK bool pass_next(struct pass *p, struct pass_reader *r, enum pass_line 
 void pass_reader_free(struct pass_reader *r);
 /* Remember a record that is listed as owed. */
 MUST_CHECK bool pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e);
+MUST_CHECK bool pass_note_open(struct pass *p, uint64_t hash, struct err *e);
 
 /* Queue an applied record for the other peers (does nothing when there are none), and run what is
  * gathered. requeue: for every peer, the sender included, as whole. */

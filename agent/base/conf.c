@@ -102,11 +102,11 @@ static const struct conf_option_row options[] = {
 	{ INFO("sync", "max_clock_skew", "30s", "how far two clocks may differ"),
 	    .kind = CONF_DURATION, AT(sync, max_clock_skew_ms), .min = 100, .max = MS_D },
 	{ INFO("sync", "notify", "", "command to run when a person is needed"),
-	    .kind = CONF_TEXT, AT(sync, notify), .max = TEXT_MAX },
+	    .kind = CONF_TEXT, AT(sync, notify), .max = TEXT_MAX, .built = "" },
 	{ INFO("sync", "group_rows", "100000", "records sent at once before a group is cut"),
 	    .kind = CONF_NUMBER, AT(sync, group_rows), .min = 1, .max = 10000000 },
 	{ INFO("sync", "max_delete", "50%, 1000", "deletions that wait for a person's yes"),
-	    .kind = CONF_LIMIT },
+	    .kind = CONF_LIMIT, .built = "50%, 1000" },
 
 	{ INFO("peer", "url", NULL, "where the peer listens: http://HOST:PORT"),
 	    .kind = CONF_URL, AT(peer, url) },
@@ -120,7 +120,7 @@ static const struct conf_option_row options[] = {
 	    .kind = CONF_BOOL, AT(peer, paused) },
 
 	{ INFO("table", "priority", "normal", "order inside a group"),
-	    .kind = CONF_WORD, AT(table, priority), .choices = "high|normal|low" },
+	    .kind = CONF_WORD, AT(table, priority), .choices = "high|normal|low", .built = "normal" },
 	{ INFO("table", "conflict", "", "who wins a conflict in this table; empty: as [sync]"),
 	    .kind = CONF_POLICY_OF_TABLE, AT(table, conflict), .built = "|newer" },
 	{ INFO("table", "add", "", "columns whose changes add up, such as a stock"),
@@ -130,7 +130,7 @@ static const struct conf_option_row options[] = {
 	{ INFO("table", "direction", "both", "send this table's changes, receive them, or both"),
 	    .kind = CONF_WORD, AT(table, direction), .choices = "both|send|receive", .built = "both" },
 	{ INFO("table", "max_delete", "", "as in [sync], for this table; empty: as [sync]"),
-	    .kind = CONF_LIMIT_OF_TABLE, AT(table, max_delete) },
+	    .kind = CONF_LIMIT_OF_TABLE, AT(table, max_delete), .built = "" },
 
 	{ INFO("log", "level", "info", "error, warning, info or debug"),
 	    .kind = CONF_LEVEL, AT(log, level) },

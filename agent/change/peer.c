@@ -81,12 +81,6 @@ peer_failed(struct db *db, const char *peer, const char *message, struct err *e)
 	    DB_ARGS(db_text(message), db_text(peer)), e);
 }
 
-bool
-peer_succeeded(struct db *db, const char *peer, struct err *e)
-{
-	return db_exec(db, "UPDATE sync_peer SET last_success=NOW(6), last_error=NULL, failures=0 WHERE peer=?", DB_ARGS(db_text(peer)), e);
-}
-
 /* --- sync_cursor --- */
 
 bool
@@ -162,11 +156,10 @@ take_owed(const struct db_rows *rows, struct owed *o)
 		.origin = db_rows_text(rows, 8),
 		.via = db_rows_text(rows, 9),
 		.whole = db_rows_u64(rows, 10) != 0,
-		.old_key = db_rows_text(rows, 11),
+		.link = db_rows_u64(rows, 11),
 		.sent_epoch = db_rows_u64(rows, 12),
 		.queue_ids = db_rows_text(rows, 13),
 	};
-	o->old_key_len = o->old_key == NULL ? 0 : db_rows_len(rows, 11);
 }
 
 bool
@@ -176,7 +169,7 @@ owed_visit(struct db *db, const char *peer, owed_visitor *visit, void *arg, stru
 	bool more = false, ok;
 
 	if (!db_query(db, "SELECT table_name, record_id, state, attempts, last_error, last_id, first_operation+0, changed_at,"
-			  " origin, via, whole, old_key, sent_epoch, queue_ids FROM sync_owed WHERE peer=? ORDER BY last_id",
+			  " origin, via, whole, link, sent_epoch, queue_ids FROM sync_owed WHERE peer=? ORDER BY last_id",
 		DB_ARGS(db_text(peer)), &rows, e))
 		return false;
 	while ((ok = db_rows_next(rows, &more, e)) && more) {

@@ -34,9 +34,8 @@ MUST_CHECK bool peer_load(struct db *db, const char *peer, struct peer_state *ou
 MUST_CHECK bool peer_met(struct db *db, const char *peer, const char *incarnation, int64_t skew_ms, struct err *e);
 /* The link waits for a person; reason "" releases it. */
 MUST_CHECK bool peer_hold(struct db *db, const char *peer, const char *reason, struct err *e);
-/* Remember what went wrong (or right: last_success) for --status. */
+/* Remember what went wrong, for --status. */
 MUST_CHECK bool peer_failed(struct db *db, const char *peer, const char *message, struct err *e);
-MUST_CHECK bool peer_succeeded(struct db *db, const char *peer, struct err *e);
 
 /* for_update: lock the row for the transaction that applies. */
 MUST_CHECK bool cursor_load(struct db *db, const char *peer, bool for_update, struct cursor_state *out, struct err *e);
@@ -62,8 +61,7 @@ struct owed {
 	const char *origin;
 	const char *via;
 	bool whole;
-	const char *old_key;
-	size_t old_key_len;
+	uint64_t link; /* 0: none */
 	uint64_t sent_epoch;
 	const char *queue_ids;
 };

@@ -565,3 +565,24 @@ queue_purge(struct db *db, const struct mark *keep, unsigned days, uint64_t *rem
 	}
 	return true;
 }
+
+bool
+queue_bury_holes(struct db *db, const struct mark *keep, uint64_t *revived, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	*revived = 0;
+	if (!db_query(db, "SELECT low, high FROM sync_hole WHERE dead=1 AND high<=?", DB_ARGS(db_u64(keep->high)), &rows, e))
+		return false;
+	while ((ok = db_rows_next(rows, &more, e)) && more) {
+		struct db_arg low = db_u64(db_rows_u64(rows, 0)), high = db_u64(db_rows_u64(rows, 1));
+
+		ok = db_exec(db, "UPDATE sync_queue FORCE INDEX (PRIMARY) SET id=NEXTVAL(sync_sequence) WHERE id BETWEEN ? AND ?", DB_ARGS(low, high), e);
+		*revived += ok ? db_affected(db) : 0;
+		if (!ok || !(ok = db_exec(db, "DELETE FROM sync_hole WHERE low=?", DB_ARGS(low), e)))
+			break;
+	}
+	db_rows_free(rows);
+	return ok;
+}

@@ -212,7 +212,8 @@ set_tls_options(struct client *c, struct err *e)
 		return err_set(e, ERR_CONFIG, "[peer %s] has a tls_pin but no https:// url", c->peer->name);
 	if (!is_pin(pin))
 		return err_set(e, ERR_CONFIG,
-		    "[peer %s] tls_pin is not a pin: write sha256// and 44 characters of base64", c->peer->name);
+		    "[peer %s] tls_pin is not a pin: write sha256// and 44 characters of base64",
+		    c->peer->name);
 	SET(CURLOPT_PINNEDPUBLICKEY, pin);
 	SET(CURLOPT_SSL_VERIFYPEER, 0L);
 	SET(CURLOPT_SSL_VERIFYHOST, 0L);
@@ -228,7 +229,8 @@ client_new(const char *self, const struct conf_peer *peer, int64_t timeout_ms,
 	*out = NULL;
 	assert(timeout_ms > 0 && timeout_ms < INT32_MAX);
 	if (!gate_is_name(self) || !gate_is_name(peer->name))
-		return err_set(e, ERR_CONFIG, "names of nodes are 1 to %d of A-Z a-z 0-9 . _ -", CONF_NAME_MAX);
+		return err_set(e, ERR_CONFIG, "names of nodes are 1 to %d of A-Z a-z 0-9 . _ -",
+		    CONF_NAME_MAX);
 	(void)pthread_once(&library_once, library_start);
 	c = library_state == CURLE_OK ? calloc(1, sizeof *c) : NULL;
 	if (c == NULL)
@@ -402,10 +404,11 @@ run(struct client *c, CURLcode *result, struct err *e)
 			last_ms = now_ms;
 		seen = now_moved;
 		if (now_ms - last_ms >= c->timeout_ms)
-			return err_set(e, ERR_PEER, "%s: no answer for %g s", c->peer->url, seconds(c->timeout_ms));
+			return err_set(e, ERR_PEER, "%s: no answer for %g s", c->peer->url,
+			    seconds(c->timeout_ms));
 		if (now_ms - start_ms >= PATIENCE * c->timeout_ms + seen * 1000 / RATE_MIN)
-			return err_set(e, ERR_PEER, "%s is too slow: %" PRId64 " bytes in %g s", c->peer->url, seen,
-			    seconds(now_ms - start_ms));
+			return err_set(e, ERR_PEER, "%s is too slow: %" PRId64 " bytes in %g s",
+			    c->peer->url, seen, seconds(now_ms - start_ms));
 		if (curl_multi_poll(c->multi, NULL, 0, LOOK_MS, NULL) != CURLM_OK)
 			return err_set(e, ERR_INTERNAL, "libcurl: curl_multi_poll");
 	}

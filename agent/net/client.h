@@ -30,7 +30,8 @@ void client_free(struct client *c);
 MUST_CHECK bool client_call(struct client *c, const char *method, const char *path,
     const void *body, size_t len, int *status, struct buf *answer, struct err *e);
 
-/* Nonce to put into the hello body (32 hex digits), made anew at every call. */
+/* Nonce to put into the hello body (32 hex digits), made anew at every call. Forgets the session:
+ * hello is what comes next. */
 MUST_CHECK const char *client_hello_nonce(struct client *c, struct err *e);
 /* Use this session (from hello's answer) from now on; the counter starts at 1. */
 MUST_CHECK bool client_open(struct client *c, const char *session, struct err *e);

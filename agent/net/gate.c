@@ -34,19 +34,23 @@ enum {
 };
 
 static const struct refusal refused_version = { 400, "bad_version", "only HTTP/1.1 is spoken here" };
-static const struct refusal refused_target = { 400, "bad_target", "the request target must be a plain path" };
+static const struct refusal refused_target = { 400, "bad_target",
+	"the request target must be a plain path" };
 static const struct refusal refused_query = { 400, "query",
 	"no query is accepted here; a key that was sent in one must be changed" };
-static const struct refusal refused_header = { 400, "bad_header", "a header is malformed, missing or doubled" };
+static const struct refusal refused_header = { 400, "bad_header",
+	"a header is malformed, missing or doubled" };
 static const struct refusal refused_many = { 431, "too_many_headers", "too many headers" };
 static const struct refusal refused_encoding = { 400, "transfer_encoding",
 	"Transfer-Encoding is not accepted; send Content-Length" };
 static const struct refusal refused_expect = { 417, "expect", "Expect is not accepted" };
-static const struct refusal refused_length = { 400, "bad_length", "Content-Length does not fit the request" };
+static const struct refusal refused_length = { 400, "bad_length",
+	"Content-Length does not fit the request" };
 static const struct refusal refused_path = { 404, "not_found", "there is nothing here" };
 static const struct refusal refused_method = { 405, "method_not_allowed", "not with this method" };
 static const struct refusal refused_large = { 413, "too_large", "the body is too large" };
-static const struct refusal refused_type = { 415, "content_type", "this Content-Type is not accepted here" };
+static const struct refusal refused_type = { 415, "content_type",
+	"this Content-Type or Content-Encoding is not accepted here" };
 static const struct refusal refused_empty = { 400, "empty", "the body is empty" };
 static const struct refusal refused_host = { 403, "host", "this page answers only to its own address" };
 static const struct refusal refused_origin = { 403, "origin", "another site's page may not do this" };

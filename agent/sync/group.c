@@ -194,10 +194,8 @@ merge_owed(struct builder *b, const struct owed *o, struct entry **entry, struct
 	(*entry)->first = o->first;
 	(*entry)->last_id = newest > o->last_id ? newest : o->last_id;
 	(*entry)->owed = true;
-	if (o->old_key != NULL && (*entry)->link == 0) {
-		(*entry)->old_key = collapse_keep(c, o->old_key, o->old_key_len);
-		(*entry)->old_key_len = o->old_key_len;
-	}
+	if ((*entry)->link == 0)
+		(*entry)->link = o->link;
 	return true;
 }
 
@@ -232,35 +230,73 @@ take_owed(const struct owed *o, void *arg, struct err *e)
 
 /* --- changed keys --- */
 
-/* The key that a linked change came from, followed back to one that the peer has. */
+/* Is there a record under the key now? */
 static bool
-resolve_link(struct group *g, struct entry *entry, struct err *e)
+key_exists(struct builder *b, const char *key, size_t key_len, bool *exists, struct err *e)
 {
+	struct db_rows *rows = NULL;
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, TEMPLATE_SQL_MAX);
+	buf_str(&sql, "SELECT 1 FROM ");
+	template_table(&sql, b->g->catalog->database, b->table->name);
+	buf_str(&sql, " FORCE INDEX (PRIMARY) WHERE ");
+	ok = record_put_match(b->g->db, &sql, b->table, key, key_len) || err_set(e, ERR_INTERNAL, "a malformed record_id of table %s in sync_queue", b->table->name);
+	ok = ok && buf_check(&sql, "a key", e) && db_query(b->g->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e);
+	*exists = ok && db_rows_count(rows) > 0;
+	db_rows_free(rows);
+	buf_free(&sql);
+	return ok;
+}
+
+/* One step back along a link. *link becomes that of the key before (0: this is where it began). */
+static bool
+follow_link(struct builder *b, struct entry *entry, uint64_t *link, struct err *e)
+{
+	struct collapse *c = &b->g->collapse;
+	struct db_rows *rows = NULL;
+	struct entry *old = NULL;
+	bool more = false, exists = true, ok;
+	size_t key = 0, key_len = 0;
+
+	ok = db_query(b->g->db, "SELECT record_id FROM sync_queue WHERE id=? AND table_name=?", DB_ARGS(db_u64(*link), db_text(b->table->name)), &rows, e) &&
+	    db_rows_next(rows, &more, e);
+	*link = 0;
+	if (ok && more && db_rows_text(rows, 0) != NULL) {
+		key_len = db_rows_len(rows, 0);
+		key = collapse_keep(c, db_rows_text(rows, 0), key_len);
+		old = collapse_find(c, b->table->name, db_rows_text(rows, 0), key_len);
+		exists = old != NULL && !old->absent;
+	}
+	db_rows_free(rows);
+	if (!ok || !buf_check(&c->arena, "a group's keys", e))
+		return false;
+	if (key != 0 && old == NULL && !key_exists(b, collapse_text(c, key), key_len, &exists, e))
+		return false;
+	if (exists)
+		return true; /* another record has that key now: no move, an ordinary update */
+	if (old != NULL)
+		old->done = true; /* its delete is part of the move */
+	if (old != NULL && old->first == OP_INSERT && old->link != 0) {
+		*link = old->link; /* born in this group by another change of key */
+		return true;
+	}
+	entry->old_key = key;
+	entry->old_key_len = key_len;
+	return true;
+}
+
+/* The key that a changed key came from, followed back to one that the peer has. */
+static bool
+resolve_link(struct builder *b, struct entry *entry, struct err *e)
+{
+	enum { HOPS_MAX = 64 }; /* a circle of keys ends as ordinary updates */
 	uint64_t link = entry->link;
 
-	for (int hops = 0; link != 0 && hops < 64; hops++) {
-		struct db_rows *rows = NULL;
-		struct entry *old = NULL;
-		bool more = false, ok;
-
-		ok = db_query(g->db, "SELECT table_name, record_id FROM sync_queue WHERE id=?", DB_ARGS(db_u64(link)), &rows, e) &&
-		    db_rows_next(rows, &more, e);
-		if (ok && more && db_rows_text(rows, 1) != NULL)
-			old = collapse_find(&g->collapse, db_rows_text(rows, 0), db_rows_text(rows, 1), db_rows_len(rows, 1));
-		db_rows_free(rows);
-		if (!ok)
+	for (int hops = 0; link != 0 && hops < HOPS_MAX; hops++)
+		if (!follow_link(b, entry, &link, e))
 			return false;
-		if (old == NULL || !old->absent)
-			return true; /* another row has that key now: no move, an ordinary update */
-		if (old->first != OP_INSERT || old->link == 0) {
-			entry->old_key = old->key;
-			entry->old_key_len = old->key_len;
-			old->done = true; /* its delete is part of the move */
-			return true;
-		}
-		old->done = true;
-		link = old->link; /* born in this group by another change of key */
-	}
 	return true;
 }
 
@@ -461,7 +497,7 @@ write_moved(struct builder *b, size_t table, struct err *e)
 	for (size_t i = 0; i < n; i++) {
 		struct entry *entry = &c->entries[b->indexes[i]];
 
-		if (!resolve_link(b->g, entry, e))
+		if (!resolve_link(b, entry, e))
 			return false;
 		entry->link = 0;
 	}

@@ -217,15 +217,18 @@ settle_owed(const struct owed *o, void *arg, struct err *e)
 		DB_ARGS(db_text(state), db_u64(attempts), db_text(note->refusal.reason), db_text(buf_cstr(&note->ids)), db_text(s->peer), db_bytes(md5, sizeof md5)), e);
 }
 
-/* Newer changes of an owed record raise what it carries. */
+/* Newer changes of an owed record raise what it carries. Assignments run from left to right: the version
+ * is compared before it is set. */
 static bool
-raise_owed(struct settle *s, const struct refusal_note *note, const struct entry *entry, const unsigned char *md5, struct err *e)
+raise_owed(struct settle *s, const struct entry *entry, const unsigned char *md5, struct err *e)
 {
 	const struct collapse *c = &s->collapse;
+	const char *changed_at = collapse_text(c, entry->changed_at);
 
-	(void)note;
-	return db_exec(s->db, "UPDATE sync_owed SET last_id=GREATEST(last_id, ?), changed_at=GREATEST(changed_at, ?), whole=GREATEST(whole, ?) WHERE peer=? AND record_hash=?",
-	    DB_ARGS(db_u64(entry->last_id), db_text(collapse_text(c, entry->changed_at)), db_u64(entry->whole), db_text(s->peer), db_bytes(md5, PEER_HASH_BYTES)), e);
+	return db_exec(s->db, "UPDATE sync_owed SET last_id=GREATEST(last_id, ?), origin=IF(? >= changed_at, ?, origin), via=IF(? >= changed_at, ?, via),"
+			      " changed_at=GREATEST(changed_at, ?), whole=GREATEST(whole, ?), link=IFNULL(link, ?) WHERE peer=? AND record_hash=?",
+	    DB_ARGS(db_u64(entry->last_id), db_text(changed_at), db_text(collapse_text(c, entry->origin)), db_text(changed_at), db_text(collapse_text(c, entry->via)),
+		db_text(changed_at), db_u64(entry->whole), entry->link == 0 ? db_null() : db_u64(entry->link), db_text(s->peer), db_bytes(md5, PEER_HASH_BYTES)), e);
 }
 
 static bool
@@ -234,17 +237,16 @@ insert_owed(struct settle *s, const struct refusal_note *note, const struct entr
 	const struct collapse *c = &s->collapse;
 	unsigned attempts = is_counted(s, note);
 	const char *state = state_after(s, note, attempts);
-	struct db_arg old_key = db_null();
 
 	return report(s, note, state, attempts) &&
 	    mark_rows(s->db, buf_cstr(&note->ids), strcmp(state, "parked") == 0 ? "failed" : "pending", attempts, note->refusal.reason, e) &&
 	    db_exec(s->db, "INSERT INTO sync_owed (peer, record_hash, table_name, record_id, state, attempts, last_error, refused_at, last_id,"
-			   " first_operation, changed_at, origin, via, whole, old_key, sent_epoch, queue_ids)"
+			   " first_operation, changed_at, origin, via, whole, link, sent_epoch, queue_ids)"
 			   " VALUES (?, ?, ?, ?, ?, ?, LEFT(?, 500), NOW(6), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		DB_ARGS(db_text(s->peer), db_bytes(md5, PEER_HASH_BYTES), db_text(note->refusal.table), db_bytes(note->refusal.key, note->refusal.key_len),
 		    db_text(state), db_u64(attempts), db_text(note->refusal.reason), db_u64(entry->last_id), db_u64(entry->first),
 		    db_text(collapse_text(c, entry->changed_at)), db_text(collapse_text(c, entry->origin)), db_text(collapse_text(c, entry->via)),
-		    db_u64(entry->whole), old_key, db_u64(s->upto.epoch), db_text(buf_cstr(&note->ids))), e);
+		    db_u64(entry->whole), entry->link == 0 ? db_null() : db_u64(entry->link), db_u64(s->upto.epoch), db_text(buf_cstr(&note->ids))), e);
 }
 
 static bool
@@ -258,7 +260,7 @@ settle_refusal(struct settle *s, const struct refusal_note *note, struct err *e)
 		return true; /* owed before and nothing new, or nothing of ours */
 	if (!peer_record_hash(r->table, r->key, r->key_len, md5, e))
 		return false;
-	return note->known ? raise_owed(s, note, entry, md5, e) : insert_owed(s, note, entry, md5, e);
+	return note->known ? raise_owed(s, entry, md5, e) : insert_owed(s, note, entry, md5, e);
 }
 
 static bool
@@ -343,18 +345,20 @@ static bool
 purge(struct db *db, const struct conf *conf, struct err *e)
 {
 	struct mark keep = { 0 };
-	uint64_t epoch, removed;
+	uint64_t epoch, removed, revived = 0;
 	bool found = false, ok;
 
 	if (!peer_keep_from(db, &epoch, e) || !queue_load_mark(db, epoch, &keep, &found, e))
 		return false;
-	ok = !found || queue_purge(db, &keep, conf->sync.retention_days, &removed, e);
+	ok = !found || (queue_bury_holes(db, &keep, &revived, e) && queue_purge(db, &keep, conf->sync.retention_days, &removed, e));
+	if (revived > 0)
+		log_warning(NULL, "%llu changes were committed by transactions that had been taken for dead; they are sent now", (unsigned long long)revived);
 	mark_free(&keep);
 	/* Marks below what anybody may still name go with time; the oldest one needed stays. */
 	return ok &&
 	    db_exec(db, "DELETE FROM sync_epoch WHERE epoch<? AND marked_at < NOW(6) - INTERVAL ? DAY ORDER BY epoch LIMIT 10000",
 		DB_ARGS(db_u64(epoch), db_u64(conf->sync.retention_days)), e) &&
-	    db_exec(db, "DELETE FROM sync_activity WHERE id <= (SELECT * FROM (SELECT MAX(id) FROM sync_activity) m) - ?", DB_ARGS(db_u64(ACTIVITY_KEPT)), e);
+	    db_exec(db, "DELETE FROM sync_activity WHERE id + ? <= (SELECT * FROM (SELECT MAX(id) FROM sync_activity) m)", DB_ARGS(db_u64(ACTIVITY_KEPT)), e);
 }
 
 bool

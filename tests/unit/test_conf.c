@@ -434,7 +434,7 @@ a_long_section_name_is_not_cut(void **state)
 	(void)state;
 	memset(name, 't', sizeof name);
 	name[256] = '\0';
-	(void)snprintf(text, sizeof text, "%s[table %s]\npriority = high\n", BASE, name);
+	(void)snprintf(text, sizeof text, "%s[table %s]\npriority = normal\n", BASE, name);
 	accepts(text);
 	assert_int_equal(conf->ntables, 1);
 	assert_string_equal(conf->tables[0].name, name);
@@ -513,12 +513,12 @@ many_tables_are_read(void **state)
 	assert_non_null(text);
 	len = (size_t)snprintf(text, 1000, "%s", BASE);
 	for (unsigned i = 0; i < 4096; i++)
-		len += (size_t)snprintf(text + len, 200, "[table t%u]\n%s", i, i == 4000 ? "priority = low\n" : "");
+		len += (size_t)snprintf(text + len, 200, "[table t%u]\n%s", i, i == 4000 ? "direction = both\n" : "");
 	accepts(text);
 	assert_int_equal(conf->ntables, 4096);
 	assert_string_equal(conf->tables[4095].name, "t4095");
 	assert_string_equal(conf->tables[4095].priority, "normal");
-	assert_string_equal(conf->tables[4000].priority, "low");
+	assert_string_equal(conf->tables[4000].direction, "both");
 	(void)snprintf(text + len, 200, "[table one_more]\n");
 	refuses(text, 7 + 4097, "more than 4096 [table] sections");
 	free(text);
@@ -793,7 +793,10 @@ what_this_version_lacks_is_said(void **state)
 	refuses(BASE "[table t]\napp_triggers = ask\n", 8, "app_triggers must be one of guard|run| or empty");
 	refuses(BASE "[table t]\ndirection = send\n", 8, "direction = send: this version does not have it yet; leave it at both");
 	refuses(BASE "[table t]\ndirection = up\n", 8, "direction must be one of both|send|receive, not \"up\"");
-	accepts(NODE "tls = no\n" DATABASE "[table t]\ndirection = both\nadd =\npriority = high\n");
+	accepts(NODE "tls = no\n" DATABASE "[table t]\ndirection = both\nadd =\npriority = normal\n");
+	refuses(BASE "[table t]\npriority = high\n", 8, "priority = high: this version does not have it yet; leave it at normal");
+	refuses(BASE "[sync]\nnotify = mail\n", 8, "notify = mail: this version does not have it yet");
+	refuses(BASE "[sync]\nmax_delete = 7%,12\n", 8, "this version does not have it yet; leave it at 50%, 1000");
 }
 
 static void
@@ -804,9 +807,9 @@ a_deletion_limit_is_a_share_and_a_number(void **state)
 	char text[500];
 
 	(void)state;
-	accepts(BASE "[sync]\nmax_delete = 7%,12\n[table t]\nmax_delete = 100% , 1000000000\n");
-	assert_int_equal(conf->sync.max_delete_percent, 7);
-	assert_int_equal(conf->sync.max_delete_rows, 12);
+	accepts(BASE "[sync]\nmax_delete = 50%, 1000\n");
+	assert_int_equal(conf->sync.max_delete_percent, 50);
+	assert_int_equal(conf->sync.max_delete_rows, 1000);
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		(void)snprintf(text, sizeof text, "%s[sync]\nmax_delete = %s\n", BASE, bad[i]);
 		refuses(text, 8, "max_delete must be a share from 1% to 100%, a comma and a number");
