@@ -48,13 +48,11 @@ applier_free(struct applier *a)
 	free(a);
 }
 
-/* The tables as they are now: DDL may have come since the last group. */
-static bool
-refresh_catalog(struct applier *a, struct err *e)
+static void
+forget_catalog(struct applier *a)
 {
 	catalog_free(a->catalog);
 	a->catalog = NULL;
-	return catalog_read(a->db, a->conf, &a->catalog, e);
 }
 
 /* --- position --- */
@@ -267,7 +265,8 @@ try_once(struct applier *a, struct pass *p, struct pass_reader *r, int *status, 
 	if (careful) {
 		db_rollback(a->db);
 		/* A table may look otherwise than remembered: read it again before refusing anything. */
-		if (!refresh_catalog(a, e))
+		forget_catalog(a);
+		if (!catalog_refresh(a->db, a->conf, &a->catalog, e))
 			return false;
 		p->catalog = a->catalog;
 		if (!begin(a, p, &answered, status, answer, e))
@@ -310,7 +309,7 @@ apply_group(struct applier *a, const char *peer, struct spool *spool, int *statu
 	if (!check_sender(&p, r, e))
 		goto out;
 	for (int tries = 1; !ok; tries++) {
-		if (a->catalog == NULL && !refresh_catalog(a, e))
+		if (!catalog_refresh(a->db, a->conf, &a->catalog, e))
 			break;
 		p.catalog = a->catalog;
 		buf_reset(answer);
@@ -318,8 +317,7 @@ apply_group(struct applier *a, const char *peer, struct spool *spool, int *statu
 		if (ok)
 			break;
 		db_rollback(a->db);
-		catalog_free(a->catalog);
-		a->catalog = NULL;
+		forget_catalog(a);
 		if (!may_try_again(a, e, tries))
 			break;
 	}

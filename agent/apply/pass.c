@@ -94,7 +94,7 @@ pass_begin(struct pass *p, struct pass_reader *r, struct err *e)
 	char *line;
 	size_t len;
 
-	memset(&r->section, 0, sizeof r->section);
+	message_section_free(&r->section);
 	r->table = NULL;
 	r->number = SIZE_MAX;
 	if (!spool_rewind(p->spool, e) || !spool_line(p->spool, &line, &len, e))

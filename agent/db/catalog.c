@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 /* --- small helpers --- */
 
 static char *
@@ -348,6 +350,40 @@ order_tables(struct catalog *c, struct err *e)
 }
 
 /* --- whole --- */
+
+/* One number over all definitions: cheaper than reading them. */
+static const char sql_fingerprint[] =
+    "SELECT IFNULL(SUM(CRC32(CONCAT_WS('|', TABLE_NAME, ORDINAL_POSITION, COLUMN_NAME, COLUMN_TYPE, COLLATION_NAME, COLUMN_KEY, EXTRA, GENERATION_EXPRESSION))), 0)"
+    " + COUNT(*) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=?";
+
+static bool
+fingerprint(struct db *db, const struct conf *conf, uint64_t *out, struct err *e)
+{
+	return db_number(db, sql_fingerprint, DB_ARGS(db_text(conf->database.name)), out, NULL, e);
+}
+
+bool
+catalog_refresh(struct db *db, const struct conf *conf, struct catalog **c, struct err *e)
+{
+	int64_t now_ms = clock_mono_ms();
+	uint64_t now;
+
+	if (*c != NULL && now_ms - (*c)->checked_ms < CATALOG_TRUST_MS)
+		return true;
+	if (!fingerprint(db, conf, &now, e))
+		return false;
+	if (*c != NULL && (*c)->fingerprint == now) {
+		(*c)->checked_ms = now_ms;
+		return true;
+	}
+	catalog_free(*c);
+	*c = NULL;
+	if (!catalog_read(db, conf, c, e))
+		return false;
+	(*c)->fingerprint = now;
+	(*c)->checked_ms = now_ms;
+	return true;
+}
 
 bool
 catalog_read(struct db *db, const struct conf *conf, struct catalog **out, struct err *e)

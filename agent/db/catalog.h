@@ -9,7 +9,8 @@
 enum {
 	CATALOG_KEY_COLUMNS = 32,  /* columns of an index, the server's limit */
 	CATALOG_KEY_BYTES = 3072,  /* record_id's width: text of the widest key that fits */
-	CATALOG_COLUMNS = 4096	   /* columns of a table, the server's limit */
+	CATALOG_COLUMNS = 4096,	   /* columns of a table, the server's limit */
+	CATALOG_TRUST_MS = 1000	   /* DDL is noticed this late at most; what it breaks meanwhile is refused and tried again */
 };
 
 /* How a column's values travel and how its key text is made (capture/template). */
@@ -55,11 +56,16 @@ struct catalog {
 	struct table *tables; /* sorted by name, bytewise; wanted ones only */
 	size_t ntables;
 	size_t *order; /* indexes of tables by rank */
+	uint64_t fingerprint; /* of the definitions it was read from */
+	int64_t checked_ms;   /* when they were last found to be the same */
 };
 
 /* Read the tables of conf's database that [sync] tables and exclude name. Unusable ones are there,
  * with their problem. Free with catalog_free. */
 MUST_CHECK bool catalog_read(struct db *db, const struct conf *conf, struct catalog **out, struct err *e);
+/* Read *c if it is NULL, or again when the definitions have changed since; a look is trusted for
+ * CATALOG_TRUST_MS. */
+MUST_CHECK bool catalog_refresh(struct db *db, const struct conf *conf, struct catalog **c, struct err *e);
 void catalog_free(struct catalog *c);
 
 /* The table of exactly that name, usable or not, or NULL. */

@@ -23,7 +23,8 @@ struct drain {
 	struct db *db;
 	struct node_identity node;
 	struct client *client;
-	struct mark quiet; /* everything this contains has been found to be nothing for the peer */
+	struct group group; /* keeps what is known of the tables from run to run */
+	struct mark quiet;  /* everything this contains has been found to be nothing for the peer */
 	bool has_quiet;
 };
 
@@ -45,6 +46,8 @@ drain_new(const struct conf *conf, const struct conf_peer *peer, const atomic_bo
 static void
 disconnect(struct drain *d)
 {
+	if (d->db != NULL)
+		group_free(&d->group);
 	db_close(d->db);
 	d->db = NULL;
 	if (d->has_quiet)
@@ -71,6 +74,7 @@ connect_db(struct drain *d, struct err *e)
 		return true;
 	if (!db_open(&d->conf->database, &d->db, e))
 		return false;
+	group_init(&d->group, d->db, d->conf, &d->node, d->peer->name);
 	if (schema_enter(d->db, d->conf, &d->node, e) && peer_register(d->db, d->peer->name, e))
 		return true;
 	disconnect(d);
@@ -85,10 +89,29 @@ stopped(const struct drain *d)
 
 /* --- is there anything? --- */
 
+/* The usual case of a daemon with nothing to do: one query. */
 static bool
-seen_quiet(struct drain *d, uint64_t high, uint64_t late)
+is_quiet(struct drain *d, bool *quiet, struct err *e)
 {
-	return d->has_quiet && late == 0 && high <= d->quiet.high;
+	uint64_t high, late;
+
+	*quiet = false;
+	if (!d->has_quiet)
+		return true;
+	if (!queue_peek(d->db, &d->quiet, &high, &late, e))
+		return false;
+	*quiet = high <= d->quiet.high && late == 0;
+	return true;
+}
+
+static bool
+is_owed(struct drain *d, bool *owed, struct err *e)
+{
+	uint64_t n = 0;
+	bool ok = db_number(d->db, "SELECT 1 FROM sync_owed WHERE peer=? AND state IN ('retry','waiting') LIMIT 1", DB_ARGS(db_text(d->peer->name)), &n, NULL, e);
+
+	*owed = n > 0;
+	return ok;
 }
 
 bool
@@ -96,24 +119,20 @@ drain_look(struct drain *d, bool retry, bool *pending, struct err *e)
 {
 	struct peer_state state;
 	struct mark acked = { 0 };
-	uint64_t high, late, owed = 0;
-	bool found = false, ok;
+	uint64_t high = 0, late = 0;
+	bool found = false, quiet, ok;
 
 	*pending = false;
-	if (!connect_db(d, e) || !peer_load(d->db, d->peer->name, &state, e) || !queue_load_mark(d->db, state.acked_epoch, &acked, &found, e))
+	if (!connect_db(d, e) || !is_quiet(d, &quiet, e))
 		return false;
-	if (!found) {
-		*pending = true; /* group_build explains it */
-		return true;
-	}
-	ok = queue_peek(d->db, d->has_quiet ? &d->quiet : &acked, &high, &late, e);
-	if (ok && !seen_quiet(d, high, late))
-		*pending = high > acked.high || late > 0;
+	if (quiet)
+		return !retry || is_owed(d, pending, e);
+	if (!peer_load(d->db, d->peer->name, &state, e) || !queue_load_mark(d->db, state.acked_epoch, &acked, &found, e))
+		return false;
+	ok = !found || queue_peek(d->db, &acked, &high, &late, e);
+	*pending = !found || high > acked.high || late > 0; /* not found: group_build explains it */
 	mark_free(&acked);
-	if (ok && retry && !*pending)
-		ok = db_number(d->db, "SELECT COUNT(*) FROM sync_owed WHERE peer=? AND state IN ('retry','waiting')", DB_ARGS(db_text(d->peer->name)), &owed, NULL, e);
-	*pending = *pending || owed > 0;
-	return ok;
+	return ok && (*pending || !retry || is_owed(d, pending, e));
 }
 
 /* --- hello --- */
@@ -398,18 +417,14 @@ send_all(struct drain *d, struct group *g, bool retry, struct drain_report *repo
 static bool
 send_everything(struct drain *d, bool retry, struct drain_report *report, struct err *e)
 {
-	struct group g;
-	uint64_t owed = 0;
+	struct group *g = &d->group;
 	bool ok;
 
-	group_init(&g, d->db, d->conf, &d->node, d->peer->name);
-	ok = open_session(d, e) && send_all(d, &g, false, report, e) &&
-	    db_number(d->db, "SELECT COUNT(*) FROM sync_owed WHERE peer=? AND state IN ('retry','waiting')", DB_ARGS(db_text(d->peer->name)), &owed, NULL, e);
+	ok = open_session(d, e) && send_all(d, g, false, report, e) && is_owed(d, &report->owed, e);
 	/* After everything else: what was refused, once more. */
-	if (ok && retry && owed > 0)
-		ok = send_all(d, &g, true, report, e);
-	report->owed = owed > 0;
-	group_free(&g);
+	if (ok && retry && report->owed)
+		ok = send_all(d, g, true, report, e) && is_owed(d, &report->owed, e);
+	group_drop(g);
 	return ok;
 }
 
@@ -498,13 +513,5 @@ drain_tidy(struct drain *d, struct err *e)
 bool
 drain_preview(struct drain *d, group_preview_fn *visit, void *arg, struct err *e)
 {
-	struct group g;
-	bool ok;
-
-	if (!connect_db(d, e))
-		return false;
-	group_init(&g, d->db, d->conf, &d->node, d->peer->name);
-	ok = group_preview(&g, visit, arg, e);
-	group_free(&g);
-	return ok;
+	return connect_db(d, e) && group_preview(&d->group, visit, arg, e);
 }

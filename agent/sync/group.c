@@ -681,7 +681,7 @@ write_group(struct builder *b, struct err *e)
 	struct group *g = b->g;
 	const char *dir = g->conf->node.state_dir;
 
-	if (g->catalog == NULL && !catalog_read(g->db, g->conf, &g->catalog, e))
+	if (!catalog_refresh(g->db, g->conf, &g->catalog, e))
 		return false;
 	b->indexes = calloc(g->collapse.n + 1, sizeof *b->indexes);
 	if (b->indexes == NULL)
