@@ -1,5 +1,6 @@
 """What every test may ask for. `server`: a fresh private mariadbd; `pair`: two laptops with the
 campus data, not installed yet (call pair.install()); `installed_pair`: the same, installed;
+`fresh_pair`: two laptops with empty databases on servers shared by many tests, quick;
 `rng`: random numbers that TANDEM_SEED replays; `long_run`: is this a long run (TANDEM_LONG=1)?"""
 
 from __future__ import annotations
@@ -67,6 +68,22 @@ def installed_pair() -> Iterator[Pair]:
     with Pair() as two:
         two.install()
         yield two
+
+
+@pytest.fixture(scope="session")
+def lasting_pair() -> Iterator[Pair]:
+    """The servers of fresh_pair; tests ask for that one."""
+    with Pair(schemas=(), proxied=True) as two:
+        yield two
+
+
+@pytest.fixture
+def fresh_pair(lasting_pair: Pair) -> Iterator[Pair]:
+    """Two laptops with empty databases, not installed, proxied, on servers that run already (their
+    settings are the tests' to put back); an agent that still serves at the end must stop in order."""
+    lasting_pair.renew()
+    yield lasting_pair
+    lasting_pair.stop_serve()
 
 
 @pytest.fixture

@@ -56,9 +56,10 @@ read_peer(struct db *db, struct report_peer *to, struct err *e)
 	ok = read_position(db, to, &epoch, e) && queue_load_mark(db, epoch, &acked, &found, e) &&
 	    queue_count_after(db, &acked, to->name, &to->pending, e) && owed_count(db, to->name, "retry", &to->retry, e) &&
 	    owed_count(db, to->name, "waiting", &to->waiting, e) && owed_count(db, to->name, "parked", &to->parked, e) &&
-	    owed_count(db, to->name, "discarded", &to->discarded, e);
+	    owed_count(db, to->name, "discarded", &to->discarded, e) &&
+	    db_number(db, "SELECT COUNT(*) FROM sync_unsettled WHERE peer=?", DB_ARGS(db_text(to->name)), &to->refused_here, NULL, e);
 	mark_free(&acked);
-	to->in_step = ok && to->pending + to->retry + to->waiting + to->parked + to->discarded == 0 && to->held[0] == '\0';
+	to->in_step = ok && to->pending + to->retry + to->waiting + to->parked + to->discarded + to->refused_here == 0 && to->held[0] == '\0';
 	return ok;
 }
 
@@ -237,6 +238,8 @@ peer_text(const struct report_peer *p, struct buf *out)
 	if (p->retry + p->waiting + p->parked + p->discarded > 0)
 		buf_fmt(out, "  refused there: %llu to be tried again, %llu waiting, %llu parked (agent --parked), %llu discarded\n",
 		    (unsigned long long)p->retry, (unsigned long long)p->waiting, (unsigned long long)p->parked, (unsigned long long)p->discarded);
+	if (p->refused_here > 0)
+		buf_fmt(out, "  refused here:  %llu of its records (agent --parked there)\n", (unsigned long long)p->refused_here);
 	buf_fmt(out, "  last success:  %s\n", or_never(p->last_success));
 	if (p->last_error[0] != '\0')
 		buf_fmt(out, "  last error:    %s (%s)\n", p->last_error, p->last_error_at);
@@ -299,6 +302,7 @@ peer_json(const struct report_peer *p, struct buf *out)
 	put_number(out, "waiting", p->waiting);
 	put_number(out, "parked", p->parked);
 	put_number(out, "discarded", p->discarded);
+	put_number(out, "refused_here", p->refused_here);
 	put_number(out, "records_sent", p->records_sent);
 	put_number(out, "records_applied", p->records_applied);
 	put_number(out, "failures", p->failures);

@@ -17,7 +17,8 @@ struct report_peer {
 	const char *url; /* borrowed from conf */
 	bool paused;
 	uint64_t pending;
-	uint64_t retry, waiting, parked, discarded;
+	uint64_t retry, waiting, parked, discarded; /* records of ours that it refused */
+	uint64_t refused_here;			    /* records of its that we refused */
 	uint64_t records_sent, records_applied;
 	uint64_t failures;
 	char last_success[CLOCK_TEXT_MAX], last_error_at[CLOCK_TEXT_MAX], last_applied[CLOCK_TEXT_MAX];

@@ -45,7 +45,7 @@ static enum exit_code
 drain_one(const struct cli *cli, struct drain *d, const struct conf_peer *peer, struct err *e)
 {
 	struct drain_report report = { 0 };
-	bool pending = false;
+	bool pending = false, person = false;
 	enum exit_code code = EXIT_DONE;
 
 	if (cli->dry_run) {
@@ -57,9 +57,11 @@ drain_one(const struct cli *cli, struct drain *d, const struct conf_peer *peer, 
 		code = cli_exit_code(e);
 	else if (report.busy)
 		(void)(cli->quiet ? 0 : printf("another drain to peer %s is running\n", peer->name));
-	else if (report.parked > 0)
+	else if (!drain_needs_person(d, &person, e))
+		code = cli_exit_code(e);
+	else if (person)
 		code = EXIT_PERSON;
-	if (code == EXIT_DONE && report.groups > 0 && !cli->quiet)
+	if (report.groups > 0 && !cli->quiet)
 		(void)printf("peer %s: %llu records sent, %llu refused\n", peer->name, (unsigned long long)report.records, (unsigned long long)report.refused);
 	/* Statuses are for people: a failure to set them now is mended by the next drain. */
 	if (code != EXIT_DATABASE && report.groups > 0) {
@@ -182,52 +184,56 @@ parse_id(const struct cli *cli, uint64_t *id, struct err *e)
 	    err_set(e, ERR_USAGE, "--%s takes the id that --parked shows%s", cli->verb->name, strcmp(cli->verb->name, "retry") == 0 ? ", or all" : "");
 }
 
-static bool
-nothing_parked(const struct cli *cli, struct err *e)
-{
-	return err_set(e, ERR_USAGE, "nothing parked has the id %s; agent --parked lists them", cli->argument);
-}
-
-static bool
-retry(struct db *db, const struct cli *cli, uint64_t id, struct err *e)
-{
+/* What becomes of a parked record: its debt and all its rows in the queue. */
+struct outcome {
+	struct db *db;
+	const char *peer;
+	uint64_t id; /* 0 = all */
+	const char *state;
+	const char *status;
 	uint64_t n;
+};
 
-	if (!db_exec(db, "UPDATE sync_queue q JOIN sync_owed o ON q.id=o.last_id SET q.status='pending', q.attempt_count=0 WHERE o.state='parked' AND (?=0 OR o.last_id=?)",
-		DB_ARGS(db_u64(id), db_u64(id)), e) ||
-	    !db_exec(db, "UPDATE sync_owed SET state='retry', attempts=0 WHERE state='parked' AND (?=0 OR last_id=?)", DB_ARGS(db_u64(id), db_u64(id)), e))
-		return false;
-	n = db_affected(db);
-	if (n == 0 && id != 0)
-		return nothing_parked(cli, e);
-	if (!cli->quiet)
-		(void)printf("%llu records will be sent again at the next drain\n", (unsigned long long)n);
-	return true;
+static bool
+set_outcome(const struct owed *o, void *arg, struct err *e)
+{
+	struct outcome *to = arg;
+	unsigned char md5[PEER_HASH_BYTES];
+
+	if (strcmp(o->state, "parked") != 0 || (to->id != 0 && o->last_id != to->id))
+		return true;
+	to->n++;
+	return peer_record_hash(o->table, o->key, o->key_len, md5, e) &&
+	    queue_mark_rows(to->db, o->queue_ids, to->status, 0, o->last_error, e) &&
+	    db_exec(to->db, "UPDATE sync_owed SET state=?, attempts=0 WHERE peer=? AND record_hash=?", DB_ARGS(db_text(to->state), db_text(to->peer), db_bytes(md5, sizeof md5)), e);
 }
 
 static bool
-discard(struct db *db, const struct cli *cli, uint64_t id, struct err *e)
+settle_all(struct db *db, const struct cli *cli, const struct conf *conf, struct outcome *to, struct err *e)
 {
-	if (!db_exec(db, "UPDATE sync_queue q JOIN sync_owed o ON q.id=o.last_id SET q.status='superseded' WHERE o.state='parked' AND o.last_id=?", DB_ARGS(db_u64(id)), e) ||
-	    !db_exec(db, "UPDATE sync_owed SET state='discarded' WHERE state='parked' AND last_id=?", DB_ARGS(db_u64(id)), e))
-		return false;
-	if (db_affected(db) == 0)
-		return nothing_parked(cli, e);
-	if (!cli->quiet)
-		(void)printf("discarded: the peer keeps its own version; the record is not in step until its next change\n");
-	return true;
+	to->db = db;
+	for (size_t i = 0; i < conf->npeers; i++) {
+		to->peer = conf->peers[i].name;
+		if ((cli->peer == NULL || strcmp(cli->peer, to->peer) == 0) && !owed_visit(db, to->peer, set_outcome, to, e))
+			return false;
+	}
+	return to->n > 0 || to->id == 0 || err_set(e, ERR_USAGE, "nothing parked has the id %s; agent --parked lists them", cli->argument);
 }
 
 static enum exit_code
 settle_parked(const struct cli *cli, const struct conf *conf, struct err *e)
 {
+	bool again = strcmp(cli->verb->name, "retry") == 0;
+	struct outcome to = { .state = again ? "retry" : "discarded", .status = again ? "pending" : "superseded" };
 	struct db *db = NULL;
-	uint64_t id = 0;
 	bool ok;
 
-	ok = parse_id(cli, &id, e) && enter(conf, &db, e) && db_begin(db, e) &&
-	    (strcmp(cli->verb->name, "retry") == 0 ? retry : discard)(db, cli, id, e) && db_commit(db, e);
+	ok = parse_id(cli, &to.id, e) && enter(conf, &db, e) && db_begin(db, e) && settle_all(db, cli, conf, &to, e) && db_commit(db, e);
 	db_close(db);
+	if (ok && !cli->quiet && again)
+		(void)printf("%llu records will be sent again at the next drain\n", (unsigned long long)to.n);
+	else if (ok && !cli->quiet)
+		(void)printf("discarded: the peer keeps its own version; the record is not in step until its next change\n");
 	return ok ? EXIT_DONE : cli_exit_code(e);
 }
 

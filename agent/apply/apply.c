@@ -84,11 +84,15 @@ check_cursor(struct pass *p, bool *answered, int *status, struct buf *answer, st
 		*status = 200; /* applied before: the same answer again */
 		return cursor_answer(p->db, p->peer, answer, e);
 	}
+	if (cur->incarnation[0] == '\0') {
+		*answered = false; /* nothing was received yet: whatever the sender begins with */
+		return true;
+	}
 	if (h->base.epoch < cur->epoch)
 		return say_no(answer, status, "ahead", "the receiver has more than this group starts from", cur);
 	if (h->base.epoch > cur->epoch)
 		return say_no(answer, status, "behind", "the receiver lacks what this group builds on", cur);
-	if (cur->stamp[0] != '\0' && strcmp(h->base.stamp, cur->stamp) != 0)
+	if (strcmp(h->base.stamp, cur->stamp) != 0)
 		return say_no(answer, status, "fork", "the position before this group has another stamp: restored or cloned database?", cur);
 	*answered = false;
 	return true;

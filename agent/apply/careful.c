@@ -314,17 +314,20 @@ judge_item(struct careful *c, struct item *item, struct err *e)
 }
 
 static bool
-put_aside(struct careful *c, const struct item *item, enum refusal_kind kind, const char *reason, struct err *e)
+put_aside(struct careful *c, const struct item *item, enum refusal_kind kind, const struct err *why, struct err *e)
 {
+	const char *text = why->msg;
 	struct refused r = {
 		.number = item->number,
-		.table = c->reader->section.table,
 		.key_len = item->meta.key_len,
 		.kind = kind,
 	};
 
+	/* Not the reader's section: a chunk is applied when the next section has been read already. */
+	memcpy(&r.table, &c->target.table->name, sizeof r.table);
 	memcpy(&r.key, &item->meta.key, sizeof r.key);
-	memcpy(&r.reason, &reason, sizeof r.reason);
+	memcpy(&r.reason, &text, sizeof r.reason);
+	r.db_errno = why->db_errno;
 	return refused_add(kind == REFUSED ? &c->deferred : &c->pass->refused, &r, e);
 }
 
@@ -483,7 +486,7 @@ write_span(struct careful *c, size_t from, size_t to, struct err *e)
 		return false;
 	if (to - from == 1) {
 		c->items[from].done = true;
-		if (!put_aside(c, &c->items[from], REFUSED, e->msg, e))
+		if (!put_aside(c, &c->items[from], REFUSED, e, e))
 			return false;
 	}
 	if (!db_exec(c->pass->db, "ROLLBACK TO SAVEPOINT span", DB_NO_ARGS, e))
@@ -498,19 +501,19 @@ judge_chunk(struct careful *c, struct err *e)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		struct item *item = &c->items[i];
-		char reason[MESSAGE_REASON_MAX];
+		struct err why = { 0 };
 
 		if (!judge_item(c, item, e))
 			return false;
 		if (item->decision.verdict == VERDICT_ASK) {
 			item->done = true;
-			(void)snprintf(reason, sizeof reason, "table %s: both nodes gave the key %.*s to different rows; give each node its own auto_increment_offset",
+			(void)err_set(&why, ERR_DB_DUPLICATE, "table %s: both nodes gave the key %.*s to different rows; give each node its own auto_increment_offset",
 			    c->target.table->name, (int)(item->meta.key_len < 64 ? item->meta.key_len : 64), item->meta.key);
-			if (!put_aside(c, item, REFUSED_COLLISION, reason, e))
+			if (!put_aside(c, item, REFUSED_COLLISION, &why, e))
 				return false;
-		} else if (item->shape != WRITE_NOTHING && item->shape != TARGET_DELETE && target_too_large(&c->target, item->values, reason)) {
+		} else if (item->shape != WRITE_NOTHING && item->shape != TARGET_DELETE && target_too_large(&c->target, item->values, why.msg)) {
 			item->done = true;
-			if (!put_aside(c, item, REFUSED, reason, e))
+			if (!put_aside(c, item, REFUSED, &why, e))
 				return false;
 		}
 	}
@@ -670,6 +673,50 @@ next_todo(struct careful *c, struct err *e)
 	return true;
 }
 
+enum {
+	NO_PARENT = 1452 /* the server's number for a row whose parent is missing */
+};
+
+static bool
+parent_is_open(const struct careful *c, const struct refused *r)
+{
+	const struct table *t = catalog_table(c->pass->catalog, r->table);
+
+	for (size_t i = 0; t != NULL && i < t->nparents; i++)
+		if (c->pass->open_tables[t->parents[i]])
+			return true;
+	return false;
+}
+
+/* A record whose parent itself waits or was refused is not at fault: it waits, without attempts. The
+ * server names the constraint and not the row, so any open record of a parent table counts. */
+static bool
+excuse_children(struct careful *c, struct err *e)
+{
+	bool moved = true;
+
+	for (size_t i = 0; i < c->pass->refused.n; i++)
+		if (!pass_open_table(c->pass, c->pass->refused.items[i].table, e))
+			return false;
+	for (size_t i = 0; i < c->deferred.n; i++)
+		if (c->deferred.items[i].db_errno != NO_PARENT && !pass_open_table(c->pass, c->deferred.items[i].table, e))
+			return false;
+	while (moved) {
+		moved = false;
+		for (size_t i = 0; i < c->deferred.n; i++) {
+			struct refused *r = &c->deferred.items[i];
+
+			if (r->db_errno != NO_PARENT || r->kind != REFUSED || c->pass->open_tables == NULL || !parent_is_open(c, r))
+				continue;
+			r->kind = REFUSED_WAITING;
+			moved = true;
+			if (!pass_open_table(c->pass, r->table, e))
+				return false;
+		}
+	}
+	return true;
+}
+
 /* Rounds as long as they bring something: a record whose parent came later in the group, or whose
  * unique value was set free later, goes in the second one. */
 static bool
@@ -684,6 +731,8 @@ all_rounds(struct careful *c, struct err *e)
 		if (!next_todo(c, e) || !one_round(c, e))
 			return false;
 	}
+	if (!excuse_children(c, e))
+		return false;
 	for (size_t i = 0; i < c->deferred.n; i++)
 		if (!refused_add(&c->pass->refused, &c->deferred.items[i], e))
 			return false;

@@ -66,6 +66,8 @@ pass_reset(struct pass *p)
 	look_init(&p->look, p->conf->node.name, p->peer);
 	p->nowed = 0;
 	p->applied = 0;
+	free(p->open_tables);
+	p->open_tables = NULL;
 }
 
 void
@@ -78,6 +80,8 @@ pass_free(struct pass *p)
 	mark_free(&p->seen);
 	free(p->owed);
 	p->owed = NULL;
+	free(p->open_tables);
+	p->open_tables = NULL;
 }
 
 /* --- reading --- */
@@ -175,8 +179,24 @@ pass_note_open(struct pass *p, uint64_t hash, struct err *e)
 }
 
 bool
+pass_open_table(struct pass *p, const char *name, struct err *e)
+{
+	const struct table *t = catalog_table(p->catalog, name);
+
+	if (p->open_tables == NULL)
+		p->open_tables = calloc(p->catalog->ntables + 1, sizeof *p->open_tables);
+	if (p->open_tables == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a group");
+	if (t != NULL)
+		p->open_tables[t - p->catalog->tables] = true;
+	return true;
+}
+
+bool
 pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e)
 {
+	if (!pass_open_table(p, r->section.table, e))
+		return false;
 	return pass_note_open(p, record_hash(r->section.table, r->meta.key, r->meta.key_len), e);
 }
 

@@ -16,6 +16,7 @@ struct refused {
 	char *key;
 	size_t key_len;
 	char *reason;
+	unsigned db_errno; /* of the server's refusal, 0 = ours */
 	enum refusal_kind kind;
 };
 
@@ -43,6 +44,7 @@ struct pass {
 	struct refused_list refused;
 	uint64_t *owed; /* hashes of records that the sender lists as still owed */
 	size_t nowed, owed_cap;
+	bool *open_tables; /* by the catalog's index: records of it are refused or owed */
 	uint64_t applied;
 };
 
@@ -66,6 +68,8 @@ MUST_CHECK bool pass_next(struct pass *p, struct pass_reader *r, enum pass_line 
 void pass_reader_free(struct pass_reader *r);
 /* Remember a record that is listed as owed. */
 MUST_CHECK bool pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e);
+/* Remember that records of the table are refused or owed. */
+MUST_CHECK bool pass_open_table(struct pass *p, const char *name, struct err *e);
 MUST_CHECK bool pass_note_open(struct pass *p, uint64_t hash, struct err *e);
 
 /* Queue an applied record for the other peers (does nothing when there are none), and run what is

@@ -586,3 +586,29 @@ queue_bury_holes(struct db *db, const struct mark *keep, uint64_t *revived, stru
 	db_rows_free(rows);
 	return ok;
 }
+
+bool
+queue_mark_rows(struct db *db, const char *ids, const char *status, unsigned attempts, const char *reason, struct err *e)
+{
+	struct id_set set = { 0 };
+	bool ok;
+
+	/* The list may not be sorted when owed rows and new ones were joined: parse it id by id. */
+	for (const char *p = ids; *p != '\0';) {
+		char *end;
+		uint64_t id = strtoull(p, &end, 10);
+
+		if (end == p || !id_set_add(&set, id, e)) {
+			id_set_free(&set);
+			return end != p ? false : err_set(e, ERR_INTERNAL, "malformed list of ids in sync_owed");
+		}
+		p = *end == ',' ? end + 1 : end;
+	}
+	ok = true;
+	for (size_t i = 0; ok && i < set.n; i++)
+		ok = db_exec(db, "UPDATE sync_queue FORCE INDEX (PRIMARY) SET status=?, attempt_count=?, last_error=LEFT(?, 500),"
+				 " synced_at=IF(? = 'synced', NOW(6), NULL) WHERE id BETWEEN ? AND ? AND status<>'superseded'",
+		    DB_ARGS(db_text(status), db_u64(attempts), db_text(reason), db_text(status), db_u64(set.ranges[i].low), db_u64(set.ranges[i].high)), e);
+	id_set_free(&set);
+	return ok;
+}

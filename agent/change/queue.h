@@ -71,6 +71,9 @@ MUST_CHECK bool queue_count_between(struct db *db, const struct mark *after, uin
 /* Set status 'synced' on what every peer has: the ids that now contains and before (the mark of the last
  * time) does not. In small steps of one short transaction each. */
 MUST_CHECK bool queue_settle(struct db *db, const struct mark *before, const struct mark *now, struct err *e);
+/* Set status, attempts and reason (NULL: none) of the rows named in a list of ids ("12,15,13"), superseded
+ * ones left out. */
+MUST_CHECK bool queue_mark_rows(struct db *db, const char *ids, const char *status, unsigned attempts, const char *reason, struct err *e);
 /* Look once more at dead holes that keep contains, before they are forgotten: a row found there (its
  * transaction lived on after all) gets a new id and so is sent. *revived counts them. */
 MUST_CHECK bool queue_bury_holes(struct db *db, const struct mark *keep, uint64_t *revived, struct err *e);

@@ -19,6 +19,7 @@ struct seen_before {
 struct builder {
 	struct group *g;
 	bool retry;
+	uint64_t after;	   /* build_options */
 	uint64_t limit;	   /* records; 0 = none */
 	uint64_t last_id;  /* of the last change taken in */
 	bool overflow;	   /* the limit was reached before the end */
@@ -98,16 +99,21 @@ take_change(const struct change *c, void *arg, bool *stop, struct err *e)
 }
 
 static bool
-positions(struct group *g, struct err *e)
+positions(struct builder *b, struct err *e)
 {
+	struct group *g = b->g;
+	uint64_t base;
 	bool found;
 
 	if (!peer_load(g->db, g->peer, &g->state, e) || !cursor_load(g->db, g->peer, false, &g->cursor, e) ||
-	    !queue_last_mark(g->db, &g->last, e) || !queue_load_mark(g->db, g->state.acked_epoch, &g->base, &found, e))
+	    !queue_last_mark(g->db, &g->last, e))
+		return false;
+	base = b->after == 0 ? g->state.acked_epoch : b->after;
+	if (!queue_load_mark(g->db, base, &g->base, &found, e))
 		return false;
 	if (!found)
 		return err_set(e, ERR_HELD, "peer %s was away for so long that changes it needs are no longer kept", g->peer);
-	if (strcmp(g->base.stamp, g->state.acked_stamp) != 0)
+	if (b->after == 0 && strcmp(g->base.stamp, g->state.acked_stamp) != 0)
 		return err_set(e, ERR_HELD, "this node's history is not the one that peer %s knows: restored from a backup?", g->peer);
 	return true;
 }
@@ -383,10 +389,15 @@ withhold(struct builder *b, struct entry *entry, const char *state, const char *
 	unsigned char md5[PEER_HASH_BYTES];
 
 	entry->done = true;
-	return peer_record_hash(table, key, entry->key_len, md5, e) &&
-	    db_exec(g->db, "INSERT INTO sync_owed (peer, record_hash, table_name, record_id, state, last_error, refused_at, last_id,"
+	if (!peer_record_hash(table, key, entry->key_len, md5, e))
+		return false;
+	/* It is in this group no more: the answer must not be taken for a yes to it. */
+	for (size_t i = 0; i < b->nowed; i++)
+		if (memcmp(b->owed[i].md5, md5, sizeof md5) == 0)
+			b->owed[i].sent = false;
+	return db_exec(g->db, "INSERT INTO sync_owed (peer, record_hash, table_name, record_id, state, last_error, refused_at, last_id,"
 			   " first_operation, changed_at, origin, via, whole, queue_ids) VALUES (?, ?, ?, ?, ?, LEFT(?, 500), NOW(6), ?, ?, ?, ?, ?, ?, ?)"
-			   " ON DUPLICATE KEY UPDATE state=VALUES(state), last_error=VALUES(last_error), last_id=VALUES(last_id), changed_at=VALUES(changed_at)",
+			   " ON DUPLICATE KEY UPDATE state=VALUES(state), last_error=VALUES(last_error), last_id=VALUES(last_id), changed_at=VALUES(changed_at), sent_epoch=0",
 		DB_ARGS(db_text(g->peer), db_bytes(md5, sizeof md5), db_text(table), db_bytes(key, entry->key_len), db_text(state), db_text(reason),
 		    db_u64(entry->last_id), db_u64(entry->first), db_text(collapse_text(c, entry->changed_at)),
 		    db_text(collapse_text(c, entry->origin)), db_text(collapse_text(c, entry->via)), db_u64(entry->whole), db_u64(entry->last_id)), e) &&
@@ -425,6 +436,8 @@ write_row(struct entry *entry, const struct db_rows *row, void *arg, struct err 
 	struct row_writer *w = arg;
 	struct builder *b = w->b;
 
+	if (entry->done)
+		return true; /* met under another spelling of its key in an earlier batch */
 	if (entry->link != 0)
 		return true; /* written when it is known which keys are gone: write_moved */
 	put_entry(b, entry, entry->first == OP_INSERT ? 'i' : 'u');
@@ -705,7 +718,7 @@ build_once(struct builder *b, enum group_result *result, struct err *e)
 {
 	struct group *g = b->g;
 
-	if (!positions(g, e) || !mark_and_collapse(b, e) || !owed_visit(g->db, g->peer, take_owed, b, e) ||
+	if (!positions(b, e) || !mark_and_collapse(b, e) || !owed_visit(g->db, g->peer, take_owed, b, e) ||
 	    !unsettled_visit(g->db, g->peer, take_unsettled, b, e))
 		return false;
 	if (!has_records(&g->collapse) && g->last_part)
@@ -724,9 +737,9 @@ builder_free(struct builder *b)
 }
 
 static bool
-try_build(struct group *g, bool retry, enum group_result *result, struct err *e)
+try_build(struct group *g, const struct build_options *how, enum group_result *result, struct err *e)
 {
-	struct builder b = { .g = g, .retry = retry };
+	struct builder b = { .g = g, .retry = how->retry, .after = how->after };
 	bool ok;
 
 	buf_init(&b.line, LINE_BYTES_MAX);
@@ -741,11 +754,11 @@ try_build(struct group *g, bool retry, enum group_result *result, struct err *e)
 }
 
 bool
-group_build(struct group *g, bool retry, enum group_result *result, struct err *e)
+group_build(struct group *g, const struct build_options *how, enum group_result *result, struct err *e)
 {
 	for (int tries = 1;; tries++) {
 		group_drop(g);
-		if (try_build(g, retry, result, e))
+		if (try_build(g, how, result, e))
 			return true;
 		/* The tables may have changed under us, or another drain made the same epoch. */
 		catalog_free(g->catalog);
@@ -763,7 +776,7 @@ group_preview(struct group *g, group_preview_fn *visit, void *arg, struct err *e
 	const struct collapse *c = &g->collapse;
 	bool ok;
 
-	ok = db_begin_snapshot(g->db, e) && positions(g, e) && mark_and_collapse(&b, e) && owed_visit(g->db, g->peer, take_owed, &b, e);
+	ok = db_begin_snapshot(g->db, e) && positions(&b, e) && mark_and_collapse(&b, e) && owed_visit(g->db, g->peer, take_owed, &b, e);
 	db_rollback(g->db);
 	for (size_t table = 0; ok && table < c->ntables; table++) {
 		uint64_t records = 0;

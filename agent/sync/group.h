@@ -31,9 +31,14 @@ enum group_result { GROUP_NOTHING, GROUP_READY };
 void group_init(struct group *g, struct db *db, const struct conf *conf, const struct node_identity *node, const char *peer);
 void group_free(struct group *g);
 
-/* Build the next group for the peer. retry: also the records it refused before. GROUP_NOTHING: there is
+struct build_options {
+	bool retry;	/* also the records that the peer refused before */
+	uint64_t after; /* build what follows this epoch although its answer has not come yet; 0 = what follows the acknowledged one */
+};
+
+/* Build the next group for the peer. GROUP_NOTHING: there is
  * nothing for it (upto is then the newest mark anyway). ERR_HELD: the peer's position is not kept any more. */
-MUST_CHECK bool group_build(struct group *g, bool retry, enum group_result *result, struct err *e);
+MUST_CHECK bool group_build(struct group *g, const struct build_options *how, enum group_result *result, struct err *e);
 /* How many records of each table are waiting for the peer, in a snapshot that is rolled back. */
 typedef void group_preview_fn(const char *table, uint64_t records, void *arg);
 MUST_CHECK bool group_preview(struct group *g, group_preview_fn *visit, void *arg, struct err *e);

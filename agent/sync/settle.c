@@ -86,6 +86,9 @@ read_answer(struct settle *s, struct buf *answer, struct err *e)
 		return err_set(e, ERR_INPUT, "the peer's answer is not whole");
 	if (s->n > 1)
 		qsort(s->notes, s->n, sizeof *s->notes, by_hash);
+	for (size_t i = 1; i < s->n; i++)
+		if (s->notes[i].hash == s->notes[i - 1].hash)
+			return err_set(e, ERR_INPUT, "the peer's answer refuses one record twice");
 	return true;
 }
 
@@ -135,33 +138,6 @@ collect_ids(const struct change *c, void *arg, bool *stop, struct err *e)
 	return buf_check(&note->ids, "a record's changes", e) && collapse_add(&s->collapse, c, e);
 }
 
-/* Set status, attempts and reason of queue rows named in a list of ids. */
-static bool
-mark_rows(struct db *db, const char *ids, const char *status, unsigned attempts, const char *reason, struct err *e)
-{
-	struct id_set set = { 0 };
-	bool ok;
-
-	/* The list may not be sorted when owed rows and new ones were joined: parse it id by id. */
-	for (const char *p = ids; *p != '\0';) {
-		char *end;
-		uint64_t id = strtoull(p, &end, 10);
-
-		if (end == p || !id_set_add(&set, id, e)) {
-			id_set_free(&set);
-			return end != p ? false : err_set(e, ERR_INTERNAL, "malformed list of ids in sync_owed");
-		}
-		p = *end == ',' ? end + 1 : end;
-	}
-	ok = true;
-	for (size_t i = 0; ok && i < set.n; i++)
-		ok = db_exec(db, "UPDATE sync_queue FORCE INDEX (PRIMARY) SET status=?, attempt_count=?, last_error=LEFT(?, 500),"
-				 " synced_at=IF(? = 'synced', NOW(6), NULL) WHERE id BETWEEN ? AND ? AND status<>'superseded'",
-		    DB_ARGS(db_text(status), db_u64(attempts), db_text(reason), db_text(status), db_u64(set.ranges[i].low), db_u64(set.ranges[i].high)), e);
-	id_set_free(&set);
-	return ok;
-}
-
 /* A refusal of a group that is only a part is no attempt: what it needs may come in the next part. */
 static bool
 is_counted(const struct settle *s, const struct refusal_note *note)
@@ -201,7 +177,7 @@ settle_owed(const struct owed *o, void *arg, struct err *e)
 	if (!peer_record_hash(o->table, o->key, o->key_len, md5, e))
 		return false;
 	if (note == NULL)
-		return mark_rows(s->db, o->queue_ids, "synced", o->attempts, NULL, e) &&
+		return queue_mark_rows(s->db, o->queue_ids, "synced", o->attempts, NULL, e) &&
 		    db_exec(s->db, "DELETE FROM sync_owed WHERE peer=? AND record_hash=?", DB_ARGS(db_text(s->peer), db_bytes(md5, sizeof md5)), e);
 	note->known = true;
 	/* A later change of the record takes the place of a parked one: its attempts begin anew. */
@@ -212,7 +188,7 @@ settle_owed(const struct owed *o, void *arg, struct err *e)
 		buf_char(&note->ids, ',');
 	buf_str(&note->ids, o->queue_ids);
 	return buf_check(&note->ids, "a record's changes", e) && report(s, note, state, attempts) &&
-	    mark_rows(s->db, buf_cstr(&note->ids), strcmp(state, "parked") == 0 ? "failed" : "pending", attempts, note->refusal.reason, e) &&
+	    queue_mark_rows(s->db, buf_cstr(&note->ids), strcmp(state, "parked") == 0 ? "failed" : "pending", attempts, note->refusal.reason, e) &&
 	    db_exec(s->db, "UPDATE sync_owed SET state=?, attempts=?, last_error=LEFT(?, 500), refused_at=NOW(6), queue_ids=? WHERE peer=? AND record_hash=?",
 		DB_ARGS(db_text(state), db_u64(attempts), db_text(note->refusal.reason), db_text(buf_cstr(&note->ids)), db_text(s->peer), db_bytes(md5, sizeof md5)), e);
 }
@@ -239,7 +215,7 @@ insert_owed(struct settle *s, const struct refusal_note *note, const struct entr
 	const char *state = state_after(s, note, attempts);
 
 	return report(s, note, state, attempts) &&
-	    mark_rows(s->db, buf_cstr(&note->ids), strcmp(state, "parked") == 0 ? "failed" : "pending", attempts, note->refusal.reason, e) &&
+	    queue_mark_rows(s->db, buf_cstr(&note->ids), strcmp(state, "parked") == 0 ? "failed" : "pending", attempts, note->refusal.reason, e) &&
 	    db_exec(s->db, "INSERT INTO sync_owed (peer, record_hash, table_name, record_id, state, attempts, last_error, refused_at, last_id,"
 			   " first_operation, changed_at, origin, via, whole, link, sent_epoch, queue_ids)"
 			   " VALUES (?, ?, ?, ?, ?, ?, LEFT(?, 500), NOW(6), ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -14,6 +14,7 @@ compare  are two databases equal, by our own reading of them
 proxy    Proxy: a link that can be cut, stalled, doubled, changed, counted
 node     Node: one laptop (server, app database, agent.conf, agent)
 pair     Pair and Cluster: laptops that are each other's peers
+hand     what tests do beside the agent: transactions, unseen writes, looks
 seed     random numbers that can be replayed with TANDEM_SEED
 demo     what scripts/demo shows
 ======== ======================================================================

@@ -87,6 +87,15 @@ class Node:
         self.write_conf()
         return self
 
+    def renew(self, schemas: Sequence[str | Path] = ()) -> None:
+        """As after setup(), on the server that runs already; what the last test left is gone."""
+        self.kill_serve()
+        self.server.end_connections()
+        self.server.sql(f"DROP DATABASE IF EXISTS `{self.sync_database}`")
+        for log in (self.agent_log, self.serve_log):
+            log.unlink(missing_ok=True)
+        self.setup(schemas)
+
     def close(self) -> None:
         """End agent and server, remove the folder."""
         if self._serve is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -47,6 +48,7 @@ class Cluster:
         except BaseException:
             self.close()
             raise
+        self._first_conf = [copy.deepcopy(node.conf) for node in self.nodes]
 
     def __enter__(self) -> Cluster:
         return self
@@ -87,6 +89,15 @@ class Cluster:
             proxy.close()
         for node in self.nodes:
             node.close()
+
+    def renew(self, schemas: Sequence[str | Path] = ()) -> None:
+        """As new, on the servers that run already: empty databases with the schemas, the first
+        agent.conf, no agent, healthy links. Much quicker than new servers."""
+        for proxy in self.wire.values():
+            proxy.heal()
+        for node, conf in zip(self.nodes, self._first_conf):
+            node.conf = copy.deepcopy(conf)
+            node.renew(schemas)
 
     # what all nodes do -----------------------------------------------------------------------
 

@@ -177,6 +177,15 @@ class Proxy:
         for sock in doomed:
             self._close_socket(sock)
 
+    def heal(self) -> None:
+        """Pass everything, forget planned faults and what came by."""
+        with self._lock:
+            for fault in self._faults:
+                fault.release()
+            self._faults.clear()
+            self.exchanges.clear()
+        self.set_mode("pass")
+
     def plan(self, fault: Fault) -> Fault:
         """Add a fault for requests to come; the first planned one that fits is taken."""
         assert not self.raw, "a raw proxy sees no requests"

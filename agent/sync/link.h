@@ -1,0 +1,32 @@
+/* The conversation with one peer. */
+#ifndef TANDEM_SYNC_LINK_H
+#define TANDEM_SYNC_LINK_H
+
+#include <stdatomic.h>
+
+#include "net/client.h"
+#include "sync/group.h"
+
+struct link {
+	const struct conf *conf;
+	const struct conf_peer *peer;
+	const struct node_identity *node;
+	const atomic_bool *stop;
+	struct db *db; /* borrowed */
+	struct client *client;
+};
+
+/* Make sure that there is a session: hello if there is none. Checks who the peer is and whom it takes us
+ * for, both clocks, and takes in an answer that got lost. ERR_HELD: the link waits for a person. */
+MUST_CHECK bool link_open(struct link *l, struct err *e);
+/* Send all pieces of a group. Touches neither the database nor the group's marks, so that it may run beside
+ * the building of another group. On true, *status and answer are the peer's signed ones. */
+MUST_CHECK bool link_send(struct link *l, struct group *g, int *status, struct buf *answer, struct err *e);
+/* 409: the peer stands elsewhere than the group assumes; a new hello tells where. */
+bool link_is_elsewhere(int status, const struct buf *answer);
+/* A signed answer that is not 200, in the peer's words. Returns false. */
+bool link_refused(struct link *l, int status, const struct buf *answer, struct err *e);
+/* Note that the link waits for a person, with e's message. Returns false. */
+bool link_hold(struct link *l, struct err *e);
+
+#endif
