@@ -149,8 +149,8 @@ pump_step(struct pump *p, struct drain *d, struct err *e)
 		(void)malloc_trim(0); /* a large group's memory goes back to the laptop */
 	} else if (clock_mono_ms() >= p->tidy_at) {
 		p->tidy_at = clock_mono_ms() + TIDY_MS;
-		if (!drain_tidy(d, e))
-			return false;
+		if (!drain_tidy(d, e)) /* statuses can wait; changes cannot */
+			log_warning(p->peer->name, "statuses are not up to date: %s", e->msg);
 	}
 	if (!worked)
 		pump_nap(p, p->conf->sync.interval_ms);

@@ -98,6 +98,32 @@ take_local(const struct change *c, void *arg, bool *stop, struct err *e)
 	return true;
 }
 
+static bool
+take_any(const struct change *c, void *arg, bool *stop, struct err *e)
+{
+	struct look *l = arg;
+
+	(void)e;
+	if (c->via == NULL || strcmp(c->via, l->peer) != 0)
+		l->any = *stop = true;
+	return true;
+}
+
+bool
+look_any(struct look *l, struct db *db, const struct mark *seen, bool *any, struct err *e)
+{
+	struct mark m = *seen;
+	bool ok;
+
+	l->any = false;
+	if (!id_set_copy(&seen->holes, &m.holes, e))
+		return false;
+	ok = queue_look(db, &m, take_any, l, e);
+	id_set_free(&m.holes);
+	*any = l->any;
+	return ok;
+}
+
 bool
 look_refresh(struct look *l, struct db *db, struct err *e)
 {

@@ -24,6 +24,7 @@ struct look {
 	size_t nhashes, hashes_cap;
 	struct local_change *changes; /* in order of id */
 	size_t n, cap;
+	bool any;    /* of look_any */
 	bool sorted; /* changes are ordered by hash, then id */
 };
 
@@ -33,6 +34,9 @@ void look_free(struct look *l);
 MUST_CHECK bool look_expect(struct look *l, uint64_t hash, struct err *e);
 /* Start from the oldest mark that counts as seen for any record. Takes the mark over. */
 void look_begin(struct look *l, struct mark *seen);
+/* Is there any local change at all that seen does not contain? The usual answer is no, and then nothing
+ * needs sorting. */
+MUST_CHECK bool look_any(struct look *l, struct db *db, const struct mark *seen, bool *any, struct err *e);
 /* Take in what has become visible. */
 MUST_CHECK bool look_refresh(struct look *l, struct db *db, struct err *e);
 /* The changes of a record that seen does not contain: *from and *n in l->changes (all of its hash; the

@@ -109,7 +109,7 @@ quick_apply(struct pass *p, struct pass_reader *r, bool *careful, struct err *e)
 {
 	struct quick q = { .pass = p, .reader = r };
 	struct mark seen = p->seen;
-	bool ok;
+	bool any, ok;
 
 	*careful = false;
 	ok = pass_begin(p, r, e) && write_all(&q, careful, e);
@@ -121,6 +121,10 @@ quick_apply(struct pass *p, struct pass_reader *r, bool *careful, struct err *e)
 	}
 	if (!ok || *careful)
 		return ok;
+	if (!look_any(&p->look, p->db, &p->seen, &any, e))
+		return false;
+	if (!any)
+		return true;
 	if (!id_set_copy(&p->seen.holes, &seen.holes, e))
 		return false;
 	look_begin(&p->look, &seen);

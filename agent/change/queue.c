@@ -534,7 +534,7 @@ purge_step(struct db *db, const struct mark *keep, struct id_range r, unsigned d
 
 	buf_init(&sql, QUEUE_SQL_MAX);
 	buf_fmt(&sql, "DELETE FROM sync_queue WHERE id BETWEEN %llu AND %llu AND status IN ('synced','superseded')"
-		      " AND changed_at < NOW(6) - INTERVAL %u DAY AND (synced_at IS NULL OR synced_at < NOW(6) - INTERVAL %u DAY)",
+		      " AND changed_at < NOW(6) - INTERVAL %u DAY AND synced_at < NOW(6) - INTERVAL %u DAY",
 	    (unsigned long long)r.low, (unsigned long long)r.high, days, days);
 	put_without_holes(&sql, keep, r.low, r.high);
 	ok = buf_check(&sql, "a list of holes", e) && db_exec_text(db, sql.data, sql.len, e);
@@ -549,8 +549,9 @@ queue_purge(struct db *db, const struct mark *keep, unsigned days, uint64_t *rem
 	bool found;
 
 	*removed = 0;
-	/* Rows are appended in time: the first one that is young enough to stay ends the search. */
-	if (!db_number(db, "SELECT MIN(id) FROM sync_queue", DB_NO_ARGS, &low, &found, e))
+	/* Rows are appended in time: while the oldest one is young enough to stay, there is nothing to do. */
+	if (!db_number(db, "SELECT id FROM (SELECT id, changed_at FROM sync_queue ORDER BY id LIMIT 1) oldest WHERE changed_at < NOW(6) - INTERVAL ? DAY",
+		DB_ARGS(db_u64(days)), &low, &found, e))
 		return false;
 	if (!found)
 		return true;
@@ -607,7 +608,7 @@ queue_mark_rows(struct db *db, const char *ids, const char *status, unsigned att
 	ok = true;
 	for (size_t i = 0; ok && i < set.n; i++)
 		ok = db_exec(db, "UPDATE sync_queue FORCE INDEX (PRIMARY) SET status=?, attempt_count=?, last_error=LEFT(?, 500),"
-				 " synced_at=IF(? = 'synced', NOW(6), NULL) WHERE id BETWEEN ? AND ? AND status<>'superseded'",
+				 " synced_at=IF(? = 'synced', NOW(6), DEFAULT(synced_at)) WHERE id BETWEEN ? AND ? AND status<>'superseded'",
 		    DB_ARGS(db_text(status), db_u64(attempts), db_text(reason), db_text(status), db_u64(set.ranges[i].low), db_u64(set.ranges[i].high)), e);
 	id_set_free(&set);
 	return ok;

@@ -172,6 +172,7 @@ static const char sql_columns[] =
 static bool
 add_column(struct table *t, const struct db_rows *rows, struct err *e)
 {
+	static const char *const integers[] = { "tinyint", "smallint", "mediumint", "int", "bigint", NULL };
 	struct column *grown, *col;
 	struct buf type;
 
@@ -193,6 +194,7 @@ add_column(struct table *t, const struct db_rows *rows, struct err *e)
 	col->type = copy(buf_cstr(&type));
 	col->charset = copy(db_rows_text(rows, 4));
 	col->octets = (size_t)db_rows_u64(rows, 7);
+	col->integer = is_one_of(db_rows_text(rows, 3), integers);
 	col->kind = kind_of(db_rows_text(rows, 3), db_rows_text(rows, 4));
 	buf_free(&type);
 	if (strstr(db_rows_text(rows, 8), "auto_increment") != NULL)

@@ -33,6 +33,7 @@ struct column {
 	enum column_kind kind;
 	size_t octets; /* of character and binary data: the longest value; else 0 */
 	bool in_key;
+	bool integer; /* TINYINT to BIGINT: its text is a plain number */
 };
 
 

@@ -221,13 +221,16 @@ send_one(struct drain *d, struct group *g, struct group *next, struct drain_repo
 	log_debug(d->peer->name, "sending epoch %llu: %llu records, %llu bytes", (unsigned long long)g->upto.epoch, (unsigned long long)g->records,
 	    (unsigned long long)group_size(g));
 	buf_init(&s.answer, MESSAGE_ANSWER_MAX);
-	threaded = !g->last_part && pthread_create(&thread, NULL, send_main, &s) == 0;
+	threaded = (!g->last_part || report->groups > 0) && pthread_create(&thread, NULL, send_main, &s) == 0;
 	if (!threaded)
 		(void)send_main(&s);
 	else {
 		struct err ahead;
 
-		*next_ready = group_build(next, &how, &result, &ahead) && result == GROUP_READY;
+		*next_ready = !g->last_part && group_build(next, &how, &result, &ahead) && result == GROUP_READY;
+		/* While the peer applies: the statuses of the parts before. */
+		if (report->groups > 0 && !settle_statuses(d->db, d->conf, &ahead))
+			log_debug(d->peer->name, "statuses later: %s", ahead.msg);
 		(void)pthread_join(thread, NULL);
 	}
 	ok = take_answer(d, &s, report, again, e);
