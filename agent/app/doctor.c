@@ -118,7 +118,7 @@ check_schema(struct doctor *d, struct err *e)
 	}
 	if (e->code != ERR_DB_MISSING && e->code != ERR_DB_ACCESS)
 		return false;
-	say(d, e->code == ERR_DB_MISSING ? WARNING : PROBLEM, "run agent --install", "%s", e->msg);
+	say(d, e->code == ERR_DB_MISSING ? WARNING : PROBLEM, NULL, "%s", e->msg);
 	err_clear(e);
 	return true;
 }
@@ -178,7 +178,7 @@ check_app_triggers(struct doctor *d, struct err *e)
 static void
 wrong_trigger(const struct table *t, const char *what, void *arg)
 {
-	say(arg, PROBLEM, "run agent --install", "a trigger of table %s is %s: its changes are not captured", t->name, what);
+	say(arg, PROBLEM, "run agent --install", "a trigger of table %s is %s", t->name, what);
 }
 
 /* --- privileges --- */

@@ -6,6 +6,7 @@
 
 #include "capture/trigger.h"
 #include "change/peer.h"
+#include "wire/line.h"
 
 /* Tables whose key does not fit record_id cannot be captured. */
 static void
@@ -43,23 +44,84 @@ register_peers(struct db *db, const struct cli *cli, const struct conf *conf, st
 		return true;
 	if (!peer_reset(db, cli->peer, e))
 		return false;
-	(void)printf("peer %s starts anew: what is pending for it was forgotten, both databases must be equal now\n", cli->peer);
+	if (!cli->json && !cli->quiet)
+		(void)printf("peer %s starts anew: what is pending for it was forgotten, both databases must be equal now\n", cli->peer);
 	return true;
+}
+
+static void
+put_table_json(struct buf *out, const struct table *t)
+{
+	buf_str(out, out->len > 0 ? ",{\"table\":" : "{\"table\":");
+	line_quote(out, t->name, strlen(t->name));
+	buf_str(out, ",\"problem\":");
+	line_quote(out, t->problem, strlen(t->problem));
+	buf_str(out, ",\"remedy\":");
+	line_quote(out, t->remedy, strlen(t->remedy));
+	buf_char(out, '}');
 }
 
 static void
 print_tables(const struct cli *cli, const struct catalog *c, const struct trigger_report *r)
 {
 	size_t usable = 0;
+	struct buf json;
 
-	for (size_t i = 0; i < c->ntables; i++)
+	buf_init(&json, 16 * 1024 * 1024);
+	for (size_t i = 0; i < c->ntables; i++) {
 		usable += c->tables[i].problem == NULL;
-	if (cli->quiet)
-		return;
-	(void)printf("%zu tables are replicated (%zu triggers set, %zu were right, %zu removed)\n", usable, r->installed, r->right, r->removed);
-	for (size_t i = 0; i < c->ntables; i++)
+		if (c->tables[i].problem != NULL)
+			put_table_json(&json, &c->tables[i]);
+	}
+	if (cli->json)
+		(void)printf("{\"tables\":%zu,\"triggers_set\":%zu,\"triggers_right\":%zu,\"triggers_removed\":%zu,\"not_replicated\":[%s]}\n", usable, r->installed, r->right,
+		    r->removed, buf_cstr(&json));
+	else if (!cli->quiet && !cli->dry_run)
+		(void)printf("%zu tables are replicated (%zu triggers set, %zu were right, %zu removed)\n", usable, r->installed, r->right, r->removed);
+	else if (!cli->quiet)
+		(void)printf("%zu tables can be replicated\n", usable);
+	for (size_t i = 0; !cli->json && !cli->quiet && i < c->ntables; i++)
 		if (c->tables[i].problem != NULL)
 			(void)printf("not replicated: table %s %s: %s\n", c->tables[i].name, c->tables[i].problem, c->tables[i].remedy);
+	buf_free(&json);
+}
+
+static void
+print_wrong(const struct table *t, const char *what, void *arg)
+{
+	const struct cli *cli = arg;
+
+	if (!cli->quiet && !cli->json)
+		(void)printf("would mend: a trigger of table %s is %s\n", t->name, what);
+}
+
+/* What --install would do, changing nothing. */
+static bool
+preview(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	struct trigger_report none = { 0 };
+	struct node_identity node;
+	struct catalog *c = NULL;
+	bool installed, ok;
+
+	if (!db_use(db, conf->database.name, e))
+		return err_prefix(e, "check [database] name");
+	if (!catalog_read(db, conf, &c, e))
+		return false;
+	judge_keys(c);
+	installed = schema_enter(db, conf, &node, e);
+	ok = installed || e->code == ERR_DB_MISSING || e->code == ERR_DB_ACCESS;
+	if (ok && !installed && !cli->quiet && !cli->json)
+		(void)printf("would create the sync schema %s and the triggers of every table below\n", conf->database.sync_database);
+	if (ok && installed) {
+		struct cli shown = *cli;
+
+		ok = trigger_verify(db, conf, c, &node, print_wrong, &shown, e);
+	}
+	if (ok)
+		print_tables(cli, c, &none);
+	catalog_free(c);
+	return ok;
 }
 
 static bool
@@ -77,7 +139,7 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 		judge_keys(c);
 		ok = trigger_install(db, conf, c, &node, &report, e) && enroll(db, c, e) && register_peers(db, cli, conf, e);
 	}
-	if (ok && created && !cli->quiet)
+	if (ok && created && !cli->quiet && !cli->json)
 		(void)printf("sync schema %s installed for node %s\n", conf->database.sync_database, node.name);
 	if (ok)
 		print_tables(cli, c, &report);
@@ -89,7 +151,7 @@ enum exit_code
 install_run(const struct cli *cli, const struct conf *conf, struct err *e)
 {
 	struct db *db = NULL;
-	bool ok = db_open(&conf->database, &db, e) && install(db, cli, conf, e);
+	bool ok = db_open(&conf->database, &db, e) && (cli->dry_run ? preview : install)(db, cli, conf, e);
 
 	db_close(db);
 	return ok ? EXIT_DONE : cli_exit_code(e);
@@ -100,10 +162,21 @@ uninstall(struct db *db, const struct cli *cli, const struct conf *conf, struct 
 {
 	size_t removed;
 
+	if (cli->dry_run) {
+		if (!trigger_count(db, conf, &removed, e))
+			return false;
+		if (cli->json)
+			(void)printf("{\"triggers\":%zu}\n", removed);
+		else
+			(void)printf("would remove %zu triggers and the sync schema %s with everything pending in it\n", removed, conf->database.sync_database);
+		return true;
+	}
 	/* Triggers first: without the schema below them the app's writes would fail. */
 	if (!trigger_remove_all(db, conf, &removed, e) || !schema_drop(db, conf, e))
 		return false;
-	if (!cli->quiet)
+	if (cli->json)
+		(void)printf("{\"triggers_removed\":%zu}\n", removed);
+	else if (!cli->quiet)
 		(void)printf("%zu triggers and the sync schema %s removed; database %s is as it was\n", removed, conf->database.sync_database, conf->database.name);
 	return true;
 }

@@ -78,7 +78,7 @@ read_status(struct monitor *m, struct task *t)
 
 	if (m->db == NULL && !db_open(&m->conf->database, &m->db, &t->e))
 		return false;
-	if (!report_read(m->db, m->conf, &report, &t->e))
+	if (!report_read(m->db, m->conf, NULL, &report, &t->e))
 		return false;
 	report_json(&report, &t->answer);
 	report_free(&report);

@@ -109,13 +109,13 @@ put_parked(struct report *r, const struct db_rows *rows)
 }
 
 static bool
-read_parked(struct db *db, struct report *r, struct err *e)
+read_parked(struct db *db, const char *only, struct report *r, struct err *e)
 {
 	struct db_rows *rows = NULL;
 	bool more = false, ok;
 
 	if (!db_query(db, "SELECT last_id, peer, table_name, record_id, attempts, last_error, refused_at FROM sync_owed WHERE state='parked'"
-			  " ORDER BY last_id LIMIT ?", DB_ARGS(db_u64(REPORT_PARKED_MAX)), &rows, e))
+			  " AND peer=IFNULL(?, peer) ORDER BY last_id LIMIT ?", DB_ARGS(db_text(only), db_u64(REPORT_PARKED_MAX)), &rows, e))
 		return false;
 	buf_char(&r->parked, '[');
 	while ((ok = db_rows_next(rows, &more, e)) && more)
@@ -167,14 +167,19 @@ read_tables(struct db *db, struct report *r, struct err *e)
 }
 
 static bool
-read_peers(struct db *db, const struct conf *conf, struct report *r, struct err *e)
+read_peers(struct db *db, const struct conf *conf, const char *only, struct report *r, struct err *e)
 {
+	if (only != NULL && conf_peer(conf, only) == NULL)
+		return err_set(e, ERR_USAGE, "there is no [peer %s] in %s", only, conf->path);
 	r->peers = calloc(conf->npeers + 1, sizeof *r->peers);
 	if (r->peers == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for the status");
 	for (size_t i = 0; i < conf->npeers; i++) {
-		struct report_peer *to = &r->peers[r->npeers++];
+		struct report_peer *to = &r->peers[r->npeers];
 
+		if (only != NULL && strcmp(only, conf->peers[i].name) != 0)
+			continue;
+		r->npeers++;
 		(void)snprintf(to->name, sizeof to->name, "%s", conf->peers[i].name);
 		to->url = conf->peers[i].url;
 		to->paused = conf->peers[i].paused;
@@ -185,7 +190,7 @@ read_peers(struct db *db, const struct conf *conf, struct report *r, struct err 
 }
 
 bool
-report_read(struct db *db, const struct conf *conf, struct report *out, struct err *e)
+report_read(struct db *db, const struct conf *conf, const char *peer, struct report *out, struct err *e)
 {
 	memset(out, 0, sizeof *out);
 	buf_init(&out->parked, REPORT_TEXT_MAX);
@@ -193,7 +198,7 @@ report_read(struct db *db, const struct conf *conf, struct report *out, struct e
 	buf_init(&out->activity, REPORT_TEXT_MAX);
 	buf_init(&out->tables, REPORT_TEXT_MAX);
 	out->database = conf->database.name;
-	if (schema_enter(db, conf, &out->node, e) && read_peers(db, conf, out, e) && read_counts(db, out, e) && read_parked(db, out, e) &&
+	if (schema_enter(db, conf, &out->node, e) && read_peers(db, conf, peer, out, e) && read_counts(db, out, e) && read_parked(db, peer, out, e) &&
 	    read_activity(db, out, e) && read_tables(db, out, e))
 		return true;
 	report_free(out);

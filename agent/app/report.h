@@ -42,7 +42,8 @@ struct report {
 	struct buf tables;   /* JSON object: table -> pending changes */
 };
 
-MUST_CHECK bool report_read(struct db *db, const struct conf *conf, struct report *out, struct err *e);
+/* peer: only this one (ERR_USAGE when there is none of that name), or NULL. */
+MUST_CHECK bool report_read(struct db *db, const struct conf *conf, const char *peer, struct report *out, struct err *e);
 void report_free(struct report *r);
 /* Does a person have to look? (parked, held, dirty) */
 bool report_needs_person(const struct report *r);

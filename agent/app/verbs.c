@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "sync/drain.h"
+#include "wire/line.h"
 
 enum {
 	WAIT_FOREVER_S = 365 * 24 * 3600,
@@ -23,13 +24,68 @@ enum {
 
 /* --- drain --- */
 
+/* A JSON string on stdout. */
+static void
+print_quoted(const char *text)
+{
+	struct buf out;
+
+	buf_init(&out, REPORT_TEXT_MAX);
+	line_quote(&out, text, strlen(text));
+	(void)fputs(buf_cstr(&out), stdout);
+	buf_free(&out);
+}
+
+struct preview {
+	const struct cli *cli;
+	size_t n;
+};
+
 static void
 print_preview(const char *table, uint64_t records, void *arg)
 {
-	const struct cli *cli = arg;
+	struct preview *p = arg;
 
-	if (!cli->quiet)
+	if (p->cli->json) {
+		(void)fputs(p->n++ > 0 ? "," : "", stdout);
+		print_quoted(table);
+		(void)printf(":%llu", (unsigned long long)records);
+	} else if (!p->cli->quiet)
 		(void)printf("  %s: %llu records\n", table, (unsigned long long)records);
+}
+
+static enum exit_code
+preview_one(const struct cli *cli, struct drain *d, const struct conf_peer *peer, struct err *e)
+{
+	struct preview p = { .cli = cli };
+	bool ok;
+
+	if (cli->json)
+		(void)printf("{\"name\":\"%s\",\"records\":{", peer->name);
+	else if (!cli->quiet)
+		(void)printf("to peer %s:\n", peer->name);
+	ok = drain_preview(d, print_preview, &p, e);
+	if (cli->json)
+		(void)fputs("}}", stdout);
+	return ok ? EXIT_DONE : cli_exit_code(e);
+}
+
+/* What one peer's drain came to, for people or as JSON. */
+static void
+print_drained(const struct cli *cli, const struct conf_peer *peer, const struct drain_report *report, enum exit_code code, const struct err *e)
+{
+	if (cli->json) {
+		(void)printf("{\"name\":\"%s\",\"exit_code\":%d,\"busy\":%s,\"groups\":%llu,\"records\":%llu,\"refused\":%llu,\"error\":", peer->name, (int)code,
+		    report->busy ? "true" : "false", (unsigned long long)report->groups, (unsigned long long)report->records, (unsigned long long)report->refused);
+		if (e->msg[0] == '\0')
+			(void)fputs("null", stdout);
+		else
+			print_quoted(e->msg);
+		(void)fputs("}", stdout);
+	} else if (!cli->quiet && report->busy)
+		(void)printf("another drain to peer %s is running\n", peer->name);
+	else if (!cli->quiet && report->groups > 0)
+		(void)printf("peer %s: %llu records sent, %llu refused\n", peer->name, (unsigned long long)report->records, (unsigned long long)report->refused);
 }
 
 /* The exit code that says most: an error before a person, a person before "not reached". */
@@ -48,21 +104,15 @@ drain_one(const struct cli *cli, struct drain *d, const struct conf_peer *peer, 
 	bool pending = false, person = false;
 	enum exit_code code = EXIT_DONE;
 
-	if (cli->dry_run) {
-		if (!cli->quiet)
-			(void)printf("to peer %s:\n", peer->name);
-		return drain_preview(d, print_preview, (void *)(uintptr_t)(const void *)cli, e) ? EXIT_DONE : cli_exit_code(e);
-	}
+	if (cli->dry_run)
+		return preview_one(cli, d, peer, e);
 	if (!drain_look(d, true, &pending, e) || (pending && !drain_run(d, true, &report, e)))
 		code = cli_exit_code(e);
-	else if (report.busy)
-		(void)(cli->quiet ? 0 : printf("another drain to peer %s is running\n", peer->name));
-	else if (!drain_needs_person(d, &person, e))
+	else if (!report.busy && !drain_needs_person(d, &person, e))
 		code = cli_exit_code(e);
 	else if (person)
 		code = EXIT_PERSON;
-	if (report.groups > 0 && !cli->quiet)
-		(void)printf("peer %s: %llu records sent, %llu refused\n", peer->name, (unsigned long long)report.records, (unsigned long long)report.refused);
+	print_drained(cli, peer, &report, code, e);
 	/* Statuses are for people: a failure to set them now is mended by the next drain. */
 	if (code != EXIT_DATABASE && report.groups > 0) {
 		struct err tidy;
@@ -96,6 +146,7 @@ static enum exit_code
 drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 {
 	enum exit_code code = EXIT_DONE;
+	bool first = true;
 
 	if (cli->allow_deletes)
 		return cli_exit_code((err_set(e, ERR_USAGE, "--allow-deletes: this version does not hold mass deletes back"), e));
@@ -109,6 +160,9 @@ drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 
 		if (!peer_is_chosen(cli, &conf->peers[i]))
 			continue;
+		if (cli->json)
+			(void)fputs(first ? "{\"peers\":[" : ",", stdout);
+		first = false;
 		c = drain_peer(cli, conf, &conf->peers[i], &one);
 		if (one.msg[0] != '\0' && c != EXIT_DONE) {
 			if (e->msg[0] != '\0')
@@ -117,6 +171,8 @@ drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 		}
 		code = worse(c, code);
 	}
+	if (cli->json)
+		(void)puts(first ? "{\"peers\":[]}" : "]}");
 	return code;
 }
 
@@ -133,7 +189,7 @@ print_report(const struct cli *cli, const struct conf *conf, print_fn *text, pri
 	struct buf out;
 
 	buf_init(&out, REPORT_TEXT_MAX * 4);
-	if (!db_open(&conf->database, &db, e) || !report_read(db, conf, &report, e)) {
+	if (!db_open(&conf->database, &db, e) || !report_read(db, conf, cli->peer, &report, e)) {
 		code = cli_exit_code(e);
 		goto out;
 	}
@@ -230,7 +286,9 @@ settle_parked(const struct cli *cli, const struct conf *conf, struct err *e)
 
 	ok = parse_id(cli, &to.id, e) && enter(conf, &db, e) && db_begin(db, e) && settle_all(db, cli, conf, &to, e) && db_commit(db, e);
 	db_close(db);
-	if (ok && !cli->quiet && again)
+	if (ok && cli->json)
+		(void)printf("{\"%s\":%llu}\n", again ? "retried" : "discarded", (unsigned long long)to.n);
+	else if (ok && !cli->quiet && again)
 		(void)printf("%llu records will be sent again at the next drain\n", (unsigned long long)to.n);
 	else if (ok && !cli->quiet)
 		(void)printf("discarded: the peer keeps its own version; the record is not in step until its next change\n");
@@ -239,17 +297,24 @@ settle_parked(const struct cli *cli, const struct conf *conf, struct err *e)
 
 /* --- wait --- */
 
-/* Is everything up to the id at every peer? */
+/* Has everything arrived, does a person have to look? */
+struct arrival {
+	bool there, person;
+};
+
+/* Is everything up to the id at every peer (or the chosen one)? */
 static bool
-all_there(struct db *db, const struct conf *conf, uint64_t upto, bool *there, bool *person, struct err *e)
+all_there(struct db *db, const struct cli *cli, const struct conf *conf, uint64_t upto, struct arrival *a, struct err *e)
 {
-	*there = true;
+	a->there = true;
 	for (size_t i = 0; i < conf->npeers; i++) {
 		struct peer_state state;
 		struct mark acked = { 0 };
 		uint64_t pending = 0, owed = 0, parked = 0;
 		bool found = false, ok;
 
+		if (cli->peer != NULL && strcmp(cli->peer, conf->peers[i].name) != 0)
+			continue;
 		ok = peer_load(db, conf->peers[i].name, &state, e) && queue_load_mark(db, state.acked_epoch, &acked, &found, e) &&
 		    queue_count_between(db, &acked, upto, conf->peers[i].name, &pending, e) &&
 		    db_number(db, "SELECT COUNT(*) FROM sync_owed WHERE peer=? AND state IN ('retry','waiting')", DB_ARGS(db_text(conf->peers[i].name)), &owed, NULL, e) &&
@@ -257,29 +322,32 @@ all_there(struct db *db, const struct conf *conf, uint64_t upto, bool *there, bo
 		mark_free(&acked);
 		if (!ok)
 			return false;
-		*there = *there && pending + owed == 0;
-		*person = *person || parked > 0 || state.held[0] != '\0';
+		a->there = a->there && pending + owed == 0;
+		a->person = a->person || parked > 0 || state.held[0] != '\0';
 	}
 	return true;
 }
 
 static enum exit_code
-wait_for_peers(struct db *db, const struct conf *conf, int64_t seconds, struct err *e)
+wait_for_peers(struct db *db, const struct cli *cli, const struct conf *conf, int64_t seconds, struct err *e)
 {
 	int64_t until = clock_mono_ms() + seconds * 1000;
-	bool there = false, person = false;
+	struct arrival a = { 0 };
 	uint64_t upto;
+
+	if (cli->peer != NULL && conf_peer(conf, cli->peer) == NULL)
+		return cli_exit_code((err_set(e, ERR_USAGE, "there is no [peer %s] in %s", cli->peer, conf->path), e));
 
 	if (!db_number(db, "SELECT MAX(id) FROM sync_queue", DB_NO_ARGS, &upto, NULL, e))
 		return cli_exit_code(e);
 	for (;;) {
-		if (!all_there(db, conf, upto, &there, &person, e))
+		if (!all_there(db, cli, conf, upto, &a, e))
 			return cli_exit_code(e);
-		if (person) {
+		if (a.person) {
 			(void)err_set(e, ERR_HELD, "a person has to look: agent --status and agent --parked say at what");
 			return EXIT_PERSON;
 		}
-		if (there)
+		if (a.there)
 			return EXIT_DONE;
 		if (clock_mono_ms() >= until) {
 			(void)err_set(e, ERR_PEER, "not everything is at every peer yet; is agent --serve running, or a drain due?");
@@ -301,9 +369,11 @@ wait_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	if (!enter(conf, &db, e))
 		code = cli_exit_code(e);
 	else
-		code = wait_for_peers(db, conf, (int64_t)seconds, e);
+		code = wait_for_peers(db, cli, conf, (int64_t)seconds, e);
 	db_close(db);
-	if (code == EXIT_DONE && !cli->quiet)
+	if (cli->json)
+		(void)printf("{\"arrived\":%s}\n", code == EXIT_DONE ? "true" : "false");
+	else if (code == EXIT_DONE && !cli->quiet)
 		(void)printf("every peer has everything: safe to close the lid\n");
 	return code;
 }

@@ -7,19 +7,24 @@
 #include <stdio.h>
 #include <string.h>
 
+#define BACKSLASH "CHAR(92 USING utf8mb4)"
+
 static const char *const event_name[CAPTURE_EVENTS] = { "INSERT", "UPDATE", "DELETE" };
 static const char *const trigger_prefix[CAPTURE_EVENTS] = { "tandem_ai_", "tandem_au_", "tandem_ad_" };
 
-/* A string literal, as the session of --install reads it (backslash escapes on). */
+/* A string literal. One that would need an escape is written in hexadecimal: information_schema shows
+ * literals unescaped, and bodies are compared with what it shows. */
 static void
 put_literal(struct buf *sql, const char *text)
 {
-	buf_char(sql, '\'');
-	for (; *text != '\0'; text++) {
-		if (*text == '\'' || *text == '\\')
-			buf_char(sql, *text == '\'' ? '\'' : '\\');
-		buf_char(sql, *text);
+	if (strpbrk(text, "'\\") != NULL) {
+		buf_str(sql, "CONVERT(x'");
+		buf_hex(sql, text, strlen(text));
+		buf_str(sql, "' USING utf8mb4)");
+		return;
 	}
+	buf_char(sql, '\'');
+	buf_str(sql, text);
 	buf_char(sql, '\'');
 }
 
@@ -70,8 +75,8 @@ put_key_part(struct buf *sql, const struct column *col, const char *prefix, bool
 	buf_str(sql, form[col->kind].before);
 	put_name(sql, prefix, col);
 	buf_str(sql, form[col->kind].after);
-	if (escape)
-		buf_str(sql, ",'\\\\','\\\\\\\\'),',','\\\\,')");
+	if (escape) /* no backslash in the text: information_schema shows literals unescaped, and bodies are compared */
+		buf_str(sql, "," BACKSLASH ",REPEAT(" BACKSLASH ",2)),',',CONCAT(" BACKSLASH ",','))");
 }
 
 void

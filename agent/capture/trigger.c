@@ -10,7 +10,8 @@ static const char sql_ours[] =
     "SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME, ACTION_STATEMENT, EVENT_MANIPULATION, ACTION_TIMING, SQL_MODE"
     " FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=? AND TRIGGER_NAME LIKE 'tandem\\_a__%'"
     " ORDER BY TRIGGER_NAME";
-static const char trigger_sql_mode[] = "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO";
+/* As the server lists them, whatever the order they were given in. */
+static const char trigger_sql_mode[] = "NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES";
 
 struct found {
 	char *table;
@@ -236,6 +237,17 @@ trigger_remove_all(struct db *db, const struct conf *conf, size_t *removed, stru
 	ok = found_read(db, conf, &list, e) && db_exec(db, "SET lock_wait_timeout=?", DB_ARGS(db_u64(TRIGGER_WAIT_S)), e);
 	for (size_t i = 0; ok && i < list.n; i++, ++*removed)
 		ok = drop_trigger(db, conf, &list.items[i], e);
+	found_free(&list);
+	return ok;
+}
+
+bool
+trigger_count(struct db *db, const struct conf *conf, size_t *n, struct err *e)
+{
+	struct found_list list = { 0 };
+	bool ok = found_read(db, conf, &list, e);
+
+	*n = list.n;
 	found_free(&list);
 	return ok;
 }

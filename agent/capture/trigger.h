@@ -22,6 +22,9 @@ MUST_CHECK bool trigger_install(struct db *db, const struct conf *conf, const st
 /* Remove every trigger of ours from the app's database, also when the sync schema is gone. */
 MUST_CHECK bool trigger_remove_all(struct db *db, const struct conf *conf, size_t *removed, struct err *e);
 
+/* How many of ours there are. */
+MUST_CHECK bool trigger_count(struct db *db, const struct conf *conf, size_t *n, struct err *e);
+
 /* Called for every usable table whose triggers are missing or altered. */
 typedef void trigger_wrong_fn(const struct table *t, const char *what, void *arg);
 MUST_CHECK bool trigger_verify(struct db *db, const struct conf *conf, const struct catalog *c, const struct node_identity *node, trigger_wrong_fn *wrong, void *arg, struct err *e);

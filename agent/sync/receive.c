@@ -191,6 +191,18 @@ task_done(void *job)
 	task_free(t);
 }
 
+/* A paused peer is told to come again later; nothing of it is touched. */
+static bool
+is_paused(struct receive *r, struct request *request)
+{
+	const struct conf_peer *peer = conf_peer(r->conf, request_peer(request));
+
+	if (peer == NULL || !peer->paused)
+		return false;
+	request_fail(request, 503, "paused", "this link is paused here ([peer %s] paused)", peer->name);
+	return true;
+}
+
 static void
 submit(struct receive *r, struct jobs *jobs, job_run *run, struct task *t)
 {
@@ -236,10 +248,13 @@ void
 receive_hello(struct request *request, void *arg)
 {
 	struct receive *r = arg;
-	struct task *t = task_new(r, request);
+	struct task *t;
 	const char *body;
 	size_t len;
 
+	if (is_paused(r, request))
+		return;
+	t = task_new(r, request);
 	if (t == NULL) {
 		request_fail(request, 503, "memory", "out of memory");
 		return;
@@ -247,6 +262,12 @@ receive_hello(struct request *request, void *arg)
 	body = request_body(request, &len);
 	if (!message_parse_hello(body, len, &t->hello, &t->e)) {
 		request_fail(request, 400, "malformed", "%s", t->e.msg);
+		task_free(t);
+		return;
+	}
+	if (t->hello.version != MESSAGE_VERSION) {
+		request_fail(request, 409, "version", "this agent speaks protocol version %d, the caller %llu: bring both to the same version", MESSAGE_VERSION,
+		    (unsigned long long)t->hello.version);
 		task_free(t);
 		return;
 	}
@@ -339,6 +360,8 @@ receive_group(struct request *request, void *arg)
 	bool last = false, missing = false;
 	struct err e = { 0 };
 
+	if (is_paused(r, request))
+		return;
 	if (in == NULL)
 		request_fail(request, 403, "identity", "no such peer");
 	else if (!take_piece(r, in, request, &last, &missing, &e))

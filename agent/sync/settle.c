@@ -232,8 +232,8 @@ settle_refusal(struct settle *s, const struct refusal_note *note, struct err *e)
 	const struct entry *entry = collapse_find(&s->collapse, r->table, r->key, r->key_len);
 	unsigned char md5[PEER_HASH_BYTES];
 
-	if (entry == NULL || !entry->send)
-		return true; /* owed before and nothing new, or nothing of ours */
+	if (entry == NULL || !entry->send) /* nothing new: it must have been owed before */
+		return note->known || err_set(e, ERR_INPUT, "the peer refuses record %s of table %s, which it was not sent", r->key, r->table);
 	if (!peer_record_hash(r->table, r->key, r->key_len, md5, e))
 		return false;
 	return note->known ? raise_owed(s, entry, md5, e) : insert_owed(s, note, entry, md5, e);

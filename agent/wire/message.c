@@ -104,6 +104,17 @@ get_number(struct json_object *o, const char *name, uint64_t *out, struct err *e
 	return mark_parse_u64(text, out) || missing(name, e);
 }
 
+/* The message's own version, which stands first. */
+static bool
+get_version(struct json_object *o, const char *name, struct err *e)
+{
+	uint64_t version;
+
+	if (!get_number(o, name, &version, e))
+		return false;
+	return version == MESSAGE_VERSION || err_set(e, ERR_INPUT, "a message of version %llu; this agent knows %d", (unsigned long long)version, MESSAGE_VERSION);
+}
+
 static bool
 get_bool(struct json_object *o, const char *name, bool *out, struct err *e)
 {
@@ -228,13 +239,12 @@ bool
 message_parse_group(const char *text, size_t len, struct group_header *g, struct err *e)
 {
 	struct json_object *o;
-	uint64_t version;
 	bool ok;
 
 	memset(g, 0, sizeof *g);
 	if (!parse_object(text, len, &o, e))
 		return false;
-	ok = get_number(o, "group", &version, e) && get_text(o, "node", g->node, sizeof g->node, e) &&
+	ok = get_version(o, "group", e) && get_text(o, "node", g->node, sizeof g->node, e) &&
 	    get_hex(o, "incarnation", g->incarnation, SCHEMA_INCARNATION_LEN, false, e) &&
 	    get_position(o, "base", &g->base, e) && get_position(o, "upto", &g->upto, e) &&
 	    get_hex(o, "seen_incarnation", g->seen_incarnation, SCHEMA_INCARNATION_LEN, true, e) &&
@@ -262,13 +272,12 @@ bool
 message_parse_answer(const char *text, size_t len, struct answer_header *a, struct err *e)
 {
 	struct json_object *o;
-	uint64_t version;
 	bool ok;
 
 	memset(a, 0, sizeof *a);
 	if (!parse_object(text, len, &o, e))
 		return false;
-	ok = get_number(o, "answer", &version, e) && get_position(o, "cursor", &a->cursor, e) &&
+	ok = get_version(o, "answer", e) && get_position(o, "cursor", &a->cursor, e) &&
 	    get_number(o, "applied", &a->applied, e) && get_number(o, "refused", &a->refused, e) &&
 	    get_number(o, "floor", &a->floor, e);
 	json_object_put(o);
@@ -413,9 +422,10 @@ put_meta(struct buf *line, const struct record_meta *m)
 		put_pair(&meta, "whole", "1");
 	if (m->has_seen)
 		put_number(&meta, "seen", m->seen);
-	if (m->old_key != NULL) {
-		buf_str(&meta, meta.len > 1 ? ",\"old\":" : "\"old\":");
-		line_quote(&meta, m->old_key, m->old_key_len);
+	if (m->old_key != NULL) { /* in hexadecimal: a key need not be UTF-8 */
+		buf_str(&meta, meta.len > 1 ? ",\"old\":\"" : "\"old\":\"");
+		buf_hex(&meta, m->old_key, m->old_key_len);
+		buf_char(&meta, '"');
 	}
 	buf_char(&meta, '}');
 	if (meta.failed)
@@ -435,6 +445,33 @@ message_put_record(struct buf *line, const struct record_meta *m)
 		return;
 	line_text(line, m->changed_at, strlen(m->changed_at));
 	put_meta(line, m);
+}
+
+static int
+hex_value(char d)
+{
+	return d >= '0' && d <= '9' ? d - '0' : d >= 'a' && d <= 'f' ? d - 'a' + 10 : -1;
+}
+
+static bool
+parse_old_key(struct json_object *old, char *to, struct record_meta *m, struct err *e)
+{
+	const char *hex = json_object_get_string(old);
+	size_t len = json_object_is_type(old, json_type_string) ? (size_t)json_object_get_string_len(old) : 1;
+
+	if (len % 2 != 0)
+		return missing("old", e);
+	for (size_t i = 0; i < len; i += 2) {
+		int high = hex_value(hex[i]), low = hex_value(hex[i + 1]);
+
+		if (high < 0 || low < 0)
+			return missing("old", e);
+		to[i / 2] = (char)(high << 4 | low);
+	}
+	to[len / 2] = '\0';
+	m->old_key = to;
+	m->old_key_len = len / 2;
+	return true;
 }
 
 /* The strings of the meta object are copied back over its own text, which is long enough. */
@@ -459,10 +496,8 @@ parse_meta(const struct line_value *v, struct record_meta *m, struct err *e)
 	m->has_seen = ok && json_object_object_get_ex(o, "seen", NULL);
 	if (m->has_seen)
 		ok = get_number(o, "seen", &m->seen, e);
-	if (ok && json_object_object_get_ex(o, "old", &old)) {
-		m->old_key_len = (size_t)json_object_get_string_len(old);
-		m->old_key = memcpy(to, json_object_get_string(old), m->old_key_len + 1);
-	}
+	if (ok && json_object_object_get_ex(o, "old", &old))
+		ok = parse_old_key(old, to, m, e);
 	json_object_put(o);
 	return ok;
 }

@@ -111,7 +111,7 @@ MUST_CHECK bool message_parse_envelope(const char *body, size_t len, uint64_t *p
 
 /* The fixed part of a record line, ready for the columns' values. */
 void message_put_record(struct buf *line, const struct record_meta *m);
-/* From a parsed line's first RECORD_FIXED values (3 suffice for 'o' lines: see docs). */
+/* From a parsed line's first RECORD_FIXED values (of an "o" line: its only two). */
 MUST_CHECK bool message_parse_record(const struct line_value *values, size_t n, struct record_meta *m, struct err *e);
 
 /* One refused record of an answer: table, key, reason, counted as an attempt or not. */

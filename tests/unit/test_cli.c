@@ -132,7 +132,7 @@ static void
 values_follow_as_next_word_or_behind_equals(void **state)
 {
 	(void)state;
-	ACCEPTS("--status", "--table=a=b", "--peer=-x", "--config", "c", "--assets", "d", "--verbose");
+	ACCEPTS("--check", "--table=a=b", "--peer=-x", "--config", "c", "--assets", "d", "--verbose");
 	assert_string_equal(cli.table, "a=b");
 	assert_string_equal(cli.peer, "-x");
 	assert_string_equal(cli.config, "c");
