@@ -32,11 +32,36 @@ enroll(struct db *db, const struct catalog *c, struct err *e)
 	return true;
 }
 
+/* Peers that left agent.conf: statuses and the purge must not wait for them for ever. */
+static bool
+forget_peers(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	if (!db_query(db, "SELECT peer FROM sync_peer", DB_NO_ARGS, &rows, e))
+		return false;
+	while ((ok = db_rows_next(rows, &more, e)) && more) {
+		const char *peer = db_rows_text(rows, 0);
+
+		if (conf_peer(conf, peer) != NULL)
+			continue;
+		if (!(ok = peer_forget(db, peer, e)))
+			break;
+		if (!cli->quiet && !cli->json)
+			(void)printf("peer %s is no longer in %s: forgotten\n", peer, conf->path);
+	}
+	db_rows_free(rows);
+	return ok;
+}
+
 static bool
 register_peers(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
 {
 	if (cli->peer != NULL && conf_peer(conf, cli->peer) == NULL)
 		return err_set(e, ERR_USAGE, "there is no [peer %s] in %s", cli->peer, conf->path);
+	if (!forget_peers(db, cli, conf, e))
+		return false;
 	for (size_t i = 0; i < conf->npeers; i++)
 		if (!peer_register(db, conf->peers[i].name, e))
 			return false;

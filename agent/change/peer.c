@@ -24,12 +24,18 @@ peer_register(struct db *db, const char *peer, struct err *e)
 }
 
 bool
-peer_reset(struct db *db, const char *peer, struct err *e)
+peer_forget(struct db *db, const char *peer, struct err *e)
 {
-	return db_begin(db, e) && db_exec(db, "DELETE FROM sync_peer WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
+	return db_exec(db, "DELETE FROM sync_peer WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "DELETE FROM sync_cursor WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "DELETE FROM sync_owed WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
-	    db_exec(db, "DELETE FROM sync_unsettled WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
+	    db_exec(db, "DELETE FROM sync_unsettled WHERE peer=?", DB_ARGS(db_text(peer)), e);
+}
+
+bool
+peer_reset(struct db *db, const char *peer, struct err *e)
+{
+	return db_begin(db, e) && peer_forget(db, peer, e) &&
 	    db_exec(db, "INSERT INTO sync_cursor (peer) VALUES (?)", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "INSERT INTO sync_peer (peer, acked_epoch, acked_stamp, floor_epoch)"
 			" SELECT ?, epoch, stamp, epoch FROM sync_epoch ORDER BY epoch DESC LIMIT 1", DB_ARGS(db_text(peer)), e) &&

@@ -28,7 +28,9 @@ struct cursor_state {
 
 /* Make the peer's rows if they are not there: it starts at the oldest epoch kept. */
 MUST_CHECK bool peer_register(struct db *db, const char *peer, struct err *e);
-/* Forget a peer: positions, owed and unsettled records. It is registered anew at the newest epoch. */
+/* Forget a peer: positions, owed and unsettled records. */
+MUST_CHECK bool peer_forget(struct db *db, const char *peer, struct err *e);
+/* Forget it and register it anew at the newest epoch. */
 MUST_CHECK bool peer_reset(struct db *db, const char *peer, struct err *e);
 MUST_CHECK bool peer_load(struct db *db, const char *peer, struct peer_state *out, struct err *e);
 MUST_CHECK bool peer_met(struct db *db, const char *peer, const char *incarnation, int64_t skew_ms, struct err *e);

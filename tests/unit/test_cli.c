@@ -38,6 +38,7 @@ static const struct verb verbs[] = {
 	{ "install", NULL, true, do_nothing, "start recording" },
 	{ "drain", NULL, true, do_nothing, "send once" },
 	{ "status", NULL, true, do_nothing, "how far is it" },
+	{ "check", NULL, true, do_nothing, "how far is it" },
 	{ "retry", "ID|all", true, do_nothing, "try parked changes again" },
 	{ "wait", "[SECONDS]", true, do_nothing, "until the peers have everything" },
 	{ NULL, NULL, false, NULL, NULL },
