@@ -225,6 +225,14 @@ peer_answered(struct doctor *d, const struct conf_peer *peer, int status, const 
 			say(d, PROBLEM, "bring both agents to the same version", "peer %s answers in an unknown way (HTTP %d)", peer->name, status);
 		return;
 	}
+	if (w.version != MESSAGE_VERSION) {
+		say(d, PROBLEM, "bring both agents to the same version", "peer %s speaks protocol version %llu, this agent %d", peer->name, (unsigned long long)w.version, MESSAGE_VERSION);
+		return;
+	}
+	if (strcmp(w.node, peer->name) != 0 || strcmp(w.incarnation, d->node.incarnation) == 0) {
+		say(d, PROBLEM, "check [peer] name and url", strcmp(w.node, peer->name) != 0 ? "%s is node '%s'" : "%s is this very database (node '%s')", peer->url, w.node);
+		return;
+	}
 	skew = ((int64_t)w.clock_us - (asked_us + clock_wall_us()) / 2) / 1000;
 	if ((skew < 0 ? -skew : skew) > d->conf->sync.max_clock_skew_ms)
 		say(d, PROBLEM, "set both clocks", "the clock of peer %s differs by %lld s", peer->name, (long long)(skew / 1000));
@@ -283,6 +291,9 @@ doctor_run(const struct cli *cli, const struct conf *conf, struct err *e)
 {
 	struct doctor d = { .cli = cli, .conf = conf };
 	enum exit_code code = EXIT_DONE;
+
+	if (cli->peer != NULL && conf_peer(conf, cli->peer) == NULL)
+		return cli_exit_code((err_set(e, ERR_USAGE, "there is no [peer %s] in %s", cli->peer, conf->path), e));
 
 	buf_init(&d.json, 4 * 1024 * 1024);
 	if (!db_open(&conf->database, &d.db, e) || !check_all(&d, e))

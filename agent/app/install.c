@@ -22,14 +22,29 @@ judge_keys(struct catalog *c)
 	}
 }
 
+/* Tables whose stale triggers could not name the record: said once, then it is the user's. */
 static bool
-enroll(struct db *db, const struct catalog *c, struct err *e)
+name_dirty(struct db *db, const struct cli *cli, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	if (!db_query(db, "SELECT DISTINCT table_name FROM sync_queue WHERE operation='dirty' AND status<>'superseded'", DB_NO_ARGS, &rows, e))
+		return false;
+	while ((ok = db_rows_next(rows, &more, e)) && more)
+		if (!cli->json)
+			(void)printf("table %s was altered under its triggers and written meanwhile: compare it with the peer, some changes were not captured\n", db_rows_text(rows, 0));
+	db_rows_free(rows);
+	return ok && db_exec(db, "UPDATE sync_queue SET status='superseded' WHERE operation='dirty'", DB_NO_ARGS, e);
+}
+
+static bool
+enroll(struct db *db, const struct cli *cli, const struct catalog *c, struct err *e)
 {
 	for (size_t i = 0; i < c->ntables; i++)
-		if (c->tables[i].problem == NULL &&
-		    !db_exec(db, "INSERT INTO sync_table (table_name) VALUES (?) ON DUPLICATE KEY UPDATE dirty=0, note=NULL", DB_ARGS(db_text(c->tables[i].name)), e))
+		if (c->tables[i].problem == NULL && !db_exec(db, "INSERT IGNORE INTO sync_table (table_name) VALUES (?)", DB_ARGS(db_text(c->tables[i].name)), e))
 			return false;
-	return true;
+	return name_dirty(db, cli, e);
 }
 
 /* Peers that left agent.conf: statuses and the purge must not wait for them for ever. */
@@ -162,7 +177,7 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 	ok = schema_install(db, conf, &created, e) && schema_enter(db, conf, &node, e) && catalog_read(db, conf, &c, e);
 	if (ok) {
 		judge_keys(c);
-		ok = trigger_install(db, conf, c, &node, &report, e) && enroll(db, c, e) && register_peers(db, cli, conf, e);
+		ok = trigger_install(db, conf, c, &node, &report, e) && enroll(db, cli, c, e) && register_peers(db, cli, conf, e);
 	}
 	if (ok && created && !cli->quiet && !cli->json)
 		(void)printf("sync schema %s installed for node %s\n", conf->database.sync_database, node.name);
@@ -192,7 +207,7 @@ uninstall(struct db *db, const struct cli *cli, const struct conf *conf, struct 
 			return false;
 		if (cli->json)
 			(void)printf("{\"triggers\":%zu}\n", removed);
-		else
+		else if (!cli->quiet)
 			(void)printf("would remove %zu triggers and the sync schema %s with everything pending in it\n", removed, conf->database.sync_database);
 		return true;
 	}

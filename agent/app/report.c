@@ -46,6 +46,29 @@ read_position(struct db *db, struct report_peer *to, uint64_t *acked, struct err
 	return ok;
 }
 
+/* Why records of ours wait there: each reason once. */
+static bool
+read_reasons(struct db *db, struct report_peer *to, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	buf_init(&to->reasons, REPORT_TEXT_MAX);
+	buf_init(&to->reasons_text, REPORT_TEXT_MAX);
+	if (!db_query(db, "SELECT DISTINCT last_error FROM sync_owed WHERE peer=? AND state IN ('retry','waiting') AND last_error IS NOT NULL ORDER BY 1 LIMIT ?",
+		DB_ARGS(db_text(to->name), db_u64(REPORT_REASONS_MAX)), &rows, e))
+		return false;
+	buf_char(&to->reasons, '[');
+	while ((ok = db_rows_next(rows, &more, e)) && more) {
+		buf_str(&to->reasons, to->reasons.len > 1 ? "," : "");
+		line_quote(&to->reasons, db_rows_text(rows, 0), db_rows_len(rows, 0));
+		buf_fmt(&to->reasons_text, "                 %s\n", db_rows_text(rows, 0));
+	}
+	buf_char(&to->reasons, ']');
+	db_rows_free(rows);
+	return ok;
+}
+
 static bool
 read_peer(struct db *db, struct report_peer *to, struct err *e)
 {
@@ -53,7 +76,7 @@ read_peer(struct db *db, struct report_peer *to, struct err *e)
 	uint64_t epoch = 0;
 	bool found = false, ok;
 
-	ok = read_position(db, to, &epoch, e) && queue_load_mark(db, epoch, &acked, &found, e) &&
+	ok = read_reasons(db, to, e) && read_position(db, to, &epoch, e) && queue_load_mark(db, epoch, &acked, &found, e) &&
 	    queue_count_after(db, &acked, to->name, &to->pending, e) && owed_count(db, to->name, "retry", &to->retry, e) &&
 	    owed_count(db, to->name, "waiting", &to->waiting, e) && owed_count(db, to->name, "parked", &to->parked, e) &&
 	    owed_count(db, to->name, "discarded", &to->discarded, e) &&
@@ -78,7 +101,7 @@ read_counts(struct db *db, struct report *r, struct err *e)
 	}
 	db_rows_free(rows);
 	return ok && db_number(db, "SELECT COUNT(*) FROM sync_conflict", DB_NO_ARGS, &r->conflicts, NULL, e) &&
-	    db_number(db, "SELECT COUNT(*) FROM sync_table WHERE dirty", DB_NO_ARGS, &r->dirty_tables, NULL, e);
+	    db_number(db, "SELECT COUNT(DISTINCT table_name) FROM sync_queue WHERE operation='dirty' AND status<>'superseded'", DB_NO_ARGS, &r->dirty_tables, NULL, e);
 }
 
 static void
@@ -185,6 +208,7 @@ read_peers(struct db *db, const struct conf *conf, const char *only, struct repo
 		to->paused = conf->peers[i].paused;
 		if (!peer_register(db, to->name, e) || !read_peer(db, to, e))
 			return false;
+		to->in_step = to->in_step && r->dirty_tables == 0;
 	}
 	return true;
 }
@@ -198,7 +222,7 @@ report_read(struct db *db, const struct conf *conf, const char *peer, struct rep
 	buf_init(&out->activity, REPORT_TEXT_MAX);
 	buf_init(&out->tables, REPORT_TEXT_MAX);
 	out->database = conf->database.name;
-	if (schema_enter(db, conf, &out->node, e) && read_peers(db, conf, peer, out, e) && read_counts(db, out, e) && read_parked(db, peer, out, e) &&
+	if (schema_enter(db, conf, &out->node, e) && read_counts(db, out, e) && read_peers(db, conf, peer, out, e) && read_parked(db, peer, out, e) &&
 	    read_activity(db, out, e) && read_tables(db, out, e))
 		return true;
 	report_free(out);
@@ -208,6 +232,10 @@ report_read(struct db *db, const struct conf *conf, const char *peer, struct rep
 void
 report_free(struct report *r)
 {
+	for (size_t i = 0; i < r->npeers; i++) {
+		buf_free(&r->peers[i].reasons);
+		buf_free(&r->peers[i].reasons_text);
+	}
 	free(r->peers);
 	r->peers = NULL;
 	buf_free(&r->parked);
@@ -243,6 +271,7 @@ peer_text(const struct report_peer *p, struct buf *out)
 	if (p->retry + p->waiting + p->parked + p->discarded > 0)
 		buf_fmt(out, "  refused there: %llu to be tried again, %llu waiting, %llu parked (agent --parked), %llu discarded\n",
 		    (unsigned long long)p->retry, (unsigned long long)p->waiting, (unsigned long long)p->parked, (unsigned long long)p->discarded);
+	buf_put(out, buf_cstr(&p->reasons_text), p->reasons_text.len);
 	if (p->refused_here > 0)
 		buf_fmt(out, "  refused here:  %llu of its records (agent --parked there)\n", (unsigned long long)p->refused_here);
 	buf_fmt(out, "  last success:  %s\n", or_never(p->last_success));
@@ -263,7 +292,7 @@ report_text(const struct report *r, struct buf *out)
 	buf_fmt(out, "queue: %llu pending, %llu synced, %llu failed, %llu superseded; conflicts kept: %llu\n", (unsigned long long)r->pending,
 	    (unsigned long long)r->synced, (unsigned long long)r->failed, (unsigned long long)r->superseded, (unsigned long long)r->conflicts);
 	if (r->dirty_tables > 0)
-		buf_fmt(out, "%llu tables were altered while writes were captured: run agent --install, then compare them by hand\n", (unsigned long long)r->dirty_tables);
+		buf_fmt(out, "%llu tables were altered under their triggers and wrote meanwhile: run agent --install, which names them, then compare them with the peer\n", (unsigned long long)r->dirty_tables);
 }
 
 void
@@ -308,6 +337,7 @@ peer_json(const struct report_peer *p, struct buf *out)
 	put_number(out, "parked", p->parked);
 	put_number(out, "discarded", p->discarded);
 	put_number(out, "refused_here", p->refused_here);
+	buf_fmt(out, ",\"reasons\":%s", buf_cstr(&p->reasons));
 	put_number(out, "records_sent", p->records_sent);
 	put_number(out, "records_applied", p->records_applied);
 	put_number(out, "failures", p->failures);

@@ -8,6 +8,7 @@
 
 enum {
 	REPORT_PARKED_MAX = 1000,  /* parked records listed */
+	REPORT_REASONS_MAX = 5,	   /* reasons listed for each peer */
 	REPORT_ACTIVITY_MAX = 20,  /* recent groups listed */
 	REPORT_TEXT_MAX = 4 * 1024 * 1024
 };
@@ -25,6 +26,8 @@ struct report_peer {
 	char last_error[PEER_TEXT_MAX];
 	char held[PEER_TEXT_MAX];
 	char clock_skew_ms[24];
+	struct buf reasons;	/* JSON array: why records wait, each reason once */
+	struct buf reasons_text;
 	bool in_step; /* everything committed here is there */
 };
 

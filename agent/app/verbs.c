@@ -114,7 +114,7 @@ drain_one(const struct cli *cli, struct drain *d, const struct conf_peer *peer, 
 		code = EXIT_PERSON;
 	print_drained(cli, peer, &report, code, e);
 	/* Statuses are for people: a failure to set them now is mended by the next drain. */
-	if (code != EXIT_DATABASE && report.groups > 0) {
+	if (code != EXIT_DATABASE && !report.busy) {
 		struct err tidy;
 
 		if (!drain_tidy(d, &tidy))
@@ -284,6 +284,9 @@ settle_parked(const struct cli *cli, const struct conf *conf, struct err *e)
 	struct db *db = NULL;
 	bool ok;
 
+	/* With more peers the rows may still be on their way to another one; superseded ones are never sent. */
+	if (!again && conf->npeers > 1)
+		to.status = "synced";
 	ok = parse_id(cli, &to.id, e) && enter(conf, &db, e) && db_begin(db, e) && settle_all(db, cli, conf, &to, e) && db_commit(db, e);
 	db_close(db);
 	if (ok && cli->json)

@@ -84,8 +84,8 @@ check_cursor(struct pass *p, bool *answered, int *status, struct buf *answer, st
 		*status = 200; /* applied before: the same answer again */
 		return cursor_answer(p->db, p->peer, answer, e);
 	}
-	if (cur->incarnation[0] == '\0') {
-		*answered = false; /* nothing was received yet: whatever the sender begins with */
+	if (cur->incarnation[0] == '\0' && h->start) {
+		*answered = false; /* the link begins here, with whatever the sender begins with */
 		return true;
 	}
 	if (h->base.epoch < cur->epoch)
@@ -103,13 +103,16 @@ static bool
 check_seen(struct pass *p, const struct node_identity *node, bool *answered, int *status, struct buf *answer, struct err *e)
 {
 	const struct group_header *h = &p->header;
+	struct peer_state state;
 	bool found;
 
 	*answered = true;
 	if (h->seen_incarnation[0] != '\0' && strcmp(h->seen_incarnation, node->incarnation) != 0)
 		return say_no(answer, status, "incarnation", "the sender knows another database under this name", &p->cursor);
 	mark_free(&p->seen);
-	if (!queue_load_mark(p->db, h->seen.epoch, &p->seen, &found, e))
+	/* A sender that has received nothing from us has seen what there was when it was registered. */
+	if (!peer_load(p->db, p->peer, &state, e) ||
+	    !queue_load_mark(p->db, h->seen.stamp[0] == '\0' ? state.start_epoch : h->seen.epoch, &p->seen, &found, e))
 		return false;
 	if (!found)
 		return say_no(answer, status, "too_old", "what the sender has seen of this node is no longer kept", &p->cursor);

@@ -1,16 +1,12 @@
-/* The careful way: lock, look, judge and write record by record, in chunks; what is refused is named
- * and the rest goes on. */
+/* The careful way: lock, look, judge and write record by record, in chunks; what is refused is
+ * named and the rest goes on. */
 #ifndef TANDEM_APPLY_CAREFUL_H
 #define TANDEM_APPLY_CAREFUL_H
 
 #include "apply/pass.h"
 
-enum {
-	CAREFUL_RECORDS = 500,		    /* of one chunk: locked, judged and written together */
-	CAREFUL_BYTES = 4 * 1024 * 1024	    /* of their lines, unless one alone is longer */
-};
-
-/* Everything ends applied, kept, or in p->refused. An error ends the attempt; the caller rolls back. */
+/* Everything ends applied, kept, or in p->refused. An error ends the attempt; the caller rolls
+ * back. */
 MUST_CHECK bool careful_apply(struct pass *p, struct pass_reader *r, struct err *e);
 
 #endif

@@ -1,4 +1,4 @@
-/* Judging. Not here: finding the facts, writing the outcome (apply/careful). */
+/* Judging. Not here: finding the facts (apply/judge), what follows (apply/outcome). */
 #include "apply/conflict.h"
 
 #include <assert.h>
@@ -20,14 +20,15 @@ conflict_judge(enum conf_policy policy, const struct facts *f)
 		d.verdict = VERDICT_ASK;
 		return d;
 	}
-	incoming_wins = version_compare(f->changed_at, f->node, f->local_changed_at, f->local_node) > 0;
+	incoming_wins =
+	    version_compare(f->changed_at, f->node, f->local_changed_at, f->local_node) > 0;
 	d.verdict = incoming_wins ? VERDICT_APPLY : VERDICT_KEEP;
 	d.supersede = incoming_wins;
 	if (f->same)
 		return d; /* equal content is no conflict, whoever was later */
 	d.conflict = true;
-	/* One compare for the whole record, and the judge queues it again whoever won: with anything
-	 * less, chains of three and more nodes diverge. */
+	/* One compare for the whole record, and the judge queues it again whoever won: with
+	 * anything less, chains of three and more nodes diverge. */
 	if (f->whole || f->local_whole || !f->here) {
 		d.requeue = true;
 		d.supersede = true;

@@ -1,5 +1,5 @@
-/* Looking for concurrent local changes. Lives here: the in-memory index of them. Not here: what they
- * mean for a record (apply/careful). */
+/* Looking for concurrent local changes. Lives here: the in-memory index of them. Not here: what
+ * they mean for a record (apply/judge). */
 #include "apply/look.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Shared parts of applying. Lives here: reading a group's lines against the local catalog, refusals,
- * relaying. Not here: writing rows (apply/target), judging (apply/careful). */
+/* Shared parts of applying. Lives here: reading a group's lines against the local catalog,
+ * refusals, relaying. Not here: writing rows (apply/target), judging (apply/judge). */
 #include "apply/pass.h"
 
 #include <stdio.h>
@@ -23,6 +23,20 @@ refused_free(struct refused_list *l)
 		refused_item_free(&l->items[i]);
 	free(l->items);
 	memset(l, 0, sizeof *l);
+}
+
+void
+refused_drop_tied(struct refused_list *l)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->items[i].tied)
+			refused_item_free(&l->items[i]);
+		else
+			l->items[kept++] = l->items[i];
+	}
+	l->n = kept;
 }
 
 bool
@@ -117,9 +131,11 @@ take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len
 		return false;
 	r->table = catalog_table(p->catalog, r->section.table);
 	if (r->table == NULL)
-		(void)snprintf(r->reason, sizeof r->reason, "table %.200s is not replicated here", r->section.table);
+		(void)snprintf(r->reason, sizeof r->reason, "table %.200s is not replicated here",
+		    r->section.table);
 	else if (r->table->problem != NULL) {
-		(void)snprintf(r->reason, sizeof r->reason, "table %s %s here", r->table->name, r->table->problem);
+		(void)snprintf(r->reason, sizeof r->reason, "table %s %s here", r->table->name,
+		    r->table->problem);
 		r->table = NULL;
 	} else if (!target_fits(r->table, &r->section, r->reason))
 		r->table = NULL;
@@ -135,10 +151,13 @@ take_record(struct pass_reader *r, char *line, size_t len, struct err *e)
 	    !message_parse_record(r->values, r->nvalues, &r->meta, e))
 		return false;
 	r->number++;
+	if (r->section.ncolumns == 0 && r->meta.operation != 'o')
+		return err_set(e, ERR_INPUT, "a record of table %.200s, whose columns were not named", r->section.table);
 	if (r->meta.operation == 'o')
 		return true;
 	if (r->nvalues != RECORD_FIXED + (r->meta.operation == 'd' ? 0 : r->section.ncolumns))
-		return err_set(e, ERR_INPUT, "a record of table %.200s has %zu values", r->section.table, r->nvalues);
+		return err_set(e, ERR_INPUT, "a record of table %.200s has %zu values",
+		    r->section.table, r->nvalues);
 	return true;
 }
 
@@ -203,8 +222,8 @@ pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e)
 /* --- relaying --- */
 
 static const char sql_relay[] =
-    "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at, via, whole)"
-    " VALUES (NEXTVAL(sync_sequence), ?, ?, ?, ?, ?, ?, ?)";
+    "INSERT INTO sync_queue (link, id, table_name, operation, record_id, origin, changed_at, via, whole)"
+    " VALUES (IF(?='1', LASTVAL(sync_sequence), NULL), NEXTVAL(sync_sequence), ?, ?, ?, ?, ?, ?, ?)";
 
 static struct db_arg
 node_or_null(const struct pass *p, const char *node)
@@ -216,16 +235,18 @@ bool
 pass_relay(struct pass *p, const struct relay *r, struct err *e)
 {
 	static const char *const name[] = { NULL, "insert", "update", "delete" };
-	static const bool binary[] = { false, false, true, false, false, false, false };
+	static const bool binary[] = { false, false, false, true, false, false, false, false };
 	uint64_t affected;
 
 	if (!p->relay && !r->requeue)
 		return true;
 	if (p->relays == NULL && !bulk_new(p->db, sql_relay, sizeof binary, binary, &p->relays, e))
 		return false;
-	if (!bulk_add(p->relays, (const struct db_arg[]){ db_text(r->table), db_text(name[r->operation]),
-		    db_text_n(r->key, r->key_len), node_or_null(p, r->node), db_text(r->changed_at),
-		    r->requeue ? db_null() : db_text(p->peer), db_text(r->whole || r->requeue ? "1" : "0") }, e))
+	if (!bulk_add(p->relays, (const struct db_arg[]){
+		    db_text(r->linked ? "1" : "0"), db_text(r->table), db_text(name[r->operation]), db_text_n(r->key, r->key_len),
+		    node_or_null(p, r->node), db_text(r->changed_at),
+		    r->requeue ? db_null() : db_text(p->peer),
+		    db_text(r->whole || r->requeue ? "1" : "0") }, e))
 		return false;
 	return !bulk_is_full(p->relays) || bulk_run(p->relays, &affected, e);
 }

@@ -8,6 +8,13 @@
 #include "change/peer.h"
 #include "wire/spool.h"
 
+/* The server's numbers for refusals that may end with another record of the group. */
+enum {
+	REFUSED_DUPLICATE = 1062,    /* a unique value that another row has */
+	REFUSED_HAS_CHILDREN = 1451, /* a row that others point at */
+	REFUSED_NO_PARENT = 1452     /* a row that points at none */
+};
+
 enum refusal_kind { REFUSED, REFUSED_WAITING, REFUSED_COLLISION };
 
 struct refused {
@@ -18,6 +25,7 @@ struct refused {
 	char *reason;
 	unsigned db_errno; /* of the server's refusal, 0 = ours */
 	enum refusal_kind kind;
+	bool tied; /* takes part in the knot that is being tried (apply/knot) */
 };
 
 struct refused_list {
@@ -26,6 +34,8 @@ struct refused_list {
 };
 
 void refused_free(struct refused_list *l);
+/* Take the tied ones out. */
+void refused_drop_tied(struct refused_list *l);
 MUST_CHECK bool refused_add(struct refused_list *l, const struct refused *r, struct err *e);
 
 /* One group being applied in one transaction. */
@@ -63,8 +73,10 @@ struct pass_reader {
 	struct record_meta meta;
 	size_t number; /* of the record, from 0 */
 };
-MUST_CHECK bool pass_begin(struct pass *p, struct pass_reader *r, struct err *e); /* rewinds, reads the header */
-MUST_CHECK bool pass_next(struct pass *p, struct pass_reader *r, enum pass_line *what, struct err *e);
+/* Rewind, read the header. */
+MUST_CHECK bool pass_begin(struct pass *p, struct pass_reader *r, struct err *e);
+MUST_CHECK bool pass_next(
+    struct pass *p, struct pass_reader *r, enum pass_line *what, struct err *e);
 void pass_reader_free(struct pass_reader *r);
 /* Remember a record that is listed as owed. */
 MUST_CHECK bool pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e);
@@ -83,6 +95,7 @@ struct relay {
 	const char *node;
 	bool whole;
 	bool requeue;
+	bool linked; /* the one relayed just before is the key this record had */
 };
 MUST_CHECK bool pass_relay(struct pass *p, const struct relay *r, struct err *e);
 MUST_CHECK bool pass_relay_flush(struct pass *p, struct err *e);

@@ -80,6 +80,8 @@ static bool
 take_line(struct quick *q, enum pass_line what, bool *careful, struct err *e)
 {
 	if (what == PASS_SECTION) {
+		if (q->reader->section.ncolumns == 0) /* a list of owed records alone */
+			return close_section(q, e);
 		*careful = q->reader->table == NULL;
 		return *careful || open_section(q, e);
 	}

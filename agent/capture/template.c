@@ -58,14 +58,16 @@ put_key_part(struct buf *sql, const struct column *col, const char *prefix, bool
 	static const struct {
 		const char *before, *after;
 	} form[] = {
-		[COLUMN_PLAIN] = { "", "" },
+		/* As CHAR: what a number passed to VARBINARY looks like (ZEROFILL, digits behind the point)
+		 * is not what SELECT shows. */
+		[COLUMN_PLAIN] = { "CAST(", " AS CHAR)" },
 		[COLUMN_TYPED] = { "CAST(", " AS CHAR)" },
 		[COLUMN_TEXT] = { "", "" },
 		[COLUMN_CHARS] = { "HEX(", ")" },
 		[COLUMN_BYTES] = { "HEX(", ")" },
 		[COLUMN_BIT] = { "CAST(", " AS UNSIGNED)" },
-		[COLUMN_FLOAT] = { "(", "+0e0)" },
-		[COLUMN_TIMESTAMP] = { "UNIX_TIMESTAMP(", ")" },
+		[COLUMN_FLOAT] = { "CAST(", "+0e0 AS CHAR)" },
+		[COLUMN_TIMESTAMP] = { "CAST(UNIX_TIMESTAMP(", ") AS CHAR)" },
 		[COLUMN_CHOICE] = { "CAST(", " AS UNSIGNED)" },
 	};
 	bool escape = composite && col->kind == COLUMN_TEXT;
@@ -181,7 +183,8 @@ template_key_width(const struct table *t)
 		const struct column *col = &t->columns[t->key[i]];
 
 		if (col->kind == COLUMN_TEXT)
-			width += col->octets; /* escapes come on top, but only for ',' and '\' */
+			/* Escaped, ',' and '\' take two bytes: no more than any character of UTF-8 may. */
+			width += t->nkey > 1 && strcmp(col->charset, "ascii") == 0 ? col->octets * 2 : col->octets;
 		else if (col->kind == COLUMN_CHARS || col->kind == COLUMN_BYTES)
 			width += col->octets * 2;
 		else

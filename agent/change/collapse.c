@@ -58,6 +58,7 @@ collapse_reset(struct collapse *c)
 {
 	c->n = 0;
 	c->ntables = 0;
+	c->nnodes = 0;
 	buf_reset(&c->arena);
 	if (c->slots != NULL)
 		memset(c->slots, 0, c->nslots * sizeof *c->slots);
@@ -211,6 +212,23 @@ new_entry(struct collapse *c, const struct change *change, uint64_t hash, struct
 	return buf_check(&c->arena, "a group's keys", e);
 }
 
+/* A node's name in the arena: kept once, so that memory does not grow with the number of changes. */
+static size_t
+keep_node(struct collapse *c, const char *name)
+{
+	size_t at;
+
+	if (name == NULL)
+		return 0;
+	for (size_t i = 0; i < c->nnodes; i++)
+		if (strcmp(collapse_text(c, c->nodes[i]), name) == 0)
+			return c->nodes[i];
+	at = collapse_keep(c, name, strlen(name));
+	if (c->nnodes < COLLAPSE_NODES && !c->arena.failed)
+		c->nodes[c->nnodes++] = at;
+	return at;
+}
+
 /* A newer version takes the entry over. */
 static void
 raise_version(struct collapse *c, struct entry *entry, const struct change *change)
@@ -225,8 +243,8 @@ raise_version(struct collapse *c, struct entry *entry, const struct change *chan
 		entry->changed_at = collapse_keep(c, change->changed_at, strlen(change->changed_at));
 	else
 		memcpy(c->arena.data + entry->changed_at, change->changed_at, strlen(change->changed_at));
-	entry->origin = change->origin == NULL ? 0 : collapse_keep(c, change->origin, strlen(change->origin));
-	entry->via = change->via == NULL ? 0 : collapse_keep(c, change->via, strlen(change->via));
+	entry->origin = keep_node(c, change->origin);
+	entry->via = keep_node(c, change->via);
 }
 
 static bool

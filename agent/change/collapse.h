@@ -24,6 +24,10 @@ struct entry {
 	bool done;	    /* set by the reader: its line is written */
 };
 
+enum {
+	COLLAPSE_NODES = 256 /* names kept once; far above a tree of laptops */
+};
+
 struct collapse {
 	struct entry *entries;
 	size_t n, cap;
@@ -32,6 +36,8 @@ struct collapse {
 	struct buf arena;
 	size_t *tables; /* offsets of table names */
 	size_t ntables, tables_cap;
+	size_t nodes[COLLAPSE_NODES]; /* offsets of nodes' names, each kept once */
+	size_t nnodes;
 	const char *self;
 	const char *peer; /* changes that came by it are not sent back */
 };

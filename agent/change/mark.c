@@ -19,10 +19,10 @@ reserve(struct id_set *s, struct err *e)
 	size_t cap = s->cap == 0 ? 8 : s->cap * 2;
 	struct id_range *grown;
 
-	if (s->n < s->cap)
-		return true;
 	if (s->n >= MARK_HOLES_MAX)
 		return err_set(e, ERR_LIMIT, "more than %d gaps in the queue's ids", MARK_HOLES_MAX);
+	if (s->n < s->cap)
+		return true;
 	grown = realloc(s->ranges, cap * sizeof *grown);
 	if (grown == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for the queue's marks");
@@ -132,8 +132,9 @@ id_set_remove(struct id_set *s, uint64_t id, struct err *e)
 	else if (r->high == id)
 		r->high--;
 	else {
-		r->high = id - 1;
-		return insert_at(s, i + 1, (struct id_range){ id + 1, high }, e);
+		if (!insert_at(s, i + 1, (struct id_range){ id + 1, high }, e))
+			return false;
+		s->ranges[i].high = id - 1; /* r may have moved */
 	}
 	return true;
 }

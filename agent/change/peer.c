@@ -19,8 +19,8 @@ bool
 peer_register(struct db *db, const char *peer, struct err *e)
 {
 	return db_exec(db, "INSERT IGNORE INTO sync_cursor (peer) VALUES (?)", DB_ARGS(db_text(peer)), e) &&
-	    db_exec(db, "INSERT IGNORE INTO sync_peer (peer, acked_epoch, acked_stamp, floor_epoch)"
-			" SELECT ?, epoch, stamp, epoch FROM sync_epoch ORDER BY epoch LIMIT 1", DB_ARGS(db_text(peer)), e);
+	    db_exec(db, "INSERT IGNORE INTO sync_peer (peer, acked_epoch, acked_stamp, floor_epoch, start_epoch)"
+			" SELECT ?, epoch, stamp, epoch, epoch FROM sync_epoch ORDER BY epoch LIMIT 1", DB_ARGS(db_text(peer)), e);
 }
 
 bool
@@ -37,8 +37,8 @@ peer_reset(struct db *db, const char *peer, struct err *e)
 {
 	return db_begin(db, e) && peer_forget(db, peer, e) &&
 	    db_exec(db, "INSERT INTO sync_cursor (peer) VALUES (?)", DB_ARGS(db_text(peer)), e) &&
-	    db_exec(db, "INSERT INTO sync_peer (peer, acked_epoch, acked_stamp, floor_epoch)"
-			" SELECT ?, epoch, stamp, epoch FROM sync_epoch ORDER BY epoch DESC LIMIT 1", DB_ARGS(db_text(peer)), e) &&
+	    db_exec(db, "INSERT INTO sync_peer (peer, acked_epoch, acked_stamp, floor_epoch, start_epoch)"
+			" SELECT ?, epoch, stamp, epoch, epoch FROM sync_epoch ORDER BY epoch DESC LIMIT 1", DB_ARGS(db_text(peer)), e) &&
 	    db_commit(db, e);
 }
 
@@ -49,7 +49,7 @@ peer_load(struct db *db, const char *peer, struct peer_state *out, struct err *e
 	bool more = false, ok;
 
 	memset(out, 0, sizeof *out);
-	ok = db_query(db, "SELECT incarnation, acked_epoch, acked_stamp, floor_epoch, held FROM sync_peer WHERE peer=?",
+	ok = db_query(db, "SELECT incarnation, acked_epoch, acked_stamp, floor_epoch, held, start_epoch, quiet_epoch, last_success IS NULL FROM sync_peer WHERE peer=?",
 		 DB_ARGS(db_text(peer)), &rows, e) && db_rows_next(rows, &more, e);
 	if (ok && !more)
 		ok = err_set(e, ERR_DB_MISSING, "peer %s is not registered: run agent --install", peer);
@@ -59,6 +59,9 @@ peer_load(struct db *db, const char *peer, struct peer_state *out, struct err *e
 		set_text(out->acked_stamp, sizeof out->acked_stamp, db_rows_text(rows, 2));
 		out->floor_epoch = db_rows_u64(rows, 3);
 		set_text(out->held, sizeof out->held, db_rows_text(rows, 4));
+		out->start_epoch = db_rows_u64(rows, 5);
+		out->quiet_epoch = db_rows_u64(rows, 6);
+		out->fresh = db_rows_u64(rows, 7) != 0;
 	}
 	db_rows_free(rows);
 	return ok;
@@ -213,13 +216,28 @@ unsettled_visit(struct db *db, const char *peer, unsettled_visitor *visit, void 
 /* --- over all peers --- */
 
 bool
-peer_all_have(struct db *db, uint64_t *epoch, struct err *e)
+peer_quiet(struct db *db, const char *peer, uint64_t epoch, struct err *e)
 {
-	return db_number(db, "SELECT MIN(acked_epoch) FROM sync_peer", DB_NO_ARGS, epoch, NULL, e);
+	return db_exec(db, "UPDATE sync_peer SET quiet_epoch=? WHERE peer=? AND quiet_epoch<?", DB_ARGS(db_u64(epoch), db_text(peer), db_u64(epoch)), e);
 }
 
 bool
-peer_keep_from(struct db *db, uint64_t *epoch, struct err *e)
+peer_all_have(struct db *db, uint64_t *epoch, struct err *e)
 {
-	return db_number(db, "SELECT LEAST(MIN(p.acked_epoch), MIN(p.floor_epoch), (SELECT settled_epoch FROM sync_node)) FROM sync_peer p", DB_NO_ARGS, epoch, NULL, e);
+	return db_number(db, "SELECT MIN(GREATEST(acked_epoch, quiet_epoch)) FROM sync_peer", DB_NO_ARGS, epoch, NULL, e);
+}
+
+/* A peer judges by what its groups state as seen (floor). Where that has reached what was acknowledged, the
+ * changes behind it that came from the peer itself are of no use to it. */
+bool
+peer_rows_needed_from(struct db *db, uint64_t *epoch, struct err *e)
+{
+	return db_number(db, "SELECT LEAST(MIN(IF(floor_epoch >= acked_epoch, GREATEST(acked_epoch, quiet_epoch), floor_epoch)),"
+			     " (SELECT settled_epoch FROM sync_node)) FROM sync_peer", DB_NO_ARGS, epoch, NULL, e);
+}
+
+bool
+peer_marks_needed_from(struct db *db, uint64_t *epoch, struct err *e)
+{
+	return db_number(db, "SELECT LEAST(MIN(acked_epoch), MIN(floor_epoch), (SELECT settled_epoch FROM sync_node)) FROM sync_peer", DB_NO_ARGS, epoch, NULL, e);
 }

@@ -16,6 +16,9 @@ struct peer_state {
 	uint64_t acked_epoch;
 	char acked_stamp[MARK_STAMP_LEN + 1];
 	uint64_t floor_epoch;
+	uint64_t start_epoch;
+	uint64_t quiet_epoch;
+	bool fresh; /* it has never acknowledged anything since it was registered */
 	char held[PEER_TEXT_MAX]; /* "" = not held */
 };
 
@@ -76,9 +79,13 @@ MUST_CHECK bool owed_count(struct db *db, const char *peer, const char *state, u
 typedef bool unsettled_visitor(const char *table, const char *key, size_t key_len, uint64_t seen_before, void *arg, struct err *e);
 MUST_CHECK bool unsettled_visit(struct db *db, const char *peer, unsettled_visitor *visit, void *arg, struct err *e);
 
-/* The newest epoch that all peers have acknowledged, and the newest that nobody needs marks or rows
- * below of (acknowledged, floor, cursor-stated seen, seen_before). */
+/* Nothing up to the epoch is for the peer. */
+MUST_CHECK bool peer_quiet(struct db *db, const char *peer, uint64_t epoch, struct err *e);
+/* The newest epoch whose changes all peers have (or do not need). */
 MUST_CHECK bool peer_all_have(struct db *db, uint64_t *epoch, struct err *e);
-MUST_CHECK bool peer_keep_from(struct db *db, uint64_t *epoch, struct err *e);
+/* The newest epoch below which nobody needs the queue's rows any more, and the one below which nobody
+ * names a mark any more. */
+MUST_CHECK bool peer_rows_needed_from(struct db *db, uint64_t *epoch, struct err *e);
+MUST_CHECK bool peer_marks_needed_from(struct db *db, uint64_t *epoch, struct err *e);
 
 #endif

@@ -458,7 +458,7 @@ queue_count_between(struct db *db, const struct mark *after, uint64_t upto, cons
 	bool ok;
 
 	buf_init(&sql, QUEUE_SQL_MAX);
-	buf_str(&sql, "SELECT COUNT(*) FROM sync_queue FORCE INDEX (PRIMARY) WHERE status='pending' AND (via IS NULL OR via<>?) AND (id BETWEEN ? AND ?");
+	buf_str(&sql, "SELECT COUNT(*) FROM sync_queue FORCE INDEX (PRIMARY) WHERE status<>'superseded' AND (via IS NULL OR via<>?) AND (id BETWEEN ? AND ?");
 	for (size_t i = 0; i < after->holes.n && i < HOLES_A_QUERY; i++)
 		buf_fmt(&sql, " OR id BETWEEN %llu AND %llu", (unsigned long long)after->holes.ranges[i].low, (unsigned long long)after->holes.ranges[i].high);
 	buf_char(&sql, ')');
@@ -579,6 +579,8 @@ queue_bury_holes(struct db *db, const struct mark *keep, uint64_t *revived, stru
 	while ((ok = db_rows_next(rows, &more, e)) && more) {
 		struct db_arg low = db_u64(db_rows_u64(rows, 0)), high = db_u64(db_rows_u64(rows, 1));
 
+		if (!mark_contains(keep, low.number))
+			continue; /* no mark has left it out yet */
 		ok = db_exec(db, "UPDATE sync_queue FORCE INDEX (PRIMARY) SET id=NEXTVAL(sync_sequence) WHERE id BETWEEN ? AND ?", DB_ARGS(low, high), e);
 		*revived += ok ? db_affected(db) : 0;
 		if (!ok || !(ok = db_exec(db, "DELETE FROM sync_hole WHERE low=?", DB_ARGS(low), e)))

@@ -269,6 +269,11 @@ bind_text(struct db *db, struct buf *sql, const char *text, const struct db_arg 
 	size_t used = 0;
 	bool quoted = false;
 
+	/* Without arguments it is a text that may hold quoted values already: nothing in it is a placeholder. */
+	if (nargs == 0) {
+		buf_str(sql, text);
+		return buf_check(sql, "an SQL statement", e);
+	}
 	for (const char *p = text; *p != '\0'; p++) {
 		if (*p == '\'')
 			quoted = !quoted;

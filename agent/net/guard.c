@@ -133,7 +133,7 @@ on_output(struct evbuffer *output, const struct evbuffer_cb_info *info, void *ar
 {
 	struct conn *c = arg;
 
-	if (c->state == CONN_READING && info->n_added > 0)
+	if ((c->state == CONN_READING || c->state == CONN_IDLE) && info->n_added > 0)
 		note_own_answer(c, output);
 	else if (c->state == CONN_WRITING)
 		c->moved += info->n_deleted;

@@ -279,8 +279,10 @@ send_all(struct drain *d, bool retry, struct drain_report *report, struct err *e
 			next = sent;
 			ready = true;
 		}
-		if (retry && last && !again)
-			return true; /* once each */
+		if (last && !again) { /* what is written meanwhile is the next run's: a busy app keeps no drain for ever */
+			remember_quiet(d, g);
+			return true;
+		}
 	}
 }
 
@@ -378,6 +380,44 @@ drain_needs_person(struct drain *d, bool *yes, struct err *e)
 	return true;
 }
 
+struct quiet_search {
+	const char *peer;
+	bool relevant;
+};
+
+static bool
+note_relevant(const struct change *c, void *arg, bool *stop, struct err *e)
+{
+	struct quiet_search *q = arg;
+
+	(void)e;
+	q->relevant = *stop = c->via == NULL || strcmp(c->via, q->peer) != 0;
+	return true;
+}
+
+/* When all that was marked since the peer's last acknowledgement came from the peer itself, there will be no
+ * further acknowledgement: remember it, so that statuses and the purge do not wait for one. */
+static bool
+note_quiet(struct drain *d, const struct mark *last, struct err *e)
+{
+	struct quiet_search q = { .peer = d->peer->name };
+	struct peer_state state;
+	struct mark from = { 0 };
+	bool found = false, ok;
+
+	if (!peer_load(d->db, d->peer->name, &state, e))
+		return false;
+	if (last->epoch <= state.acked_epoch || last->epoch <= state.quiet_epoch)
+		return true;
+	if (!queue_load_mark(d->db, state.quiet_epoch > state.acked_epoch ? state.quiet_epoch : state.acked_epoch, &from, &found, e))
+		return false;
+	if (!found)
+		return true; /* the next group explains it */
+	ok = queue_visit(d->db, &from, last, note_relevant, &q, e);
+	mark_free(&from);
+	return ok && (q.relevant || peer_quiet(d->db, d->peer->name, last->epoch, e));
+}
+
 bool
 drain_tidy(struct drain *d, struct err *e)
 {
@@ -386,7 +426,7 @@ drain_tidy(struct drain *d, struct err *e)
 
 	if (!connect_db(d, e) || !queue_last_mark(d->db, &last, e))
 		return false;
-	ok = queue_probe_holes(d->db, &last, e) && settle_statuses(d->db, d->conf, e);
+	ok = queue_probe_holes(d->db, &last, e) && note_quiet(d, &last, e) && settle_statuses(d->db, d->conf, e);
 	mark_free(&last);
 	return ok;
 }

@@ -2,6 +2,7 @@
  * (sync/drain), what follows from the answer (sync/settle). */
 #include "sync/group.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +65,6 @@ group_drop(struct group *g)
 	collapse_free(&g->collapse);
 	collapse_init(&g->collapse, g->node->name, g->peer);
 	g->records = 0;
-	g->tables_dirty = 0;
 }
 
 void
@@ -85,8 +85,7 @@ take_change(const struct change *c, void *arg, bool *stop, struct err *e)
 	struct collapse *col = &b->g->collapse;
 
 	if (c->key == NULL) {
-		b->g->tables_dirty++;
-		b->last_id = c->id;
+		b->last_id = c->id; /* says only "compare this table": --status names it until --install */
 		return true;
 	}
 	if (b->limit > 0 && col->n >= b->limit && collapse_find(col, c->table, c->key, c->key_len) == NULL) {
@@ -173,7 +172,10 @@ mark_and_collapse(struct builder *b, struct err *e)
 static bool
 is_due(const struct builder *b, const struct owed *o)
 {
-	return b->retry && (strcmp(o->state, "retry") == 0 || strcmp(o->state, "waiting") == 0);
+	/* A group that ends at an older epoch takes none: it may not be given a newer one (ensure_fresh). */
+	if (!b->retry || (!b->g->fresh && !b->g->last_part))
+		return false;
+	return strcmp(o->state, "retry") == 0 || strcmp(o->state, "waiting") == 0;
 }
 
 /* What the peer has not accepted goes along with the record's later changes. */
@@ -630,7 +632,7 @@ static bool
 write_head(struct builder *b, struct err *e)
 {
 	struct group *g = b->g;
-	struct group_header h = { .last = g->last_part, .records = g->records };
+	struct group_header h = { .start = g->state.fresh, .last = g->last_part, .records = g->records };
 
 	(void)snprintf(h.node, sizeof h.node, "%s", g->node->name);
 	memcpy(h.incarnation, g->node->incarnation, sizeof h.incarnation);
@@ -666,6 +668,7 @@ ensure_fresh(struct builder *b, struct err *e)
 
 	if (g->fresh || !b->retries)
 		return true;
+	assert(g->last_part); /* the next mark contains nothing that this group does not */
 	mark_free(&g->last);
 	mark_free(&g->upto);
 	g->fresh = queue_last_mark(g->db, &g->last, e) && queue_next_mark(g->db, &g->last, &g->upto, &grew, e);
@@ -677,14 +680,14 @@ note_sent(struct builder *b, struct err *e)
 {
 	struct group *g = b->g;
 
+	/* An earlier group up to the same epoch may have carried a record that this one does not: the answer must
+	 * not be taken for a yes to it. */
+	if (b->nowed > 0 && !db_exec(g->db, "UPDATE sync_owed SET sent_epoch=0 WHERE peer=? AND sent_epoch=?", DB_ARGS(db_text(g->peer), db_u64(g->upto.epoch)), e))
+		return false;
 	for (size_t i = 0; i < b->nowed; i++)
 		if (b->owed[i].sent && !db_exec(g->db, "UPDATE sync_owed SET sent_epoch=? WHERE peer=? AND record_hash=?",
 			DB_ARGS(db_u64(g->upto.epoch), db_text(g->peer), db_bytes(b->owed[i].md5, PEER_HASH_BYTES)), e))
 			return false;
-	if (g->tables_dirty > 0 &&
-	    !db_exec(g->db, "UPDATE sync_table t SET dirty=1 WHERE table_name IN (SELECT table_name FROM sync_queue WHERE operation='dirty' AND id<=?)",
-		DB_ARGS(db_u64(g->upto.high)), e))
-		return false;
 	return db_exec(g->db, "UPDATE sync_peer SET sent_seen=? WHERE peer=?", DB_ARGS(db_u64(g->cursor.epoch), db_text(g->peer)), e);
 }
 

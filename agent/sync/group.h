@@ -21,7 +21,6 @@ struct group {
 	bool fresh;  /* upto is made by this group */
 	bool last_part;
 	uint64_t records;
-	uint64_t tables_dirty; /* changes that only say "compare this table" */
 	struct collapse collapse;
 	struct spool *head, *body; /* header, owed and deletes; then updates and inserts */
 };

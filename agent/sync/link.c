@@ -70,7 +70,8 @@ check_identity(struct link *l, const struct peer_state *state, const struct welc
 		(void)err_set(e, ERR_HELD, "peer %s knew another database under this node's name: make both databases equal, then run agent --install --peer %s there", l->peer->name, l->node->name);
 		return link_hold(l, e);
 	}
-	if (w->cursor.epoch < state->acked_epoch && w->knows[0] != '\0') {
+	/* Only a link that begins anew on both sides may find nothing there. */
+	if (w->cursor.epoch < state->acked_epoch && !(state->fresh && w->knows[0] == '\0')) {
 		(void)err_set(e, ERR_HELD, "peer %s went back: it has changes up to epoch %llu and had acknowledged %llu (restored from a backup?): make both databases equal, then run agent --install --peer NAME on both", l->peer->name,
 		    (unsigned long long)w->cursor.epoch, (unsigned long long)state->acked_epoch);
 		return link_hold(l, e);

@@ -321,10 +321,10 @@ static bool
 purge(struct db *db, const struct conf *conf, struct err *e)
 {
 	struct mark keep = { 0 };
-	uint64_t epoch, removed, revived = 0;
+	uint64_t rows_from, marks_from, removed, revived = 0;
 	bool found = false, ok;
 
-	if (!peer_keep_from(db, &epoch, e) || !queue_load_mark(db, epoch, &keep, &found, e))
+	if (!peer_rows_needed_from(db, &rows_from, e) || !peer_marks_needed_from(db, &marks_from, e) || !queue_load_mark(db, rows_from, &keep, &found, e))
 		return false;
 	ok = !found || (queue_bury_holes(db, &keep, &revived, e) && queue_purge(db, &keep, conf->sync.retention_days, &removed, e));
 	if (revived > 0)
@@ -333,7 +333,7 @@ purge(struct db *db, const struct conf *conf, struct err *e)
 	/* Marks below what anybody may still name go with time; the oldest one needed stays. */
 	return ok &&
 	    db_exec(db, "DELETE FROM sync_epoch WHERE epoch<? AND marked_at < NOW(6) - INTERVAL ? DAY ORDER BY epoch LIMIT 10000",
-		DB_ARGS(db_u64(epoch), db_u64(conf->sync.retention_days)), e) &&
+		DB_ARGS(db_u64(marks_from), db_u64(conf->sync.retention_days)), e) &&
 	    db_exec(db, "DELETE FROM sync_activity WHERE id + ? <= (SELECT * FROM (SELECT MAX(id) FROM sync_activity) m)", DB_ARGS(db_u64(ACTIVITY_KEPT)), e);
 }
 

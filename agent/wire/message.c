@@ -42,6 +42,25 @@ put_position(struct buf *out, const char *name, const struct position *p)
 	buf_char(out, '}');
 }
 
+/* Text that may have been cut inside a character, or that a server quoted from a value: what is no
+ * UTF-8 becomes '?', and at most max bytes are taken, whole characters. */
+static void
+put_plain(struct buf *out, const char *text, size_t max)
+{
+	for (size_t n, done = 0; *text != '\0'; text += n, done += n) {
+		for (n = 1; n < 4 && text[n] != '\0' && !line_is_utf8(text, n); n++)
+			;
+		if (!line_is_utf8(text, n))
+			n = 1;
+		if (done + n > max)
+			return;
+		if (n == 1 && !line_is_utf8(text, 1))
+			buf_char(out, '?');
+		else
+			buf_put(out, text, n);
+	}
+}
+
 /* --- reading --- */
 
 /* Exactly one JSON object and nothing else. Free with json_object_put. */
@@ -230,7 +249,7 @@ message_put_group(struct buf *out, const struct group_header *g)
 	put_position(out, "upto", &g->upto);
 	put_pair(out, "seen_incarnation", g->seen_incarnation);
 	put_position(out, "seen", &g->seen);
-	buf_fmt(out, ",\"last\":%s", g->last ? "true" : "false");
+	buf_fmt(out, ",\"start\":%s,\"last\":%s", g->start ? "true" : "false", g->last ? "true" : "false");
 	put_number(out, "records", g->records);
 	buf_str(out, "}\n");
 }
@@ -248,7 +267,7 @@ message_parse_group(const char *text, size_t len, struct group_header *g, struct
 	    get_hex(o, "incarnation", g->incarnation, SCHEMA_INCARNATION_LEN, false, e) &&
 	    get_position(o, "base", &g->base, e) && get_position(o, "upto", &g->upto, e) &&
 	    get_hex(o, "seen_incarnation", g->seen_incarnation, SCHEMA_INCARNATION_LEN, true, e) &&
-	    get_position(o, "seen", &g->seen, e) && get_bool(o, "last", &g->last, e) &&
+	    get_position(o, "seen", &g->seen, e) && get_bool(o, "start", &g->start, e) && get_bool(o, "last", &g->last, e) &&
 	    get_number(o, "records", &g->records, e);
 	json_object_put(o);
 	if (ok && g->upto.epoch <= g->base.epoch)
@@ -326,6 +345,9 @@ get_column(struct json_object *pair, struct section *s, size_t i, struct err *e)
 	name = json_object_array_get_idx(pair, 0);
 	type = json_object_array_get_idx(pair, 1);
 	if (!json_object_is_type(name, json_type_string) || !json_object_is_type(type, json_type_string))
+		return missing("columns", e);
+	if (strlen(json_object_get_string(name)) != (size_t)json_object_get_string_len(name) ||
+	    strlen(json_object_get_string(type)) != (size_t)json_object_get_string_len(type))
 		return missing("columns", e);
 	s->names[i] = strdup(json_object_get_string(name));
 	s->types[i] = strdup(json_object_get_string(type));
@@ -492,7 +514,9 @@ parse_meta(const struct line_value *v, struct record_meta *m, struct err *e)
 		m->via = memcpy(to, text, strlen(text) + 1);
 		to += strlen(text) + 1;
 	}
-	m->whole = json_object_object_get_ex(o, "whole", NULL);
+	m->whole = ok && json_object_object_get_ex(o, "whole", NULL);
+	if (m->whole)
+		ok = (get_text(o, "whole", text, sizeof text, e) && strcmp(text, "1") == 0) || missing("whole", e);
 	m->has_seen = ok && json_object_object_get_ex(o, "seen", NULL);
 	if (m->has_seen)
 		ok = get_number(o, "seen", &m->seen, e);
@@ -502,19 +526,33 @@ parse_meta(const struct line_value *v, struct record_meta *m, struct err *e)
 	return ok;
 }
 
+/* "2026-11-21 02:03:04.123456": versions compare as text, so the form must be exact. */
+static bool
+is_time(const struct line_value *v)
+{
+	static const char form[] = "dddd-dd-dd dd:dd:dd.dddddd";
+
+	if (v->data == NULL || v->len != QUEUE_TIME_LEN)
+		return false;
+	for (size_t i = 0; i < QUEUE_TIME_LEN; i++)
+		if (form[i] == 'd' ? v->data[i] < '0' || v->data[i] > '9' : v->data[i] != form[i])
+			return false;
+	return true;
+}
+
 bool
 message_parse_record(const struct line_value *values, size_t n, struct record_meta *m, struct err *e)
 {
 	memset(m, 0, sizeof *m);
 	if (n < 2 || values[0].data == NULL || values[0].len != 1 || values[1].data == NULL ||
-	    strchr("iudo", values[0].data[0]) == NULL)
+	    memchr("iudo", values[0].data[0], 4) == NULL)
 		return err_set(e, ERR_INPUT, "a record line without operation and key");
 	m->operation = values[0].data[0];
 	m->key = values[1].data;
 	m->key_len = values[1].len;
 	if (m->operation == 'o')
 		return n == 2 || err_set(e, ERR_INPUT, "an owed record with values");
-	if (n < RECORD_FIXED || values[2].data == NULL || values[2].len != QUEUE_TIME_LEN)
+	if (n < RECORD_FIXED || !is_time(&values[2]))
 		return err_set(e, ERR_INPUT, "a record line without its time");
 	m->changed_at = values[2].data;
 	return values[3].data == NULL || parse_meta(&values[3], m, e);
@@ -525,14 +563,18 @@ message_parse_record(const struct line_value *values, size_t n, struct record_me
 void
 message_put_refusal(struct buf *out, const struct refusal *r)
 {
-	size_t len = strlen(r->reason);
+	struct buf reason;
 
+	buf_init(&reason, MESSAGE_REASON_MAX);
+	put_plain(&reason, r->reason, MESSAGE_REASON_MAX);
 	line_begin(out);
 	line_text(out, r->table, strlen(r->table));
 	line_text(out, r->key, r->key_len);
 	line_text(out, r->counted ? "refused" : "waiting", 7);
-	line_text(out, r->reason, len < MESSAGE_REASON_MAX ? len : MESSAGE_REASON_MAX);
+	line_text(out, buf_cstr(&reason), reason.len);
 	line_end(out);
+	out->failed = out->failed || reason.failed;
+	buf_free(&reason);
 }
 
 bool
@@ -543,7 +585,9 @@ message_parse_refusal(char *line, size_t len, struct refusal *r, struct err *e)
 
 	if (!line_parse(line, len, v, 4, &n, e))
 		return false;
-	if (n != 4 || v[0].data == NULL || v[1].data == NULL || v[2].data == NULL || v[3].data == NULL)
+	if (n != 4 || v[0].data == NULL || v[1].data == NULL || v[2].data == NULL || v[3].data == NULL ||
+	    strlen(v[0].data) != v[0].len || strlen(v[2].data) != v[2].len || strlen(v[3].data) != v[3].len ||
+	    (strcmp(v[2].data, "refused") != 0 && strcmp(v[2].data, "waiting") != 0))
 		return err_set(e, ERR_INPUT, "malformed refusal in an answer");
 	*r = (struct refusal){ v[0].data, v[1].data, v[1].len, v[3].data, strcmp(v[2].data, "refused") == 0 };
 	return true;
@@ -554,12 +598,37 @@ message_parse_refusal(char *line, size_t len, struct refusal *r, struct err *e)
 void
 message_put_error(struct buf *out, const char *code, const char *text, const struct position *cursor)
 {
+	struct buf plain;
+
+	buf_init(&plain, MESSAGE_REASON_MAX);
+	put_plain(&plain, text, MESSAGE_REASON_MAX);
 	buf_char(out, '{');
 	put_pair(out, "error", code);
-	put_pair(out, "message", text);
+	put_pair(out, "message", buf_cstr(&plain));
+	buf_free(&plain);
 	if (cursor != NULL)
 		put_position(out, "cursor", cursor);
 	buf_str(out, "}\n");
+}
+
+/* As get_text, but what is too long is cut. */
+static bool
+get_cut(struct json_object *o, const char *name, char *out, size_t size, struct err *e)
+{
+	struct json_object *v;
+	size_t len;
+
+	if (!json_object_object_get_ex(o, name, &v) || !json_object_is_type(v, json_type_string))
+		return missing(name, e);
+	len = (size_t)json_object_get_string_len(v);
+	if (memchr(json_object_get_string(v), '\0', len) != NULL)
+		return missing(name, e);
+	if (len >= size)
+		for (len = size - 1; len > 0 && !line_is_utf8(json_object_get_string(v), len); len--)
+			;
+	memcpy(out, json_object_get_string(v), len);
+	out[len] = '\0';
+	return true;
 }
 
 bool
@@ -572,7 +641,7 @@ message_parse_error(const char *text, size_t len, struct message_error *m, struc
 	memset(m, 0, sizeof *m);
 	if (!parse_object(text, newline == NULL ? len : (size_t)(newline - text), &o, e))
 		return false;
-	ok = get_text(o, "error", m->code, sizeof m->code, e) && get_text(o, "message", m->text, sizeof m->text, e);
+	ok = get_cut(o, "error", m->code, sizeof m->code, e) && get_cut(o, "message", m->text, sizeof m->text, e);
 	m->has_cursor = ok && json_object_object_get_ex(o, "cursor", NULL);
 	if (m->has_cursor)
 		ok = get_position(o, "cursor", &m->cursor, e);

@@ -52,6 +52,7 @@ struct group_header {
 	struct position base, upto;
 	char seen_incarnation[SCHEMA_INCARNATION_LEN + 1]; /* of the receiver, as the sender knows it */
 	struct position seen;	/* the receiver's epoch that the sender had applied in its snapshot */
+	bool start;		/* the sender has no acknowledgement yet: the link begins here */
 	bool last;		/* no later part is waiting */
 	uint64_t records;
 };

@@ -1,0 +1,262 @@
+/* Lock, look, judge. The order matters: only after the row is locked (and an app's open transaction
+ * on it has ended) does the look at the queue see everything concurrent; READ COMMITTED, so that
+ * the look is not an old snapshot. Lives here: the records' rows here, the facts about them. Not
+ * here: the rule (apply/conflict), what follows from the verdict (apply/span, apply/outcome). */
+#include "apply/judge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "change/record.h"
+
+/* --- locking --- */
+
+static int
+by_item_hash(const void *a, const void *b)
+{
+	const struct item *x = *(struct item *const *)a, *y = *(struct item *const *)b;
+
+	return x->hash < y->hash ? -1 : x->hash > y->hash;
+}
+
+static void
+sort_items(struct chunk *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		c->sorted[i] = &c->items[i];
+	qsort(c->sorted, c->n, sizeof *c->sorted, by_item_hash);
+}
+
+static struct item *
+find_item(struct chunk *c, const char *key, size_t len)
+{
+	struct item wanted = { .hash = record_hash(c->target.table->name, key, len) };
+	struct item *w = &wanted, **found;
+
+	found = bsearch(&w, c->sorted, c->n, sizeof *c->sorted, by_item_hash);
+	return found == NULL ? NULL : *found;
+}
+
+/* The locked row's columns in the section's order. */
+static bool
+take_local_row(struct chunk *c, struct item *item, const struct db_rows *rows, struct err *e)
+{
+	size_t n = c->target.table->ncolumns;
+	struct line_value *cells = calloc(n + 1, sizeof *cells);
+
+	if (cells == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a record");
+	for (size_t i = 0; i < n; i++) {
+		const char *text = db_rows_text(rows, 1 + c->target.map[i]);
+
+		memcpy(&cells[i].data, &text, sizeof text);
+		cells[i].len = text == NULL ? 0 : db_rows_len(rows, 1 + c->target.map[i]);
+	}
+	item->local = chunk_copy(c, cells, n, e);
+	free(cells);
+	return item->local != NULL;
+}
+
+static const char *
+key_of_item(size_t i, size_t *len, void *arg)
+{
+	struct chunk *c = arg;
+
+	*len = c->items[i].meta.key_len;
+	return c->items[i].meta.key;
+}
+
+static bool
+malformed_key(const struct chunk *c, struct err *e)
+{
+	return err_set(e, ERR_INPUT, "table %s: a malformed key", c->target.table->name);
+}
+
+static bool
+lock_rows(struct chunk *c, struct err *e)
+{
+	const struct table *t = c->target.table;
+	struct db_rows *rows = NULL;
+	struct buf sql;
+	bool more = false, ok;
+
+	buf_init(&sql, RECORD_SQL_MAX);
+	record_select(&sql, c->target.database, t);
+	ok = record_put_keys(c->pass->db, &sql, t, c->n, key_of_item, c) || malformed_key(c, e);
+	buf_str(&sql, " FOR UPDATE");
+	ok = ok && buf_check(&sql, "a list of keys", e) &&
+	    db_stream(c->pass->db, sql.data, sql.len, &rows, e);
+	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
+		struct item *item = find_item(c, db_rows_text(rows, 0), db_rows_len(rows, 0));
+
+		if (item != NULL && !(ok = take_local_row(c, item, rows, e)))
+			break;
+	}
+	while (!ok && rows != NULL && more && db_rows_next(rows, &more, NULL) && more)
+		; /* empty the result: the connection stays usable */
+	db_rows_free(rows);
+	buf_free(&sql);
+	return ok;
+}
+
+/* Lock the row under an old key of a record whose key has changed. */
+static bool
+lock_old_row(struct chunk *c, struct item *item, struct err *e)
+{
+	const struct record_meta *m = &item->meta;
+	struct db_rows *rows = NULL;
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, TEMPLATE_SQL_MAX);
+	buf_str(&sql, "SELECT 1 FROM ");
+	template_table(&sql, c->target.database, c->target.table->name);
+	buf_str(&sql, " FORCE INDEX (PRIMARY) WHERE ");
+	ok = record_put_match(c->pass->db, &sql, c->target.table, m->old_key, m->old_key_len) ||
+	    malformed_key(c, e);
+	buf_str(&sql, " FOR UPDATE");
+	ok = ok && buf_check(&sql, "a key", e) &&
+	    db_query(c->pass->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e);
+	item->old_here = ok && db_rows_count(rows) > 0;
+	db_rows_free(rows);
+	buf_free(&sql);
+	return ok;
+}
+
+/* --- facts --- */
+
+bool
+judge_seen(struct chunk *c, const struct item *item, const struct mark **out, struct err *e)
+{
+	struct mark *to;
+	bool found;
+
+	*out = &c->pass->seen;
+	if (!item->meta.has_seen || item->meta.seen == c->pass->seen.epoch)
+		return true;
+	for (size_t i = 0; i < c->nmarks; i++) {
+		if (c->marks[i].epoch == item->meta.seen) {
+			*out = &c->marks[i];
+			return true;
+		}
+	}
+	if (c->nmarks == CHUNK_MARKS)
+		mark_free(&c->marks[--c->nmarks]);
+	to = &c->marks[c->nmarks];
+	if (!queue_load_mark(c->pass->db, item->meta.seen, to, &found, e))
+		return false;
+	if (!found)
+		return err_set(e, ERR_PEER_REFUSED, "a record's seen epoch is not kept any more");
+	c->nmarks++;
+	*out = to;
+	return true;
+}
+
+const char *
+judge_node(const struct chunk *c, const struct item *item)
+{
+	return item->meta.origin == NULL ? c->pass->peer : item->meta.origin;
+}
+
+static bool
+same_content(const struct chunk *c, const struct item *item)
+{
+	if (item->meta.operation == 'd')
+		return item->local == NULL;
+	if (item->local == NULL)
+		return false;
+	for (size_t i = 0; i < c->target.table->ncolumns; i++) {
+		const struct line_value *a = &item->values[i], *b = &item->local[i];
+
+		if ((a->data == NULL) != (b->data == NULL) || a->len != b->len ||
+		    (a->len > 0 && memcmp(a->data, b->data, a->len) != 0))
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_later(const struct local_change *lc, const struct item *item)
+{
+	return version_compare(
+		   lc->changed_at, lc->node, item->local_changed_at, item->local_node) > 0;
+}
+
+/* Gather the item's concurrent local changes into facts. */
+static bool
+find_concurrent(struct chunk *c, struct item *item, struct facts *f, struct err *e)
+{
+	const struct mark *seen;
+
+	if (!judge_seen(c, item, &seen, e))
+		return false;
+	look_find(&c->pass->look, item->hash, &item->look_from, &item->look_n);
+	for (size_t i = 0; i < item->look_n; i++) {
+		const struct local_change *lc = &c->pass->look.changes[item->look_from + i];
+
+		if (mark_contains(seen, lc->id))
+			continue;
+		if (f->concurrent++ == 0 || is_later(lc, item)) {
+			memcpy(item->local_changed_at, lc->changed_at, sizeof lc->changed_at);
+			memcpy(item->local_node, lc->node, sizeof lc->node);
+		}
+		f->local_whole = f->local_whole || lc->whole;
+		f->local_inserted = f->local_inserted || lc->operation == OP_INSERT;
+	}
+	f->local_changed_at = item->local_changed_at;
+	f->local_node = item->local_node;
+	item->concurrent = f->concurrent;
+	return true;
+}
+
+/* --- judging --- */
+
+/* How the incoming version is written, given what is here. */
+static int
+shape_for(const struct item *item, bool same)
+{
+	if (item->meta.operation == 'd')
+		return item->local == NULL ? (int)WRITE_NOTHING : (int)TARGET_DELETE;
+	if (item->local != NULL)
+		return same ? (int)WRITE_NOTHING : (int)TARGET_UPDATE;
+	return item->old_here ? (int)TARGET_MOVE : (int)TARGET_INSERT;
+}
+
+static bool
+judge_item(struct chunk *c, struct item *item, struct err *e)
+{
+	struct facts f = {
+		.changed_at = item->meta.changed_at,
+		.node = judge_node(c, item),
+		.whole = item->meta.whole || item->meta.operation != 'u',
+		.inserted = item->meta.operation == 'i',
+		.here = item->local != NULL,
+		.counter_key = c->target.table->auto_increment,
+	};
+
+	f.same = same_content(c, item);
+	if (!find_concurrent(c, item, &f, e))
+		return false;
+	item->decision = conflict_judge(c->pass->conf->sync.conflict, &f);
+	item->shape = WRITE_NOTHING;
+	if (item->decision.verdict == VERDICT_APPLY)
+		item->shape = shape_for(item, f.same);
+	return true;
+}
+
+bool
+judge_chunk(struct chunk *c, struct err *e)
+{
+	sort_items(c);
+	if (!lock_rows(c, e))
+		return false;
+	for (size_t i = 0; i < c->n; i++)
+		if (c->items[i].meta.old_key != NULL && !lock_old_row(c, &c->items[i], e))
+			return false;
+	if (!look_refresh(&c->pass->look, c->pass->db, e))
+		return false;
+	for (size_t i = 0; i < c->n; i++)
+		if (!judge_item(c, &c->items[i], e))
+			return false;
+	return true;
+}

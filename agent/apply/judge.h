@@ -1,0 +1,17 @@
+/* What is to be done with the records of a chunk: their rows here are locked, concurrent changes
+ * looked for, each record judged. */
+#ifndef TANDEM_APPLY_JUDGE_H
+#define TANDEM_APPLY_JUDGE_H
+
+#include "apply/chunk.h"
+
+/* Fills in what each item says about here, its decision and its shape. */
+MUST_CHECK bool judge_chunk(struct chunk *c, struct err *e);
+
+/* The mark that counts as seen for the item: the group's, or the one its own seen names. */
+MUST_CHECK bool judge_seen(
+    struct chunk *c, const struct item *item, const struct mark **out, struct err *e);
+/* The node that made the incoming version. */
+const char *judge_node(const struct chunk *c, const struct item *item);
+
+#endif

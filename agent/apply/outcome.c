@@ -1,0 +1,138 @@
+/* Outcomes. Lives here: the kept conflict, superseded local changes, the relay. Not here: the
+ * verdict (apply/judge), the row itself (apply/span). */
+#include "apply/outcome.h"
+
+#include <string.h>
+
+#include "apply/judge.h"
+
+/* --- the conflict --- */
+
+static void
+put_row_json(struct buf *out, const struct chunk *c, const struct line_value *values)
+{
+	buf_char(out, '{');
+	for (size_t i = 0; i < c->target.table->ncolumns; i++) {
+		const char *name = c->target.table->columns[c->target.map[i]].name;
+		struct buf one;
+
+		buf_str(out, i > 0 ? "," : "");
+		line_quote(out, name, strlen(name));
+		buf_char(out, ':');
+		buf_init(&one, LINE_BYTES_MAX);
+		if (values[i].data == NULL)
+			buf_str(&one, "null");
+		else
+			line_text(&one, values[i].data, values[i].len);
+		buf_put(out, one.data, one.len);
+		out->failed = out->failed || one.failed;
+		buf_free(&one);
+	}
+	buf_char(out, '}');
+}
+
+static const char sql_conflict[] =
+    "INSERT INTO sync_conflict (peer, table_name, record_id, policy, verdict,"
+    " local_changed_at, local_origin, local_row, remote_changed_at, remote_origin, remote_row)"
+    " VALUES (?, ?, ?, 'newer', ?, ?, ?, ?, ?, ?, ?)";
+
+/* Keep both versions whole. */
+static bool
+keep_conflict(struct chunk *c, const struct item *item, struct err *e)
+{
+	static const char *const verdict[] = { "apply", "keep", "ask" };
+	const struct record_meta *m = &item->meta;
+	struct buf local, remote;
+	bool ok;
+
+	buf_init(&local, DB_SQL_MAX / 4);
+	buf_init(&remote, DB_SQL_MAX / 4);
+	if (item->local != NULL)
+		put_row_json(&local, c, item->local);
+	if (m->operation != 'd')
+		put_row_json(&remote, c, item->values);
+	ok = buf_check(&local, "a kept version", e) && buf_check(&remote, "a kept version", e) &&
+	    db_exec(c->pass->db, sql_conflict,
+		DB_ARGS(db_text(c->pass->peer), db_text(c->target.table->name),
+		    db_bytes(m->key, m->key_len), db_text(verdict[item->decision.verdict]),
+		    db_text(item->local_changed_at), db_text(item->local_node),
+		    db_text_n(local.data, local.len), db_text(m->changed_at),
+		    db_text(judge_node(c, item)), db_text_n(remote.data, remote.len)), e);
+	buf_free(&local);
+	buf_free(&remote);
+	return ok;
+}
+
+/* --- the losers --- */
+
+/* The concurrent local changes lost: nobody is sent them any more. */
+static bool
+supersede(struct chunk *c, const struct item *item, struct err *e)
+{
+	const char *table = c->target.table->name;
+	unsigned char hash[PEER_HASH_BYTES];
+	const struct mark *seen;
+
+	if (!judge_seen(c, item, &seen, e))
+		return false;
+	for (size_t i = 0; i < item->look_n; i++) {
+		const struct local_change *lc = &c->pass->look.changes[item->look_from + i];
+
+		if (!mark_contains(seen, lc->id) &&
+		    !db_exec(c->pass->db, "UPDATE sync_queue SET status='superseded' WHERE id=?",
+			DB_ARGS(db_u64(lc->id)), e))
+			return false;
+	}
+	return peer_record_hash(table, item->meta.key, item->meta.key_len, hash, e) &&
+	    db_exec(c->pass->db, "DELETE FROM sync_owed WHERE record_hash=?",
+		DB_ARGS(db_bytes(hash, sizeof hash)), e);
+}
+
+/* --- the other peers --- */
+
+static bool
+relay_item(struct chunk *c, const struct item *item, struct err *e)
+{
+	bool incoming = item->decision.verdict == VERDICT_APPLY;
+	bool present = incoming ? item->meta.operation != 'd' : item->local != NULL;
+	struct relay r = {
+		.table = c->target.table->name,
+		.key = item->meta.key,
+		.key_len = item->meta.key_len,
+		.changed_at = incoming ? item->meta.changed_at : item->local_changed_at,
+		.node = incoming ? judge_node(c, item) : item->local_node,
+		.whole = item->meta.whole,
+		.requeue = item->decision.requeue,
+	};
+
+	if (!incoming && !item->decision.requeue)
+		return true; /* our own change is still on its way to everybody */
+	if (!present)
+		r.operation = OP_DELETE;
+	else
+		r.operation = item->meta.operation == 'i' || r.requeue ? OP_INSERT : OP_UPDATE;
+	if (incoming && item->meta.old_key != NULL) { /* the others move their row as well */
+		struct relay old = r;
+
+		old.key = item->meta.old_key;
+		old.key_len = item->meta.old_key_len;
+		old.operation = OP_DELETE;
+		r.operation = OP_INSERT;
+		r.linked = true;
+		if (!pass_relay(c->pass, &old, e))
+			return false;
+	}
+	return pass_relay(c->pass, &r, e);
+}
+
+bool
+outcome_finish(struct chunk *c, struct item *item, struct err *e)
+{
+	item->done = true;
+	c->pass->applied++;
+	if (item->decision.conflict && !keep_conflict(c, item, e))
+		return false;
+	if (item->decision.supersede && item->concurrent > 0 && !supersede(c, item, e))
+		return false;
+	return relay_item(c, item, e);
+}

@@ -1,0 +1,10 @@
+/* What follows from the verdict about a record, once it is written or left as it is. */
+#ifndef TANDEM_APPLY_OUTCOME_H
+#define TANDEM_APPLY_OUTCOME_H
+
+#include "apply/chunk.h"
+
+/* Count the item as applied; keep what lost, supersede local changes, queue it for other peers. */
+MUST_CHECK bool outcome_finish(struct chunk *c, struct item *item, struct err *e);
+
+#endif

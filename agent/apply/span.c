@@ -1,0 +1,140 @@
+/* Spans. Lives here: which statement a record gets, finding the one at fault. Not here: why it is
+ * written (apply/judge), what else follows (apply/outcome). */
+#include "apply/span.h"
+
+#include <string.h>
+
+#include "apply/outcome.h"
+
+/* --- refusals --- */
+
+bool
+span_is_refusal(const struct err *e)
+{
+	return e->code == ERR_DB_DUPLICATE || e->code == ERR_DB_REJECTED;
+}
+
+static bool
+put_aside(struct chunk *c, struct item *item, struct refused_list *to, const struct err *why,
+    struct err *e)
+{
+	const char *text = why->msg;
+	struct refused r = {
+		.number = item->number,
+		.key_len = item->meta.key_len,
+		.kind = item->decision.verdict == VERDICT_ASK ? REFUSED_COLLISION : REFUSED,
+		.db_errno = why->db_errno,
+	};
+
+	item->done = true;
+	/* Not the reader's section: the next one may have been read already. */
+	memcpy(&r.table, &c->target.table->name, sizeof r.table);
+	memcpy(&r.key, &item->meta.key, sizeof r.key);
+	memcpy(&r.reason, &text, sizeof r.reason);
+	return refused_add(to, &r, e);
+}
+
+static bool
+put_collision_aside(struct chunk *c, struct item *item, struct err *e)
+{
+	enum { SHOWN = 64 }; /* bytes of the key */
+	int len = (int)(item->meta.key_len < SHOWN ? item->meta.key_len : SHOWN);
+	struct err why = { 0 };
+
+	(void)err_set(&why, ERR_DB_DUPLICATE,
+	    "table %s: both nodes gave the key %.*s to different rows;"
+	    " give each node its own auto_increment_offset",
+	    c->target.table->name, len, item->meta.key);
+	return put_aside(c, item, &c->pass->refused, &why, e);
+}
+
+/* What is not written at all. */
+static bool
+put_unwritable_aside(struct chunk *c, struct refused_list *refused, struct err *e)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		struct item *item = &c->items[i];
+		struct err why = { 0 };
+
+		if (item->decision.verdict == VERDICT_ASK) {
+			if (!put_collision_aside(c, item, e))
+				return false;
+			continue;
+		}
+		if (item->shape == WRITE_NOTHING || item->shape == TARGET_DELETE)
+			continue;
+		if (target_too_large(&c->target, item->values, why.msg) &&
+		    !put_aside(c, item, refused, &why, e))
+			return false;
+	}
+	return true;
+}
+
+/* --- writing --- */
+
+static bool
+put_item(struct chunk *c, const struct item *item, struct err *e)
+{
+	struct record_meta old = item->meta;
+
+	if (!target_put(&c->target, (enum target_shape)item->shape, &item->meta, item->values, e))
+		return false;
+	if (item->shape != TARGET_UPDATE || !item->old_here)
+		return true;
+	old.key = item->meta.old_key; /* both keys are here: the old one goes */
+	old.key_len = item->meta.old_key_len;
+	return target_put(&c->target, TARGET_DELETE, &old, NULL, e);
+}
+
+static bool
+put_span(struct chunk *c, size_t from, size_t to, struct err *e)
+{
+	for (size_t i = from; i < to; i++)
+		if (!c->items[i].done && c->items[i].shape != WRITE_NOTHING &&
+		    !put_item(c, &c->items[i], e))
+			return false;
+	return target_flush(&c->target, e);
+}
+
+static bool
+finish_span(struct chunk *c, size_t from, size_t to, struct err *e)
+{
+	for (size_t i = from; i < to; i++)
+		if (!c->items[i].done && !outcome_finish(c, &c->items[i], e))
+			return false;
+	return true;
+}
+
+struct span {
+	struct chunk *chunk;
+	struct refused_list *refused;
+};
+
+/* Write the records [from, to); halve on refusal. Recursion is as deep as a chunk can be halved. */
+static bool
+write_span(const struct span *s, size_t from, size_t to, struct err *e)
+{
+	struct chunk *c = s->chunk;
+	size_t half = from + (to - from) / 2;
+	bool alone = to - from == 1;
+
+	if (from == to || (alone && c->items[from].done))
+		return true;
+	if (!db_exec(c->pass->db, "SAVEPOINT span", DB_NO_ARGS, e))
+		return false;
+	if (put_span(c, from, to, e))
+		return finish_span(c, from, to, e);
+	target_forget(&c->target);
+	if (!span_is_refusal(e) || (alone && !put_aside(c, &c->items[from], s->refused, e, e)) ||
+	    !db_exec(c->pass->db, "ROLLBACK TO SAVEPOINT span", DB_NO_ARGS, e))
+		return false;
+	return alone || (write_span(s, from, half, e) && write_span(s, half, to, e));
+}
+
+bool
+span_write(struct chunk *c, struct refused_list *refused, struct err *e)
+{
+	struct span s = { c, refused };
+
+	return put_unwritable_aside(c, refused, e) && write_span(&s, 0, c->n, e);
+}

@@ -1,0 +1,216 @@
+/* The verdict of the policy `newer`: every combination of facts against the rules of the design,
+ * and that both sides decide alike. */
+#include "config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "apply/conflict.h"
+
+#define T1 "2026-11-21 02:03:04.000001"
+#define T2 "2026-11-21 02:03:04.000002"
+
+enum { OLDER, TIE_LOST, TIE_WON, NEWER, SAME_VERSION, ORDERS };
+
+static const struct {
+	const char *time, *node, *local_time, *local_node;
+	bool wins;
+} orders[ORDERS] = {
+	[OLDER] = { T1, "z", T2, "a", false },
+	[TIE_LOST] = { T1, "a", T1, "b", false },
+	[TIE_WON] = { T1, "b", T1, "a", true },
+	[NEWER] = { T2, "a", T1, "z", true },
+	[SAME_VERSION] = { T1, "a", T1, "a", false },
+};
+
+enum { WHOLE = 1, INSERTED = 2, HERE = 4, SAME = 8, COUNTER = 16, LOCAL_WHOLE = 32, LOCAL_INSERTED = 64, ALL = 128 };
+
+static struct facts
+facts(unsigned bits, size_t order, size_t concurrent)
+{
+	return (struct facts){
+		.changed_at = orders[order].time,
+		.node = orders[order].node,
+		.whole = (bits & WHOLE) != 0,
+		.inserted = (bits & INSERTED) != 0,
+		.here = (bits & HERE) != 0,
+		.same = (bits & SAME) != 0,
+		.counter_key = (bits & COUNTER) != 0,
+		.concurrent = concurrent,
+		.local_changed_at = orders[order].local_time,
+		.local_node = orders[order].local_node,
+		.local_whole = (bits & LOCAL_WHOLE) != 0,
+		.local_inserted = (bits & LOCAL_INSERTED) != 0,
+	};
+}
+
+static void
+expect(const struct facts *f, struct decision want)
+{
+	struct decision d = conflict_judge(POLICY_NEWER, f);
+
+	assert_int_equal(d.verdict, want.verdict);
+	assert_int_equal(d.conflict, want.conflict);
+	assert_int_equal(d.requeue, want.requeue);
+	assert_int_equal(d.supersede, want.supersede);
+}
+
+static void
+test_no_concurrent(void **state)
+{
+	(void)state;
+	for (unsigned bits = 0; bits < ALL; bits++)
+		for (size_t order = 0; order < ORDERS; order++) {
+			struct facts f = facts(bits, order, 0);
+
+			f.local_changed_at = f.local_node = ""; /* nothing local is looked at */
+			expect(&f, (struct decision){ VERDICT_APPLY, false, false, false });
+		}
+}
+
+/* The rules, said in another way than the program says them. */
+static struct decision
+by_the_rules(unsigned bits, bool wins)
+{
+	bool collision = (bits & COUNTER) && (bits & INSERTED) && (bits & LOCAL_INSERTED) && (bits & HERE);
+
+	if (bits & SAME) /* equal content is no conflict */
+		return (struct decision){ wins ? VERDICT_APPLY : VERDICT_KEEP, false, false, wins };
+	if (collision)
+		return (struct decision){ VERDICT_ASK, false, false, false };
+	if ((bits & WHOLE) || (bits & LOCAL_WHOLE) || !(bits & HERE))
+		return (struct decision){ wins ? VERDICT_APPLY : VERDICT_KEEP, true, true, true };
+	return (struct decision){ wins ? VERDICT_APPLY : VERDICT_KEEP, true, false, wins };
+}
+
+static void
+test_every_combination(void **state)
+{
+	(void)state;
+	for (size_t concurrent = 1; concurrent < 4; concurrent++)
+		for (unsigned bits = 0; bits < ALL; bits++)
+			for (size_t order = 0; order < ORDERS; order++) {
+				struct facts f = facts(bits, order, concurrent);
+
+				expect(&f, by_the_rules(bits, orders[order].wins));
+			}
+}
+
+static const struct {
+	const char *name;
+	unsigned bits;
+	size_t order;
+	struct decision want;
+} cases[] = {
+	{ "update against older update", HERE, NEWER, { VERDICT_APPLY, true, false, true } },
+	{ "update against newer update", HERE, OLDER, { VERDICT_KEEP, true, false, false } },
+	{ "two updates at one time, greater node", HERE, TIE_WON, { VERDICT_APPLY, true, false, true } },
+	{ "two updates at one time, lesser node", HERE, TIE_LOST, { VERDICT_KEEP, true, false, false } },
+	{ "both made the same of it, later", HERE | SAME, NEWER, { VERDICT_APPLY, false, false, true } },
+	{ "both made the same of it, earlier", HERE | SAME, OLDER, { VERDICT_KEEP, false, false, false } },
+	{ "both deleted it", SAME | WHOLE | LOCAL_WHOLE, NEWER, { VERDICT_APPLY, false, false, true } },
+	{ "update against newer delete", LOCAL_WHOLE, OLDER, { VERDICT_KEEP, true, true, true } },
+	{ "update against older delete", LOCAL_WHOLE, NEWER, { VERDICT_APPLY, true, true, true } },
+	{ "delete against older update", HERE | WHOLE, NEWER, { VERDICT_APPLY, true, true, true } },
+	{ "delete against newer update", HERE | WHOLE, OLDER, { VERDICT_KEEP, true, true, true } },
+	{ "update of a record that is missing here", 0, OLDER, { VERDICT_KEEP, true, true, true } },
+	{ "insert against insert, no counter", HERE | WHOLE | INSERTED | LOCAL_WHOLE | LOCAL_INSERTED, NEWER, { VERDICT_APPLY, true, true, true } },
+	{ "insert against insert of one number", HERE | WHOLE | INSERTED | LOCAL_WHOLE | LOCAL_INSERTED | COUNTER, NEWER,
+	    { VERDICT_ASK, false, false, false } },
+	{ "insert against insert of one number, older", HERE | WHOLE | INSERTED | LOCAL_WHOLE | LOCAL_INSERTED | COUNTER, OLDER,
+	    { VERDICT_ASK, false, false, false } },
+	{ "insert against insert of one number, same content", HERE | WHOLE | INSERTED | LOCAL_WHOLE | LOCAL_INSERTED | COUNTER | SAME, NEWER,
+	    { VERDICT_APPLY, false, false, true } },
+	{ "insert of a number that was made and deleted here", WHOLE | INSERTED | LOCAL_WHOLE | LOCAL_INSERTED | COUNTER, NEWER,
+	    { VERDICT_APPLY, true, true, true } },
+	{ "update of a number that was updated here", HERE | COUNTER, NEWER, { VERDICT_APPLY, true, false, true } },
+	{ "verdict's whole version against update", HERE | WHOLE, NEWER, { VERDICT_APPLY, true, true, true } },
+	{ "the version that is here already", HERE | SAME, SAME_VERSION, { VERDICT_KEEP, false, false, false } },
+};
+
+static void
+test_cases(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct facts f = facts(cases[i].bits, cases[i].order, 1);
+		struct decision d = conflict_judge(POLICY_NEWER, &f);
+
+		if (d.verdict != cases[i].want.verdict || d.conflict != cases[i].want.conflict || d.requeue != cases[i].want.requeue ||
+		    d.supersede != cases[i].want.supersede)
+			fail_msg("%s", cases[i].name);
+	}
+}
+
+/* Seen from the other side the facts change places: exactly one version wins, or both sides ask. */
+static void
+test_both_sides(void **state)
+{
+	(void)state;
+	for (unsigned bits = 0; bits < ALL; bits++)
+		for (size_t order = 0; order < ORDERS; order++) {
+			struct facts here = facts(bits, order, 1), there = here;
+			struct decision a, b;
+
+			if (order == SAME_VERSION || (!here.here && !here.whole) || (here.inserted && !here.whole) || (here.local_inserted && !here.local_whole))
+				continue;
+			there.changed_at = here.local_changed_at;
+			there.node = here.local_node;
+			there.whole = here.local_whole;
+			there.inserted = here.local_inserted;
+			there.local_changed_at = here.changed_at;
+			there.local_node = here.node;
+			there.local_whole = here.whole;
+			there.local_inserted = here.inserted;
+			a = conflict_judge(POLICY_NEWER, &here);
+			b = conflict_judge(POLICY_NEWER, &there);
+			if (a.verdict == VERDICT_ASK)
+				assert_int_equal(b.verdict, VERDICT_ASK);
+			else
+				assert_int_equal(a.verdict == VERDICT_APPLY, b.verdict == VERDICT_KEEP);
+			assert_int_equal(a.conflict, b.conflict);
+			assert_int_equal(a.requeue, b.requeue);
+		}
+}
+
+/* A version is never lost: if the local one loses, it is kept as a conflict or equal to the other. */
+static void
+test_nothing_is_lost(void **state)
+{
+	(void)state;
+	for (unsigned bits = 0; bits < ALL; bits++)
+		for (size_t order = 0; order < ORDERS; order++) {
+			struct facts f = facts(bits, order, 1);
+			struct decision d = conflict_judge(POLICY_NEWER, &f);
+
+			if (d.verdict != VERDICT_ASK && !f.same)
+				assert_true(d.conflict);
+			if (d.supersede && d.verdict == VERDICT_KEEP)
+				assert_true(d.requeue); /* else the winner would never travel */
+			if (d.verdict == VERDICT_ASK)
+				assert_false(d.supersede || d.requeue);
+		}
+}
+
+#define NAMED(text, f) { text, f, NULL, NULL, NULL }
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		NAMED("what nobody changed here is applied", test_no_concurrent),
+		NAMED("every combination of facts is judged by the rules", test_every_combination),
+		NAMED("the cases people ask about", test_cases),
+		NAMED("both sides decide alike", test_both_sides),
+		NAMED("no version is lost", test_nothing_is_lost),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("conflict", tests, NULL, NULL);
+}
