@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/install.h"
 #include "base/clock.h"
 #include "capture/trigger.h"
 #include "change/peer.h"
@@ -128,9 +129,6 @@ check_table(struct doctor *d, const struct table *t)
 {
 	if (t->problem != NULL)
 		say(d, WARNING, t->remedy, "table %s is not replicated: it %s", t->name, t->problem);
-	else if (template_key_width(t) > CATALOG_KEY_BYTES)
-		say(d, PROBLEM, "use a shorter key, or add the table to [sync] exclude", "table %s has a primary key of up to %zu bytes, more than %d", t->name,
-		    template_key_width(t), CATALOG_KEY_BYTES);
 }
 
 static bool
@@ -140,6 +138,7 @@ check_tables(struct doctor *d, struct err *e)
 
 	if (!catalog_read(d->db, d->conf, &d->catalog, e))
 		return false;
+	install_judge_keys(d->catalog);
 	for (size_t i = 0; i < d->catalog->ntables; i++) {
 		const struct table *t = &d->catalog->tables[i];
 

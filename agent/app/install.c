@@ -9,8 +9,8 @@
 #include "wire/line.h"
 
 /* Tables whose key does not fit record_id cannot be captured. */
-static void
-judge_keys(struct catalog *c)
+void
+install_judge_keys(struct catalog *c)
 {
 	for (size_t i = 0; i < c->ntables; i++) {
 		struct table *t = &c->tables[i];
@@ -36,6 +36,29 @@ name_dirty(struct db *db, const struct cli *cli, struct err *e)
 			(void)printf("table %s was altered under its triggers and written meanwhile: compare it with the peer, some changes were not captured\n", db_rows_text(rows, 0));
 	db_rows_free(rows);
 	return ok && db_exec(db, "UPDATE sync_queue SET status='superseded' WHERE operation='dirty'", DB_NO_ARGS, e);
+}
+
+/* A trigger runs with the agent's privileges: without SELECT the app's own writes would fail in it. */
+static bool
+check_readable(struct db *db, const struct conf *conf, const struct catalog *c, struct err *e)
+{
+	struct buf sql;
+	bool ok = true;
+
+	buf_init(&sql, TEMPLATE_SQL_MAX);
+	for (size_t i = 0; ok && i < c->ntables; i++) {
+		/* Columns and keys of a table that may not be read are not shown: it seems to have no key. */
+		if (c->tables[i].problem != NULL && c->tables[i].nkey > 0)
+			continue;
+		buf_reset(&sql);
+		buf_str(&sql, "SELECT * FROM ");
+		template_table(&sql, conf->database.name, c->tables[i].name);
+		buf_str(&sql, " LIMIT 0");
+		ok = buf_check(&sql, "a statement", e) && db_exec_text(db, sql.data, sql.len, e);
+		ok = ok || (e->code != ERR_DB_ACCESS && e->code != ERR_DB_LOST); /* a broken view, for one */
+	}
+	buf_free(&sql);
+	return ok || err_prefix(e, "grant SELECT on every table to [database] user, or exclude the table");
 }
 
 static bool
@@ -148,7 +171,7 @@ preview(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 		return err_prefix(e, "check [database] name");
 	if (!catalog_read(db, conf, &c, e))
 		return false;
-	judge_keys(c);
+	install_judge_keys(c);
 	installed = schema_enter(db, conf, &node, e);
 	ok = installed || e->code == ERR_DB_MISSING || e->code == ERR_DB_ACCESS;
 	if (ok && !installed && !cli->quiet && !cli->json)
@@ -176,8 +199,8 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 		return err_prefix(e, "check [database] name");
 	ok = schema_install(db, conf, &created, e) && schema_enter(db, conf, &node, e) && catalog_read(db, conf, &c, e);
 	if (ok) {
-		judge_keys(c);
-		ok = trigger_install(db, conf, c, &node, &report, e) && enroll(db, cli, c, e) && register_peers(db, cli, conf, e);
+		install_judge_keys(c);
+		ok = check_readable(db, conf, c, e) && trigger_install(db, conf, c, &node, &report, e) && enroll(db, cli, c, e) && register_peers(db, cli, conf, e);
 	}
 	if (ok && created && !cli->quiet && !cli->json)
 		(void)printf("sync schema %s installed for node %s\n", conf->database.sync_database, node.name);

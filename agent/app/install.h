@@ -3,6 +3,10 @@
 #define TANDEM_APP_INSTALL_H
 
 #include "app/cli.h"
+#include "db/catalog.h"
+
+/* Give tables whose key does not fit record_id a problem. */
+void install_judge_keys(struct catalog *c);
 
 enum exit_code install_run(const struct cli *cli, const struct conf *conf, struct err *e);
 enum exit_code uninstall_run(const struct cli *cli, const struct conf *conf, struct err *e);

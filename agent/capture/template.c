@@ -142,8 +142,10 @@ template_key_operand(struct buf *sql, const struct column *col)
 		buf_str(sql, "UNHEX(?)");
 		break;
 	case COLUMN_BIT:
-	case COLUMN_CHOICE:
 		buf_str(sql, "CAST(? AS UNSIGNED)");
+		break;
+	case COLUMN_CHOICE: /* a SET compares as a signed number: its 64th member is the sign */
+		buf_str(sql, "CAST(CAST(? AS UNSIGNED) AS SIGNED)");
 		break;
 	case COLUMN_FLOAT:
 		buf_str(sql, "CAST(? AS DOUBLE)");

@@ -34,7 +34,8 @@ struct record_batch {
 	size_t n;
 };
 
-/* Read the batch's records; entries that are not seen get absent = true. */
+/* Read the batch's records; visit may also see entries of the collapse that are not in the batch (keys that
+ * lie close together are read as a range). Entries that are not seen get absent = true. */
 MUST_CHECK bool record_read(struct db *db, const struct record_batch *batch, record_visitor *visit, void *arg, struct err *e);
 
 #endif

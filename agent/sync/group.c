@@ -438,8 +438,10 @@ write_row(struct entry *entry, const struct db_rows *row, void *arg, struct err 
 	struct row_writer *w = arg;
 	struct builder *b = w->b;
 
-	if (entry->done)
-		return true; /* met under another spelling of its key in an earlier batch */
+	/* A range of keys also shows records that are not asked for: those that came from the peer itself, and
+	 * those met under another spelling of their key in an earlier batch. */
+	if (!entry->send || entry->done)
+		return true;
 	if (entry->link != 0)
 		return true; /* written when it is known which keys are gone: write_moved */
 	put_entry(b, entry, entry->first == OP_INSERT ? 'i' : 'u');

@@ -289,6 +289,18 @@ class Node:
                         " GROUP BY status")
         return {status: int(count) for status, count in rows}
 
+    def positions(self) -> str:
+        """What the sync schema says of peers and epochs, for messages."""
+        sync = f"`{self.sync_database}`"
+        found = {"peers (acked, quiet, floor)": f"SELECT peer, acked_epoch, quiet_epoch, floor_epoch"
+                 f" FROM {sync}.sync_peer",
+                 "settled": f"SELECT settled_epoch FROM {sync}.sync_node",
+                 "last epochs": f"SELECT epoch, high_id, holes FROM {sync}.sync_epoch"
+                 " ORDER BY epoch DESC LIMIT 3",
+                 "pending": f"SELECT id, via, operation, last_error FROM {sync}.sync_queue"
+                 " WHERE status='pending' LIMIT 20"}
+        return "\n".join(f"  {what}: {self.sql(text)}" for what, text in found.items())
+
     def pending(self) -> int:
         """How many changes wait to be sent."""
         return self.queue().get("pending", 0)

@@ -137,7 +137,9 @@ class Cluster:
         try:
             until(settled, timeout, "all nodes are in step")
         except AssertionError as late:
-            raise AssertionError(f"{late}\n{self.describe()}") from None
+            last = "\n".join(f"{node.name}: --drain ends with {ran.returncode}: {ran.stderr}"
+                             for node, ran in ((node, node.drain()) for node in self.nodes))
+            raise AssertionError(f"{late}\n{last}\n{self.describe()}") from None
         for node in borrowed:
             node.stop_serve()
 
@@ -156,8 +158,8 @@ class Cluster:
 
     def describe(self) -> str:
         """Queues and last log lines of every node, for messages."""
-        return "\n".join(f"{node.name}: queue {node.queue()}\n{process.tail(node.agent_log, 15)}"
-                         for node in self.nodes)
+        return "\n".join(f"{node.name}: queue {node.queue()}\n{node.positions()}\n"
+                         f"{process.tail(node.agent_log, 15)}" for node in self.nodes)
 
     def differences(self, tables: Sequence[str] | None = None) -> list[str]:
         """What differs between the first node and each other one."""
