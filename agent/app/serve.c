@@ -16,6 +16,7 @@
 #include "app/monitor.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "sync/drain.h"
 #include "sync/receive.h"
 #include "wire/message.h"
@@ -146,7 +147,7 @@ pump_step(struct pump *p, struct drain *d, struct err *e)
 	p->backoff_ms = 0;
 	if (worked) {
 		p->tidy_at = clock_mono_ms() + FIRST_SETTLE_MS;
-		(void)malloc_trim(0); /* a large group's memory goes back to the laptop */
+		process_trim_memory(); /* a large group's memory goes back to the laptop */
 	} else if (clock_mono_ms() >= p->tidy_at) {
 		p->tidy_at = clock_mono_ms() + TIDY_MS;
 		if (!drain_tidy(d, e)) /* statuses can wait; changes cannot */

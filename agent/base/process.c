@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -103,4 +104,12 @@ process_make_directory(const char *path, struct err *e)
 		ok = make_one(part, path, e);
 	free(part);
 	return ok;
+}
+
+void
+process_trim_memory(void)
+{
+#ifdef __GLIBC__
+	(void)malloc_trim(0);
+#endif
 }

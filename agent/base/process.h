@@ -11,6 +11,9 @@
  * proxy or writes TLS keys. */
 void process_prepare(void);
 
+/* Give freed memory back to the system (after a large group); does nothing where there is no way. */
+void process_trim_memory(void);
+
 /* Make the directory and the missing ones above it, mode 0700. One that exists is left alone. */
 MUST_CHECK bool process_make_directory(const char *path, struct err *e);
 

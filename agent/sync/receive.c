@@ -9,8 +9,13 @@
 #include "apply/apply.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "change/peer.h"
 #include "wire/sign.h"
+
+enum {
+	TRIM_ABOVE_BYTES = 1024 * 1024 /* compressed; smaller groups leave nothing worth giving back */
+};
 
 static const char type_lines[] = "application/x-tandem";
 
@@ -178,6 +183,7 @@ static void
 task_done(void *job)
 {
 	struct task *t = job;
+	bool large = t->spool != NULL && spool_size(t->spool) > TRIM_ABOVE_BYTES;
 
 	if (!t->ok) {
 		bool theirs = t->e.code == ERR_INPUT || t->e.code == ERR_PEER_REFUSED || t->e.code == ERR_LIMIT;
@@ -189,6 +195,8 @@ task_done(void *job)
 	} else
 		request_reply(t->request, t->status, type_lines, buf_cstr(&t->answer), t->answer.len);
 	task_free(t);
+	if (large)
+		process_trim_memory();
 }
 
 /* A paused peer is told to come again later; nothing of it is touched. */
