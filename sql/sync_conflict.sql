@@ -1,4 +1,4 @@
--- Every version that lost against another one, whole: the rows as JSON objects of column and value
+-- Every decided conflict, both versions whole, the one that lost and the one that won: the rows as JSON objects of column and value
 -- (text; bytes as ["base64"]), NULL = the record was deleted on that side.
 CREATE TABLE IF NOT EXISTS sync_conflict (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,

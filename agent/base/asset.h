@@ -1,5 +1,5 @@
 /* The files built into the program: agent.conf.example, sql/ and web/, made by scripts/embed.
- * With an assets directory set (--assets DIR, for developing) they are read from disk instead. */
+ * --assets DIR, to read them from disk while developing, has no effect yet. */
 #ifndef TANDEM_BASE_ASSET_H
 #define TANDEM_BASE_ASSET_H
 

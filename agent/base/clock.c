@@ -2,7 +2,6 @@
  * loop (net/, app/serve). */
 #include "base/clock.h"
 
-#include <stdio.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -32,19 +31,6 @@ clock_wall_us(void)
 
 	(void)clock_gettime(CLOCK_REALTIME, &ts);
 	return (int64_t)ts.tv_sec * US_PER_S + ts.tv_nsec / 1000;
-}
-
-void
-clock_wall_text(char out[CLOCK_TEXT_MAX])
-{
-	struct timespec ts;
-	struct tm tm;
-
-	(void)clock_gettime(CLOCK_REALTIME, &ts);
-	(void)gmtime_r(&ts.tv_sec, &tm);
-	(void)snprintf(out, CLOCK_TEXT_MAX, "%04d-%02d-%02d %02d:%02d:%02d.%06d",
-	    (tm.tm_year + 1900) % 10000, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
-	    tm.tm_sec, (int)(ts.tv_nsec / 1000));
 }
 
 void

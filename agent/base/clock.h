@@ -17,8 +17,6 @@ enum {
 int64_t clock_mono_ms(void);
 /* Wall clock, microseconds since 1970 UTC. */
 int64_t clock_wall_us(void);
-/* Wall clock as "YYYY-MM-DD HH:MM:SS.ffffff" UTC, the form of sync_queue.changed_at. */
-void clock_wall_text(char out[CLOCK_TEXT_MAX]);
 /* Sleep at most ms; returns early when a signal comes. */
 void clock_nap_ms(int64_t ms);
 /* len unpredictable bytes from the operating system. */

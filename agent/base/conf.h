@@ -1,4 +1,4 @@
-/* agent.conf: one option table drives the parser, the defaults, --help text and the
+/* agent.conf: one option table drives the parser, the defaults and the
  * check that agent.conf.example is complete. Lives here: reading and judging the
  * file. Not here: writing it (app/init). */
 #ifndef TANDEM_BASE_CONF_H

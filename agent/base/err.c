@@ -1,5 +1,5 @@
 /* Errors as values. Lives here: filling and prefixing struct err. Not here:
- * printing (app/cli), logging (base/log), the server's numbers (db/db). */
+ * printing (app/main), logging (base/log), the server's numbers (db/db). */
 #include "base/err.h"
 
 #include <errno.h>

@@ -317,12 +317,6 @@ db_affected(const struct db *db)
 	return db->affected;
 }
 
-unsigned
-db_warnings(const struct db *db)
-{
-	return mysql_warning_count(db->mysql);
-}
-
 /* --- rows --- */
 
 static bool
@@ -386,12 +380,6 @@ db_rows_next(struct db_rows *rows, bool *more, struct err *e)
 	rows->lengths = mysql_fetch_lengths(rows->res);
 	*more = true;
 	return true;
-}
-
-size_t
-db_rows_columns(const struct db_rows *rows)
-{
-	return rows->columns;
 }
 
 size_t

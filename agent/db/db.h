@@ -58,8 +58,6 @@ MUST_CHECK bool db_exec(struct db *db, const char *sql, const struct db_arg *arg
 MUST_CHECK bool db_exec_text(struct db *db, const char *sql, size_t len, struct err *e);
 /* Rows changed (or matched, for UPDATE) by the last statement. */
 uint64_t db_affected(const struct db *db);
-/* Warnings of the last statement. */
-unsigned db_warnings(const struct db *db);
 
 /* A SELECT. db_query holds all rows in memory; db_stream reads row by row from the server, and
  * nothing else may run on the connection until db_rows_free. */
@@ -67,7 +65,6 @@ MUST_CHECK bool db_query(struct db *db, const char *sql, const struct db_arg *ar
 MUST_CHECK bool db_stream(struct db *db, const char *sql, size_t len, struct db_rows **out, struct err *e);
 /* The next row: true with *more saying whether there is one; false is a lost connection. */
 MUST_CHECK bool db_rows_next(struct db_rows *rows, bool *more, struct err *e);
-size_t db_rows_columns(const struct db_rows *rows);
 size_t db_rows_count(const struct db_rows *rows); /* of db_query only */
 /* The current row's value: NULL for SQL NULL; a NUL stands behind the bytes. Borrowed. */
 const char *db_rows_text(const struct db_rows *rows, size_t column);
@@ -93,7 +90,8 @@ const char *db_server_version(const struct db *db);
 /* Is the connection known to be unusable? (it must be closed and opened anew) */
 bool db_is_lost(const struct db *db);
 
-/* For db/bulk only: the library's handle, and the funnel's error filling. */
+/* The library's handle, for db/bulk only; and the funnel's error filling, also for whoever must give a
+ * connection up as lost (apply/knot). */
 struct st_mysql *db_handle(struct db *db);
 bool db_fail(struct db *db, unsigned number, const char *message, struct err *e);
 
