@@ -9,6 +9,7 @@
 #include "apply/careful.h"
 #include "apply/quick.h"
 #include "base/clock.h"
+#include "capture/body.h"
 
 struct applier {
 	struct db *db;
@@ -25,7 +26,7 @@ applier_new(struct db *db, const struct conf *conf, const struct node_identity *
 	int len;
 
 	*out = NULL;
-	template_skip_variable(node->token, skip);
+	body_skip_variable(node->token, skip);
 	len = snprintf(sql, sizeof sql, "SET @%s=1", skip);
 	if (!db_exec_text(db, sql, (size_t)len, e))
 		return false;

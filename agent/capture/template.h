@@ -1,5 +1,4 @@
-/* SQL text made from identifiers: quoting, key expressions, value expressions, triggers' names and
- * bodies. Pure: no connection, so that golden tests can read every word. */
+/* SQL text made from identifiers: quoting, key expressions, value expressions. Pure: no connection. */
 #ifndef TANDEM_CAPTURE_TEMPLATE_H
 #define TANDEM_CAPTURE_TEMPLATE_H
 
@@ -8,14 +7,8 @@
 
 enum {
 	TEMPLATE_SQL_MAX = 1024 * 1024, /* one statement made here */
-	TEMPLATE_NAME_MAX = 65,		/* an identifier of 64 bytes and a NUL */
-	TEMPLATE_TOKEN_LEN = 16		/* hex digits of the per-install token */
+	TEMPLATE_NAME_MAX = 65		/* an identifier of 64 bytes and a NUL */
 };
-
-enum capture_event { CAPTURE_INSERT, CAPTURE_UPDATE, CAPTURE_DELETE, CAPTURE_EVENTS };
-
-/* The user variable that tells the triggers "this is the agent": without the '@'. */
-void template_skip_variable(const char *token, char out[TEMPLATE_NAME_MAX]);
 
 /* `database`.`table` */
 void template_table(struct buf *sql, const char *database, const char *table);
@@ -41,15 +34,5 @@ bool template_is_binary(const struct column *col);
 
 /* The widest text that the key can have, in bytes. */
 size_t template_key_width(const struct table *t);
-
-/* Name of the trigger for an event: "tandem_ai_" and the table's name, or a hash of it where the
- * whole would be longer than 64 bytes. */
-void template_trigger_name(const char *table, enum capture_event event, char out[TEMPLATE_NAME_MAX]);
-/* Is this one of our triggers' names? */
-bool template_is_our_trigger(const char *name);
-/* The body of the trigger, as information_schema shows it in ACTION_STATEMENT. */
-void template_trigger_body(struct buf *sql, const struct table *t, enum capture_event event, const char *sync_database, const char *token);
-/* CREATE OR REPLACE TRIGGER ... with that body. */
-void template_trigger(struct buf *sql, const char *database, const struct table *t, enum capture_event event, const char *sync_database, const char *token);
 
 #endif

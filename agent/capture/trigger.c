@@ -51,7 +51,7 @@ found_read(struct db *db, const struct conf *conf, struct found_list *list, stru
 	while (list->items != NULL && (ok = db_rows_next(rows, &more, e)) && more) {
 		struct found *f = &list->items[list->n];
 
-		if (!template_is_our_trigger(db_rows_text(rows, 1)))
+		if (!body_is_our_trigger(db_rows_text(rows, 1)))
 			continue;
 		list->n++;
 		f->table = strdup(db_rows_text(rows, 0));
@@ -113,7 +113,7 @@ put_trigger(struct db *db, const struct conf *conf, const struct table *t, enum 
 	bool ok;
 
 	buf_init(&sql, TEMPLATE_SQL_MAX);
-	template_trigger(&sql, conf->database.name, t, event, conf->database.sync_database, token);
+	body_trigger(&sql, conf->database.name, t, event, conf->database.sync_database, token);
 	ok = buf_check(&sql, "a trigger", e) && run_ddl(db, &sql, t->name, e);
 	buf_free(&sql);
 	return ok;
@@ -163,8 +163,8 @@ visit_table(const struct scope *s, const struct table *t, struct found_list *lis
 		struct found *f;
 
 		buf_reset(&body);
-		template_trigger_body(&body, t, (enum capture_event)i, s->conf->database.sync_database, s->node->token);
-		template_trigger_name(t->name, (enum capture_event)i, name);
+		body_trigger_text(&body, t, (enum capture_event)i, s->conf->database.sync_database, s->node->token);
+		body_trigger_name(t->name, (enum capture_event)i, name);
 		f = found_find(list, name);
 		if (f != NULL)
 			f->wanted = true;

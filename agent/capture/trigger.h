@@ -2,7 +2,7 @@
 #ifndef TANDEM_CAPTURE_TRIGGER_H
 #define TANDEM_CAPTURE_TRIGGER_H
 
-#include "capture/template.h"
+#include "capture/body.h"
 #include "db/schema.h"
 
 enum {

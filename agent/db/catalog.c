@@ -267,9 +267,79 @@ read_keys(struct db *db, struct catalog *c, struct err *e)
 
 /* --- foreign keys and order --- */
 
-static const char sql_references[] =
-    "SELECT DISTINCT TABLE_NAME, REFERENCED_TABLE_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS"
-    " WHERE CONSTRAINT_SCHEMA=? AND UNIQUE_CONSTRAINT_SCHEMA=CONSTRAINT_SCHEMA";
+static const char sql_foreign_keys[] =
+    "SELECT k.TABLE_NAME, k.CONSTRAINT_NAME, k.REFERENCED_TABLE_NAME, k.COLUMN_NAME, k.REFERENCED_COLUMN_NAME,"
+    " r.DELETE_RULE, r.UPDATE_RULE, k.REFERENCED_TABLE_SCHEMA=k.TABLE_SCHEMA"
+    " FROM information_schema.KEY_COLUMN_USAGE k JOIN information_schema.REFERENTIAL_CONSTRAINTS r"
+    " ON r.CONSTRAINT_SCHEMA=k.CONSTRAINT_SCHEMA AND r.TABLE_NAME=k.TABLE_NAME AND r.CONSTRAINT_NAME=k.CONSTRAINT_NAME"
+    " WHERE k.TABLE_SCHEMA=? AND k.REFERENCED_TABLE_NAME IS NOT NULL"
+    " ORDER BY k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION";
+
+static enum fk_action
+action_of(const char *rule)
+{
+	if (strcmp(rule, "CASCADE") == 0)
+		return FK_CASCADE;
+	return strcmp(rule, "SET NULL") == 0 ? FK_SET_NULL : FK_RESTRICT;
+}
+
+static struct foreign_key *
+new_key(struct catalog *c, const struct db_rows *rows, struct err *e)
+{
+	struct foreign_key *grown = realloc(c->keys, (c->nkeys + 1) * sizeof *grown), *k;
+
+	if (grown == NULL) {
+		(void)no_memory(e);
+		return NULL;
+	}
+	c->keys = grown;
+	k = &grown[c->nkeys];
+	memset(k, 0, sizeof *k);
+	c->nkeys++;
+	k->child = copy(db_rows_text(rows, 0));
+	k->name = copy(db_rows_text(rows, 1));
+	k->parent = copy(db_rows_text(rows, 2));
+	k->on_delete = action_of(db_rows_text(rows, 5));
+	k->on_update = action_of(db_rows_text(rows, 6));
+	k->columns = calloc(CATALOG_KEY_COLUMNS, sizeof *k->columns);
+	k->referenced = calloc(CATALOG_KEY_COLUMNS, sizeof *k->referenced);
+	if (k->child != NULL && k->name != NULL && k->parent != NULL && k->columns != NULL && k->referenced != NULL)
+		return k;
+	(void)no_memory(e);
+	return NULL;
+}
+
+/* A parent in another database carries no trigger of ours: what it does to its children is not seen. */
+static void
+judge_foreign_parent(struct catalog *c, const struct db_rows *rows)
+{
+	struct table *t = find(c, db_rows_text(rows, 0));
+
+	if (t != NULL && (action_of(db_rows_text(rows, 5)) != FK_RESTRICT || action_of(db_rows_text(rows, 6)) != FK_RESTRICT))
+		set_problem(t, "is changed by a foreign key to a table of another database",
+		    "make that foreign key ON DELETE RESTRICT ON UPDATE RESTRICT, or add the table to [sync] exclude");
+}
+
+static bool
+take_key_column(struct catalog *c, const struct db_rows *rows, struct err *e)
+{
+	struct foreign_key *k = c->nkeys == 0 ? NULL : &c->keys[c->nkeys - 1];
+
+	if (db_rows_u64(rows, 7) == 0) {
+		judge_foreign_parent(c, rows);
+		return true;
+	}
+	if (k == NULL || strcmp(k->child, db_rows_text(rows, 0)) != 0 || strcmp(k->name, db_rows_text(rows, 1)) != 0)
+		k = new_key(c, rows, e);
+	if (k == NULL)
+		return false;
+	if (k->ncolumns == CATALOG_KEY_COLUMNS)
+		return err_set(e, ERR_LIMIT, "foreign key %s has more than %d columns", k->name, CATALOG_KEY_COLUMNS);
+	k->columns[k->ncolumns] = copy(db_rows_text(rows, 3));
+	k->referenced[k->ncolumns] = copy(db_rows_text(rows, 4));
+	k->ncolumns++;
+	return (k->columns[k->ncolumns - 1] != NULL && k->referenced[k->ncolumns - 1] != NULL) || no_memory(e);
+}
 
 static bool
 add_parent(struct catalog *c, struct table *t, const char *parent_name, struct err *e)
@@ -283,6 +353,9 @@ add_parent(struct catalog *c, struct table *t, const char *parent_name, struct e
 		t->self_reference = true;
 		return true;
 	}
+	for (size_t i = 0; i < t->nparents; i++)
+		if (t->parents[i] == (size_t)(parent - c->tables))
+			return true;
 	grown = realloc(t->parents, (t->nparents + 1) * sizeof *grown);
 	if (grown == NULL)
 		return no_memory(e);
@@ -292,20 +365,22 @@ add_parent(struct catalog *c, struct table *t, const char *parent_name, struct e
 }
 
 static bool
-read_references(struct db *db, struct catalog *c, struct err *e)
+read_foreign_keys(struct db *db, struct catalog *c, struct err *e)
 {
 	struct db_rows *rows = NULL;
 	bool more = false, ok;
 
-	if (!db_query(db, sql_references, DB_ARGS(db_text(c->database)), &rows, e))
+	if (!db_query(db, sql_foreign_keys, DB_ARGS(db_text(c->database)), &rows, e))
 		return false;
-	while ((ok = db_rows_next(rows, &more, e)) && more) {
-		struct table *t = find(c, db_rows_text(rows, 0));
-
-		if (t != NULL && !(ok = add_parent(c, t, db_rows_text(rows, 1), e)))
+	while ((ok = db_rows_next(rows, &more, e)) && more)
+		if (!(ok = take_key_column(c, rows, e)))
 			break;
-	}
 	db_rows_free(rows);
+	for (size_t i = 0; ok && i < c->nkeys; i++) {
+		struct table *t = find(c, c->keys[i].child);
+
+		ok = t == NULL || add_parent(c, t, c->keys[i].parent, e);
+	}
 	return ok;
 }
 
@@ -398,7 +473,7 @@ catalog_read(struct db *db, const struct conf *conf, struct catalog **out, struc
 		return no_memory(e);
 	}
 	if (!read_tables(db, conf, c, e) || !read_columns(db, c, e) || !read_keys(db, c, e) ||
-	    !read_references(db, c, e) || !order_tables(c, e)) {
+	    !read_foreign_keys(db, c, e) || !order_tables(c, e)) {
 		catalog_free(c);
 		return err_prefix(e, "reading the tables of database %s", conf->database.name);
 	}
@@ -421,11 +496,28 @@ table_free(struct table *t)
 	free(t->remedy);
 }
 
+static void
+foreign_key_free(struct foreign_key *k)
+{
+	for (size_t i = 0; i < k->ncolumns; i++) {
+		free(k->columns[i]);
+		free(k->referenced[i]);
+	}
+	free(k->columns);
+	free(k->referenced);
+	free(k->name);
+	free(k->child);
+	free(k->parent);
+}
+
 void
 catalog_free(struct catalog *c)
 {
 	if (c == NULL)
 		return;
+	for (size_t i = 0; i < c->nkeys; i++)
+		foreign_key_free(&c->keys[i]);
+	free(c->keys);
 	for (size_t i = 0; i < c->ntables; i++)
 		table_free(&c->tables[i]);
 	free(c->tables);

@@ -36,6 +36,18 @@ struct column {
 	bool integer; /* TINYINT to BIGINT: its text is a plain number */
 };
 
+enum fk_action { FK_RESTRICT, FK_CASCADE, FK_SET_NULL }; /* NO ACTION and SET DEFAULT do what RESTRICT does */
+
+/* A foreign key between two tables of the app's database, replicated or not: what is not replicated can
+ * still cascade into what is. */
+struct foreign_key {
+	char *name;
+	char *child, *parent;
+	char **columns;	   /* of the child */
+	char **referenced; /* of the parent, in the same order */
+	size_t ncolumns;
+	enum fk_action on_delete, on_update;
+};
 
 struct table {
 	char *name;
@@ -57,6 +69,8 @@ struct catalog {
 	struct table *tables; /* sorted by name, bytewise; wanted ones only */
 	size_t ntables;
 	size_t *order; /* indexes of tables by rank */
+	struct foreign_key *keys; /* of the whole database, by child, then name */
+	size_t nkeys;
 	uint64_t fingerprint; /* of the definitions it was read from */
 	int64_t checked_ms;   /* when they were last found to be the same */
 };

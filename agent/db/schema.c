@@ -80,6 +80,21 @@ give_identity(struct db *db, const struct conf *conf, struct err *e)
 	    db_commit(db, e);
 }
 
+/* Version 2 only added tables and routines, which create_objects has made. A step that alters a table
+ * belongs here, one a version, each fit to be run twice. */
+static bool
+upgrade(struct db *db, const struct conf *conf, struct err *e)
+{
+	uint64_t version = 0;
+
+	if (!db_number(db, "SELECT schema_version FROM sync_node", DB_NO_ARGS, &version, NULL, e))
+		return false;
+	if (version > SCHEMA_VERSION)
+		return err_set(e, ERR_CONFIG, "the sync schema %s was made by a newer agent (version %llu, this one works with %d): use that agent",
+		    conf->database.sync_database, (unsigned long long)version, SCHEMA_VERSION);
+	return version == SCHEMA_VERSION || db_exec(db, "UPDATE sync_node SET schema_version=?", DB_ARGS(db_u64(SCHEMA_VERSION)), e);
+}
+
 bool
 schema_install(struct db *db, const struct conf *conf, bool *created, struct err *e)
 {
@@ -101,7 +116,7 @@ schema_install(struct db *db, const struct conf *conf, bool *created, struct err
 	if (!db_number(db, "SELECT COUNT(*) FROM sync_node", DB_NO_ARGS, &nodes, NULL, e))
 		return false;
 	*created = nodes == 0;
-	return nodes != 0 || give_identity(db, conf, e);
+	return nodes == 0 ? give_identity(db, conf, e) : upgrade(db, conf, e);
 }
 
 bool
@@ -145,7 +160,7 @@ schema_enter(struct db *db, const struct conf *conf, struct node_identity *node,
 	(void)snprintf(node->incarnation, sizeof node->incarnation, "%s", db_rows_text(rows, 1));
 	(void)snprintf(node->token, sizeof node->token, "%s", db_rows_text(rows, 2));
 	if (db_rows_u64(rows, 3) != SCHEMA_VERSION)
-		ok = err_set(e, ERR_CONFIG, "the sync schema %s has version %llu, this agent works with %d: run --install with the newest agent",
+		ok = err_set(e, ERR_CONFIG, "the sync schema %s has version %llu, this agent works with %d: run agent --install",
 		    conf->database.sync_database, (unsigned long long)db_rows_u64(rows, 3), SCHEMA_VERSION);
 	else if (strcmp(node->name, conf->node.name) != 0)
 		ok = err_set(e, ERR_CONFIG, "the sync schema %s belongs to node '%s', [node] name says '%s': give it its old name, or --uninstall first",

@@ -5,7 +5,7 @@
 #include "db/db.h"
 
 enum {
-	SCHEMA_VERSION = 1,	     /* of the tables under sql/ */
+	SCHEMA_VERSION = 2,	     /* of the tables under sql/ */
 	SCHEMA_INCARNATION_LEN = 32, /* hex digits */
 	SCHEMA_TOKEN_LEN = 16,	     /* hex digits, also of stamps */
 	SCHEMA_STAMP_LEN = 16
@@ -17,7 +17,7 @@ struct node_identity {
 	char token[SCHEMA_TOKEN_LEN + 1];
 };
 
-/* Create what is missing of the sync schema and give the node its identity; *created says whether
+/* Create what is missing of the sync schema, bring an older one up to SCHEMA_VERSION, and give the node its identity; *created says whether
  * it was new. Leaves the connection in the sync database. */
 MUST_CHECK bool schema_install(struct db *db, const struct conf *conf, bool *created, struct err *e);
 /* Drop the sync schema. */

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture/template.h"
+#include "capture/body.h"
 
 struct input {
 	char *database, *sync, *token;
@@ -72,7 +72,7 @@ print_table(struct input *in)
 		struct buf sql;
 
 		buf_init(&sql, TEMPLATE_SQL_MAX);
-		template_trigger(&sql, in->database, t, (enum capture_event)event, in->sync, in->token);
+		body_trigger(&sql, in->database, t, (enum capture_event)event, in->sync, in->token);
 		if (sql.failed)
 			stop("too long", t->name);
 		(void)puts(buf_cstr(&sql));

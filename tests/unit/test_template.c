@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture/template.h"
+#include "capture/body.h"
 #include "seed.h"
 
 #define BACKSLASH "CHAR(92 USING utf8mb4)"
@@ -123,7 +123,7 @@ test_skip_variable(void **state)
 	char name[TEMPLATE_NAME_MAX];
 
 	(void)state;
-	template_skip_variable(TOKEN, name);
+	body_skip_variable(TOKEN, name);
 	assert_string_equal(name, "tandem_skip_" TOKEN);
 }
 
@@ -416,9 +416,9 @@ assert_name(const char *table, enum capture_event event, const char *want)
 {
 	char name[TEMPLATE_NAME_MAX];
 
-	template_trigger_name(table, event, name);
+	body_trigger_name(table, event, name);
 	assert_string_equal(name, want);
-	assert_true(template_is_our_trigger(name));
+	assert_true(body_is_our_trigger(name));
 }
 
 static void
@@ -443,12 +443,12 @@ static void
 test_our_triggers(void **state)
 {
 	(void)state;
-	assert_true(template_is_our_trigger("tandem_ai_x"));
-	assert_false(template_is_our_trigger("tandem_ai"));
-	assert_false(template_is_our_trigger("tandem_ax_x"));
-	assert_false(template_is_our_trigger("tandem_bi_x"));
-	assert_false(template_is_our_trigger("xtandem_ai_x"));
-	assert_false(template_is_our_trigger(""));
+	assert_true(body_is_our_trigger("tandem_ai_x"));
+	assert_false(body_is_our_trigger("tandem_ai"));
+	assert_false(body_is_our_trigger("tandem_ax_x"));
+	assert_false(body_is_our_trigger("tandem_bi_x"));
+	assert_false(body_is_our_trigger("xtandem_ai_x"));
+	assert_false(body_is_our_trigger(""));
 }
 
 static void
@@ -458,8 +458,8 @@ assert_trigger(struct shape *s, enum capture_event event, const char *want)
 
 	buf_init(&sql, TEMPLATE_SQL_MAX);
 	buf_init(&body, TEMPLATE_SQL_MAX);
-	template_trigger(&sql, "app", of(s), event, "sy`nc", TOKEN);
-	template_trigger_body(&body, of(s), event, "sy`nc", TOKEN);
+	body_trigger(&sql, "app", of(s), event, "sy`nc", TOKEN);
+	body_trigger_text(&body, of(s), event, "sy`nc", TOKEN);
 	assert_non_null(strstr(buf_cstr(&sql), buf_cstr(&body)));
 	assert_string_equal(buf_cstr(&sql) + sql.len - body.len, buf_cstr(&body));
 	buf_free(&body);
