@@ -103,15 +103,18 @@ class Chaos:
             self.happened["stop_agent"] += 1
 
     def _kill_drain(self) -> None:
+        """A drain by hand beside the daemon that gets at most a moment to live."""
         node = self._node()
-        child = subprocess.Popen(node.command("--drain"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                 cwd=node.folder, preexec_fn=process.dies_with_parent())
-        try:
-            child.wait(self.rng.uniform(0.0, 0.1))
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-            self.happened["kill_drain"] += 1
+        for _ in range(20):
+            child = subprocess.Popen(node.command("--drain"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                     cwd=node.folder, preexec_fn=process.dies_with_parent())
+            try:
+                child.wait(self.rng.uniform(0.0, 0.03))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+                self.happened["kill_drain"] += 1
+                return
 
     def _kill_server(self) -> None:
         node = self._node()
