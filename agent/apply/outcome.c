@@ -1,11 +1,14 @@
 /* Outcomes. Lives here: the kept conflict, superseded local changes, the relay. Not here: the
  * verdict (apply/judge), the row itself (apply/span). */
+#include "config.h"
+
 #include "apply/outcome.h"
 
 #include <string.h>
 
 #include "apply/inbox.h"
 #include "apply/judge.h"
+#include "base/plant.h"
 
 /* --- the conflict --- */
 
@@ -130,7 +133,7 @@ outcome_finish(struct chunk *c, struct item *item, struct err *e)
 {
 	item->done = true;
 	c->pass->applied++;
-	if (item->decision.conflict && !keep_conflict(c, item, e))
+	if (item->decision.conflict && !plant_is(PLANT_LOSER_DROPPED) && !keep_conflict(c, item, e))
 		return false;
 	if (item->decision.supersede && item->concurrent > 0 && !supersede(c, item, e))
 		return false;
