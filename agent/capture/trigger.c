@@ -218,7 +218,9 @@ trigger_install(struct db *db, const struct conf *conf, const struct catalog *c,
 	    db_exec(db, "SET sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO', lock_wait_timeout=?", DB_ARGS(db_u64(TRIGGER_WAIT_S)), e) &&
 	    visit_all(&s, c, &list, install_one, e);
 	for (size_t i = 0; ok && i < list.n; i++) {
-		if (list.items[i].wanted)
+		const struct table *t = catalog_table(c, list.items[i].table);
+
+		if (list.items[i].wanted || (t != NULL && t->undecided))
 			continue;
 		ok = drop_trigger(db, conf, &list.items[i], e);
 		report->removed++;
