@@ -188,9 +188,36 @@ print_wrong_guard(const char *table, const char *trigger, bool guarded, void *ar
 		(void)printf("would %s trigger %s of the app on table %s\n", guarded ? "guard" : "take the guard off", trigger, table);
 }
 
-/* Tables that wait for a person's choice: the others are replicated, but this is no success. */
 static bool
-refuse_undecided(const struct catalog *c, struct err *e)
+is_without_choice(const struct conf *conf, const struct table *t)
+{
+	const struct conf_table *section = conf_table(conf, t->name);
+
+	return t->undecided && (section == NULL || section->app_triggers[0] == '\0');
+}
+
+/* What to write into agent.conf, ready to be copied. */
+static void
+print_choices(const struct conf *conf, const struct catalog *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->ntables; i++) {
+		const struct table *t = &c->tables[i];
+
+		if (!is_without_choice(conf, t))
+			continue;
+		if (n++ == 0)
+			(void)printf("\nThe app's own triggers need a choice. guard: they fire for the app alone, and what they write is replicated.\n"
+				     "run: they also fire when a change arrives. Add to %s, with one of the two lines for each table:\n", conf->path);
+		(void)printf("\n[table %s]\napp_triggers = guard\napp_triggers = run\n", t->name);
+	}
+}
+
+/* Tables that wait for a person because of the app's triggers: the others are replicated, but this is no
+ * success. */
+static bool
+refuse_undecided(const struct cli *cli, const struct conf *conf, const struct catalog *c, struct err *e)
 {
 	char names[256] = "";
 	size_t n = 0, used = 0;
@@ -202,7 +229,11 @@ refuse_undecided(const struct catalog *c, struct err *e)
 			used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", n == 0 ? "" : ", ", c->tables[i].name);
 		n++;
 	}
-	return n == 0 || err_set(e, ERR_HELD, "%zu table%s with triggers of the app %s not replicated: %s; --check says what to do", n, n == 1 ? "" : "s",
+	if (n == 0)
+		return true;
+	if (!cli->json && !cli->quiet)
+		print_choices(conf, c);
+	return err_set(e, ERR_HELD, "%zu table%s with triggers of the app %s not replicated: %s; --check says what to do", n, n == 1 ? "" : "s",
 	    n == 1 ? "is" : "are", names);
 }
 
@@ -234,7 +265,7 @@ preview(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 	ok = ok && guard_verify(db, conf, c, installed ? &node : NULL, print_wrong_guard, &shown, e);
 	if (ok)
 		print_tables(cli, c, &none);
-	ok = ok && refuse_undecided(c, e);
+	ok = ok && refuse_undecided(cli, conf, c, e);
 	catalog_free(c);
 	return ok;
 }
@@ -259,7 +290,7 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 		(void)printf("sync schema %s installed for node %s\n", conf->database.sync_database, node.name);
 	if (ok)
 		print_tables(cli, c, &done);
-	ok = ok && refuse_undecided(c, e);
+	ok = ok && refuse_undecided(cli, conf, c, e);
 	catalog_free(c);
 	return ok;
 }

@@ -122,47 +122,65 @@ set_problem(struct table *t, const char *problem, const char *remedy, struct err
 	return (t->problem != NULL && t->remedy != NULL) || err_set(e, ERR_MEMORY, "out of memory for a table's problem");
 }
 
+/* The app's triggers among n of one table are named; false: there are none. */
 static bool
-set_undecided(struct table *t, const struct list *list, struct err *e)
+join_names(const struct app_trigger *items, size_t n, char names[GUARD_NAMES_MAX])
 {
-	char names[GUARD_NAMES_MAX] = "", problem[GUARD_NAMES_MAX + 80], remedy[512];
-	size_t n = 0, used = 0;
+	size_t used = 0;
 
-	for (size_t i = 0; i < list->n; i++) {
-		const struct app_trigger *a = &list->items[i];
-
-		if (a->ours || strcmp(a->table, t->name) != 0)
+	names[0] = '\0';
+	for (size_t i = 0; i < n; i++) {
+		if (items[i].ours)
 			continue;
-		n++;
-		if (used + strlen(a->name) + 8 < sizeof names)
-			used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used == 0 ? "" : ", ", a->name);
-		else if (used + 5 < sizeof names && names[used - 1] != '.')
-			used += (size_t)snprintf(names + used, sizeof names - used, ", ...");
+		if (used + strlen(items[i].name) + sizeof ", , ..." > GUARD_NAMES_MAX) {
+			(void)snprintf(names + used, GUARD_NAMES_MAX - used, ", ...");
+			break;
+		}
+		used += (size_t)snprintf(names + used, GUARD_NAMES_MAX - used, "%s%s", used == 0 ? "" : ", ", items[i].name);
 	}
-	if (n == 0)
-		return true;
-	(void)snprintf(problem, sizeof problem, "has %s of the app and agent.conf does not say what to do with %s: %s", n == 1 ? "a trigger" : "triggers",
-	    n == 1 ? "it" : "them", names);
-	(void)snprintf(remedy, sizeof remedy,
-	    "add a section [table %s] to agent.conf with \"app_triggers = guard\" (they fire for the app alone, and what they write is replicated)"
-	    " or \"app_triggers = run\" (they also fire when a change arrives)", t->name);
+	return names[0] != '\0';
+}
+
+static bool
+set_undecided(struct table *t, const char *names, struct err *e)
+{
+	char problem[GUARD_NAMES_MAX + 80], remedy[512];
+
+	(void)snprintf(problem, sizeof problem, "has triggers of the app and agent.conf does not say what to do with them: %s", names);
+	(void)snprintf(remedy, sizeof remedy, "add \"app_triggers = guard\" (they fire for the app alone, and what they write is replicated) or"
+					      " \"app_triggers = run\" (they also fire when a change arrives) to a section [table %s] of agent.conf", t->name);
 	return set_problem(t, problem, remedy, e);
 }
 
 /* What was said before is judged anew: the app may have dropped its triggers. */
-static bool
-judge(const struct conf *conf, struct catalog *c, const struct list *list, struct err *e)
+static void
+forget_problems(struct catalog *c)
 {
 	for (size_t i = 0; i < c->ntables; i++) {
 		struct table *t = &c->tables[i];
 
-		if (t->undecided) {
-			free(t->problem);
-			free(t->remedy);
-			t->problem = t->remedy = NULL;
-			t->undecided = false;
-		}
-		if (t->problem == NULL && choice(conf, t->name)[0] == '\0' && !set_undecided(t, list, e))
+		if (!t->undecided)
+			continue;
+		free(t->problem);
+		free(t->remedy);
+		t->problem = t->remedy = NULL;
+		t->undecided = false;
+	}
+}
+
+static bool
+judge(const struct conf *conf, struct catalog *c, const struct list *list, struct err *e)
+{
+	char names[GUARD_NAMES_MAX];
+
+	forget_problems(c);
+	for (size_t i = 0, n; i < list->n; i += n) {
+		const char *name = list->items[i].table;
+		struct table *t = usable_table(c, name);
+
+		for (n = 1; i + n < list->n && strcmp(list->items[i + n].table, name) == 0;)
+			n++;
+		if (t != NULL && choice(conf, name)[0] == '\0' && join_names(&list->items[i], n, names) && !set_undecided(t, names, e))
 			return false;
 	}
 	return true;
@@ -328,7 +346,7 @@ explain(const struct change *ch, struct err *e)
 	if (e->db_errno == 1227)
 		(void)err_prefix(e, "it belongs to another account; GRANT SET USER ON *.* (SUPER before MariaDB 10.5) to [database] user");
 	else if (e->db_errno == 1419)
-		(void)err_prefix(e, "the binary log is on: SET GLOBAL log_bin_trust_function_creators=1");
+		(void)err_prefix(e, "the binary log is on: SET GLOBAL log_bin_trust_function_creators=1 (it is needed for this command alone)");
 	return err_prefix(e, "trigger %s of the app on table %s", t->name, t->table);
 }
 

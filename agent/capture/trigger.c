@@ -100,6 +100,8 @@ run_ddl(struct db *db, const struct buf *sql, const char *table, struct err *e)
 	for (int try = 0; try < TRIGGER_TRIES; try++) {
 		if (db_exec_text(db, sql->data, sql->len, e))
 			return true;
+		if (e->db_errno == 1419)
+			(void)err_prefix(e, "the binary log is on: SET GLOBAL log_bin_trust_function_creators=1 (it is needed for this command alone)");
 		if (e->code != ERR_DB_BUSY)
 			return err_prefix(e, "table %s", table);
 	}

@@ -74,7 +74,7 @@ struct catalog {
 	size_t nkeys;
 	uint64_t fingerprint; /* of the definitions it was read from */
 	int64_t checked_ms;   /* when they were last found to be the same */
-	int64_t guarded_ms;   /* the look after which the app's triggers were judged (capture/guard) */
+	int64_t guarded_ms;   /* the look after which the app's triggers were judged (capture/guard); -1: none yet */
 };
 
 /* Read the tables of conf's database that [sync] tables and exclude name. Unusable ones are there,

@@ -458,6 +458,69 @@ def test_a_trigger_of_another_account_needs_a_privilege_and_the_remedy_is_named(
     assert created(anna) == before
 
 
+def test_a_trigger_that_the_agent_may_not_guard_makes_what_arrives_wait(fresh_pair: Pair) -> None:
+    anna, bert = fresh_pair.nodes
+    shop(fresh_pair, GUARD)
+    fresh_pair.install()
+    bert.server.sql("REVOKE SET USER ON *.* FROM 'tandem'@'localhost'")
+    write(bert, "CREATE OR REPLACE TRIGGER derive AFTER INSERT ON orders FOR EACH ROW INSERT INTO audit (what) VALUES ('twice')")
+    write(anna, "INSERT INTO orders (customer, amount) VALUES (1, 10)", "INSERT INTO plain VALUES (1, 1)")
+    fresh_pair.start_serve()
+    until(lambda: "cannot be guarded" in anna.agent("--status").stdout, 30, "the reason is told")
+    assert bert.server.sql("SELECT COUNT(*) FROM orders", db="app") == [(0,)]
+    assert bert.server.sql("SELECT COUNT(*) FROM plain", db="app") == [(1,)]
+    assert bert.server.sql("SELECT COUNT(*) FROM audit WHERE what = 'twice'", db="app") == [(0,)]
+    assert "trigger derive of the app is not guarded" in bert.agent("--status", check=5).stdout
+    may_name_definers(bert)  # for new connections; no restart
+    bert.install()
+    bert.stop_serve()
+    bert.start_serve()
+    fresh_pair.settle()
+    fresh_pair.assert_equal()
+    fresh_pair.stop_serve()
+
+
+def test_the_binary_log_without_the_privilege_names_the_remedy_and_changes_nothing() -> None:
+    with Pair(schemas=(), server_options=["--log-bin=changes"]) as pair:
+        anna = pair.anna
+        shop(pair, GUARD)
+        before = created(anna)
+        for table in ("orders", "the others too"):
+            said = anna.agent("--install", check=3)
+            assert "log_bin_trust_function_creators=1" in said.stderr, table
+            assert created(anna) == before
+            anna.change_conf({"sync": {"exclude": "orders"}})
+        anna.change_conf({"sync": {"exclude": None}})
+        anna.server.sql("SET GLOBAL log_bin_trust_function_creators=1")
+        anna.install()
+        assert guarded(anna) == set(before)
+        anna.server.sql("SET GLOBAL log_bin_trust_function_creators=0")
+        assert "log_bin_trust_function_creators=1" in anna.agent("--uninstall", check=3).stderr
+        write(anna, "INSERT INTO orders (customer, amount) VALUES (1, 1)")
+        anna.server.sql("SET GLOBAL log_bin_trust_function_creators=1")
+        anna.agent("--uninstall", check=0)
+        assert created(anna) == before
+
+
+def test_a_decided_conflict_does_not_fire_a_trigger_that_the_app_has_made_since(fresh_pair: Pair) -> None:
+    anna, bert = fresh_pair.nodes
+    shop(fresh_pair, GUARD)
+    fresh_pair.install()
+    write(anna, "INSERT INTO orders (customer, amount) VALUES (1, 10)")
+    fresh_pair.settle()
+    for node, amount in ((anna, 20), (bert, 30)):
+        write(node, f"UPDATE orders SET amount = {amount}")
+    fresh_pair.settle()
+    kept = "SELECT id FROM app_sync.sync_conflict WHERE table_name='orders'"
+    node = next(node for node in fresh_pair.nodes if node.server.sql(kept))
+    conflict = node.server.sql(kept)[0]
+    write(node, "CREATE TRIGGER fresh AFTER UPDATE ON orders FOR EACH ROW INSERT INTO audit (what) VALUES ('fired')")
+    for keep in ("local", "remote"):
+        node.agent("--resolve", str(conflict[0]), "--keep", keep, check=0)
+    assert node.server.sql("SELECT COUNT(*) FROM audit WHERE what = 'fired'", db="app") == [(0,)]
+    assert "fresh" in guarded(node)
+
+
 def test_a_damaged_guard_and_another_collation_of_the_database_are_told(fresh_pair: Pair) -> None:
     anna = fresh_pair.anna
     shop(fresh_pair, GUARD)
