@@ -13,10 +13,12 @@ enum {
 	CONNECTION_LOST = 2013 /* the client library's CR_SERVER_LOST: the connection is given up */
 };
 
-/* In the order in which they fire; ours are among them, since a place is told by a neighbour. */
+/* In the order in which they fire; ours are among them, since a place is told by a neighbour. The server finds
+ * a database by EVENT_OBJECT_SCHEMA; asked for TRIGGER_SCHEMA it reads those of all databases. What costs is
+ * that it parses every trigger, about 25 us each. */
 static const char sql_list[] =
     "SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME, ACTION_TIMING, EVENT_MANIPULATION, LEFT(ACTION_STATEMENT, ?), RIGHT(ACTION_STATEMENT, ?)"
-    " FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=?"
+    " FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA=?"
     " ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER";
 
 struct app_trigger {
@@ -215,12 +217,13 @@ static bool
 read_settings(struct change *ch, struct err *e)
 {
 	static const char sql[] = "SELECT SQL_MODE, CHARACTER_SET_CLIENT, COLLATION_CONNECTION, DATABASE_COLLATION FROM information_schema.TRIGGERS"
-				  " WHERE TRIGGER_SCHEMA=? AND TRIGGER_NAME=?";
+				  " WHERE EVENT_OBJECT_SCHEMA=? AND EVENT_OBJECT_TABLE=? AND TRIGGER_NAME=?";
+	const struct app_trigger *t = &ch->list->items[ch->at];
 	struct original *was = &ch->was;
 	struct db_rows *rows = NULL;
 	bool more = false, ok;
 
-	ok = db_query(ch->db, sql, DB_ARGS(db_text(ch->conf->database.name), db_text(ch->list->items[ch->at].name)), &rows, e) && db_rows_next(rows, &more, e);
+	ok = db_query(ch->db, sql, DB_ARGS(db_text(ch->conf->database.name), db_text(t->table), db_text(t->name)), &rows, e) && db_rows_next(rows, &more, e);
 	if (ok && !more)
 		ok = err_set(e, ERR_DB_BUSY, "it was dropped meanwhile");
 	if (ok && db_rows_len(rows, 0) >= sizeof was->mode)

@@ -8,7 +8,7 @@
 /* Every trigger of the database that has one of our names: table, name, body. */
 static const char sql_ours[] =
     "SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME, ACTION_STATEMENT, EVENT_MANIPULATION, ACTION_TIMING, SQL_MODE"
-    " FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=? AND TRIGGER_NAME LIKE 'tandem\\_a__%'"
+    " FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA=? AND TRIGGER_NAME LIKE 'tandem\\_a__%'"
     " ORDER BY TRIGGER_NAME";
 /* As the server lists them, whatever the order they were given in. */
 static const char trigger_sql_mode[] = "NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES";
