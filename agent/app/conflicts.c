@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "capture/guard.h"
 #include "change/mark.h"
 
 enum {
@@ -274,7 +275,7 @@ resolve(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 	bool ok;
 
 	ok = parse_decision(cli, &id, &keep, e) && schema_enter(db, conf, &node, e) && catalog_read(db, conf, &catalog, e) &&
-	    inbox_resolve(db, &node, catalog, id, keep, e);
+	    guard_refresh(db, conf, catalog, &node, e) && inbox_resolve(db, &node, catalog, id, keep, e);
 	catalog_free(catalog);
 	if (ok && cli->json)
 		(void)printf("{\"resolved\":%llu,\"keep\":\"%s\"}\n", (unsigned long long)id, cli->keep);

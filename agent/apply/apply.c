@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/plant.h"
 #include "capture/body.h"
+#include "capture/guard.h"
 
 struct applier {
 	struct db *db;
@@ -281,7 +282,7 @@ try_once(struct applier *a, struct pass *p, struct pass_reader *r, int *status, 
 		db_rollback(a->db);
 		/* A table may look otherwise than remembered: read it again before refusing anything. */
 		forget_catalog(a);
-		if (!catalog_refresh(a->db, a->conf, &a->catalog, e))
+		if (!catalog_refresh(a->db, a->conf, &a->catalog, e) || !guard_refresh(a->db, a->conf, a->catalog, a->node, e))
 			return false;
 		p->catalog = a->catalog;
 		if (!begin(a, p, &answered, status, answer, e))
@@ -324,7 +325,8 @@ apply_group(struct applier *a, const char *peer, struct spool *spool, int *statu
 	if (!check_sender(&p, r, e))
 		goto out;
 	for (int tries = 1; !ok; tries++) {
-		if (!catalog_refresh(a->db, a->conf, &a->catalog, e))
+		/* Before the transaction: guarding a trigger that the app has made anew is DDL. */
+		if (!catalog_refresh(a->db, a->conf, &a->catalog, e) || !guard_refresh(a->db, a->conf, a->catalog, a->node, e))
 			break;
 		p.catalog = a->catalog;
 		buf_reset(answer);
