@@ -81,9 +81,10 @@ read_peer(struct db *db, struct report_peer *to, struct err *e)
 	    queue_count_after(db, &acked, to->name, &to->pending, e) && owed_count(db, to->name, "retry", &to->retry, e) &&
 	    owed_count(db, to->name, "waiting", &to->waiting, e) && owed_count(db, to->name, "parked", &to->parked, e) &&
 	    owed_count(db, to->name, "discarded", &to->discarded, e) &&
-	    db_number(db, "SELECT COUNT(*) FROM sync_unsettled WHERE peer=?", DB_ARGS(db_text(to->name)), &to->refused_here, NULL, e);
+	    db_number(db, "SELECT COUNT(*) FROM sync_unsettled WHERE peer=?", DB_ARGS(db_text(to->name)), &to->refused_here, NULL, e) &&
+	    allowance_waiting(db, to->name, to->deletes, e);
 	mark_free(&acked);
-	to->in_step = ok && to->pending + to->retry + to->waiting + to->parked + to->discarded + to->refused_here == 0 && to->held[0] == '\0';
+	to->in_step = ok && to->pending + to->retry + to->waiting + to->parked + to->discarded + to->refused_here == 0 && to->held[0] == '\0' && to->deletes[0] == '\0';
 	return ok;
 }
 
@@ -278,7 +279,7 @@ bool
 report_needs_person(const struct report *r)
 {
 	for (size_t i = 0; i < r->npeers; i++)
-		if (r->peers[i].parked > 0 || r->peers[i].held[0] != '\0')
+		if (r->peers[i].parked > 0 || r->peers[i].held[0] != '\0' || r->peers[i].deletes[0] != '\0')
 			return true;
 	return r->dirty_tables > 0 || r->app_triggers_text.len > 0;
 }
@@ -297,6 +298,8 @@ peer_text(const struct report_peer *p, struct buf *out)
 	buf_fmt(out, "peer %s (%s): %s\n", p->name, p->url, p->held[0] != '\0' ? "HELD" : p->in_step ? "in step" : p->paused ? "paused" : "not in step");
 	if (p->held[0] != '\0')
 		buf_fmt(out, "  held:          %s\n", p->held);
+	if (p->deletes[0] != '\0')
+		buf_fmt(out, "  held back:     its deletions here: %s\n", p->deletes);
 	buf_fmt(out, "  pending:       %llu\n", (unsigned long long)p->pending);
 	if (p->retry + p->waiting + p->parked + p->discarded > 0)
 		buf_fmt(out, "  refused there: %llu to be tried again, %llu waiting, %llu parked (agent --parked), %llu discarded\n",
@@ -377,6 +380,7 @@ peer_json(const struct report_peer *p, struct buf *out)
 	put_text(out, "last_error", p->last_error);
 	put_text(out, "last_error_at", p->last_error_at);
 	put_text(out, "held", p->held);
+	put_text(out, "held_back", p->deletes);
 	buf_fmt(out, ",\"clock_skew_ms\":%s}", p->clock_skew_ms[0] == '\0' ? "null" : p->clock_skew_ms);
 }
 

@@ -4,6 +4,7 @@
 #define TANDEM_APP_REPORT_H
 
 #include "base/clock.h"
+#include "change/allowance.h"
 #include "change/peer.h"
 
 enum {
@@ -25,6 +26,7 @@ struct report_peer {
 	char last_success[CLOCK_TEXT_MAX], last_error_at[CLOCK_TEXT_MAX], last_applied[CLOCK_TEXT_MAX];
 	char last_error[PEER_TEXT_MAX];
 	char held[PEER_TEXT_MAX];
+	char deletes[ALLOWANCE_TEXT_MAX]; /* what this node holds back of the peer, "" = nothing */
 	char clock_skew_ms[24];
 	struct buf reasons;	/* JSON array: why records wait, each reason once */
 	struct buf reasons_text;

@@ -82,6 +82,8 @@ pass_reset(struct pass *p)
 	p->applied = 0;
 	free(p->open_tables);
 	p->open_tables = NULL;
+	free(p->lost);
+	p->lost = NULL;
 }
 
 void
@@ -96,6 +98,8 @@ pass_free(struct pass *p)
 	p->owed = NULL;
 	free(p->open_tables);
 	p->open_tables = NULL;
+	free(p->lost);
+	p->lost = NULL;
 }
 
 /* --- reading --- */
@@ -194,6 +198,19 @@ pass_note_open(struct pass *p, uint64_t hash, struct err *e)
 		p->owed_cap = cap;
 	}
 	p->owed[p->nowed++] = hash;
+	return true;
+}
+
+bool
+pass_note_lost(struct pass *p, const struct table *t, uint64_t records, struct err *e)
+{
+	if (records == 0)
+		return true;
+	if (p->lost == NULL)
+		p->lost = calloc(p->catalog->ntables + 1, sizeof *p->lost);
+	if (p->lost == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a group");
+	p->lost[t - p->catalog->tables] += records;
 	return true;
 }
 

@@ -60,7 +60,7 @@ close_section(struct quick *q, struct err *e)
 
 	if (!q->open)
 		return true;
-	ok = target_flush(&q->target, e);
+	ok = target_flush(&q->target, e) && pass_note_lost(q->pass, q->target.table, q->target.deleted, e);
 	target_close(&q->target);
 	q->open = false;
 	return ok;

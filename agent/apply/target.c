@@ -202,8 +202,10 @@ run_shape(struct target *to, enum target_shape shape, struct err *e)
 		return true;
 	if (!bulk_run(to->bulks[shape], &affected, e))
 		return false;
+	if (shape == TARGET_DELETE)
+		to->deleted += affected; /* a record that is already gone is as it should be */
 	if (shape == TARGET_DELETE || affected == rows)
-		return true; /* a record that is already gone is as it should be */
+		return true;
 	return err_set(e, ERR_DB_REJECTED, "table %s: %zu records, %llu rows", to->table->name, rows, (unsigned long long)affected);
 }
 

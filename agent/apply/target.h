@@ -18,6 +18,7 @@ struct target {
 	struct bulk *bulks[TARGET_SHAPES];
 	struct db_arg *args;
 	struct buf parts; /* key parts of the record being added */
+	uint64_t deleted; /* rows that deletes have removed */
 };
 
 /* Does the section describe the table as it is here? Else reason (MESSAGE_REASON_MAX bytes) names table,

@@ -261,9 +261,9 @@ send_all(struct drain *d, bool retry, struct drain_report *report, struct err *e
 			return err_set(e, ERR_PEER, "peer %s does not come to a common position", d->peer->name);
 		if (!link_open(&d->link, e) || (!ready && !build(d, g, &how, &result, e)))
 			return false;
-		if (result == GROUP_NOTHING) {
+		if (result == GROUP_NOTHING) { /* what held the link is gone: a deletion that was taken back, say */
 			remember_quiet(d, g);
-			return true;
+			return g->state.held[0] == '\0' || peer_hold(d->db, d->peer->name, "", e);
 		}
 		last = g->last_part;
 		ready = false;

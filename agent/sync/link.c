@@ -31,7 +31,7 @@ link_refused(struct link *l, int status, const struct buf *answer, struct err *e
 
 	if (!message_parse_error(buf_cstr(answer), answer->len, &m, e))
 		return err_set(e, ERR_PEER, "%s answered HTTP %d without a reason", l->peer->url, status);
-	if (strcmp(m.code, "incarnation") == 0 || strcmp(m.code, "fork") == 0 || strcmp(m.code, "too_old") == 0 || strcmp(m.code, "identity") == 0) {
+	if (strcmp(m.code, "incarnation") == 0 || strcmp(m.code, "fork") == 0 || strcmp(m.code, "too_old") == 0 || strcmp(m.code, "deletes") == 0 || strcmp(m.code, "identity") == 0) {
 		(void)err_set(e, ERR_HELD, "peer %s refuses (%s): %s", l->peer->name, m.code, m.text);
 		return link_hold(l, e);
 	}
