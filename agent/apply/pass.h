@@ -55,6 +55,7 @@ struct pass {
 	uint64_t *owed; /* hashes of records that the sender lists as still owed */
 	size_t nowed, owed_cap;
 	bool *open_tables; /* by the catalog's index: records of it are refused or owed */
+	bool namesakes; /* some numbers were given to different rows here and there (apply/namesake) */
 	uint64_t applied;
 };
 

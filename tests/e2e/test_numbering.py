@@ -15,6 +15,8 @@ from lab.node import ACCOUNT
 from lab.server import find_program
 
 ROWS = "CREATE TABLE notes (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(40))"
+CHILDREN = ("CREATE TABLE `lines` (id INT PRIMARY KEY, note INT NOT NULL, v VARCHAR(40),"
+            " FOREIGN KEY (note) REFERENCES notes (id))")
 DONE, PERSON = 0, 5
 
 
@@ -231,6 +233,101 @@ def test_two_rows_with_one_number_both_stay(apart: Pair, key: str) -> None:
     apart.start_serve()
     _collide(apart)
     _both_keep(apart)
+
+
+def test_two_rows_with_one_number_keep_their_own_children(apart: Pair) -> None:
+    _apart(apart, CHILDREN)
+    for i, node in enumerate(apart.nodes):
+        hand.transaction(node, ("INSERT INTO notes VALUES (NULL, %s)", [f"{node.name} made here"]),
+                         ("INSERT INTO `lines` VALUES (%s, 1, %s)", [10 + i, node.name]))
+    apart.start_serve()
+    _collide(apart)
+    _both_keep(apart)
+    # A line of anna's must not hang on bert's note of the same number.
+    for i, node in enumerate(apart.nodes):
+        assert node.sql("SELECT id, v FROM `lines` WHERE note=1") == [(10 + i, node.name)]
+
+
+def test_a_line_written_later_does_not_hang_on_the_other_note_either(apart: Pair) -> None:
+    """The collision is known from an earlier group; the child comes alone, inserted and then moved there."""
+    _apart(apart, CHILDREN)
+    for node in apart.nodes:
+        node.sql("INSERT INTO notes VALUES (NULL, %s)", [f"{node.name} made here"])
+    anna, bert = apart.nodes
+    bert.sql("INSERT INTO notes VALUES (50, 'no namesake')")
+    bert.sql("INSERT INTO `lines` VALUES (20, 50, 'bert')")
+    apart.start_serve()
+    _collide(apart)
+    bert.sql("INSERT INTO `lines` VALUES (21, 1, 'bert')")
+    bert.sql("UPDATE `lines` SET note=1 WHERE id=20")
+    bert.drain(check=PERSON)
+    assert anna.sql("SELECT id, note FROM `lines` ORDER BY id") == [(20, 50)]
+    waiting = {key: state for table, key, state, _, _ in hand.owed(bert) if table == "lines"}
+    assert waiting == {"20": "waiting", "21": "waiting"}
+    # bert gives his note another number, the way an app would.
+    hand.transaction(bert, "INSERT INTO notes VALUES (60, 'bert made here')", "UPDATE `lines` SET note=60",
+                     "DELETE FROM notes WHERE id=1")
+    for node in apart.nodes:
+        node.agent("--retry", "all", check=DONE)
+    apart.settle()
+    apart.assert_equal()
+    assert anna.sql("SELECT id, v FROM notes ORDER BY id") == [(1, "anna made here"), (50, "no namesake"), (60, "bert made here")]
+    assert anna.sql("SELECT id, note FROM `lines` ORDER BY id") == [(20, 60), (21, 60)]
+
+
+@pytest.mark.parametrize("way", ["delete", "renumber", "update"])
+def test_what_a_person_does_with_one_of_the_two_leaves_the_other_alone(apart: Pair, way: str) -> None:
+    _apart(apart)
+    anna, bert = apart.nodes
+    for node in apart.nodes:
+        node.sql("INSERT INTO notes VALUES (NULL, %s)", [f"{node.name} made here"])
+    apart.start_serve()
+    _collide(apart)
+    bert.sql({"delete": "DELETE FROM notes", "renumber": "UPDATE notes SET id=9",
+              "update": "UPDATE notes SET v=CONCAT(v, '!')"}[way])
+    for node in (bert, anna, bert):
+        node.drain(check=(DONE, PERSON))
+    assert (1, "anna made here") in anna.sql("SELECT id, v FROM notes")
+    if way == "update":
+        assert bert.sql("SELECT id, v FROM notes") == [(1, "bert made here!")]
+        return
+    for node in apart.nodes:
+        node.agent("--retry", "all", check=DONE)
+    apart.settle()
+    apart.assert_equal()
+    assert anna.sql("SELECT id FROM notes ORDER BY id") == ([(1,)] if way == "delete" else [(1,), (9,)])
+
+
+@pytest.mark.parametrize("later", ["UPDATE notes SET id=9", "DELETE FROM notes"], ids=["renumbered", "deleted"])
+def test_a_row_that_came_and_went_at_home_takes_no_other_with_it(apart: Pair, later: str) -> None:
+    """Before anything was drained: the other laptop has a row of that number, too."""
+    _apart(apart)
+    anna, bert = apart.nodes
+    for node in apart.nodes:
+        node.sql("INSERT INTO notes VALUES (NULL, %s)", [f"{node.name} made here"])
+    bert.sql(later)
+    apart.settle()
+    apart.assert_equal()
+    left = [(1, "anna made here")] + ([(9, "bert made here")] if "UPDATE" in later else [])
+    assert anna.sql("SELECT id, v FROM notes ORDER BY id") == left
+
+
+def test_a_node_between_two_that_gave_one_number_passes_neither_on_over_the_other() -> None:
+    with Cluster(3, "chain", schemas=()) as three:  # anna - bert - cleo
+        hand.everywhere(three, ROWS)
+        anna, bert, cleo = three.nodes
+        for node in three.nodes:
+            _number(node, 1, 1)
+        three.install()
+        for node in (anna, cleo):
+            node.sql("INSERT INTO notes VALUES (NULL, %s)", [f"{node.name} made here"])
+        three.start_serve()
+        for _ in range(4):
+            for node in three.nodes:
+                node.drain(check=(DONE, PERSON))
+        assert anna.sql("SELECT v FROM notes") == [("anna made here",)]
+        assert cleo.sql("SELECT v FROM notes") == [("cleo made here",)]
+        assert bert.sql("SELECT COUNT(*) FROM notes") == [(1,)]
 
 
 def test_a_number_used_again_after_a_delete_is_not_taken_for_the_old_row(apart: Pair) -> None:
