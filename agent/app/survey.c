@@ -36,7 +36,7 @@ look_at_settings(struct db *db, struct findings *f, struct err *e)
 	struct db_rows *rows = NULL;
 	bool more = false, ok;
 
-	ok = db_query(db, "SELECT @@global.innodb_flush_log_at_trx_commit+0, @@global.log_bin+0, @@global.log_bin_trust_function_creators+0, @@global.read_only+0",
+	ok = db_query(db, "SELECT @@global.innodb_flush_log_at_trx_commit+0, @@global.log_bin+0, @@global.log_bin_trust_function_creators+0, @@global.read_only+0, @@global.binlog_format='STATEMENT'",
 		 DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e);
 	if (ok && more) {
 		if (db_rows_u64(rows, 0) != 1)
@@ -45,6 +45,9 @@ look_at_settings(struct db *db, struct findings *f, struct err *e)
 		if (db_rows_u64(rows, 1) != 0 && db_rows_u64(rows, 2) == 0)
 			findings_add(f, SEVERITY_WARNING, "SET GLOBAL log_bin_trust_function_creators=1, or run --install with an administrator's account",
 			    "the binary log is on, so that --install may be refused (error 1419)");
+		if (db_rows_u64(rows, 1) != 0 && db_rows_u64(rows, 4) != 0)
+			findings_add(f, SEVERITY_PROBLEM, "SET GLOBAL binlog_format=MIXED (the default), and set it in the server's configuration",
+			    "the binary log is written as STATEMENT, which the server refuses for the agent's transactions and for the app's writes that are captured (error 1665)");
 		if (db_rows_u64(rows, 3) != 0)
 			findings_add(f, SEVERITY_PROBLEM, "SET GLOBAL read_only=0, and take read_only out of the server's configuration",
 			    "the server is read_only: neither the app nor a peer's changes can be written");
