@@ -13,6 +13,7 @@ import pytest
 from lab import Cluster, Node, Pair, hand
 from lab.node import ACCOUNT
 from lab.server import find_program
+from lab.waiting import until
 
 ROWS = "CREATE TABLE notes (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(40))"
 CHILDREN = ("CREATE TABLE `lines` (id INT PRIMARY KEY, note INT NOT NULL, v VARCHAR(40),"
@@ -156,7 +157,6 @@ def test_a_server_that_forgot_its_numbering_is_given_it_again(forgetful_pair: Pa
 
     def told() -> bool:
         return _numbered(bert) == (2, 2)
-    from lab.waiting import until  # pylint: disable=import-outside-toplevel
     until(told, 60, "the agent that serves sets it again when it reconnects")
     bert.sql("INSERT INTO notes (v) VALUES ('even')")
     assert [row[0] % 2 for row in bert.sql("SELECT id FROM notes WHERE v='even'")] == [0]
@@ -199,11 +199,12 @@ def _both_keep(pair: Pair, table: str = "notes") -> None:
 
 
 def _collide(pair: Pair) -> None:
-    for _ in range(4):
+    """Drain until both have been told by the other."""
+    def told() -> bool:
         for node in pair.nodes:
             node.drain(check=(DONE, PERSON))
-    for node in pair.nodes:
-        assert any("auto_increment_offset" in reason for *_, reason in hand.owed(node)), hand.owed(node)
+        return all(any("auto_increment_offset" in reason for *_, reason in hand.owed(node)) for node in pair.nodes)
+    until(told, 30, "both rows are refused on the other side")
 
 
 def _apart(pair: Pair, *ddl: str) -> None:
@@ -260,10 +261,12 @@ def test_a_line_written_later_does_not_hang_on_the_other_note_either(apart: Pair
     _collide(apart)
     bert.sql("INSERT INTO `lines` VALUES (21, 1, 'bert')")
     bert.sql("UPDATE `lines` SET note=1 WHERE id=20")
-    bert.drain(check=PERSON)
+
+    def wait() -> bool:
+        bert.drain(check=(DONE, PERSON))
+        return {key: state for table, key, state, _, _ in hand.owed(bert) if table == "lines"} == {"20": "waiting", "21": "waiting"}
+    until(wait, 30, "both lines wait")
     assert anna.sql("SELECT id, note FROM `lines` ORDER BY id") == [(20, 50)]
-    waiting = {key: state for table, key, state, _, _ in hand.owed(bert) if table == "lines"}
-    assert waiting == {"20": "waiting", "21": "waiting"}
     # bert gives his note another number, the way an app would.
     hand.transaction(bert, "INSERT INTO notes VALUES (60, 'bert made here')", "UPDATE `lines` SET note=60",
                      "DELETE FROM notes WHERE id=1")
@@ -322,9 +325,12 @@ def test_a_node_between_two_that_gave_one_number_passes_neither_on_over_the_othe
         for node in (anna, cleo):
             node.sql("INSERT INTO notes VALUES (NULL, %s)", [f"{node.name} made here"])
         three.start_serve()
-        for _ in range(4):
+
+        def quiet() -> bool:
             for node in three.nodes:
                 node.drain(check=(DONE, PERSON))
+            return three.pending() == 0
+        until(quiet, 30, "what can go has gone")
         assert anna.sql("SELECT v FROM notes") == [("anna made here",)]
         assert cleo.sql("SELECT v FROM notes") == [("cleo made here",)]
         assert bert.sql("SELECT COUNT(*) FROM notes") == [(1,)]
