@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "change/allowance.h"
 #include "change/peer.h"
+#include "db/numbering.h"
 
 enum {
 	REPORT_PARKED_MAX = 1000,  /* parked records listed */
@@ -47,6 +48,8 @@ struct report {
 	struct buf parked_text;
 	struct buf activity; /* JSON array, newest first */
 	struct buf tables;   /* JSON object: table -> pending changes */
+	struct buf numbering; /* JSON array: nodes whose new rows get numbers that others give, too; and as text */
+	struct buf numbering_text;
 };
 
 /* peer: only this one (ERR_USAGE when there is none of that name), or NULL. */

@@ -190,6 +190,7 @@ static bool
 find_concurrent(struct chunk *c, struct item *item, struct facts *f, struct err *e)
 {
 	const struct mark *seen;
+	uint64_t first_id = UINT64_MAX;
 
 	if (!judge_seen(c, item, &seen, e))
 		return false;
@@ -199,6 +200,10 @@ find_concurrent(struct chunk *c, struct item *item, struct facts *f, struct err 
 
 		if (mark_contains(seen, lc->id))
 			continue;
+		if (lc->id < first_id) {
+			first_id = lc->id;
+			f->local_made = lc->operation == OP_INSERT;
+		}
 		if (f->concurrent++ == 0 || is_later(lc, item)) {
 			memcpy(item->local_changed_at, lc->changed_at, sizeof lc->changed_at);
 			memcpy(item->local_node, lc->node, sizeof lc->node);
@@ -233,6 +238,7 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 		.node = judge_node(c, item),
 		.whole = item->meta.whole || item->meta.operation != 'u',
 		.inserted = item->meta.operation == 'i',
+		.removed = item->meta.operation == 'd',
 		.here = item->local != NULL,
 		.counter_key = c->target.table->auto_increment,
 	};

@@ -56,6 +56,7 @@ struct pass {
 	size_t nowed, owed_cap;
 	bool *open_tables; /* by the catalog's index: records of it are refused or owed */
 	uint64_t *lost; /* by the catalog's index: records removed here; NULL = none */
+	bool namesakes; /* some numbers were given to different rows here and there (apply/namesake) */
 	uint64_t applied;
 };
 

@@ -2,6 +2,8 @@
  * (apply/careful). */
 #include "apply/quick.h"
 
+#include "apply/namesake.h"
+
 struct quick {
 	struct pass *pass;
 	struct pass_reader *reader;
@@ -113,7 +115,11 @@ quick_apply(struct pass *p, struct pass_reader *r, bool *careful, struct err *e)
 	struct mark seen = p->seen;
 	bool any, ok;
 
-	*careful = false;
+	if (!namesake_look(p, e))
+		return false;
+	*careful = p->namesakes;
+	if (*careful)
+		return true;
 	ok = pass_begin(p, r, e) && write_all(&q, careful, e);
 	if (q.open)
 		target_close(&q.target);

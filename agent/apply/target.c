@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-	PACKET_SLACK = 64 * 1024 /* what a statement needs beside its values */
+	PACKET_SLACK = 64 * 1024 /* what a statement needs beside its values; a quarter where packets are small */
 };
 
 /* --- matching columns --- */
@@ -253,11 +253,11 @@ target_forget(struct target *to)
 bool
 target_too_large(const struct target *to, const struct line_value *values, char *reason)
 {
-	uint64_t bytes = 0, most = db_packet_max(to->db);
+	uint64_t bytes = 0, most = db_packet_max(to->db), slack = most / 4 < PACKET_SLACK ? most / 4 : PACKET_SLACK;
 
 	for (size_t i = 0; i < to->table->ncolumns; i++)
 		bytes += values[i].len;
-	if (bytes + PACKET_SLACK < most)
+	if (bytes + slack < most)
 		return false;
 	(void)snprintf(reason, MESSAGE_REASON_MAX, "table %s: a record of %llu bytes is larger than the server takes here: raise max_allowed_packet (now %llu)",
 	    to->table->name, (unsigned long long)bytes, (unsigned long long)most);

@@ -289,6 +289,10 @@ follow_link(struct builder *b, struct entry *entry, uint64_t *link, struct err *
 		return false;
 	if (exists)
 		return true; /* another record has that key now: no move, an ordinary update */
+	/* Born here since the peer's last word: a row of its own under that key is another one and must not be
+	 * moved. The delete goes by itself. */
+	if (old != NULL && old->first == OP_INSERT && old->link == 0)
+		return true;
 	if (old != NULL)
 		old->done = true; /* its delete is part of the move */
 	if (old != NULL && old->first == OP_INSERT && old->link != 0) {
