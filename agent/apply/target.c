@@ -181,9 +181,7 @@ count_warned(const struct target *to, enum target_shape shape, const struct line
 	for (size_t i = 0; shape != TARGET_DELETE && i < t->ncolumns; i++) {
 		const struct column *col = &t->columns[to->map[i]];
 
-		if (!col->choose_one || (shape == TARGET_UPDATE && col->in_key) || values[i].data == NULL)
-			continue;
-		if (strcmp(values[i].data, "0") == 0)
+		if (!(shape == TARGET_UPDATE && col->in_key) && template_warns(col, values[i].data))
 			n++;
 	}
 	return n;

@@ -209,6 +209,12 @@ template_is_binary(const struct column *col)
 }
 
 bool
+template_warns(const struct column *col, const char *value)
+{
+	return col->choose_one && value != NULL && strcmp(value, "0") == 0;
+}
+
+bool
 template_binds_raw(const struct column *col)
 {
 	return template_is_binary(col) || is_ascii(col);

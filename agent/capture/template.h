@@ -31,6 +31,8 @@ void template_read(struct buf *sql, const struct column *col);
 void template_write(struct buf *sql, const struct column *col);
 /* Do the column's values travel as raw bytes? */
 bool template_is_binary(const struct column *col);
+/* Does the server store the value only with a warning (an ENUM's index 0)? bulk_forgive knows. */
+bool template_warns(const struct column *col, const char *value);
 /* Are they bound as such when written? */
 bool template_binds_raw(const struct column *col);
 

@@ -527,6 +527,33 @@ def test_a_null_waits_where_the_column_is_not_null_and_the_other_records_go_on(f
     _in_step(fresh_pair)
 
 
+def test_a_person_can_choose_a_version_whose_values_need_care(fresh_pair: Pair) -> None:
+    hand.everywhere(fresh_pair, "CREATE TABLE t (id INT PRIMARY KEY, e ENUM('a','b'), c VARCHAR(9) CHARACTER SET ascii, l VARCHAR(9) CHARACTER SET latin1,"
+                    " m BIT(9), at TIMESTAMP(3) NULL, f FLOAT)", "INSERT INTO t (id) VALUES (1)")
+    _serve_by_hand(fresh_pair)
+    anna, bert = fresh_pair.nodes
+    _write(anna, 0, f"UPDATE t SET e='none', c={x(b'a' + ALL_BYTES[200:208])}, l={x(ALL_BYTES[128:137])}, m=300, at=0, f=0.1")
+    _write(bert, 0, "UPDATE t SET e='b', c='b', l='b', m=1, at=FROM_UNIXTIME(7), f=2")
+    lost = anna.sql("SELECT e+0, HEX(c), HEX(l), m+0, at+0, f+0e0 FROM t")
+    anna.drain(check=(0, 5))
+    _in_step(fresh_pair)
+    assert bert.sql("SELECT e+0 FROM t") == [(2,)]
+    (number,) = [row[0] for row in hand.sync(bert, "SELECT id FROM sync_conflict")]
+    bert.agent("--resolve", str(number), "--keep", "remote", check=0)
+    _in_step(fresh_pair)
+    assert anna.sql("SELECT e+0, HEX(c), HEX(l), m+0, at+0, f+0e0 FROM t") == lost
+
+
+def test_a_row_that_breaks_a_check_is_refused_and_the_others_go_on(fresh_pair: Pair) -> None:
+    hand.everywhere(fresh_pair, "CREATE TABLE t (id INT PRIMARY KEY, j JSON)")
+    _serve_by_hand(fresh_pair)
+    anna, bert = fresh_pair.nodes
+    hand.transaction(anna, "SET check_constraint_checks=0", "INSERT INTO t VALUES (1, 'no json'), (2, '{}')")
+    anna.drain(check=(0, 5))
+    assert [(key, state) for _, key, state, _, reason in hand.owed(anna) if "CONSTRAINT" in reason] == [("1", "retry")]
+    assert bert.sql("SELECT id FROM t") == [(2,)]
+
+
 def test_the_list_of_types_in_the_docs_is_what_is_tried_here() -> None:
     made = subprocess.run([places.REPOSITORY / "scripts" / "types-doc"], capture_output=True, text=True, check=True).stdout
     assert (places.REPOSITORY / "docs" / "types.md").read_text() == made, "run scripts/types-doc >docs/types.md"
