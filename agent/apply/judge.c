@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/fit.h"
 #include "base/plant.h"
 #include "change/record.h"
 
@@ -162,6 +163,17 @@ judge_node(const struct chunk *c, const struct item *item)
 }
 
 static bool
+same_value(const struct target *to, size_t i, const struct line_value *a, const struct line_value *b)
+{
+	if (a->data == NULL || b->data == NULL)
+		return a->data == b->data;
+	if (a->len == b->len && memcmp(a->data, b->data, a->len) == 0)
+		return true;
+	return to->widened[i] && fit_same(to->table->columns[to->map[i]].type, (struct fit_value){ a->data, a->len },
+				     (struct fit_value){ b->data, b->len });
+}
+
+static bool
 same_content(const struct chunk *c, const struct item *item)
 {
 	if (item->meta.operation == 'd')
@@ -169,10 +181,7 @@ same_content(const struct chunk *c, const struct item *item)
 	if (item->local == NULL)
 		return false;
 	for (size_t i = 0; i < c->target.table->ncolumns; i++) {
-		const struct line_value *a = &item->values[i], *b = &item->local[i];
-
-		if ((a->data == NULL) != (b->data == NULL) || a->len != b->len ||
-		    (a->len > 0 && memcmp(a->data, b->data, a->len) != 0))
+		if (!same_value(&c->target, i, &item->values[i], &item->local[i]))
 			return false;
 	}
 	return true;

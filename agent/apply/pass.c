@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/fit.h"
+
 /* --- refusals --- */
 
 static void
@@ -141,7 +143,7 @@ take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len
 		(void)snprintf(r->reason, sizeof r->reason, "table %s %s here", r->table->name,
 		    r->table->problem);
 		r->table = NULL;
-	} else if (!target_fits(r->table, &r->section, r->reason))
+	} else if (!fit_table(r->table, &r->section, r->reason))
 		r->table = NULL;
 	return true;
 }

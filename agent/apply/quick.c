@@ -2,6 +2,7 @@
  * (apply/careful). */
 #include "apply/quick.h"
 
+#include "apply/fit.h"
 #include "apply/namesake.h"
 
 struct quick {
@@ -22,10 +23,12 @@ static bool
 is_plain(const struct quick *q)
 {
 	const struct record_meta *m = &q->reader->meta;
+	const struct line_value *values = q->reader->values + RECORD_FIXED;
 	char reason[MESSAGE_REASON_MAX];
 
 	return m->old_key == NULL && !m->has_seen &&
-	    (m->operation == 'd' || !target_too_large(&q->target, q->reader->values + RECORD_FIXED, reason));
+	    (m->operation == 'd' || (!target_too_large(&q->target, values, reason) &&
+					fit_nulls(q->target.table, q->target.map, values, reason)));
 }
 
 static bool

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "apply/fit.h"
 #include "apply/namesake.h"
 #include "apply/outcome.h"
 
@@ -34,6 +35,23 @@ put_aside(struct chunk *c, struct item *item, struct refused_list *to, const str
 	memcpy(&r.key, &item->meta.key, sizeof r.key);
 	memcpy(&r.reason, &text, sizeof r.reason);
 	return refused_add(to, &r, e);
+}
+
+/* It is not at fault, and no other record of the group can help. */
+static bool
+put_waiting_aside(struct chunk *c, struct item *item, char *why, struct err *e)
+{
+	struct refused r = {
+		.number = item->number,
+		.table = c->target.table->name,
+		.key_len = item->meta.key_len,
+		.reason = why,
+		.kind = REFUSED_WAITING,
+	};
+
+	item->done = true;
+	memcpy(&r.key, &item->meta.key, sizeof r.key);
+	return refused_add(&c->pass->refused, &r, e);
 }
 
 static bool
@@ -85,8 +103,11 @@ put_unwritable_aside(struct chunk *c, struct refused_list *refused, struct err *
 			return false;
 		if (parent != NULL)
 			continue;
-		if (target_too_large(&c->target, item->values, why.msg) &&
-		    !put_aside(c, item, refused, &why, e))
+		if (target_too_large(&c->target, item->values, why.msg)) {
+			if (!put_aside(c, item, refused, &why, e))
+				return false;
+		} else if (!fit_nulls(c->target.table, c->target.map, item->values, why.msg) &&
+		    !put_waiting_aside(c, item, why.msg, e))
 			return false;
 	}
 	return true;
