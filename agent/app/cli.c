@@ -31,7 +31,7 @@ enum {
 
 enum option_id {
 	OPTION_CONFIG, OPTION_JSON, OPTION_QUIET, OPTION_VERBOSE, OPTION_PEER, OPTION_TABLE,
-	OPTION_DRY_RUN, OPTION_ALLOW_DELETES, OPTION_ASSETS, OPTION_HELP, OPTION_VERSION, OPTIONS
+	OPTION_DRY_RUN, OPTION_ALLOW_DELETES, OPTION_REPAIR, OPTION_FROM, OPTION_ASSETS, OPTION_HELP, OPTION_VERSION, OPTIONS
 };
 
 static const struct option {
@@ -52,6 +52,8 @@ static const struct option {
 	[OPTION_DRY_RUN] = { "dry-run", 0, NULL, "install uninstall drain startup verify",
 	    "say what would be done, change nothing" },
 	[OPTION_ALLOW_DELETES] = { "allow-deletes", 0, NULL, "drain", "let mass deletes that were held pass, once" },
+	[OPTION_REPAIR] = { "repair", 0, NULL, "verify", "set going what makes both sides equal" },
+	[OPTION_FROM] = { "from", 0, "NODE", "verify", "with --repair: the records of this node or peer win" },
 	[OPTION_ASSETS] = { "assets", 0, "DIR", NULL, "for developing; no effect in this version" },
 	[OPTION_HELP] = { "help", 'h', NULL, NULL, "this text" },
 	[OPTION_VERSION] = { "version", 0, NULL, NULL, "versions of the agent and its libraries" },
@@ -298,6 +300,8 @@ cli_parse(int argc, char **argv, const struct verb *verbs, struct cli *out, stru
 	out->verbose = s.value[OPTION_VERBOSE] != NULL;
 	out->dry_run = s.value[OPTION_DRY_RUN] != NULL;
 	out->allow_deletes = s.value[OPTION_ALLOW_DELETES] != NULL;
+	out->repair = s.value[OPTION_REPAIR] != NULL;
+	out->from = s.value[OPTION_FROM];
 	return true;
 }
 

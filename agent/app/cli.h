@@ -42,6 +42,8 @@ struct cli {
 	bool verbose;
 	bool dry_run;
 	bool allow_deletes;
+	bool repair;
+	const char *from; /* --from NODE or NULL */
 };
 
 /* Parse argv. Two verbs, an unknown word, an option that the verb does not take: ERR_USAGE with a
