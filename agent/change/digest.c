@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "change/record.h"
 
@@ -497,19 +498,44 @@ find_one(const struct digest *d, const struct digest_list *keys, size_t i, const
 	return out->n > before || digest_list_add(out, "", 0, NULL, e);
 }
 
-bool
-digest_find(const struct digest *d, const struct digest_list *keys, struct digest_list *out, struct err *e)
+size_t
+digest_next_rows(size_t rows, int64_t ms, size_t max)
 {
-	size_t step = record_keys_at_once(d->table);
+	if (ms > DIGEST_QUICK_MS)
+		return rows > 1 ? rows / 2 : 1;
+	return rows * 2 < max ? rows * 2 : max;
+}
+
+/* The rows of the keys from from on. */
+static bool
+find_chunk(const struct digest *d, const struct digest_list *keys, size_t from, size_t n, struct digest_list *out, struct err *e)
+{
 	struct digest_list found;
-	bool ok = true;
+	bool ok;
 
 	digest_list_init(&found, DIGEST_SQL_MAX);
-	for (size_t from = 0; ok && from < keys->n; from += step)
-		ok = find_some(d, keys, from, keys->n - from < step ? keys->n - from : step, &found, e);
+	ok = find_some(d, keys, from, n, &found, e);
 	digest_list_sort(&found);
-	for (size_t i = 0; ok && i < keys->n; i++)
+	for (size_t i = from; ok && i < from + n; i++)
 		ok = find_one(d, keys, i, &found, out, e);
 	digest_list_free(&found);
 	return ok;
+}
+
+bool
+digest_find(const struct digest *d, const struct digest_list *keys, int64_t until_ms, struct digest_list *out, struct err *e)
+{
+	size_t step = DIGEST_FIRST_ROWS, n;
+
+	for (size_t from = 0; from < keys->n; from += n) {
+		int64_t start = clock_mono_ms();
+
+		if (from > 0 && until_ms > 0 && start >= until_ms)
+			break;
+		n = keys->n - from < step ? keys->n - from : step;
+		if (!find_chunk(d, keys, from, n, out, e))
+			return false;
+		step = digest_next_rows(step, clock_mono_ms() - start, record_keys_at_once(d->table));
+	}
+	return true;
 }

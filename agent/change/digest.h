@@ -9,6 +9,8 @@
 enum {
 	DIGEST_BYTES = 16,	     /* MD5: equal rows are to be found, not forged ones */
 	DIGEST_STATEMENT_S = 5,	     /* longest time of one statement; it holds no lock */
+	DIGEST_FIRST_ROWS = 50,	     /* of a statement whose rows may be of any size; then as many as are quick */
+	DIGEST_QUICK_MS = 100,
 	DIGEST_SQL_MAX = 64 * 1024 * 1024
 };
 
@@ -67,7 +69,10 @@ MUST_CHECK bool digest_scan(const struct digest *d, const struct digest_range *r
 /* The range's count and sum; it stops counting at limit + 1 rows. */
 MUST_CHECK bool digest_sum_up(const struct digest *d, const struct digest_range *r, uint64_t limit, struct digest_sum *out, struct err *e);
 /* out gets one row for each of keys, in the same order: the row that the column's own collation finds under
- * that key, with the key as it is spelled here; or none. */
-MUST_CHECK bool digest_find(const struct digest *d, const struct digest_list *keys, struct digest_list *out, struct err *e);
+ * that key, with the key as it is spelled here; or none. Ends early, at one key at least, when it is until_ms of
+ * clock_mono_ms (0: never). */
+MUST_CHECK bool digest_find(const struct digest *d, const struct digest_list *keys, int64_t until_ms, struct digest_list *out, struct err *e);
+/* Rows of the next statement: at most twice as many as rows, which took ms. */
+size_t digest_next_rows(size_t rows, int64_t ms, size_t max);
 
 #endif

@@ -1,6 +1,6 @@
-/* The asking side of a comparison. Lives here: the walk over the table, narrowing, the second look at what seems
- * to differ, what is done about it. Not here: the answering side (sync/inspect), messages (wire/compare), reading
- * (change/digest, change/trace), writing (sync/repair). */
+/* The asking side of a comparison. Lives here: the walk over the table, narrowing, lists of
+ * what is left. Not here: the answering side (sync/inspect), asking (sync/ask), what becomes of
+ * what seems to differ (sync/doubt), reading rows (change/digest). */
 #include "sync/compare.h"
 
 #include <stdio.h>
@@ -8,9 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "change/trace.h"
-#include "sync/repair.h"
-#include "wire/compare.h"
+#include "sync/doubt.h"
 
 enum {
 	STEP_FIRST = 1000,	/* rows of the first range; then as many as fit into STEP_MS */
@@ -21,9 +19,7 @@ enum {
 	BATCH_ROWS = 200 * 1000,
 	FANOUT = 16,		/* a range that differs is cut into so many */
 	LEAF_ROWS = 32,		/* a range of so few is listed */
-	LEAF_ROWS_MANY = 1000,	/* the same where most ranges differ: narrowing would find nothing equal */
-	QUESTION_ROOM = 64 * 1024, /* left free for one more item */
-	HELLO_TRIES = 2
+	LEAF_ROWS_MANY = 1000	/* the same where most ranges differ: narrowing would find nothing equal */
 };
 
 struct range {
@@ -36,19 +32,6 @@ struct range {
 struct ranges {
 	struct range *ranges;
 	size_t n, cap;
-};
-
-struct asker {
-	struct link *l;
-	const struct table *table;
-	enum compare_act act;
-	const struct compare_watch *watch;
-	struct compare_result *out;
-	struct digest digest;
-	struct buf question, answer;
-	struct compare_reader reader;
-	uint64_t step;
-	struct digest_list suspects; /* keys that are looked at once more */
 };
 
 /* --- ranges --- */
@@ -116,67 +99,6 @@ sum_of(const struct digest_list *l, size_t from, size_t n)
 	return sum;
 }
 
-/* --- asking --- */
-
-/* Begin a question. What was seen of the peer matters where the queue is asked as well. */
-static bool
-begin_question(struct asker *a, enum compare_ask ask, struct err *e)
-{
-	struct compare_question q = { .ask = ask, .versions = ask == ASK_KEYS && a->act == COMPARE_MERGE };
-	struct cursor_state cursor;
-
-	if (ask != ASK_SUMS && ask != ASK_ROWS) {
-		if (!cursor_load(a->l->db, a->l->peer->name, false, &cursor, e))
-			return false;
-		memcpy(q.incarnation, cursor.incarnation, sizeof q.incarnation);
-		memcpy(q.seen.stamp, cursor.stamp, sizeof q.seen.stamp);
-		q.seen.epoch = cursor.epoch;
-	}
-	buf_reset(&a->question);
-	compare_put_question(&a->question, &q, a->table);
-	return true;
-}
-
-static bool
-has_room(const struct asker *a)
-{
-	return a->question.len + QUESTION_ROOM <= COMPARE_BODY_MAX;
-}
-
-/* Send the question; the reader then stands before the answer's items. */
-static bool
-send_question(struct asker *a, bool *more, struct err *e)
-{
-	struct link *l = a->l;
-	int status = 0;
-	bool ok = false;
-
-	if (!buf_check(&a->question, "a question", e))
-		return false;
-	for (int tries = 0; !ok && tries < HELLO_TRIES; tries++) {
-		if (!link_open(l, e))
-			return false;
-		ok = client_call(l->client, "POST", "/api/sync/verify", a->question.data, a->question.len, &status, &a->answer, e);
-		if (ok || !client_unauthorised(l->client))
-			break;
-		client_close(l->client); /* the peer was restarted: hello, and once more */
-	}
-	if (!ok && client_not_found(l->client))
-		return err_set(e, ERR_PEER_REFUSED, "peer %s cannot compare: its agent is older than this one; bring both to the same version", l->peer->name);
-	if (!ok)
-		return false;
-	if (status != 200)
-		return link_refused(l, status, &a->answer, e);
-	compare_reader_init(&a->reader, a->answer.data, a->answer.len);
-	return compare_parse_answer(&a->reader, more, e);
-}
-
-static bool
-answered_nothing(const struct asker *a, struct err *e)
-{
-	return err_set(e, ERR_PEER, "peer %s answers a comparison with nothing", a->l->peer->name);
-}
-
 /* --- sums --- */
 
 /* So many rows that reading them takes about STEP_MS. */
@@ -204,7 +126,7 @@ take_sums(struct asker *a, struct ranges *r, size_t *at, struct err *e)
 		if (!any)
 			return true;
 		if (*at == r->n)
-			return err_set(e, ERR_PEER, "peer %s answers more than was asked", a->l->peer->name);
+			return ask_got_too_much(a, e);
 		if (!compare_parse_sum(&a->reader, &there, &known, e))
 			return false;
 		range->differs = !known || !digest_sum_equal(&there, &range->sum);
@@ -221,17 +143,17 @@ ask_sums(struct asker *a, struct ranges *r, struct err *e)
 		uint64_t rows = 0;
 		bool more;
 
-		if (!begin_question(a, ASK_SUMS, e))
+		if (!ask_begin(a, ASK_SUMS, e))
 			return false;
-		for (size_t i = at; i < r->n && i - at < COMPARE_ITEMS && has_room(a); i++) {
+		for (size_t i = at; i < r->n && i - at < COMPARE_ITEMS && ask_has_room(a); i++) {
 			struct digest_range bounds = bounds_of(&r->ranges[i]);
 
 			compare_put_range(&a->question, &bounds);
 		}
-		if (!send_question(a, &more, e) || !take_sums(a, r, &at, e))
+		if (!ask_send(a, &more, e) || !take_sums(a, r, &at, e))
 			return false;
 		if (at == before)
-			return answered_nothing(a, e);
+			return ask_got_nothing(a, e);
 		for (size_t i = before; i < at; i++)
 			rows += r->ranges[i].sum.rows;
 		/* A range there shall take no longer than one here. */
@@ -241,323 +163,7 @@ ask_sums(struct asker *a, struct ranges *r, struct err *e)
 	return true;
 }
 
-/* --- the second look --- */
-
-/* Everything known of one suspect. */
-struct finding {
-	const char *ours, *theirs; /* the key as spelled there; NULL: no such record */
-	size_t ours_len, theirs_len;
-	bool equal, same_key;
-	const struct trace *here, *there;
-};
-
-/* What the second look reads. */
-struct second_look {
-	struct digest_list here, there;
-	struct trace *here_traces, *there_traces;
-	struct mark acked;
-};
-
-static void
-look_free(struct second_look *s)
-{
-	digest_list_free(&s->here);
-	digest_list_free(&s->there);
-	free(s->here_traces);
-	free(s->there_traces);
-	mark_free(&s->acked);
-}
-
-static bool
-take_fact(struct asker *a, struct second_look *s, struct err *e)
-{
-	struct trace *t = &s->there_traces[s->there.n];
-	struct compare_fact f;
-
-	if (!compare_parse_fact(&a->reader, &f, e))
-		return false;
-	if (s->there.n == a->suspects.n)
-		return err_set(e, ERR_PEER, "peer %s answers more than was asked", a->l->peer->name);
-	t->fresh = f.fresh;
-	if (f.changed_at != NULL) {
-		(void)snprintf(t->changed_at, sizeof t->changed_at, "%s", f.changed_at);
-		(void)snprintf(t->node, sizeof t->node, "%s", f.node);
-	}
-	return digest_list_add(&s->there, f.key == NULL ? "" : f.key, f.key_len, f.key == NULL ? NULL : f.sum, e);
-}
-
-static bool
-look_there(struct asker *a, struct second_look *s, struct err *e)
-{
-	const struct digest_list *keys = &a->suspects;
-	bool more, any;
-
-	while (s->there.n < keys->n) {
-		size_t before = s->there.n;
-
-		if (!begin_question(a, ASK_KEYS, e))
-			return false;
-		for (size_t i = before; i < keys->n && i - before < COMPARE_ITEMS && has_room(a); i++)
-			compare_put_key(&a->question, digest_key(keys, &keys->rows[i]), keys->rows[i].key_len, NULL, 0);
-		if (!send_question(a, &more, e))
-			return false;
-		while (compare_next(&a->reader, &any, e) && any)
-			if (!take_fact(a, s, e))
-				return false;
-		if (any || a->reader.left > 0)
-			return false;
-		if (s->there.n == before)
-			return answered_nothing(a, e);
-	}
-	return true;
-}
-
-/* What the peer has of us is read before the peer is asked, our rows after: so no change that travels meanwhile
- * can look like a difference. */
-static bool
-look_again(struct asker *a, struct second_look *s, struct err *e)
-{
-	struct link *l = a->l;
-	struct trace_question how = { .db = l->db, .table = a->table->name, .self = l->node->name, .peer = l->peer->name, .seen = &s->acked,
-		.versions = a->act == COMPARE_MERGE };
-	struct peer_state state;
-	bool found;
-
-	s->there_traces = calloc(a->suspects.n + 1, sizeof *s->there_traces);
-	if (s->there_traces == NULL)
-		return err_set(e, ERR_MEMORY, "out of memory for a comparison");
-	if (!peer_load(l->db, l->peer->name, &state, e) || !queue_load_mark(l->db, state.acked_epoch, &s->acked, &found, e))
-		return false;
-	return look_there(a, s, e) && digest_find(&a->digest, &a->suspects, &s->here, e) && trace_find(&how, &a->suspects, &s->here_traces, e);
-}
-
-static struct finding
-find(const struct second_look *s, size_t i)
-{
-	const struct digest_row *here = &s->here.rows[i], *there = &s->there.rows[i];
-	struct finding f = { .here = &s->here_traces[i], .there = &s->there_traces[i] };
-
-	if (here->there) {
-		f.ours = digest_key(&s->here, here);
-		f.ours_len = here->key_len;
-	}
-	if (there->there) {
-		f.theirs = digest_key(&s->there, there);
-		f.theirs_len = there->key_len;
-	}
-	f.same_key = f.ours != NULL && f.theirs != NULL && f.ours_len == f.theirs_len && memcmp(f.ours, f.theirs, f.ours_len) == 0;
-	f.equal = (f.ours == NULL && f.theirs == NULL) || (f.same_key && memcmp(here->sum, there->sum, DIGEST_BYTES) == 0);
-	return f;
-}
-
-/* --- acting --- */
-
-/* Versions to be overwritten here, then keys to be queued there. */
-struct orders {
-	struct repair_item *queue;	/* here */
-	size_t nqueue;
-	struct repair_loser *keep;	/* here */
-	size_t nkeep;
-	struct finding *fetch;		/* queued there */
-	size_t nfetch;
-	struct finding *spare;		/* kept there */
-	size_t nspare;
-};
-
-static void
-order_mine(struct orders *o, const struct finding *f)
-{
-	struct repair_item *item = &o->queue[o->nqueue++];
-
-	*item = (struct repair_item){ .key = f->ours, .key_len = f->ours_len, .oldest = f->there->fresh };
-	item->operation = f->theirs == NULL ? OP_INSERT : OP_UPDATE;
-	if (f->ours == NULL) {
-		item->operation = OP_DELETE;
-		item->key = f->theirs;
-		item->key_len = f->theirs_len;
-	} else if (f->theirs != NULL && !f->same_key) {
-		item->old_key = f->theirs;
-		item->old_key_len = f->theirs_len;
-	}
-}
-
-static void
-order_theirs(const struct asker *a, struct orders *o, const struct finding *f)
-{
-	o->fetch[o->nfetch++] = *f;
-	if (f->ours != NULL)
-		o->keep[o->nkeep++] = (struct repair_loser){ .database = a->digest.database, .table = a->table, .self = a->l->node->name,
-			.peer = a->l->peer->name, .key = f->ours, .key_len = f->ours_len, .there = f->theirs != NULL };
-}
-
-/* A missing row is never taken for a delete; of two versions the later one that is known wins, and if none is,
- * that of the side which does not ask. */
-static void
-order_merge(const struct asker *a, struct orders *o, const struct finding *f)
-{
-	const char *here = f->here->changed_at, *there = f->there->changed_at;
-
-	if (f->theirs == NULL) {
-		order_mine(o, f);
-		return;
-	}
-	if (f->ours == NULL || here[0] == '\0' || version_compare(here, f->here->node, there, f->there->node) < 0) {
-		order_theirs(a, o, f);
-		return;
-	}
-	order_mine(o, f);
-	o->spare[o->nspare++] = *f;
-}
-
-static void
-order(const struct asker *a, struct orders *o, const struct finding *f, enum compare_kind kind)
-{
-	if (a->act == COMPARE_MINE)
-		order_mine(o, f);
-	else if (a->act == COMPARE_THEIRS)
-		order_theirs(a, o, f);
-	else if (a->act == COMPARE_MERGE && kind != COMPARE_BUSY)
-		order_merge(a, o, f);
-}
-
-/* Keys for the peer to keep or to queue. */
-static bool
-tell(struct asker *a, enum compare_ask what, const struct finding *list, size_t n, struct err *e)
-{
-	for (size_t at = 0; at < n;) {
-		bool more;
-
-		if (!begin_question(a, what, e))
-			return false;
-		for (size_t told = 0; at < n && told < COMPARE_ITEMS && has_room(a); at++, told++) {
-			const struct finding *f = &list[at];
-			bool other = what == ASK_QUEUE && f->ours != NULL && f->theirs != NULL && !f->same_key;
-
-			compare_put_key(&a->question, f->theirs != NULL ? f->theirs : f->ours, f->theirs != NULL ? f->theirs_len : f->ours_len,
-			    other ? f->ours : NULL, f->ours_len);
-		}
-		if (!send_question(a, &more, e))
-			return false;
-	}
-	return true;
-}
-
-/* What loses is kept before anything is queued that overwrites it. */
-static bool
-carry_out(struct asker *a, const struct orders *o, struct err *e)
-{
-	struct db *db = a->l->db;
-	bool ok = tell(a, ASK_KEEP, o->spare, o->nspare, e) && db_begin(db, e);
-
-	for (size_t i = 0; ok && i < o->nkeep; i++)
-		ok = repair_keep(db, &o->keep[i], e);
-	for (size_t i = 0; ok && i < o->nqueue; i++)
-		ok = repair_queue(db, a->table->name, &o->queue[i], e);
-	if (!ok || !db_commit(db, e)) {
-		db_rollback(db);
-		return false;
-	}
-	if (!tell(a, ASK_QUEUE, o->fetch, o->nfetch, e))
-		return false;
-	a->out->queued += o->nqueue + o->nfetch;
-	return true;
-}
-
-/* --- judging --- */
-
-static void
-report(struct asker *a, const struct finding *f, enum compare_kind kind)
-{
-	uint64_t *const count[COMPARE_KINDS] = { &a->out->only_here, &a->out->only_there, &a->out->different, &a->out->busy, &a->out->pending };
-
-	++*count[kind];
-	if (a->watch != NULL && a->watch->record != NULL)
-		a->watch->record(kind, f->ours != NULL ? f->ours : f->theirs, f->ours != NULL ? f->ours_len : f->theirs_len, a->watch->arg);
-}
-
-static enum compare_kind
-kind_of(const struct asker *a, const struct finding *f)
-{
-	if (f->there->fresh)
-		return COMPARE_BUSY;
-	if (f->here->fresh && a->act != COMPARE_MINE)
-		return COMPARE_PENDING;
-	return f->theirs == NULL ? COMPARE_ONLY_HERE : f->ours == NULL ? COMPARE_ONLY_THERE : COMPARE_DIFFERENT;
-}
-
-/* Two spellings of one key are two suspects and one finding: that of our spelling. */
-static bool
-is_twin(const struct asker *a, const struct finding *f, size_t i)
-{
-	const struct digest_row *suspect = &a->suspects.rows[i];
-
-	return f->ours != NULL && f->theirs != NULL && !f->same_key &&
-	    (suspect->key_len != f->ours_len || memcmp(digest_key(&a->suspects, suspect), f->ours, f->ours_len) != 0);
-}
-
-static void
-judge(struct asker *a, const struct second_look *s, struct orders *o)
-{
-	for (size_t i = 0; i < a->suspects.n; i++) {
-		struct finding f = find(s, i);
-		enum compare_kind kind;
-
-		if (f.equal || is_twin(a, &f, i))
-			continue;
-		kind = kind_of(a, &f);
-		report(a, &f, kind);
-		if (kind != COMPARE_PENDING || a->act == COMPARE_THEIRS)
-			order(a, o, &f, kind);
-	}
-}
-
-static bool
-act(struct asker *a, const struct second_look *s, struct err *e)
-{
-	size_t n = a->suspects.n + 1;
-	struct orders o = { .queue = calloc(n, sizeof *o.queue), .keep = calloc(n, sizeof *o.keep), .fetch = calloc(n, sizeof *o.fetch), .spare = calloc(n, sizeof *o.spare) };
-	bool ok = o.queue != NULL && o.keep != NULL && o.fetch != NULL && o.spare != NULL;
-
-	if (!ok)
-		(void)err_set(e, ERR_MEMORY, "out of memory for a comparison");
-	else {
-		judge(a, s, &o);
-		ok = o.nqueue + o.nfetch == 0 || carry_out(a, &o, e);
-	}
-	free(o.queue);
-	free(o.keep);
-	free(o.fetch);
-	free(o.spare);
-	return ok;
-}
-
-/* Look once more at what seemed to differ, and act on what does. */
-static bool
-settle_suspects(struct asker *a, struct err *e)
-{
-	struct second_look s;
-	bool ok;
-
-	if (a->suspects.n == 0)
-		return true;
-	memset(&s, 0, sizeof s);
-	digest_list_init(&s.here, DIGEST_SQL_MAX);
-	digest_list_init(&s.there, DIGEST_SQL_MAX);
-	ok = look_again(a, &s, e) && act(a, &s, e);
-	look_free(&s);
-	digest_list_reset(&a->suspects);
-	return ok;
-}
-
 /* --- lists --- */
-
-static bool
-suspect(struct asker *a, const struct digest_list *l, const struct digest_row *row, struct err *e)
-{
-	if (a->suspects.n >= COMPARE_ITEMS && !settle_suspects(a, e))
-		return false;
-	return digest_list_add(&a->suspects, digest_key(l, row), row->key_len, row->sum, e);
-}
 
 /* One page of the peer's rows against ours. Of ours, those that were met lose their there. */
 static bool
@@ -571,10 +177,18 @@ match_page(struct asker *a, struct digest_list *ours, const struct digest_list *
 			mine->there = false;
 		if (mine != NULL && memcmp(mine->sum, row->sum, DIGEST_BYTES) == 0)
 			continue;
-		if (!suspect(a, page, row, e))
+		if (!doubt_add(a, page, row, e))
 			return false;
 	}
 	return true;
+}
+
+static bool
+ends_at(const struct digest_list *page, const struct digest_range *bounds)
+{
+	const struct digest_row *last = &page->rows[page->n - 1];
+
+	return bounds->low != NULL && bounds->low_len == last->key_len && memcmp(bounds->low, digest_key(page, last), last->key_len) == 0;
 }
 
 static bool
@@ -582,17 +196,18 @@ ask_page(struct asker *a, const struct digest_range *bounds, struct digest_list 
 {
 	bool any;
 
-	if (!begin_question(a, ASK_ROWS, e))
+	if (!ask_begin(a, ASK_ROWS, e))
 		return false;
 	compare_put_range(&a->question, bounds);
-	if (!send_question(a, more, e))
+	if (!ask_send(a, more, e))
 		return false;
 	while (compare_next(&a->reader, &any, e) && any)
 		if (!compare_parse_row(&a->reader, page, e))
 			return false;
 	if (any || a->reader.left > 0)
 		return false;
-	return !*more || page->n > 0 || answered_nothing(a, e);
+	/* Each page must bring the walk on: the next one begins behind its last key. */
+	return !*more || (page->n > 0 && !ends_at(page, bounds)) || ask_got_nothing(a, e);
 }
 
 static bool
@@ -632,7 +247,7 @@ list_range(struct asker *a, const struct range *r, struct err *e)
 	ok = ok && match_pages(a, &ours, bounds, e);
 	for (size_t i = 0; ok && i < ours.n; i++)
 		if (ours.rows[i].there)
-			ok = suspect(a, &ours, &ours.rows[i], e);
+			ok = doubt_add(a, &ours, &ours.rows[i], e);
 	digest_list_free(&ours);
 	return ok;
 }
@@ -781,7 +396,7 @@ walk(struct asker *a, struct err *e)
 		ok = stopped(a) ? err_set(e, ERR_STOPPED, "stopped") : walk_batch(a, &low, &low_len, &end, e);
 	}
 	free(low);
-	return ok && settle_suspects(a, e);
+	return ok && doubt_settle(a, e);
 }
 
 bool

@@ -107,36 +107,48 @@ answer_sums(struct question *q, struct err *e)
 	}
 }
 
+/* Rows of any size: as many as there is room and time for, at most a page. r's low bound moves. */
 static bool
-put_page(struct question *q, const struct digest_list *page, bool *more)
+put_page(struct question *q, struct digest_range *r, bool *more, struct err *e)
 {
-	*more = page->n == COMPARE_PAGE_ROWS;
-	for (size_t i = 0; i < page->n; i++) {
-		if (i > 0 && q->items.len + INSPECT_ROOM > COMPARE_ANSWER_MAX) {
-			*more = true;
-			break;
+	struct digest_list page;
+	size_t rows = 0, step = DIGEST_FIRST_ROWS, n = 0;
+	bool ok = true;
+
+	digest_list_init(&page, DIGEST_SQL_MAX);
+	*more = true;
+	while (ok && *more && rows < COMPARE_PAGE_ROWS && (rows == 0 || !is_full(q))) {
+		int64_t start = clock_mono_ms();
+
+		step = COMPARE_PAGE_ROWS - rows < step ? COMPARE_PAGE_ROWS - rows : step;
+		n = page.n;
+		ok = digest_scan(&q->digest, r, step, &page, e);
+		*more = page.n - n == step;
+		for (; ok && n < page.n && (rows == 0 || q->items.len + INSPECT_ROOM <= COMPARE_ANSWER_MAX); n++, rows++)
+			compare_put_row(&q->items, digest_key(&page, &page.rows[n]), page.rows[n].key_len, page.rows[n].sum);
+		*more = *more || n < page.n;
+		if (page.n > 0) {
+			r->low = digest_key(&page, &page.rows[page.n - 1]);
+			r->low_len = page.rows[page.n - 1].key_len;
 		}
-		compare_put_row(&q->items, digest_key(page, &page->rows[i]), page->rows[i].key_len, page->rows[i].sum);
+		step = digest_next_rows(step, clock_mono_ms() - start, COMPARE_PAGE_ROWS);
 	}
-	return true;
+	digest_list_free(&page);
+	return ok;
 }
 
 static bool
 answer_rows(struct question *q, bool *more, struct err *e)
 {
-	struct digest_list page;
 	struct digest_range r;
-	bool any, ok;
+	bool any;
 
 	if (!compare_next(&q->reader, &any, e) || (!any && !err_set(e, ERR_INPUT, "a comparison of rows without a range")) ||
 	    !compare_parse_range(&q->reader, &r, e) || !check_range(q, &r, e))
 		return false;
 	if (q->reader.left > 0)
 		return err_set(e, ERR_LIMIT, "rows of more than one range at once");
-	digest_list_init(&page, DIGEST_SQL_MAX);
-	ok = digest_scan(&q->digest, &r, COMPARE_PAGE_ROWS, &page, e) && put_page(q, &page, more);
-	digest_list_free(&page);
-	return ok;
+	return put_page(q, &r, more, e);
 }
 
 /* --- keys --- */
@@ -209,7 +221,7 @@ answer_facts(struct question *q, const struct key_lists *l, const struct mark *s
 	bool ok;
 
 	digest_list_init(&rows, DIGEST_SQL_MAX);
-	ok = digest_find(&q->digest, &l->keys, &rows, e) && trace_find(&how, &l->keys, &traces, e);
+	ok = digest_find(&q->digest, &l->keys, q->until_ms, &rows, e) && trace_find(&how, &l->keys, &traces, e);
 	for (size_t i = 0; ok && i < rows.n && (i == 0 || q->items.len + INSPECT_ROOM <= COMPARE_ANSWER_MAX); i++) {
 		const struct digest_row *row = &rows.rows[i];
 		struct compare_fact f = { .key = row->there ? digest_key(&rows, row) : NULL, .key_len = row->key_len, .fresh = traces[i].fresh };
@@ -242,19 +254,22 @@ keep_all(struct question *q, const struct key_lists *l, struct err *e)
 static bool
 queue_all(struct question *q, const struct key_lists *l, const struct digest_list *rows, struct err *e)
 {
-	for (size_t i = 0; i < l->keys.n; i++) {
-		const struct digest_row *other = &l->others.rows[i];
-		struct repair_item item = { .operation = rows->rows[i].there ? OP_UPDATE : OP_DELETE, .key = digest_key(&l->keys, &l->keys.rows[i]),
-			.key_len = l->keys.rows[i].key_len };
+	struct repair_item *items = calloc(l->keys.n + 1, sizeof *items);
+	bool ok = items != NULL || err_set(e, ERR_MEMORY, "out of memory for a comparison");
 
-		if (rows->rows[i].there && other->there) {
-			item.old_key = digest_key(&l->others, other);
-			item.old_key_len = other->key_len;
-		}
-		if (!repair_queue(q->inspect->db, q->digest.table->name, &item, e))
-			return false;
+	for (size_t i = 0; ok && i < l->keys.n; i++) {
+		const struct digest_row *other = &l->others.rows[i];
+
+		items[i] = (struct repair_item){ .operation = rows->rows[i].there ? OP_UPDATE : OP_DELETE, .key = digest_key(&l->keys, &l->keys.rows[i]),
+			.key_len = l->keys.rows[i].key_len };
+		if (!rows->rows[i].there || !other->there)
+			continue;
+		items[i].old_key = digest_key(&l->others, other);
+		items[i].old_key_len = other->key_len;
 	}
-	return true;
+	ok = ok && repair_queue(q->inspect->db, q->digest.table->name, items, l->keys.n, e);
+	free(items);
+	return ok;
 }
 
 static bool
@@ -264,7 +279,7 @@ answer_writing(struct question *q, const struct key_lists *l, struct err *e)
 	bool ok;
 
 	digest_list_init(&rows, DIGEST_SQL_MAX);
-	ok = digest_find(&q->digest, &l->keys, &rows, e) && db_begin(q->inspect->db, e) &&
+	ok = digest_find(&q->digest, &l->keys, 0, &rows, e) && db_begin(q->inspect->db, e) &&
 	    (q->head.question.ask == ASK_KEEP ? keep_all(q, l, e) : queue_all(q, l, &rows, e)) && db_commit(q->inspect->db, e);
 	digest_list_free(&rows);
 	if (ok)

@@ -5,38 +5,74 @@
 
 #include "wire/line.h"
 
+enum {
+	STATEMENT_BYTES = 1024 * 1024 /* of one INSERT; a server takes 16 MiB if nobody has set it lower */
+};
+
 #define OLDEST "'2000-01-01 00:00:00'" /* the default of changed_at: no app has written then */
 
-static const char sql_queue[] =
-    "INSERT INTO sync_queue (link, id, table_name, operation, record_id, changed_at, whole)"
-    " VALUES (IF(?='1', LASTVAL(sync_sequence), NULL), NEXTVAL(sync_sequence), ?, ?, ?, IF(?='1', " OLDEST ", NOW(6)), 1)";
-
-static bool
-queue_one(struct db *db, const char *table, const struct repair_item *item, bool linked, struct err *e)
+static void
+put_item(struct db *db, struct buf *sql, const char *table, const struct repair_item *item)
 {
 	static const char *const name[] = { NULL, "insert", "update", "delete" };
 
-	return db_exec(db, sql_queue,
-	    DB_ARGS(db_text(linked ? "1" : "0"), db_text(table), db_text(name[item->operation]), db_bytes(item->key, item->key_len),
-		db_text(item->oldest ? "1" : "0")), e);
+	buf_str(sql, "NEXTVAL(sync_sequence),");
+	db_quote(db, sql, table, strlen(table));
+	buf_fmt(sql, ",'%s',x'", name[item->operation]);
+	buf_hex(sql, item->key, item->key_len);
+	buf_fmt(sql, "',%s,1)", item->oldest ? OLDEST : "NOW(6)");
+}
+
+static bool
+run(struct db *db, struct buf *sql, struct err *e)
+{
+	bool ok = sql->len == 0 || (buf_check(sql, "records to be queued", e) && db_exec_text(db, sql->data, sql->len, e));
+
+	buf_reset(sql);
+	return ok;
+}
+
+#define INSERT_ROW "INSERT INTO sync_queue (link, id, table_name, operation, record_id, changed_at, whole) VALUES ("
+
+/* As when the app changes the key's spelling: the old key goes, the new one is linked to it. */
+static bool
+queue_moved(struct db *db, struct buf *sql, const char *table, const struct repair_item *item, struct err *e)
+{
+	struct repair_item old = *item, new = *item;
+
+	old.operation = OP_DELETE;
+	old.key = item->old_key;
+	old.key_len = item->old_key_len;
+	new.operation = OP_INSERT;
+	buf_str(sql, INSERT_ROW "NULL,");
+	put_item(db, sql, table, &old);
+	if (!run(db, sql, e))
+		return false;
+	buf_str(sql, INSERT_ROW "LASTVAL(sync_sequence),");
+	put_item(db, sql, table, &new);
+	return run(db, sql, e);
 }
 
 bool
-repair_queue(struct db *db, const char *table, const struct repair_item *item, struct err *e)
+repair_queue(struct db *db, const char *table, const struct repair_item *items, size_t n, struct err *e)
 {
-	struct repair_item one = *item;
+	struct buf sql;
+	bool ok = true;
 
-	if (item->old_key == NULL)
-		return queue_one(db, table, item, false, e);
-	/* As when the app changes the key's spelling. */
-	one.operation = OP_DELETE;
-	one.key = item->old_key;
-	one.key_len = item->old_key_len;
-	if (!queue_one(db, table, &one, false, e))
-		return false;
-	one = *item;
-	one.operation = OP_INSERT;
-	return queue_one(db, table, &one, true, e);
+	buf_init(&sql, STATEMENT_BYTES * 2);
+	for (size_t i = 0; ok && i < n; i++) {
+		if (sql.len > STATEMENT_BYTES || items[i].old_key != NULL)
+			ok = run(db, &sql, e);
+		if (ok && items[i].old_key != NULL)
+			ok = queue_moved(db, &sql, table, &items[i], e);
+		else if (ok) {
+			buf_str(&sql, sql.len == 0 ? INSERT_ROW "NULL," : ",(NULL,");
+			put_item(db, &sql, table, &items[i]);
+		}
+	}
+	ok = ok && run(db, &sql, e);
+	buf_free(&sql);
+	return ok;
 }
 
 /* --- keeping --- */

@@ -15,8 +15,8 @@ struct repair_item {
 	bool oldest; /* with the oldest time there is: any other change of the record wins */
 };
 
-/* Queue one record, whole, inside the caller's transaction. */
-MUST_CHECK bool repair_queue(struct db *db, const char *table, const struct repair_item *item, struct err *e);
+/* Queue records, whole, inside the caller's transaction. */
+MUST_CHECK bool repair_queue(struct db *db, const char *table, const struct repair_item *items, size_t n, struct err *e);
 /* Keep this node's version of a record, which is going to lose against the peer's, in sync_conflict; nothing
  * when there is no such record here. The peer's version is not known here: remote_row is {} (NULL when the peer
  * has no such record). */
