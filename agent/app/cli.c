@@ -31,7 +31,8 @@ enum {
 
 enum option_id {
 	OPTION_CONFIG, OPTION_JSON, OPTION_QUIET, OPTION_VERBOSE, OPTION_PEER, OPTION_TABLE,
-	OPTION_DRY_RUN, OPTION_ALLOW_DELETES, OPTION_REPAIR, OPTION_FROM, OPTION_ASSETS, OPTION_HELP, OPTION_VERSION, OPTIONS
+	OPTION_DRY_RUN, OPTION_ALLOW_DELETES, OPTION_KEEP, OPTION_REPAIR, OPTION_FROM, OPTION_ASSETS, OPTION_HELP,
+	OPTION_VERSION, OPTIONS
 };
 
 static const struct option {
@@ -52,6 +53,7 @@ static const struct option {
 	[OPTION_DRY_RUN] = { "dry-run", 0, NULL, "install uninstall drain startup verify",
 	    "say what would be done, change nothing" },
 	[OPTION_ALLOW_DELETES] = { "allow-deletes", 0, NULL, "drain", "let mass deletes that were held pass, once" },
+	[OPTION_KEEP] = { "keep", 0, "local|remote", "resolve", "the version that stays" },
 	[OPTION_REPAIR] = { "repair", 0, NULL, "verify", "set going what makes both sides equal" },
 	[OPTION_FROM] = { "from", 0, "NODE", "verify", "with --repair: the records of this node or peer win" },
 	[OPTION_ASSETS] = { "assets", 0, "DIR", NULL, "for developing; no effect in this version" },
@@ -151,6 +153,14 @@ take_argument(struct scan *s, const char *equals)
 	return NULL;
 }
 
+/* A verb's second argument. A single - may begin it (a negative key), -- may not. */
+static void
+take_second(struct scan *s)
+{
+	if (s->out->argument != NULL && s->at < s->argc && s->argv[s->at] != NULL && strncmp(s->argv[s->at], "--", 2) != 0)
+		s->out->second = s->argv[s->at++];
+}
+
 static bool
 take_verb(struct scan *s, const struct verb *v, const char *equals, struct err *e)
 {
@@ -166,7 +176,9 @@ take_verb(struct scan *s, const struct verb *v, const char *equals, struct err *
 	s->out->argument = take_argument(s, equals);
 	if (s->out->argument != NULL && s->out->argument[0] == '\0')
 		return err_set(e, ERR_USAGE, "--%s has an empty argument; write agent --%s %s", v->name, v->name, v->argument);
-	if (s->out->argument == NULL && v->argument[0] != '[')
+	if (strchr(v->argument, ' ') != NULL)
+		take_second(s);
+	if ((s->out->argument == NULL && v->argument[0] != '[') || (strchr(v->argument, ' ') != NULL && s->out->second == NULL))
 		return err_set(e, ERR_USAGE, "--%s needs %s; write agent --%s %s", v->name, v->argument, v->name, v->argument);
 	return true;
 }
@@ -299,6 +311,7 @@ cli_parse(int argc, char **argv, const struct verb *verbs, struct cli *out, stru
 	out->quiet = s.value[OPTION_QUIET] != NULL;
 	out->verbose = s.value[OPTION_VERBOSE] != NULL;
 	out->dry_run = s.value[OPTION_DRY_RUN] != NULL;
+	out->keep = s.value[OPTION_KEEP];
 	out->allow_deletes = s.value[OPTION_ALLOW_DELETES] != NULL;
 	out->repair = s.value[OPTION_REPAIR] != NULL;
 	out->from = s.value[OPTION_FROM];

@@ -25,7 +25,7 @@ typedef enum exit_code verb_run(const struct cli *cli, const struct conf *conf, 
 
 struct verb {
 	const char *name;     /* "drain" */
-	const char *argument; /* "ID|all", "[SECONDS]" (optional) or NULL */
+	const char *argument; /* "ID|all", "[SECONDS]" (optional), "TABLE KEY" (two) or NULL */
 	bool needs_conf;
 	verb_run *run;
 	const char *help; /* one line */
@@ -34,6 +34,7 @@ struct verb {
 struct cli {
 	const struct verb *verb; /* NULL: --help or --version was answered */
 	const char *argument;	 /* NULL when not given */
+	const char *second;	 /* of a verb that takes two; NULL otherwise */
 	const char *config;	 /* resolved path: --config, $AGENT_CONF, ./agent.conf, SYSCONFDIR/agent.conf */
 	const char *peer;	 /* --peer NAME or NULL */
 	const char *table;	 /* --table NAME or NULL */
@@ -42,6 +43,7 @@ struct cli {
 	bool verbose;
 	bool dry_run;
 	bool allow_deletes;
+	const char *keep;	 /* --keep local|remote or NULL */
 	bool repair;
 	const char *from; /* --from NODE or NULL */
 };

@@ -8,6 +8,7 @@
 
 #include "app/install.h"
 #include "base/clock.h"
+#include "capture/guard.h"
 #include "capture/trigger.h"
 #include "change/peer.h"
 #include "net/client.h"
@@ -128,7 +129,7 @@ static void
 check_table(struct doctor *d, const struct table *t)
 {
 	if (t->problem != NULL)
-		say(d, WARNING, t->remedy, "table %s is not replicated: it %s", t->name, t->problem);
+		say(d, t->undecided ? PROBLEM : WARNING, t->remedy, "table %s is not replicated: it %s", t->name, t->problem);
 }
 
 static bool
@@ -139,6 +140,8 @@ check_tables(struct doctor *d, struct err *e)
 	if (!catalog_read(d->db, d->conf, &d->catalog, e))
 		return false;
 	install_judge_keys(d->catalog);
+	if (!guard_judge(d->db, d->conf, d->catalog, e))
+		return false;
 	for (size_t i = 0; i < d->catalog->ntables; i++) {
 		const struct table *t = &d->catalog->tables[i];
 
@@ -154,24 +157,17 @@ check_tables(struct doctor *d, struct err *e)
 	return true;
 }
 
-static const char sql_app_triggers[] =
-    "SELECT DISTINCT EVENT_OBJECT_TABLE, TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=?"
-    " AND TRIGGER_NAME NOT LIKE 'tandem\\_a__%' ORDER BY 1, 2";
+static void
+wrong_guard(const char *table, const char *trigger, bool guarded, void *arg)
+{
+	say(arg, PROBLEM, "run agent --install", "trigger %s of the app on table %s is %s", trigger, table,
+	    guarded ? "not guarded: it would fire again where a change arrives" : "still guarded, agent.conf does not say so");
+}
 
 static bool
 check_app_triggers(struct doctor *d, struct err *e)
 {
-	struct db_rows *rows = NULL;
-	bool more = false, ok;
-
-	if (!db_query(d->db, sql_app_triggers, DB_ARGS(db_text(d->conf->database.name)), &rows, e))
-		return false;
-	while ((ok = db_rows_next(rows, &more, e)) && more)
-		if (conf_wants_table(d->conf, db_rows_text(rows, 0)))
-			say(d, WARNING, "make sure that its effect may happen on both laptops, or exclude the tables it writes",
-			    "table %s has a trigger of the app, %s, which will run again where a change arrives", db_rows_text(rows, 0), db_rows_text(rows, 1));
-	db_rows_free(rows);
-	return ok;
+	return guard_verify(d->db, d->conf, d->catalog, d->installed ? &d->node : NULL, wrong_guard, d, e);
 }
 
 static void

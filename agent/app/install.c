@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "capture/guard.h"
 #include "capture/trigger.h"
 #include "change/peer.h"
 #include "wire/line.h"
@@ -124,8 +125,34 @@ put_table_json(struct buf *out, const struct table *t)
 	buf_char(out, '}');
 }
 
+/* What was done, on the app's database. */
+struct done {
+	struct trigger_report ours;
+	struct guard_report apps;
+};
+
 static void
-print_tables(const struct cli *cli, const struct catalog *c, const struct trigger_report *r)
+print_counts(const struct cli *cli, const struct done *done, size_t usable, const struct buf *json)
+{
+	const struct trigger_report *r = &done->ours;
+	const struct guard_report *g = &done->apps;
+
+	if (cli->json)
+		(void)printf("{\"tables\":%zu,\"triggers_set\":%zu,\"triggers_right\":%zu,\"triggers_removed\":%zu,\"app_triggers_guarded\":%zu,"
+			     "\"app_triggers_right\":%zu,\"app_triggers_restored\":%zu,\"not_replicated\":[%s]}\n",
+		    usable, r->installed, r->right, r->removed, g->set, g->right, g->removed, buf_cstr(json));
+	if (cli->json || cli->quiet)
+		return;
+	if (cli->dry_run)
+		(void)printf("%zu tables can be replicated\n", usable);
+	else
+		(void)printf("%zu tables are replicated (%zu triggers set, %zu were right, %zu removed)\n", usable, r->installed, r->right, r->removed);
+	if (g->set + g->right + g->removed > 0)
+		(void)printf("triggers of the app: %zu guarded now, %zu were guarded, %zu have their own text again\n", g->set, g->right, g->removed);
+}
+
+static void
+print_tables(const struct cli *cli, const struct catalog *c, const struct done *done)
 {
 	size_t usable = 0;
 	struct buf json;
@@ -136,13 +163,7 @@ print_tables(const struct cli *cli, const struct catalog *c, const struct trigge
 		if (c->tables[i].problem != NULL)
 			put_table_json(&json, &c->tables[i]);
 	}
-	if (cli->json)
-		(void)printf("{\"tables\":%zu,\"triggers_set\":%zu,\"triggers_right\":%zu,\"triggers_removed\":%zu,\"not_replicated\":[%s]}\n", usable, r->installed, r->right,
-		    r->removed, buf_cstr(&json));
-	else if (!cli->quiet && !cli->dry_run)
-		(void)printf("%zu tables are replicated (%zu triggers set, %zu were right, %zu removed)\n", usable, r->installed, r->right, r->removed);
-	else if (!cli->quiet)
-		(void)printf("%zu tables can be replicated\n", usable);
+	print_counts(cli, done, usable, &json);
 	for (size_t i = 0; !cli->json && !cli->quiet && i < c->ntables; i++)
 		if (c->tables[i].problem != NULL)
 			(void)printf("not replicated: table %s %s: %s\n", c->tables[i].name, c->tables[i].problem, c->tables[i].remedy);
@@ -158,13 +179,72 @@ print_wrong(const struct table *t, const char *what, void *arg)
 		(void)printf("would mend: a trigger of table %s is %s\n", t->name, what);
 }
 
+static void
+print_wrong_guard(const char *table, const char *trigger, bool guarded, void *arg)
+{
+	const struct cli *cli = arg;
+
+	if (!cli->quiet && !cli->json)
+		(void)printf("would %s trigger %s of the app on table %s\n", guarded ? "guard" : "take the guard off", trigger, table);
+}
+
+static bool
+is_without_choice(const struct conf *conf, const struct table *t)
+{
+	const struct conf_table *section = conf_table(conf, t->name);
+
+	return t->undecided && (section == NULL || section->app_triggers[0] == '\0');
+}
+
+/* What to write into agent.conf, ready to be copied. */
+static void
+print_choices(const struct conf *conf, const struct catalog *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->ntables; i++) {
+		const struct table *t = &c->tables[i];
+
+		if (!is_without_choice(conf, t))
+			continue;
+		if (n++ == 0)
+			(void)printf("\nThe app's own triggers need a choice. guard: they fire for the app alone, and what they write is replicated.\n"
+				     "run: they also fire when a change arrives. Add to %s, with one of the two lines for each table:\n", conf->path);
+		(void)printf("\n[table %s]\napp_triggers = guard\napp_triggers = run\n", t->name);
+	}
+}
+
+/* Tables that wait for a person because of the app's triggers: the others are replicated, but this is no
+ * success. */
+static bool
+refuse_undecided(const struct cli *cli, const struct conf *conf, const struct catalog *c, struct err *e)
+{
+	char names[256] = "";
+	size_t n = 0, used = 0;
+
+	for (size_t i = 0; i < c->ntables; i++) {
+		if (!c->tables[i].undecided)
+			continue;
+		if (used + strlen(c->tables[i].name) + 8 < sizeof names)
+			used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", n == 0 ? "" : ", ", c->tables[i].name);
+		n++;
+	}
+	if (n == 0)
+		return true;
+	if (!cli->json && !cli->quiet)
+		print_choices(conf, c);
+	return err_set(e, ERR_HELD, "%zu table%s with triggers of the app %s not replicated: %s; --check says what to do", n, n == 1 ? "" : "s",
+	    n == 1 ? "is" : "are", names);
+}
+
 /* What --install would do, changing nothing. */
 static bool
 preview(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
 {
-	struct trigger_report none = { 0 };
+	const struct done none = { 0 };
 	struct node_identity node;
 	struct catalog *c = NULL;
+	struct cli shown = *cli;
 	bool installed, ok;
 
 	if (!db_use(db, conf->database.name, e))
@@ -172,17 +252,20 @@ preview(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 	if (!catalog_read(db, conf, &c, e))
 		return false;
 	install_judge_keys(c);
+	if (!guard_judge(db, conf, c, e)) {
+		catalog_free(c);
+		return false;
+	}
 	installed = schema_enter(db, conf, &node, e);
 	ok = installed || e->code == ERR_DB_MISSING || e->code == ERR_DB_ACCESS;
 	if (ok && !installed && !cli->quiet && !cli->json)
 		(void)printf("would create the sync schema %s and the triggers of every table below\n", conf->database.sync_database);
-	if (ok && installed) {
-		struct cli shown = *cli;
-
+	if (ok && installed)
 		ok = trigger_verify(db, conf, c, &node, print_wrong, &shown, e);
-	}
+	ok = ok && guard_verify(db, conf, c, installed ? &node : NULL, print_wrong_guard, &shown, e);
 	if (ok)
 		print_tables(cli, c, &none);
+	ok = ok && refuse_undecided(cli, conf, c, e);
 	catalog_free(c);
 	return ok;
 }
@@ -192,7 +275,7 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 {
 	struct catalog *c = NULL;
 	struct node_identity node;
-	struct trigger_report report;
+	struct done done;
 	bool created, ok;
 
 	if (!db_use(db, conf->database.name, e))
@@ -200,12 +283,14 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 	ok = schema_install(db, conf, &created, e) && schema_enter(db, conf, &node, e) && catalog_read(db, conf, &c, e);
 	if (ok) {
 		install_judge_keys(c);
-		ok = check_readable(db, conf, c, e) && trigger_install(db, conf, c, &node, &report, e) && enroll(db, cli, c, e) && register_peers(db, cli, conf, e);
+		ok = guard_install(db, conf, c, &node, &done.apps, e) && check_readable(db, conf, c, e) &&
+		    trigger_install(db, conf, c, &node, &done.ours, e) && enroll(db, cli, c, e) && register_peers(db, cli, conf, e);
 	}
 	if (ok && created && !cli->quiet && !cli->json)
 		(void)printf("sync schema %s installed for node %s\n", conf->database.sync_database, node.name);
 	if (ok)
-		print_tables(cli, c, &report);
+		print_tables(cli, c, &done);
+	ok = ok && refuse_undecided(cli, conf, c, e);
 	catalog_free(c);
 	return ok;
 }
@@ -221,26 +306,40 @@ install_run(const struct cli *cli, const struct conf *conf, struct err *e)
 }
 
 static bool
-uninstall(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
+uninstall_preview(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
 {
-	size_t removed;
+	size_t ours, apps;
 
-	if (cli->dry_run) {
-		if (!trigger_count(db, conf, &removed, e))
-			return false;
-		if (cli->json)
-			(void)printf("{\"triggers\":%zu}\n", removed);
-		else if (!cli->quiet)
-			(void)printf("would remove %zu triggers and the sync schema %s with everything pending in it\n", removed, conf->database.sync_database);
-		return true;
-	}
-	/* Triggers first: without the schema below them the app's writes would fail. */
-	if (!trigger_remove_all(db, conf, &removed, e) || !schema_drop(db, conf, e))
+	if (!trigger_count(db, conf, &ours, e) || !guard_count(db, conf, &apps, e))
 		return false;
 	if (cli->json)
-		(void)printf("{\"triggers_removed\":%zu}\n", removed);
+		(void)printf("{\"triggers\":%zu,\"app_triggers\":%zu}\n", ours, apps);
 	else if (!cli->quiet)
-		(void)printf("%zu triggers and the sync schema %s removed; database %s is as it was\n", removed, conf->database.sync_database, conf->database.name);
+		(void)printf("would remove %zu triggers and the sync schema %s with everything pending in it, and take the guard off %zu triggers of the app\n", ours,
+		    conf->database.sync_database, apps);
+	return true;
+}
+
+static bool
+uninstall(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	size_t ours, apps;
+
+	if (cli->dry_run)
+		return uninstall_preview(db, cli, conf, e);
+	/* Ours first: should the sync schema be broken, the app can write again from here on. And before
+	 * the schema, without which the app's writes would fail. */
+	if (!trigger_remove_all(db, conf, &ours, e))
+		return false;
+	if (!guard_remove_all(db, conf, &apps, e))
+		return err_prefix(e, "%zu triggers of the agent removed, then", ours);
+	if (!schema_drop(db, conf, e))
+		return false;
+	if (cli->json)
+		(void)printf("{\"triggers_removed\":%zu,\"app_triggers_restored\":%zu}\n", ours, apps);
+	else if (!cli->quiet)
+		(void)printf("%zu triggers and the sync schema %s removed, %zu triggers of the app have their own text again; database %s is as it was\n", ours,
+		    conf->database.sync_database, apps, conf->database.name);
 	return true;
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/guard.h"
 #include "wire/line.h"
 
 static void
@@ -189,6 +190,33 @@ read_tables(struct db *db, struct report *r, struct err *e)
 	return ok;
 }
 
+static void
+note_app_trigger(const char *table, const char *trigger, bool chosen, void *arg)
+{
+	struct report *r = arg;
+
+	buf_str(&r->app_triggers, r->app_triggers.len > 1 ? ",{\"table\":" : "{\"table\":");
+	line_quote(&r->app_triggers, table, strlen(table));
+	buf_str(&r->app_triggers, ",\"trigger\":");
+	line_quote(&r->app_triggers, trigger, strlen(trigger));
+	buf_fmt(&r->app_triggers, ",\"problem\":\"%s\"}", chosen ? "not guarded" : "no choice");
+	buf_fmt(&r->app_triggers_text, "table %s is not replicated: trigger %s of the app %s (agent --check)\n", table, trigger,
+	    chosen ? "is not guarded: run agent --install" : "has no app_triggers in agent.conf");
+}
+
+static bool
+read_app_triggers(struct db *db, const struct conf *conf, struct report *r, struct err *e)
+{
+	bool ok;
+
+	buf_init(&r->app_triggers, REPORT_TEXT_MAX);
+	buf_init(&r->app_triggers_text, REPORT_TEXT_MAX);
+	buf_char(&r->app_triggers, '[');
+	ok = guard_waiting(db, conf, &r->node, note_app_trigger, r, e);
+	buf_char(&r->app_triggers, ']');
+	return ok;
+}
+
 static bool
 read_peers(struct db *db, const struct conf *conf, const char *only, struct report *r, struct err *e)
 {
@@ -223,7 +251,7 @@ report_read(struct db *db, const struct conf *conf, const char *peer, struct rep
 	buf_init(&out->tables, REPORT_TEXT_MAX);
 	out->database = conf->database.name;
 	if (schema_enter(db, conf, &out->node, e) && read_counts(db, out, e) && read_peers(db, conf, peer, out, e) && read_parked(db, peer, out, e) &&
-	    read_activity(db, out, e) && read_tables(db, out, e))
+	    read_activity(db, out, e) && read_tables(db, out, e) && read_app_triggers(db, conf, out, e))
 		return true;
 	report_free(out);
 	return false;
@@ -242,6 +270,8 @@ report_free(struct report *r)
 	buf_free(&r->parked_text);
 	buf_free(&r->activity);
 	buf_free(&r->tables);
+	buf_free(&r->app_triggers);
+	buf_free(&r->app_triggers_text);
 }
 
 bool
@@ -250,7 +280,7 @@ report_needs_person(const struct report *r)
 	for (size_t i = 0; i < r->npeers; i++)
 		if (r->peers[i].parked > 0 || r->peers[i].held[0] != '\0')
 			return true;
-	return r->dirty_tables > 0;
+	return r->dirty_tables > 0 || r->app_triggers_text.len > 0;
 }
 
 /* --- for people --- */
@@ -293,6 +323,7 @@ report_text(const struct report *r, struct buf *out)
 	    (unsigned long long)r->synced, (unsigned long long)r->failed, (unsigned long long)r->superseded, (unsigned long long)r->conflicts);
 	if (r->dirty_tables > 0)
 		buf_fmt(out, "%llu tables were altered under their triggers and wrote meanwhile: run agent --install, which names them, then compare them with the peer\n", (unsigned long long)r->dirty_tables);
+	buf_put(out, buf_cstr(&r->app_triggers_text), r->app_triggers_text.len);
 }
 
 void
@@ -364,6 +395,7 @@ report_json(const struct report *r, struct buf *out)
 	    (unsigned long long)r->synced, (unsigned long long)r->failed, (unsigned long long)r->superseded);
 	put_number(out, "conflicts", r->conflicts);
 	put_number(out, "dirty_tables", r->dirty_tables);
+	buf_fmt(out, ",\"app_triggers\":%s", buf_cstr(&r->app_triggers));
 	buf_fmt(out, ",\"pending_by_table\":%s,\"parked\":%s,\"activity\":%s}\n", buf_cstr(&r->tables), buf_cstr(&r->parked), buf_cstr(&r->activity));
 }
 

@@ -39,6 +39,8 @@ struct report {
 	uint64_t pending, synced, failed, superseded; /* rows of sync_queue */
 	uint64_t conflicts;
 	uint64_t dirty_tables;
+	struct buf app_triggers; /* JSON array: triggers of the app without a choice, or not guarded; and as text lines */
+	struct buf app_triggers_text;
 	struct buf parked;   /* JSON array of parked records, and as text lines */
 	struct buf parked_text;
 	struct buf activity; /* JSON array, newest first */
@@ -48,7 +50,7 @@ struct report {
 /* peer: only this one (ERR_USAGE when there is none of that name), or NULL. */
 MUST_CHECK bool report_read(struct db *db, const struct conf *conf, const char *peer, struct report *out, struct err *e);
 void report_free(struct report *r);
-/* Does a person have to look? (parked, held, dirty) */
+/* Does a person have to look? (parked, held, dirty, the app's triggers) */
 bool report_needs_person(const struct report *r);
 /* For people, and as JSON (docs/protocol.md, status). */
 void report_text(const struct report *r, struct buf *out);

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/conflicts.h"
 #include "app/doctor.h"
+#include "app/explain.h"
 #include "app/init.h"
 #include "app/install.h"
 #include "app/report.h"
@@ -394,6 +396,9 @@ const struct verb verb_table[] = {
 	{ "parked", NULL, true, parked_verb, "changes that a peer refused as often as allowed" },
 	{ "retry", "ID|all", true, settle_parked, "send parked changes again" },
 	{ "discard", "ID", true, settle_parked, "give a parked change up" },
+	{ "conflicts", NULL, true, conflicts_run, "records that both sides changed: both versions, and which one stayed" },
+	{ "resolve", "ID", true, resolve_run, "make one version of a conflict stand, on every node" },
+	{ "explain", "TABLE KEY", true, explain_run, "one record's life: captured, sent, applied, refused, in conflict" },
 	{ "wait", "[SECONDS]", true, wait_verb, "return when every peer has everything committed here up to now" },
 	{ NULL, NULL, false, NULL, NULL },
 };

@@ -1,5 +1,7 @@
 /* One group, one transaction. Lives here: checking where the group belongs, choosing the way, the cursor,
  * the answer. Not here: writing records (apply/quick, apply/careful). */
+#include "config.h"
+
 #include "apply/apply.h"
 
 #include <stdio.h>
@@ -9,7 +11,9 @@
 #include "apply/careful.h"
 #include "apply/quick.h"
 #include "base/clock.h"
+#include "base/plant.h"
 #include "capture/body.h"
+#include "capture/guard.h"
 
 struct applier {
 	struct db *db;
@@ -27,7 +31,7 @@ applier_new(struct db *db, const struct conf *conf, const struct node_identity *
 
 	*out = NULL;
 	body_skip_variable(node->token, skip);
-	len = snprintf(sql, sizeof sql, "SET @%s=1", skip);
+	len = snprintf(sql, sizeof sql, plant_is(PLANT_ECHO) ? "SET @%s=NULL" : "SET @%s=1", skip);
 	if (!db_exec_text(db, sql, (size_t)len, e))
 		return false;
 	a = calloc(1, sizeof *a);
@@ -77,7 +81,7 @@ check_cursor(struct pass *p, bool *answered, int *status, struct buf *answer, st
 	const struct cursor_state *cur = &p->cursor;
 
 	*answered = true;
-	if (cur->incarnation[0] != '\0' && strcmp(cur->incarnation, h->incarnation) != 0)
+	if (cur->incarnation[0] != '\0' && strcmp(cur->incarnation, h->incarnation) != 0 && !plant_is(PLANT_INCARNATION))
 		return say_no(answer, status, "incarnation", "this is not the database whose changes were received before", cur);
 	if (h->upto.epoch <= cur->epoch) {
 		if (h->upto.epoch == cur->epoch && strcmp(h->upto.stamp, cur->stamp) != 0)
@@ -108,7 +112,7 @@ check_seen(struct pass *p, const struct node_identity *node, bool *answered, int
 	bool found;
 
 	*answered = true;
-	if (h->seen_incarnation[0] != '\0' && strcmp(h->seen_incarnation, node->incarnation) != 0)
+	if (h->seen_incarnation[0] != '\0' && strcmp(h->seen_incarnation, node->incarnation) != 0 && !plant_is(PLANT_INCARNATION))
 		return say_no(answer, status, "incarnation", "the sender knows another database under this name", &p->cursor);
 	mark_free(&p->seen);
 	/* A sender that has received nothing from us has seen what there was when it was registered. */
@@ -244,7 +248,7 @@ finish(struct pass *p, int64_t started_ms, struct buf *answer, struct err *e)
 		db_text_n(buf_cstr(answer), answer->len), db_u64(p->applied), db_text(p->peer)), e) &&
 	    db_exec(p->db, sql_activity, DB_ARGS(db_text(p->peer), db_u64(h->upto.epoch), db_u64(p->applied), db_u64(p->refused.n),
 		db_u64((uint64_t)(clock_mono_ms() - started_ms))), e) &&
-	    db_commit(p->db, e);
+	    (plant_is(PLANT_ANSWER_FIRST) || db_commit(p->db, e));
 }
 
 /* --- one try --- */
@@ -268,13 +272,17 @@ try_once(struct applier *a, struct pass *p, struct pass_reader *r, int *status, 
 		return false;
 	if (answered)
 		return db_commit(a->db, e);
-	if (!quick_apply(p, r, &careful, e))
+	if (plant_is(PLANT_POSITION_FIRST) &&
+	    (!db_exec(a->db, "UPDATE sync_cursor SET epoch=?, stamp=? WHERE peer=?", DB_ARGS(db_u64(p->header.upto.epoch), db_text(p->header.upto.stamp), db_text(p->peer)), e) ||
+		!db_commit(a->db, e) || !db_begin(a->db, e)))
 		return false;
+	if (!quick_apply(p, r, &careful, e))
+		return plant_is(PLANT_NO_ROLLBACK) && e->code == ERR_DB_BUSY && (*status = 200) != 0 && finish(p, started_ms, answer, e);
 	if (careful) {
 		db_rollback(a->db);
 		/* A table may look otherwise than remembered: read it again before refusing anything. */
 		forget_catalog(a);
-		if (!catalog_refresh(a->db, a->conf, &a->catalog, e))
+		if (!catalog_refresh(a->db, a->conf, &a->catalog, e) || !guard_refresh(a->db, a->conf, a->catalog, a->node, e))
 			return false;
 		p->catalog = a->catalog;
 		if (!begin(a, p, &answered, status, answer, e))
@@ -317,7 +325,8 @@ apply_group(struct applier *a, const char *peer, struct spool *spool, int *statu
 	if (!check_sender(&p, r, e))
 		goto out;
 	for (int tries = 1; !ok; tries++) {
-		if (!catalog_refresh(a->db, a->conf, &a->catalog, e))
+		/* Before the transaction: guarding a trigger that the app has made anew is DDL. */
+		if (!catalog_refresh(a->db, a->conf, &a->catalog, e) || !guard_refresh(a->db, a->conf, a->catalog, a->node, e))
 			break;
 		p.catalog = a->catalog;
 		buf_reset(answer);

@@ -1,8 +1,11 @@
 /* Judging. Not here: finding the facts (apply/judge), what follows (apply/outcome). */
+#include "config.h"
+
 #include "apply/conflict.h"
 
 #include <assert.h>
 
+#include "base/plant.h"
 #include "change/collapse.h"
 
 struct decision
@@ -30,7 +33,7 @@ conflict_judge(enum conf_policy policy, const struct facts *f)
 	/* One compare for the whole record, and the judge queues it again whoever won: with
 	 * anything less, chains of three and more nodes diverge. */
 	if (f->whole || f->local_whole || !f->here) {
-		d.requeue = true;
+		d.requeue = !plant_is(PLANT_NO_REQUEUE);
 		d.supersede = true;
 	}
 	return d;

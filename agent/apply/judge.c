@@ -2,11 +2,14 @@
  * on it has ended) does the look at the queue see everything concurrent; READ COMMITTED, so that
  * the look is not an old snapshot. Lives here: the records' rows here, the facts about them. Not
  * here: the rule (apply/conflict), what follows from the verdict (apply/span, apply/outcome). */
+#include "config.h"
+
 #include "apply/judge.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/plant.h"
 #include "change/record.h"
 
 /* --- locking --- */
@@ -248,12 +251,14 @@ bool
 judge_chunk(struct chunk *c, struct err *e)
 {
 	sort_items(c);
+	if (plant_is(PLANT_LOOK_FIRST) && !look_refresh(&c->pass->look, c->pass->db, e))
+		return false;
 	if (!lock_rows(c, e))
 		return false;
 	for (size_t i = 0; i < c->n; i++)
 		if (c->items[i].meta.old_key != NULL && !lock_old_row(c, &c->items[i], e))
 			return false;
-	if (!look_refresh(&c->pass->look, c->pass->db, e))
+	if (!plant_is(PLANT_LOOK_FIRST) && !look_refresh(&c->pass->look, c->pass->db, e))
 		return false;
 	for (size_t i = 0; i < c->n; i++)
 		if (!judge_item(c, &c->items[i], e))

@@ -1,10 +1,14 @@
 /* Outcomes. Lives here: the kept conflict, superseded local changes, the relay. Not here: the
  * verdict (apply/judge), the row itself (apply/span). */
+#include "config.h"
+
 #include "apply/outcome.h"
 
 #include <string.h>
 
+#include "apply/inbox.h"
 #include "apply/judge.h"
+#include "base/plant.h"
 
 /* --- the conflict --- */
 
@@ -31,11 +35,6 @@ put_row_json(struct buf *out, const struct chunk *c, const struct line_value *va
 	buf_char(out, '}');
 }
 
-static const char sql_conflict[] =
-    "INSERT INTO sync_conflict (peer, table_name, record_id, policy, verdict,"
-    " local_changed_at, local_origin, local_row, remote_changed_at, remote_origin, remote_row)"
-    " VALUES (?, ?, ?, 'newer', ?, ?, ?, ?, ?, ?, ?)";
-
 /* Keep both versions whole. */
 static bool
 keep_conflict(struct chunk *c, const struct item *item, struct err *e)
@@ -45,19 +44,23 @@ keep_conflict(struct chunk *c, const struct item *item, struct err *e)
 	struct buf local, remote;
 	bool ok;
 
-	buf_init(&local, DB_SQL_MAX / 4);
-	buf_init(&remote, DB_SQL_MAX / 4);
+	buf_init(&local, INBOX_ROW_MAX);
+	buf_init(&remote, INBOX_ROW_MAX);
 	if (item->local != NULL)
 		put_row_json(&local, c, item->local);
 	if (m->operation != 'd')
 		put_row_json(&remote, c, item->values);
 	ok = buf_check(&local, "a kept version", e) && buf_check(&remote, "a kept version", e) &&
-	    db_exec(c->pass->db, sql_conflict,
-		DB_ARGS(db_text(c->pass->peer), db_text(c->target.table->name),
-		    db_bytes(m->key, m->key_len), db_text(verdict[item->decision.verdict]),
-		    db_text(item->local_changed_at), db_text(item->local_node),
-		    db_text_n(local.data, local.len), db_text(m->changed_at),
-		    db_text(judge_node(c, item)), db_text_n(remote.data, remote.len)), e);
+	    inbox_keep(c->pass->db, &(struct inbox_conflict){
+		.peer = c->pass->peer,
+		.table = c->target.table->name,
+		.key = m->key,
+		.key_len = m->key_len,
+		.rule = "newer",
+		.verdict = verdict[item->decision.verdict],
+		.local = { item->local_changed_at, item->local_node, local.data, local.len },
+		.remote = { m->changed_at, judge_node(c, item), remote.data, remote.len },
+	    }, e);
 	buf_free(&local);
 	buf_free(&remote);
 	return ok;
@@ -130,7 +133,7 @@ outcome_finish(struct chunk *c, struct item *item, struct err *e)
 {
 	item->done = true;
 	c->pass->applied++;
-	if (item->decision.conflict && !keep_conflict(c, item, e))
+	if (item->decision.conflict && !plant_is(PLANT_LOSER_DROPPED) && !keep_conflict(c, item, e))
 		return false;
 	if (item->decision.supersede && item->concurrent > 0 && !supersede(c, item, e))
 		return false;

@@ -126,7 +126,7 @@ static const struct conf_option_row options[] = {
 	{ INFO("table", "add", "", "columns whose changes add up, such as a stock"),
 	    .kind = CONF_LIST, AT(table, add), .max = CONF_VALUE_MAX, .built = "" },
 	{ INFO("table", "app_triggers", "", "what to do with the application's own triggers"),
-	    .kind = CONF_WORD, AT(table, app_triggers), .choices = "guard|run|", .built = "" },
+	    .kind = CONF_WORD, AT(table, app_triggers), .choices = "guard|run|" },
 	{ INFO("table", "direction", "both", "send this table's changes, receive them, or both"),
 	    .kind = CONF_WORD, AT(table, direction), .choices = "both|send|receive", .built = "both" },
 	{ INFO("table", "max_delete", "", "as in [sync], for this table; empty: as [sync]"),
@@ -562,6 +562,15 @@ conf_peer(const struct conf *c, const char *name)
 	for (size_t i = 0; i < c->npeers; i++)
 		if (strcmp(c->peers[i].name, name) == 0)
 			return &c->peers[i];
+	return NULL;
+}
+
+const struct conf_table *
+conf_table(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->ntables; i++)
+		if (strcmp(c->tables[i].name, name) == 0)
+			return &c->tables[i];
 	return NULL;
 }
 

@@ -99,6 +99,8 @@ void conf_free(struct conf *c);
 
 /* The peer of that name, or NULL. Borrowed. */
 const struct conf_peer *conf_peer(const struct conf *c, const char *name);
+/* The [table] section of that name, or NULL. Borrowed. */
+const struct conf_table *conf_table(const struct conf *c, const char *name);
 /* Does the comma list of patterns (* and ?) match name? Spaces around items ignored. */
 bool conf_match(const char *patterns, const char *name);
 /* Is the table to be replicated by [sync] tables and exclude? */

@@ -8,7 +8,7 @@
 /* Every trigger of the database that has one of our names: table, name, body. */
 static const char sql_ours[] =
     "SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME, ACTION_STATEMENT, EVENT_MANIPULATION, ACTION_TIMING, SQL_MODE"
-    " FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=? AND TRIGGER_NAME LIKE 'tandem\\_a__%'"
+    " FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA=? AND TRIGGER_NAME LIKE 'tandem\\_a__%'"
     " ORDER BY TRIGGER_NAME";
 /* As the server lists them, whatever the order they were given in. */
 static const char trigger_sql_mode[] = "NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES";
@@ -100,6 +100,8 @@ run_ddl(struct db *db, const struct buf *sql, const char *table, struct err *e)
 	for (int try = 0; try < TRIGGER_TRIES; try++) {
 		if (db_exec_text(db, sql->data, sql->len, e))
 			return true;
+		if (e->db_errno == 1419)
+			(void)err_prefix(e, "the binary log is on: SET GLOBAL log_bin_trust_function_creators=1 (it is needed for this command alone)");
 		if (e->code != ERR_DB_BUSY)
 			return err_prefix(e, "table %s", table);
 	}
@@ -218,7 +220,9 @@ trigger_install(struct db *db, const struct conf *conf, const struct catalog *c,
 	    db_exec(db, "SET sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO', lock_wait_timeout=?", DB_ARGS(db_u64(TRIGGER_WAIT_S)), e) &&
 	    visit_all(&s, c, &list, install_one, e);
 	for (size_t i = 0; ok && i < list.n; i++) {
-		if (list.items[i].wanted)
+		const struct table *t = catalog_table(c, list.items[i].table);
+
+		if (list.items[i].wanted || (t != NULL && t->undecided))
 			continue;
 		ok = drop_trigger(db, conf, &list.items[i], e);
 		report->removed++;

@@ -1,5 +1,7 @@
 /* The queue's SQL. Lives here: sync_queue, sync_epoch, sync_hole. Not here: what a group is made of
  * (change/collapse), who has what (change/peer). */
+#include "config.h"
+
 #include "change/queue.h"
 
 #include <assert.h>
@@ -8,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/plant.h"
 
 enum {
 	HOLES_A_QUERY = 200, /* ranges of one OR list */
@@ -301,6 +304,8 @@ queue_next_mark(struct db *db, const struct mark *last, struct mark *out, bool *
 	else if (count > 0 && !find_gaps(db, last->high, out, e))
 		goto fail;
 	*grew = late > 0 || count > 0;
+	if (plant_is(PLANT_WATERMARK))
+		id_set_free(&out->holes);
 	return true;
 fail:
 	mark_free(out);

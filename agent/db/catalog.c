@@ -472,6 +472,7 @@ catalog_read(struct db *db, const struct conf *conf, struct catalog **out, struc
 		catalog_free(c);
 		return no_memory(e);
 	}
+	c->guarded_ms = -1;
 	if (!read_tables(db, conf, c, e) || !read_columns(db, c, e) || !read_keys(db, c, e) ||
 	    !read_foreign_keys(db, c, e) || !order_tables(c, e)) {
 		catalog_free(c);

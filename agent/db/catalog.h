@@ -62,6 +62,7 @@ struct table {
 	size_t rank;   /* parents have a lower rank than children, circles aside */
 	char *problem; /* why it cannot be replicated, or NULL */
 	char *remedy;
+	bool undecided; /* the problem is the app's triggers (capture/guard): ours stay until a person has decided */
 };
 
 struct catalog {
@@ -73,6 +74,7 @@ struct catalog {
 	size_t nkeys;
 	uint64_t fingerprint; /* of the definitions it was read from */
 	int64_t checked_ms;   /* when they were last found to be the same */
+	int64_t guarded_ms;   /* the look after which the app's triggers were judged (capture/guard); -1: none yet */
 };
 
 /* Read the tables of conf's database that [sync] tables and exclude name. Unusable ones are there,

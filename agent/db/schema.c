@@ -80,8 +80,12 @@ give_identity(struct db *db, const struct conf *conf, struct err *e)
 	    db_commit(db, e);
 }
 
-/* Version 2 only added tables and routines, which create_objects has made. A step that alters a table
- * belongs here, one a version, each fit to be run twice. */
+/* What version 2 added to tables that version 1 had. New tables are create_objects' business. Fit to be run twice. */
+static const char sql_version_2[] =
+    "ALTER TABLE sync_conflict ADD COLUMN IF NOT EXISTS resolved_at TIMESTAMP(6) NULL DEFAULT NULL,"
+    " ADD COLUMN IF NOT EXISTS resolution ENUM('local','remote') CHARACTER SET ascii NULL";
+
+/* From the version that is there to the one that this agent works with, one step a version. */
 static bool
 upgrade(struct db *db, const struct conf *conf, struct err *e)
 {
@@ -92,6 +96,8 @@ upgrade(struct db *db, const struct conf *conf, struct err *e)
 	if (version > SCHEMA_VERSION)
 		return err_set(e, ERR_CONFIG, "the sync schema %s was made by a newer agent (version %llu, this one works with %d): use that agent",
 		    conf->database.sync_database, (unsigned long long)version, SCHEMA_VERSION);
+	if (version < 2 && !db_exec(db, sql_version_2, DB_NO_ARGS, e))
+		return false;
 	return version == SCHEMA_VERSION || db_exec(db, "UPDATE sync_node SET schema_version=?", DB_ARGS(db_u64(SCHEMA_VERSION)), e);
 }
 

@@ -1,11 +1,15 @@
 /* Building groups. Lives here: from the queue's rows to the lines of a spool. Not here: sending
  * (sync/drain), what follows from the answer (sync/settle). */
+#include "config.h"
+
 #include "sync/group.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/plant.h"
 
 enum {
 	GROUP_TRIES = 5 /* another drain made the same epoch, or a table was altered under us */
@@ -371,7 +375,7 @@ put_entry(struct builder *b, const struct entry *entry, char operation)
 		.whole = entry->whole && operation == 'u',
 	};
 
-	if (b->nunsettled > 0)
+	if (b->nunsettled > 0 && !plant_is(PLANT_REFUSED_SEEN))
 		seen = bsearch(&wanted, b->unsettled, b->nunsettled, sizeof wanted, by_unsettled);
 	if (seen != NULL) {
 		m.has_seen = true;
@@ -749,7 +753,7 @@ try_build(struct group *g, const struct build_options *how, enum group_result *r
 
 	buf_init(&b.line, LINE_BYTES_MAX);
 	*result = GROUP_NOTHING;
-	ok = db_begin_snapshot(g->db, e) && build_once(&b, result, e);
+	ok = (plant_is(PLANT_NO_SNAPSHOT) ? db_begin : db_begin_snapshot)(g->db, e) && build_once(&b, result, e);
 	if (ok && *result == GROUP_READY)
 		ok = db_commit(g->db, e);
 	else

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/inbox.h"
 #include "base/log.h"
 
 enum {
@@ -331,7 +332,7 @@ purge(struct db *db, const struct conf *conf, struct err *e)
 		log_warning(NULL, "%llu changes were committed by transactions that had been taken for dead; they are sent now", (unsigned long long)revived);
 	mark_free(&keep);
 	/* Marks below what anybody may still name go with time; the oldest one needed stays. */
-	return ok &&
+	return ok && inbox_purge(db, conf->sync.retention_days, e) &&
 	    db_exec(db, "DELETE FROM sync_epoch WHERE epoch<? AND marked_at < NOW(6) - INTERVAL ? DAY ORDER BY epoch LIMIT 10000",
 		DB_ARGS(db_u64(marks_from), db_u64(conf->sync.retention_days)), e) &&
 	    db_exec(db, "DELETE FROM sync_activity WHERE id + ? <= (SELECT * FROM (SELECT MAX(id) FROM sync_activity) m)", DB_ARGS(db_u64(ACTIVITY_KEPT)), e);

@@ -40,6 +40,8 @@ static const struct verb verbs[] = {
 	{ "status", NULL, true, do_nothing, "how far is it" },
 	{ "check", NULL, true, do_nothing, "how far is it" },
 	{ "retry", "ID|all", true, do_nothing, "try parked changes again" },
+	{ "explain", "TABLE KEY", true, do_nothing, "one record's life" },
+	{ "resolve", "ID", true, do_nothing, "decide" },
 	{ "wait", "[SECONDS]", true, do_nothing, "until the peers have everything" },
 	{ NULL, NULL, false, NULL, NULL },
 };
@@ -157,6 +159,26 @@ a_verbs_argument_is_needed_or_may_be_left_out(void **state)
 	REFUSES("--retry needs ID|all", "--retry", "--json");
 	REFUSES("--retry has an empty argument", "--retry", "");
 	REFUSES("--drain takes no argument", "--drain=now");
+}
+
+static void
+a_verb_may_take_two_arguments(void **state)
+{
+	(void)state;
+	ACCEPTS("--explain", "orders", "7,a");
+	assert_string_equal(cli.argument, "orders");
+	assert_string_equal(cli.second, "7,a");
+	ACCEPTS("--explain=orders", "-7", "--json");
+	assert_string_equal(cli.second, "-7");
+	assert_true(cli.json);
+	REFUSES("--explain needs TABLE KEY", "--explain", "orders");
+	REFUSES("--explain needs TABLE KEY", "--explain", "orders", "--json");
+	REFUSES("--explain needs TABLE KEY", "--explain");
+	REFUSES("unknown word", "--explain", "orders", "7", "8");
+	ACCEPTS("--resolve", "3", "--keep", "local");
+	assert_string_equal(cli.keep, "local");
+	assert_null(cli.second);
+	REFUSES("--status does not take --keep", "--status", "--keep", "local");
 }
 
 static void
@@ -525,7 +547,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_verb_is_found), T(options_may_stand_before_and_behind_the_verb), T(values_follow_as_next_word_or_behind_equals),
-		T(a_verbs_argument_is_needed_or_may_be_left_out), T(no_words_at_all_are_answered_with_a_hint),
+		T(a_verbs_argument_is_needed_or_may_be_left_out),
+		T(a_verb_may_take_two_arguments), T(no_words_at_all_are_answered_with_a_hint),
 		T(two_verbs_are_refused_by_name), T(a_misspelt_word_is_named_with_the_nearest),
 		T(an_option_without_its_value_is_refused), T(an_option_that_the_verb_does_not_take_is_refused),
 		T(the_file_is_found_in_its_order), T(help_shows_verbs_options_files_and_exit_codes), T(version_names_the_libraries),

@@ -789,11 +789,11 @@ what_this_version_lacks_is_said(void **state)
 	refuses(NODE "tls = yes\n", 4, "this version does not have it yet");
 	refuses(BASE PEER "pull = yes\n", 10, "pull = yes: this version does not have it yet; leave it at no");
 	refuses(BASE "[table t]\nadd = stock\n", 8, "add = stock: this version does not have it yet");
-	refuses(BASE "[table t]\napp_triggers = guard\n", 8, "this version does not have it yet");
 	refuses(BASE "[table t]\napp_triggers = ask\n", 8, "app_triggers must be one of guard|run| or empty");
 	refuses(BASE "[table t]\ndirection = send\n", 8, "direction = send: this version does not have it yet; leave it at both");
 	refuses(BASE "[table t]\ndirection = up\n", 8, "direction must be one of both|send|receive, not \"up\"");
 	accepts(NODE "tls = no\n" DATABASE "[table t]\ndirection = both\nadd =\npriority = normal\n");
+	accepts(BASE "[table t]\napp_triggers = guard\n[table u]\napp_triggers = run\n[table v]\napp_triggers =\n");
 	refuses(BASE "[table t]\npriority = high\n", 8, "priority = high: this version does not have it yet; leave it at normal");
 	refuses(BASE "[sync]\nnotify = mail\n", 8, "notify = mail: this version does not have it yet");
 	refuses(BASE "[sync]\nmax_delete = 7%,12\n", 8, "this version does not have it yet; leave it at 50%, 1000");

@@ -1,0 +1,295 @@
+/* Kept conflicts for people and programs. Lives here: how they look. Not here: their SQL and the decision
+ * (apply/inbox). */
+#include "app/conflicts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "capture/guard.h"
+#include "change/mark.h"
+
+enum {
+	PAIRS_MAX = 2 * CATALOG_COLUMNS
+};
+
+/* --- differing columns --- */
+
+/* One version taken apart. text holds a copy that pairs point into. */
+struct parsed {
+	struct buf text;
+	struct line_value *pairs;
+	size_t n;
+};
+
+static bool
+parse_version(const struct inbox_version *v, struct parsed *to, struct err *e)
+{
+	buf_init(&to->text, INBOX_ROW_MAX);
+	to->n = 0;
+	to->pairs = calloc(PAIRS_MAX, sizeof *to->pairs);
+	if (to->pairs == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a record");
+	if (v->row == NULL)
+		return true;
+	buf_put(&to->text, v->row, v->row_len);
+	(void)buf_cstr(&to->text);
+	return buf_check(&to->text, "a kept version", e) && inbox_parse_row(to->text.data, to->text.len, to->pairs, PAIRS_MAX, &to->n, e);
+}
+
+static void
+parsed_free(struct parsed *p)
+{
+	buf_free(&p->text);
+	free(p->pairs);
+}
+
+static const struct line_value *
+find_value(const struct parsed *p, const char *name)
+{
+	for (size_t i = 0; i < p->n; i += 2)
+		if (strcmp(p->pairs[i].data, name) == 0)
+			return &p->pairs[i + 1];
+	return NULL;
+}
+
+static bool
+same_value(const struct line_value *a, const struct line_value *b)
+{
+	if (b == NULL || (a->data == NULL) != (b->data == NULL))
+		return false;
+	return a->data == NULL || (a->len == b->len && memcmp(a->data, b->data, a->len) == 0);
+}
+
+static void
+put_shown(struct buf *out, const struct line_value *v)
+{
+	char shown[CONFLICTS_SHOWN];
+
+	if (v == NULL)
+		buf_str(out, "(no such column)");
+	else if (v->data == NULL)
+		buf_str(out, "NULL");
+	else {
+		(void)text_escape(v->data, v->len, shown, sizeof shown);
+		buf_fmt(out, "\"%s\"", shown);
+	}
+}
+
+static void
+put_difference(struct buf *json, struct buf *text, const char *name, const struct line_value *local, const struct line_value *remote)
+{
+	char shown[CONFLICTS_SHOWN * 2];
+
+	if (json != NULL) {
+		buf_str(json, json->data[json->len - 1] == '[' ? "" : ",");
+		line_quote(json, name, strlen(name));
+	}
+	if (text == NULL)
+		return;
+	(void)text_escape(name, strlen(name), shown, sizeof shown);
+	buf_fmt(text, "    %s: local ", shown);
+	put_shown(text, local);
+	buf_str(text, ", remote ");
+	put_shown(text, remote);
+	buf_char(text, '\n');
+}
+
+bool
+conflicts_differences(const struct inbox_conflict *c, struct buf *json, struct buf *text, struct err *e)
+{
+	struct parsed local = { 0 }, remote = { 0 };
+	bool ok = parse_version(&c->local, &local, e) && parse_version(&c->remote, &remote, e);
+
+	if (json != NULL)
+		buf_char(json, '[');
+	for (size_t i = 0; ok && remote.n > 0 && i < local.n; i += 2) {
+		const struct line_value *other = find_value(&remote, local.pairs[i].data);
+
+		if (!same_value(&local.pairs[i + 1], other))
+			put_difference(json, text, local.pairs[i].data, &local.pairs[i + 1], other);
+	}
+	if (json != NULL)
+		buf_char(json, ']');
+	parsed_free(&local);
+	parsed_free(&remote);
+	return ok;
+}
+
+/* --- listing --- */
+
+struct listing {
+	const struct cli *cli;
+	uint64_t n;
+};
+
+static const char *
+kept_side(const struct inbox_conflict *c)
+{
+	if (c->resolution != NULL)
+		return c->resolution;
+	if (strcmp(c->verdict, "ask") == 0)
+		return "none";
+	return strcmp(c->verdict, "apply") == 0 ? "remote" : strcmp(c->verdict, "merge") == 0 ? "both" : "local";
+}
+
+static void
+put_string(struct buf *out, const char *name, const char *text, size_t len)
+{
+	buf_fmt(out, ",\"%s\":", name);
+	if (text == NULL)
+		buf_str(out, "null");
+	else
+		line_quote(out, text, len);
+}
+
+static void
+put_version_json(struct buf *out, const char *name, const struct inbox_version *v)
+{
+	buf_fmt(out, ",\"%s\":{\"node\":\"%s\"", name, v->node);
+	put_string(out, "changed_at", v->changed_at, strlen(v->changed_at));
+	buf_str(out, ",\"row\":");
+	if (v->row == NULL)
+		buf_str(out, "null");
+	else
+		buf_put(out, v->row, v->row_len);
+	buf_char(out, '}');
+}
+
+static bool
+put_json(const struct inbox_conflict *c, struct buf *out, struct err *e)
+{
+	buf_fmt(out, "{\"id\":%llu", (unsigned long long)c->id);
+	put_string(out, "at", c->happened_at, strlen(c->happened_at));
+	put_string(out, "peer", c->peer, strlen(c->peer));
+	put_string(out, "table", c->table, strlen(c->table));
+	put_string(out, "record_id", c->key, c->key_len);
+	put_string(out, "rule", c->rule, strlen(c->rule));
+	buf_fmt(out, ",\"kept\":\"%s\"", kept_side(c));
+	put_version_json(out, "local", &c->local);
+	put_version_json(out, "remote", &c->remote);
+	buf_str(out, ",\"differs\":");
+	if (!conflicts_differences(c, out, NULL, e))
+		return false;
+	put_string(out, "resolved_at", c->resolved_at, c->resolved_at == NULL ? 0 : strlen(c->resolved_at));
+	buf_char(out, '}');
+	return true;
+}
+
+static void
+put_version_text(struct buf *out, const char *side, const struct inbox_version *v, bool kept)
+{
+	buf_fmt(out, "  %-7s %s of %s%s%s\n", side, v->node, v->changed_at, v->row == NULL ? ", deleted" : "", kept ? "  (kept)" : "");
+}
+
+static bool
+put_text(const struct inbox_conflict *c, struct buf *out, struct err *e)
+{
+	const char *kept = kept_side(c);
+	char key[CONFLICTS_SHOWN * 2], table[CONFLICTS_SHOWN * 2];
+
+	(void)text_escape(c->key, c->key_len, key, sizeof key);
+	(void)text_escape(c->table, strlen(c->table), table, sizeof table);
+	buf_fmt(out, "%llu: table %s, record %s: %s UTC, with peer %s, rule %s%s\n", (unsigned long long)c->id, table, key, c->happened_at, c->peer, c->rule,
+	    c->resolved_at != NULL ? ", decided by a person" : strcmp(kept, "none") == 0 ? ", NOT DECIDED" : "");
+	put_version_text(out, "local", &c->local, strcmp(kept, "local") == 0);
+	put_version_text(out, "remote", &c->remote, strcmp(kept, "remote") == 0);
+	return conflicts_differences(c, NULL, out, e);
+}
+
+/* Each conflict is printed and forgotten: the rows can be large. */
+static bool
+print_one(const struct inbox_conflict *c, void *arg, struct err *e)
+{
+	struct listing *l = arg;
+	struct buf out;
+	bool ok;
+
+	buf_init(&out, INBOX_ROW_MAX);
+	if (l->cli->json && l->n > 0)
+		buf_char(&out, ',');
+	ok = (l->cli->json ? put_json : put_text)(c, &out, e) && buf_check(&out, "a conflict", e);
+	l->n++;
+	if (ok && (l->cli->json || !l->cli->quiet))
+		(void)fwrite(out.data, 1, out.len, stdout);
+	buf_free(&out);
+	return ok;
+}
+
+static bool
+list(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	const struct inbox_filter f = { .peer = cli->peer, .table = cli->table, .most = CONFLICTS_LISTED };
+	struct listing l = { .cli = cli };
+	struct node_identity node;
+	bool ok;
+
+	if (!schema_enter(db, conf, &node, e))
+		return false;
+	if (cli->json)
+		(void)fputs("{\"conflicts\":[", stdout);
+	ok = inbox_visit(db, &f, print_one, &l, e);
+	if (cli->json)
+		(void)puts("]}");
+	else if (ok && !cli->quiet)
+		(void)puts(l.n == 0 ? "no conflicts are kept" : "agent --resolve ID --keep local|remote makes the other version the winner");
+	return ok;
+}
+
+enum exit_code
+conflicts_run(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	uint64_t undecided = 0;
+	struct db *db = NULL;
+	bool ok;
+
+	ok = db_open(&conf->database, &db, e) && list(db, cli, conf, e) &&
+	    db_number(db, "SELECT COUNT(*) FROM sync_conflict WHERE verdict='ask' AND resolved_at IS NULL", DB_NO_ARGS, &undecided, NULL, e);
+	db_close(db);
+	if (!ok)
+		return cli_exit_code(e);
+	return undecided > 0 ? EXIT_PERSON : EXIT_DONE;
+}
+
+/* --- deciding --- */
+
+static bool
+parse_decision(const struct cli *cli, uint64_t *id, enum inbox_keep *keep, struct err *e)
+{
+	if (!mark_parse_u64(cli->argument, id) || *id == 0)
+		return err_set(e, ERR_USAGE, "--resolve takes the id that agent --conflicts shows");
+	if (cli->keep == NULL || (strcmp(cli->keep, "local") != 0 && strcmp(cli->keep, "remote") != 0))
+		return err_set(e, ERR_USAGE, "say which version stays: agent --resolve %s --keep local, or --keep remote (agent --conflicts shows both)", cli->argument);
+	*keep = strcmp(cli->keep, "local") == 0 ? INBOX_LOCAL : INBOX_REMOTE;
+	return true;
+}
+
+static bool
+resolve(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	struct node_identity node;
+	struct catalog *catalog = NULL;
+	enum inbox_keep keep = INBOX_LOCAL;
+	uint64_t id = 0;
+	bool ok;
+
+	ok = parse_decision(cli, &id, &keep, e) && schema_enter(db, conf, &node, e) && catalog_read(db, conf, &catalog, e) &&
+	    guard_refresh(db, conf, catalog, &node, e) && inbox_resolve(db, &node, catalog, id, keep, e);
+	catalog_free(catalog);
+	if (ok && cli->json)
+		(void)printf("{\"resolved\":%llu,\"keep\":\"%s\"}\n", (unsigned long long)id, cli->keep);
+	else if (ok && !cli->quiet)
+		(void)printf("conflict %llu: the %s version stands here now and goes to every peer with the next drain\n", (unsigned long long)id, cli->keep);
+	return ok;
+}
+
+enum exit_code
+resolve_run(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	struct db *db = NULL;
+	bool ok = db_open(&conf->database, &db, e) && resolve(db, cli, conf, e);
+
+	db_close(db);
+	return ok ? EXIT_DONE : cli_exit_code(e);
+}

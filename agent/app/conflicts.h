@@ -1,0 +1,20 @@
+/* --conflicts and --resolve: the versions that lost, and making one of them the winner. */
+#ifndef TANDEM_APP_CONFLICTS_H
+#define TANDEM_APP_CONFLICTS_H
+
+#include "app/cli.h"
+#include "apply/inbox.h"
+
+enum {
+	CONFLICTS_LISTED = 1000, /* the newest ones; more are counted by --status */
+	CONFLICTS_SHOWN = 60	 /* bytes of a value on a terminal */
+};
+
+verb_run conflicts_run;
+verb_run resolve_run;
+
+/* The names of the columns in which the two versions differ, as JSON array and as text lines (either may be
+ * NULL). Both rows are needed: a deleted side differs in everything and in nothing. */
+MUST_CHECK bool conflicts_differences(const struct inbox_conflict *c, struct buf *json, struct buf *text, struct err *e);
+
+#endif

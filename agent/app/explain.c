@@ -1,0 +1,273 @@
+/* One record's life: captured, sent, applied, refused, in conflict. Lives here: gathering and printing. Not
+ * here: any decision. */
+#include "app/explain.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "app/conflicts.h"
+#include "base/text.h"
+#include "change/peer.h"
+#include "change/record.h"
+
+enum {
+	OUT_MAX = 64 * 1024 * 1024,
+	SHOWN = 128
+};
+
+struct explain {
+	const struct cli *cli;
+	const struct conf *conf;
+	struct db *db;
+	struct catalog *catalog;
+	const char *table, *key;
+	uint64_t newest; /* id of the newest change, 0 = none */
+	struct buf out;
+};
+
+static void
+put_quoted(struct buf *out, const char *name, const char *text, size_t len)
+{
+	buf_fmt(out, ",\"%s\":", name);
+	if (text == NULL)
+		buf_str(out, "null");
+	else
+		line_quote(out, text, len);
+}
+
+static void
+put_rows_column(struct buf *out, const char *name, const struct db_rows *rows, size_t column)
+{
+	const char *text = db_rows_text(rows, column);
+
+	put_quoted(out, name, text, text == NULL ? 0 : db_rows_len(rows, column));
+}
+
+/* --- the record --- */
+
+static bool
+is_here(struct explain *x, const struct table *t, bool *here, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, TEMPLATE_SQL_MAX);
+	buf_str(&sql, "SELECT 1 FROM ");
+	template_table(&sql, x->catalog->database, t->name);
+	buf_str(&sql, " WHERE ");
+	ok = record_put_match(x->db, &sql, t, x->key, strlen(x->key)) ||
+	    err_set(e, ERR_USAGE, "\"%s\" is no key of table %s: a key of several columns is written with commas between them", x->key, t->name);
+	ok = ok && buf_check(&sql, "a key", e) && db_query(x->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e);
+	*here = ok && db_rows_count(rows) > 0;
+	db_rows_free(rows);
+	buf_free(&sql);
+	return ok;
+}
+
+static bool
+put_record(struct explain *x, struct err *e)
+{
+	const struct table *t = catalog_table(x->catalog, x->table);
+	char shown[SHOWN];
+	bool here;
+
+	if (t == NULL)
+		return err_set(e, ERR_USAGE, "table %s is not there, or not chosen by [sync] tables and exclude", x->table);
+	if (t->problem != NULL)
+		return err_set(e, ERR_USAGE, "table %s is not replicated: it %s", x->table, t->problem);
+	if (!is_here(x, t, &here, e))
+		return false;
+	if (x->cli->json) {
+		buf_str(&x->out, "{\"table\":");
+		line_quote(&x->out, x->table, strlen(x->table));
+		put_quoted(&x->out, "record_id", x->key, strlen(x->key));
+		buf_fmt(&x->out, ",\"here\":%s", here ? "true" : "false");
+		return true;
+	}
+	(void)text_escape(x->key, strlen(x->key), shown, sizeof shown);
+	buf_fmt(&x->out, "table %s, record %s: %s\n", x->table, shown, here ? "is here" : "is not here");
+	return true;
+}
+
+/* --- changes --- */
+
+static const char sql_changes[] =
+    "SELECT id, operation, changed_at, origin, via, status, attempt_count, last_error, synced_at, link IS NOT NULL FROM sync_queue"
+    " WHERE table_name=? AND record_id=? ORDER BY id DESC LIMIT ?";
+
+static void
+put_change(struct explain *x, const struct db_rows *rows, bool first)
+{
+	const char *origin = db_rows_text(rows, 3), *via = db_rows_text(rows, 4), *why = db_rows_text(rows, 7);
+	bool synced = strcmp(db_rows_text(rows, 5), "synced") == 0;
+
+	if (x->cli->json) {
+		buf_fmt(&x->out, "%s{\"id\":%s", first ? "" : ",", db_rows_text(rows, 0));
+		put_rows_column(&x->out, "operation", rows, 1);
+		put_rows_column(&x->out, "changed_at", rows, 2);
+		put_rows_column(&x->out, "origin", rows, 3);
+		put_rows_column(&x->out, "via", rows, 4);
+		put_rows_column(&x->out, "status", rows, 5);
+		buf_fmt(&x->out, ",\"attempts\":%s", db_rows_text(rows, 6));
+		put_rows_column(&x->out, "reason", rows, 7);
+		put_quoted(&x->out, "synced_at", synced ? db_rows_text(rows, 8) : NULL, synced ? strlen(db_rows_text(rows, 8)) : 0);
+		buf_fmt(&x->out, ",\"key_changed\":%s}", db_rows_u64(rows, 9) != 0 ? "true" : "false");
+		return;
+	}
+	buf_fmt(&x->out, "  %s UTC  %s%s by %s%s%s: %s%s%s%s%s\n", db_rows_text(rows, 2), db_rows_text(rows, 1), db_rows_u64(rows, 9) != 0 ? " (key changed)" : "",
+	    origin == NULL ? "this node" : origin, via == NULL ? "" : ", came by ", via == NULL ? "" : via, db_rows_text(rows, 5), synced ? " " : "",
+	    synced ? db_rows_text(rows, 8) : "", why == NULL ? "" : ": ", why == NULL ? "" : why);
+}
+
+static bool
+put_changes(struct explain *x, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, first = true, ok;
+
+	if (!db_query(x->db, sql_changes, DB_ARGS(db_text(x->table), db_bytes(x->key, strlen(x->key)), db_u64(EXPLAIN_CHANGES)), &rows, e))
+		return false;
+	buf_str(&x->out, x->cli->json ? ",\"changes\":[" : db_rows_count(rows) == 0 ? "no change of it is in the queue (any more)\n" : "changes, newest first:\n");
+	while ((ok = db_rows_next(rows, &more, e)) && more) {
+		if (first)
+			x->newest = db_rows_u64(rows, 0);
+		put_change(x, rows, first);
+		first = false;
+	}
+	if (x->cli->json)
+		buf_char(&x->out, ']');
+	db_rows_free(rows);
+	return ok;
+}
+
+/* --- peers --- */
+
+static bool
+find_debt(struct explain *x, const char *sql, const char *peer, struct db_rows **rows, bool *found, struct err *e)
+{
+	unsigned char hash[PEER_HASH_BYTES];
+
+	*found = false;
+	return peer_record_hash(x->table, x->key, strlen(x->key), hash, e) &&
+	    db_query(x->db, sql, DB_ARGS(db_text(peer), db_bytes(hash, sizeof hash)), rows, e) && db_rows_next(*rows, found, e);
+}
+
+static void
+put_debt(struct explain *x, const char *name, const struct db_rows *rows, bool found)
+{
+	if (x->cli->json) {
+		put_quoted(&x->out, name, found ? db_rows_text(rows, 0) : NULL, found ? db_rows_len(rows, 0) : 0);
+		buf_fmt(&x->out, ",\"%s_because\":", name);
+		if (!found || db_rows_text(rows, 1) == NULL)
+			buf_str(&x->out, "null");
+		else
+			line_quote(&x->out, db_rows_text(rows, 1), db_rows_len(rows, 1));
+	} else if (found)
+		buf_fmt(&x->out, "    %s: %s: %s\n", strcmp(name, "owed") == 0 ? "refused there" : "its version is refused here", db_rows_text(rows, 0),
+		    db_rows_text(rows, 1) == NULL ? "" : db_rows_text(rows, 1));
+}
+
+static bool
+put_debts(struct explain *x, const char *peer, struct err *e)
+{
+	static const struct {
+		const char *name, *sql;
+	} kinds[] = {
+		{ "owed", "SELECT state, last_error FROM sync_owed WHERE peer=? AND record_hash=?" },
+		{ "refused", "SELECT kind, reason FROM sync_unsettled WHERE peer=? AND record_hash=?" },
+	};
+
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		struct db_rows *rows = NULL;
+		bool found, ok = find_debt(x, kinds[i].sql, peer, &rows, &found, e);
+
+		if (ok)
+			put_debt(x, kinds[i].name, rows, found);
+		db_rows_free(rows);
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+static bool
+put_peer(struct explain *x, const char *peer, bool first, struct err *e)
+{
+	struct peer_state state;
+	struct mark acked = { 0 };
+	bool found = false, has, ok;
+
+	if (!peer_load(x->db, peer, &state, e) || !queue_load_mark(x->db, state.acked_epoch, &acked, &found, e))
+		return false;
+	has = x->newest == 0 || (found && mark_contains(&acked, x->newest));
+	mark_free(&acked);
+	if (x->cli->json)
+		buf_fmt(&x->out, "%s{\"peer\":\"%s\",\"has_newest\":%s", first ? "" : ",", peer, has ? "true" : "false");
+	else
+		buf_fmt(&x->out, "  peer %s: %s\n", peer, x->newest == 0 ? "nothing is on its way" : has ? "has the newest change" : "the newest change waits for it");
+	ok = put_debts(x, peer, e);
+	if (x->cli->json)
+		buf_char(&x->out, '}');
+	return ok;
+}
+
+static bool
+put_peers(struct explain *x, struct err *e)
+{
+	buf_str(&x->out, x->cli->json ? ",\"peers\":[" : x->conf->npeers == 0 ? "" : "peers:\n");
+	for (size_t i = 0; i < x->conf->npeers; i++)
+		if (!peer_register(x->db, x->conf->peers[i].name, e) || !put_peer(x, x->conf->peers[i].name, i == 0, e))
+			return false;
+	if (x->cli->json)
+		buf_char(&x->out, ']');
+	return true;
+}
+
+/* --- conflicts --- */
+
+static bool
+put_conflict(const struct inbox_conflict *c, void *arg, struct err *e)
+{
+	struct explain *x = arg;
+
+	(void)e;
+	if (x->cli->json)
+		buf_fmt(&x->out, "%s%llu", x->out.data[x->out.len - 1] == '[' ? "" : ",", (unsigned long long)c->id);
+	else
+		buf_fmt(&x->out, "  conflict %llu with peer %s at %s UTC, rule %s: %s of %s against %s of %s\n", (unsigned long long)c->id, c->peer, c->happened_at, c->rule,
+		    c->local.node, c->local.changed_at, c->remote.node, c->remote.changed_at);
+	return true;
+}
+
+static bool
+put_conflicts(struct explain *x, struct err *e)
+{
+	const struct inbox_filter f = { .table = x->table, .key = x->key, .most = CONFLICTS_LISTED };
+	bool ok;
+
+	if (x->cli->json)
+		buf_str(&x->out, ",\"conflicts\":[");
+	ok = inbox_visit(x->db, &f, put_conflict, x, e);
+	if (x->cli->json)
+		buf_str(&x->out, "]}\n");
+	return ok;
+}
+
+enum exit_code
+explain_run(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	struct explain x = { .cli = cli, .conf = conf, .table = cli->argument, .key = cli->second };
+	struct node_identity node;
+	bool ok;
+
+	buf_init(&x.out, OUT_MAX);
+	ok = db_open(&conf->database, &x.db, e) && schema_enter(x.db, conf, &node, e) && catalog_read(x.db, conf, &x.catalog, e) &&
+	    put_record(&x, e) && put_changes(&x, e) && put_peers(&x, e) && put_conflicts(&x, e) && buf_check(&x.out, "a record's life", e);
+	if (ok && (cli->json || !cli->quiet))
+		(void)fwrite(buf_cstr(&x.out), 1, x.out.len, stdout);
+	catalog_free(x.catalog);
+	db_close(x.db);
+	buf_free(&x.out);
+	return ok ? EXIT_DONE : cli_exit_code(e);
+}

@@ -1,0 +1,580 @@
+/* Kept conflicts. Lives here: the SQL of sync_conflict after the verdict, a person's decision. Not here:
+ * keeping them (apply/outcome), showing them (app/conflicts). */
+#include "apply/inbox.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "capture/body.h"
+#include "change/peer.h"
+#include "change/record.h"
+#include "db/bulk.h"
+
+enum {
+	INBOX_PAIRS = 2 * CATALOG_COLUMNS
+};
+
+/* --- keeping --- */
+
+static const char sql_keep[] =
+    "INSERT INTO sync_conflict (peer, table_name, record_id, policy, verdict, local_changed_at, local_origin, local_row,"
+    " remote_changed_at, remote_origin, remote_row) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/* What one statement carries of a version: quoted, a byte can take two, and there are two versions. */
+static size_t
+piece_size(const struct db *db)
+{
+	return (size_t)(db_packet_max(db) / 8);
+}
+
+static struct db_arg
+first_piece(const struct db *db, const struct inbox_version *v)
+{
+	return v->row == NULL ? db_null() : db_text_n(v->row, v->row_len < piece_size(db) ? v->row_len : piece_size(db));
+}
+
+static bool
+keep_rest(struct db *db, uint64_t id, const char *side, const struct inbox_version *v, struct err *e)
+{
+	size_t size = piece_size(db);
+	uint64_t part = 1;
+
+	for (size_t at = size; v->row != NULL && at < v->row_len; at += size, part++) {
+		size_t len = v->row_len - at < size ? v->row_len - at : size;
+
+		if (!db_exec(db, "INSERT INTO sync_conflict_part (conflict, side, part, data) VALUES (?, ?, ?, ?)",
+			DB_ARGS(db_u64(id), db_text(side), db_u64(part), db_text_n(v->row + at, len)), e))
+			return false;
+	}
+	return true;
+}
+
+bool
+inbox_keep(struct db *db, const struct inbox_conflict *c, struct err *e)
+{
+	size_t size = piece_size(db);
+	uint64_t id;
+
+	if (!db_exec(db, sql_keep,
+		DB_ARGS(db_text(c->peer), db_text(c->table), db_bytes(c->key, c->key_len), db_text(c->rule), db_text(c->verdict),
+		    db_text(c->local.changed_at), db_text(c->local.node), first_piece(db, &c->local), db_text(c->remote.changed_at),
+		    db_text(c->remote.node), first_piece(db, &c->remote)), e))
+		return false;
+	if (c->local.row_len <= size && c->remote.row_len <= size)
+		return true;
+	return db_number(db, "SELECT LAST_INSERT_ID()", DB_NO_ARGS, &id, NULL, e) && keep_rest(db, id, "local", &c->local, e) &&
+	    keep_rest(db, id, "remote", &c->remote, e);
+}
+
+/* --- reading --- */
+
+/* One conflict being read: the row of sync_conflict, and versions that had to be put together. */
+struct reading {
+	struct db *db;
+	struct db_rows *rows;
+	struct buf local, remote;
+};
+
+static const char sql_one[] =
+    "SELECT id, happened_at, peer, table_name, record_id, policy, verdict, local_changed_at, local_origin, local_row,"
+    " remote_changed_at, remote_origin, remote_row, resolved_at, resolution FROM sync_conflict WHERE id=?";
+
+static struct inbox_version
+take_version(const struct db_rows *rows, size_t at)
+{
+	return (struct inbox_version){
+		.changed_at = db_rows_text(rows, at),
+		.node = db_rows_text(rows, at + 1),
+		.row = db_rows_text(rows, at + 2),
+		.row_len = db_rows_text(rows, at + 2) == NULL ? 0 : db_rows_len(rows, at + 2),
+	};
+}
+
+static void
+take_conflict(const struct db_rows *rows, struct inbox_conflict *c)
+{
+	*c = (struct inbox_conflict){
+		.id = db_rows_u64(rows, 0),
+		.happened_at = db_rows_text(rows, 1),
+		.peer = db_rows_text(rows, 2),
+		.table = db_rows_text(rows, 3),
+		.key = db_rows_text(rows, 4),
+		.key_len = db_rows_len(rows, 4),
+		.rule = db_rows_text(rows, 5),
+		.verdict = db_rows_text(rows, 6),
+		.local = take_version(rows, 7),
+		.remote = take_version(rows, 10),
+		.resolved_at = db_rows_text(rows, 13),
+		.resolution = db_rows_text(rows, 14),
+	};
+}
+
+/* Each piece by itself: a row of the answer has the same limit as a statement. */
+static bool
+join_pieces(struct reading *r, uint64_t id, const char *side, struct inbox_version *v, struct err *e)
+{
+	struct buf *whole = strcmp(side, "local") == 0 ? &r->local : &r->remote;
+	bool more = true;
+
+	if (v->row == NULL)
+		return true;
+	buf_put(whole, v->row, v->row_len);
+	for (uint64_t part = 1; more; part++) {
+		struct db_rows *rows = NULL;
+		bool ok = db_query(r->db, "SELECT data FROM sync_conflict_part WHERE conflict=? AND side=? AND part=?",
+			      DB_ARGS(db_u64(id), db_text(side), db_u64(part)), &rows, e) && db_rows_next(rows, &more, e);
+
+		if (ok && more)
+			buf_put(whole, db_rows_text(rows, 0), db_rows_len(rows, 0));
+		db_rows_free(rows);
+		if (!ok)
+			return false;
+	}
+	v->row = buf_cstr(whole);
+	v->row_len = whole->len;
+	return buf_check(whole, "a kept version", e);
+}
+
+static bool
+visit_one(struct reading *r, uint64_t id, bool in_pieces, inbox_visitor *visit, void *arg, struct err *e)
+{
+	struct inbox_conflict c;
+	bool more = false;
+
+	if (!db_query(r->db, sql_one, DB_ARGS(db_u64(id)), &r->rows, e) || !db_rows_next(r->rows, &more, e))
+		return false;
+	if (!more)
+		return true; /* purged meanwhile */
+	take_conflict(r->rows, &c);
+	if (in_pieces && (!join_pieces(r, id, "local", &c.local, e) || !join_pieces(r, id, "remote", &c.remote, e)))
+		return false;
+	return visit(&c, arg, e);
+}
+
+static bool
+list_ids(struct db *db, const struct inbox_filter *f, struct db_rows **rows, struct err *e)
+{
+	const struct db_arg values[] = { db_text(f->peer), db_text(f->table), db_text(f->key), f->id == 0 ? db_null() : db_u64(f->id) };
+	static const char *const column[] = { "peer", "table_name", "record_id", "id" };
+	struct db_arg args[sizeof values / sizeof values[0] + 1];
+	size_t nargs = 0;
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, TEMPLATE_SQL_MAX);
+	buf_str(&sql, "SELECT id, EXISTS (SELECT 1 FROM sync_conflict_part p WHERE p.conflict=c.id) FROM sync_conflict c WHERE 1");
+	for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+		if (values[i].kind == DB_KIND_NULL)
+			continue;
+		buf_fmt(&sql, " AND %s=?", column[i]);
+		args[nargs++] = values[i];
+	}
+	buf_str(&sql, " ORDER BY id DESC LIMIT ?");
+	args[nargs++] = db_u64(f->most);
+	ok = buf_check(&sql, "a statement", e) && db_query(db, buf_cstr(&sql), args, nargs, rows, e);
+	buf_free(&sql);
+	return ok;
+}
+
+bool
+inbox_visit(struct db *db, const struct inbox_filter *f, inbox_visitor *visit, void *arg, struct err *e)
+{
+	struct db_rows *ids = NULL;
+	bool more = false, ok;
+
+	if (!list_ids(db, f, &ids, e))
+		return false;
+	while ((ok = db_rows_next(ids, &more, e)) && more) {
+		struct reading r = { .db = db };
+
+		buf_init(&r.local, INBOX_ROW_MAX);
+		buf_init(&r.remote, INBOX_ROW_MAX);
+		ok = visit_one(&r, db_rows_u64(ids, 0), db_rows_u64(ids, 1) != 0, visit, arg, e);
+		db_rows_free(r.rows);
+		buf_free(&r.local);
+		buf_free(&r.remote);
+		if (!ok)
+			break;
+	}
+	db_rows_free(ids);
+	return ok;
+}
+
+/* {"a":"1","b":null} becomes ["a","1","b",null], which the decoder of record lines reads: names and values
+ * hold no bracket, brace or colon outside of their quotes. */
+static void
+object_to_array(char *text, size_t len)
+{
+	bool quoted = false;
+
+	for (size_t i = 0; i < len; i++) {
+		if (quoted && text[i] == '\\')
+			i++;
+		else if (text[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && text[i] == '{')
+			text[i] = '[';
+		else if (!quoted && text[i] == '}')
+			text[i] = ']';
+		else if (!quoted && text[i] == ':')
+			text[i] = ',';
+	}
+}
+
+bool
+inbox_parse_row(char *text, size_t len, struct line_value *pairs, size_t max, size_t *n, struct err *e)
+{
+	object_to_array(text, len);
+	if (!line_parse(text, len, pairs, max, n, e))
+		return err_prefix(e, "a kept version in sync_conflict");
+	for (size_t i = 0; i < *n; i += 2)
+		if (pairs[i].data == NULL || *n % 2 != 0)
+			return err_set(e, ERR_INTERNAL, "a kept version in sync_conflict is malformed");
+	return true;
+}
+
+/* --- a person's decision --- */
+
+struct decider {
+	struct db *db;
+	const struct catalog *catalog;
+	const struct table *table;
+	uint64_t id;
+	enum inbox_keep keep;
+	bool found;
+	bool here;	/* the record exists now */
+	char table_name[65 * 4];
+	struct buf key;
+	struct buf versions[2]; /* as kept: the local row, the remote one */
+	bool deleted[2];
+	char changed_at[2][32], node[2][CONF_NAME_MAX + 1], peer[CONF_NAME_MAX + 1];
+	struct buf current; /* the row as it is now, in the same form */
+	struct line_value *pairs; /* of the chosen row, pointing into chosen */
+	size_t npairs;
+	struct buf chosen;
+};
+
+static bool
+copy_conflict(const struct inbox_conflict *c, void *arg, struct err *e)
+{
+	struct decider *d = arg;
+	const struct inbox_version *from[] = { &c->local, &c->remote };
+
+	d->found = true;
+	(void)snprintf(d->table_name, sizeof d->table_name, "%s", c->table);
+	(void)snprintf(d->peer, sizeof d->peer, "%s", c->peer);
+	buf_put(&d->key, c->key, c->key_len);
+	for (size_t i = 0; i < 2; i++) {
+		d->deleted[i] = from[i]->row == NULL;
+		if (from[i]->row != NULL)
+			buf_put(&d->versions[i], from[i]->row, from[i]->row_len);
+		(void)snprintf(d->changed_at[i], sizeof d->changed_at[i], "%s", from[i]->changed_at);
+		(void)snprintf(d->node[i], sizeof d->node[i], "%s", from[i]->node);
+	}
+	return buf_check(&d->key, "a record's key", e) && buf_check(&d->versions[0], "a kept version", e) && buf_check(&d->versions[1], "a kept version", e);
+}
+
+static bool
+load_conflict(struct decider *d, struct err *e)
+{
+	const struct inbox_filter f = { .id = d->id, .most = 1 };
+
+	if (!inbox_visit(d->db, &f, copy_conflict, d, e))
+		return false;
+	if (!d->found)
+		return err_set(e, ERR_USAGE, "there is no conflict %llu; agent --conflicts lists them", (unsigned long long)d->id);
+	d->table = catalog_table(d->catalog, d->table_name);
+	if (d->table == NULL || d->table->problem != NULL)
+		return err_set(e, ERR_USAGE, "table %s %s", d->table_name, d->table == NULL ? "is not replicated any more" : d->table->problem);
+	return true;
+}
+
+static void
+put_row(struct buf *out, const char *const *names, const struct line_value *values, size_t n)
+{
+	buf_char(out, '{');
+	for (size_t i = 0; i < n; i++) {
+		struct buf one;
+
+		buf_str(out, i > 0 ? "," : "");
+		line_quote(out, names[i], strlen(names[i]));
+		buf_char(out, ':');
+		buf_init(&one, LINE_BYTES_MAX);
+		if (values[i].data == NULL)
+			buf_str(&one, "null");
+		else
+			line_text(&one, values[i].data, values[i].len);
+		buf_put(out, one.data, one.len);
+		out->failed = out->failed || one.failed;
+		buf_free(&one);
+	}
+	buf_char(out, '}');
+}
+
+/* The record as it is now, locked. */
+static bool
+put_current(struct decider *d, const struct db_rows *rows, struct err *e)
+{
+	const struct table *t = d->table;
+	const char **names = calloc(t->ncolumns + 1, sizeof *names);
+	struct line_value *values = calloc(t->ncolumns + 1, sizeof *values);
+	bool ok = names != NULL && values != NULL;
+
+	for (size_t i = 0; ok && i < t->ncolumns; i++) {
+		const char *text = db_rows_text(rows, 1 + i);
+
+		names[i] = t->columns[i].name;
+		memcpy(&values[i].data, &text, sizeof text); /* only read */
+		values[i].len = text == NULL ? 0 : db_rows_len(rows, 1 + i);
+	}
+	if (ok)
+		put_row(&d->current, names, values, t->ncolumns);
+	free(names);
+	free(values);
+	return ok ? buf_check(&d->current, "a record", e) : err_set(e, ERR_MEMORY, "out of memory for a record");
+}
+
+static bool
+lock_record(struct decider *d, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, RECORD_SQL_MAX);
+	record_select(&sql, d->catalog->database, d->table);
+	buf_str(&sql, " WHERE ");
+	ok = record_put_match(d->db, &sql, d->table, d->key.data, d->key.len) ||
+	    err_set(e, ERR_USAGE, "the key of table %s has changed since this conflict", d->table_name);
+	buf_str(&sql, " FOR UPDATE");
+	ok = ok && buf_check(&sql, "a key", e) && db_query(d->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e) && db_rows_next(rows, &d->here, e);
+	ok = ok && (!d->here || put_current(d, rows, e));
+	db_rows_free(rows);
+	buf_free(&sql);
+	return ok;
+}
+
+/* The chosen version's value of a column; false: that version has no such column. */
+static bool
+chosen_value(const struct decider *d, const struct column *col, const struct line_value **out)
+{
+	for (size_t i = 0; i < d->npairs; i += 2) {
+		if (strcmp(d->pairs[i].data, col->name) != 0)
+			continue;
+		*out = &d->pairs[i + 1];
+		return true;
+	}
+	return false;
+}
+
+/* A statement and what it binds. Values are bound: written into the text they would take twice their room. */
+struct statement {
+	struct buf sql;
+	struct db_arg args[CATALOG_COLUMNS];
+	bool binary[CATALOG_COLUMNS];
+	size_t n;
+};
+
+/* " SET a=?, b=?" of every column that the chosen version has. */
+static void
+put_assignments(struct decider *d, struct statement *st)
+{
+	const char *word = " SET ";
+
+	for (size_t i = 0; i < d->table->ncolumns; i++) {
+		const struct column *col = &d->table->columns[i];
+		const struct line_value *value;
+
+		if (!chosen_value(d, col, &value))
+			continue; /* the column came later: it keeps what it has, or gets its default */
+		buf_str(&st->sql, word);
+		db_quote_name(&st->sql, col->name);
+		buf_char(&st->sql, '=');
+		template_write(&st->sql, col);
+		st->args[st->n] = db_text_n(value->data, value->len);
+		st->binary[st->n++] = template_is_binary(col);
+		word = ", ";
+	}
+}
+
+static bool
+run_statement(struct decider *d, struct statement *st, struct err *e)
+{
+	struct bulk *bulk = NULL;
+	uint64_t affected;
+	bool ok;
+
+	if (st->n == 0)
+		return db_exec_text(d->db, st->sql.data, st->sql.len, e);
+	ok = bulk_new(d->db, buf_cstr(&st->sql), st->n, st->binary, &bulk, e) && bulk_add(bulk, st->args, e) && bulk_run(bulk, &affected, e);
+	bulk_free(bulk);
+	return ok;
+}
+
+static bool
+write_record(struct decider *d, struct err *e)
+{
+	bool gone = d->deleted[d->keep], ok = true;
+	struct statement *st;
+
+	if (gone && !d->here)
+		return true;
+	st = calloc(1, sizeof *st);
+	if (st == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a statement");
+	buf_init(&st->sql, TEMPLATE_SQL_MAX);
+	buf_str(&st->sql, gone ? "DELETE FROM " : d->here ? "UPDATE " : "INSERT INTO ");
+	template_table(&st->sql, d->catalog->database, d->table->name);
+	if (!gone)
+		put_assignments(d, st);
+	if (d->here) {
+		buf_str(&st->sql, " WHERE ");
+		ok = record_put_match(d->db, &st->sql, d->table, d->key.data, d->key.len);
+	}
+	ok = ok && buf_check(&st->sql, "a record", e) && run_statement(d, st, e);
+	buf_free(&st->sql);
+	free(st);
+	return ok || err_prefix(e, "table %s", d->table_name);
+}
+
+static bool
+server_time(struct db *db, char out[32], struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	ok = db_query(db, "SELECT NOW(6)", DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e) && more;
+	if (ok)
+		(void)snprintf(out, 32, "%s", db_rows_text(rows, 0));
+	db_rows_free(rows);
+	return ok;
+}
+
+static bool
+same_text(const struct buf *a, const struct buf *b)
+{
+	return a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
+}
+
+/* What the decision replaces, unless it is kept already. */
+static bool
+keep_current(struct decider *d, const struct node_identity *node, struct err *e)
+{
+	const struct buf *chosen = &d->versions[d->keep];
+	char now[32] = "";
+	struct inbox_conflict c = {
+		.peer = d->peer,
+		.table = d->table_name,
+		.key = d->key.data,
+		.key_len = d->key.len,
+		.rule = "resolve",
+		.verdict = "apply",
+		.local = { now, node->name, d->here ? d->current.data : NULL, d->current.len },
+		.remote = { d->changed_at[d->keep], d->node[d->keep], d->deleted[d->keep] ? NULL : chosen->data, chosen->len },
+	};
+
+	for (size_t i = 0; i < 2; i++)
+		if (d->deleted[i] == !d->here && same_text(&d->versions[i], &d->current))
+			return true;
+	return server_time(d->db, now, e) && inbox_keep(d->db, &c, e);
+}
+
+/* A decision has seen both versions: nothing of this record is unsettled or owed any more, and every peer gets it
+ * whole. */
+static bool
+queue_decision(struct decider *d, struct err *e)
+{
+	unsigned char hash[PEER_HASH_BYTES];
+
+	return peer_record_hash(d->table_name, buf_cstr(&d->key), d->key.len, hash, e) &&
+	    db_exec(d->db, "DELETE FROM sync_unsettled WHERE record_hash=?", DB_ARGS(db_bytes(hash, sizeof hash)), e) &&
+	    db_exec(d->db, "INSERT INTO sync_queue (id, table_name, operation, record_id, changed_at, whole)"
+			   " VALUES (NEXTVAL(sync_sequence), ?, ?, ?, NOW(6), 1)",
+		DB_ARGS(db_text(d->table_name), db_text(d->deleted[d->keep] ? "delete" : "insert"), db_bytes(d->key.data, d->key.len)), e) &&
+	    db_exec(d->db, "UPDATE sync_conflict SET resolved_at=NOW(6), resolution=? WHERE id=?",
+		DB_ARGS(db_text(d->keep == INBOX_LOCAL ? "local" : "remote"), db_u64(d->id)), e);
+}
+
+static bool
+parse_chosen(struct decider *d, struct err *e)
+{
+	if (d->deleted[d->keep])
+		return true;
+	d->pairs = calloc(INBOX_PAIRS, sizeof *d->pairs);
+	buf_put(&d->chosen, d->versions[d->keep].data, d->versions[d->keep].len);
+	if (d->pairs == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a record");
+	(void)buf_cstr(&d->chosen);
+	return buf_check(&d->chosen, "a kept version", e) && inbox_parse_row(d->chosen.data, d->chosen.len, d->pairs, INBOX_PAIRS, &d->npairs, e);
+}
+
+/* Does writing the chosen version make foreign keys act? Then the triggers have to see it. */
+static bool
+has_actions(const struct decider *d)
+{
+	for (size_t i = 0; i < d->catalog->nkeys; i++)
+		if (strcmp(d->catalog->keys[i].parent, d->table_name) == 0 &&
+		    (d->deleted[d->keep] || d->catalog->keys[i].on_update != FK_RESTRICT))
+			return true;
+	return false;
+}
+
+/* Usually the triggers stay silent: the decision is queued here, and the app's own triggers have nothing to add
+ * to it. */
+static bool
+mute_triggers(struct decider *d, const struct node_identity *node, struct err *e)
+{
+	char skip[TEMPLATE_NAME_MAX], sql[128];
+	int len;
+
+	body_skip_variable(node->token, skip);
+	len = snprintf(sql, sizeof sql, has_actions(d) ? "SET @%s=NULL" : "SET @%s=1", skip);
+	return db_exec_text(d->db, sql, (size_t)len, e);
+}
+
+static bool
+decide(struct decider *d, const struct node_identity *node, struct err *e)
+{
+	return db_begin(d->db, e) && load_conflict(d, e) && mute_triggers(d, node, e) && parse_chosen(d, e) && lock_record(d, e) &&
+	    keep_current(d, node, e) && write_record(d, e) && queue_decision(d, e) && db_commit(d->db, e);
+}
+
+bool
+inbox_resolve(struct db *db, const struct node_identity *node, const struct catalog *catalog, uint64_t id, enum inbox_keep keep, struct err *e)
+{
+	struct decider d = { .db = db, .catalog = catalog, .id = id, .keep = keep };
+	bool ok;
+
+	buf_init(&d.key, CATALOG_KEY_BYTES * 2);
+	buf_init(&d.versions[0], INBOX_ROW_MAX);
+	buf_init(&d.versions[1], INBOX_ROW_MAX);
+	buf_init(&d.current, INBOX_ROW_MAX);
+	buf_init(&d.chosen, INBOX_ROW_MAX);
+	ok = decide(&d, node, e);
+	if (!ok)
+		db_rollback(db);
+	free(d.pairs);
+	buf_free(&d.key);
+	buf_free(&d.versions[0]);
+	buf_free(&d.versions[1]);
+	buf_free(&d.current);
+	buf_free(&d.chosen);
+	return ok;
+}
+
+bool
+inbox_purge(struct db *db, unsigned retention_days, struct err *e)
+{
+	uint64_t days = retention_days > INBOX_KEPT_DAYS ? retention_days : INBOX_KEPT_DAYS, oldest;
+	bool due;
+
+	/* Rows are appended in time: while the oldest one is young enough to stay, there is nothing to do. */
+	if (!db_number(db, "SELECT id FROM (SELECT id, happened_at FROM sync_conflict ORDER BY id LIMIT 1) oldest WHERE happened_at < NOW(6) - INTERVAL ? DAY",
+		DB_ARGS(db_u64(days)), &oldest, &due, e))
+		return false;
+	return !due ||
+	    (db_exec(db, "DELETE FROM sync_conflict WHERE happened_at < NOW(6) - INTERVAL ? DAY AND (verdict<>'ask' OR resolved_at IS NOT NULL)"
+			 " ORDER BY id LIMIT 1000", DB_ARGS(db_u64(days)), e) &&
+		db_exec(db, "DELETE FROM sync_conflict_part WHERE conflict NOT IN (SELECT id FROM sync_conflict)", DB_NO_ARGS, e));
+}

@@ -1,0 +1,67 @@
+/* The conflicts that are kept: adding one, reading them, and making the version that lost the winner. */
+#ifndef TANDEM_APPLY_INBOX_H
+#define TANDEM_APPLY_INBOX_H
+
+#include "db/catalog.h"
+#include "db/schema.h"
+#include "wire/line.h"
+
+enum {
+	INBOX_KEPT_DAYS = 90, /* a decided conflict is kept so long, or retention_days if that is more */
+	INBOX_ROW_MAX = 1024 * 1024 * 1024
+};
+
+/* One side's version of a record. */
+struct inbox_version {
+	const char *changed_at;
+	const char *node;
+	const char *row; /* JSON object, NULL: deleted there */
+	size_t row_len;
+};
+
+/* One row of sync_conflict. Texts borrowed from the reader. */
+struct inbox_conflict {
+	uint64_t id;
+	const char *happened_at;
+	const char *peer;
+	const char *table;
+	const char *key;
+	size_t key_len;
+	const char *rule;    /* the policy that decided */
+	const char *verdict; /* apply: the remote version stayed; keep: the local one; ask: nobody decided */
+	struct inbox_version local, remote;
+	const char *resolved_at; /* NULL: no person has decided */
+	const char *resolution;	 /* local, remote */
+};
+
+struct inbox_filter {
+	const char *peer;  /* NULL: all */
+	const char *table; /* NULL: all */
+	const char *key;   /* NULL: all */
+	uint64_t id;	   /* 0: all */
+	uint64_t most;	   /* newest first */
+};
+
+/* Keep a conflict, in the transaction that is open: peer, table, key, rule, verdict and both versions of *c (the
+ * rest is not read). Versions of any size. */
+MUST_CHECK bool inbox_keep(struct db *db, const struct inbox_conflict *c, struct err *e);
+
+/* Called for each, one in memory at a time. */
+typedef bool inbox_visitor(const struct inbox_conflict *c, void *arg, struct err *e);
+MUST_CHECK bool inbox_visit(struct db *db, const struct inbox_filter *f, inbox_visitor *visit, void *arg, struct err *e);
+
+/* A kept row's names and values, alternating: pairs points into text (overwritten; len bytes, a NUL behind them).
+ * max: room in pairs, in values. */
+MUST_CHECK bool inbox_parse_row(char *text, size_t len, struct line_value *pairs, size_t max, size_t *n, struct err *e);
+
+enum inbox_keep { INBOX_LOCAL, INBOX_REMOTE };
+
+/* A person decides: the chosen version is written here, as a new change of this node for every peer. What
+ * stands in the record now is kept as a conflict of its own when it is neither of the two. ERR_USAGE: no such
+ * conflict. ERR_DB_REJECTED, ERR_DB_DUPLICATE: the server does not take it; nothing was changed. */
+MUST_CHECK bool inbox_resolve(struct db *db, const struct node_identity *node, const struct catalog *catalog, uint64_t id, enum inbox_keep keep, struct err *e);
+
+/* Remove what has been kept long enough; undecided ones stay. */
+MUST_CHECK bool inbox_purge(struct db *db, unsigned retention_days, struct err *e);
+
+#endif
