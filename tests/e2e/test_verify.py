@@ -312,6 +312,9 @@ def test_the_records_of_the_chosen_side_win(fresh_pair: Pair, asker: str, winner
         if asker != winner:  # what was overwritten here is kept whole
             kept = sync(two[asker], "SELECT record_id, local_row FROM sync_conflict WHERE policy='repair'")
             mine = {bytes(key).decode(): json.loads(row) for key, row in kept}
+            refused = two[asker].agent("--resolve", str(sync(two[asker], "SELECT id FROM sync_conflict WHERE record_id='30'")[0][0]),
+                                       "--keep", "remote", check=2)
+            assert "only the version that was overwritten" in refused.stderr
             assert mine["30"]["v"] == asker and mine["5001" if asker == "anna" else "5002"]["v"] == f"only {asker}"
 
 
