@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire/compare.h"
+#include "sync/definition.h"
 
 enum {
 	TEXT_MAX = 1024 * 1024
@@ -373,7 +373,7 @@ a_sum_knows_rows_in_any_order_and_no_other_rows(void **state)
 static bool
 fits(const struct table *t, const char *section, const char *key, char *reason)
 {
-	const struct compare_sides sides = { .here = "anna", .there = "bert" };
+	const struct definition_sides sides = { .here = "anna", .there = "bert" };
 	struct compare_head h;
 	struct err e = { 0 };
 	struct buf text;
@@ -384,7 +384,7 @@ fits(const struct table *t, const char *section, const char *key, char *reason)
 	buf_fmt(&text, "[\"compare\",\"1\",\"sums\",\"\",\"0\",\"\",null]\n{\"table\":\"t\",\"columns\":[%s]}\n[%s]\n", section, key);
 	open_body(&b, text.data, text.len);
 	assert_true(compare_parse_question(&b.reader, &h, &e));
-	ok = compare_fits(t, &h, &sides, reason);
+	ok = definition_fits(t, &h, &sides, reason);
 	message_section_free(&h.section);
 	free(b.data);
 	buf_free(&text);
@@ -403,10 +403,11 @@ definitions_fit_whatever_the_order_and_the_width(void **state)
 	} cases[] = {
 		{ ID "," V "," B, "\"id\"", NULL },
 		{ B "," V "," ID, "\"id\"", NULL },
-		{ "[\"id\",\"bigint(20) unsigned\"],[\"v\",\"varchar(80) utf8mb4_general_ci\"],[\"b\",\"varbinary(99)\"]", "\"id\"", NULL },
+		{ "[\"id\",\"bigint(20)\"],[\"v\",\"varchar(80) utf8mb4_general_ci\"],[\"b\",\"varbinary(99)\"]", "\"id\"", NULL },
+		{ "[\"id\",\"int(10) unsigned\"]," V "," B, "\"id\"", "column id is int(10) unsigned at bert" },
 		{ "[\"id\",\"int(11) unsigned zerofill\"]," V "," B, "\"id\"", "column id is int(11) unsigned zerofill at bert and int(11) at anna" },
 		{ ID ",[\"v\",\"varchar(40) utf8mb4_bin\"]," B, "\"id\"", "utf8mb4_bin at bert" },
-		{ ID "," V ",[\"b\",\"binary(8)\"]", "\"id\"", "column b is binary(8) at bert and varbinary(8) at anna" },
+		{ ID "," V ",[\"b\",\"binary(9)\"]", "\"id\"", "column b is binary(9) at bert and varbinary(8) at anna" },
 		{ ID "," V, "\"id\"", "column b is missing at bert and varbinary(8) at anna" },
 		{ ID "," V "," B ",[\"c\",\"date\"]", "\"id\"", "column c is date at bert and missing at anna" },
 		{ ID "," V "," B "," B, "\"id\"", "named twice" },
