@@ -44,6 +44,8 @@ struct cli {
 	bool dry_run;
 	bool allow_deletes;
 	const char *keep;	 /* --keep local|remote or NULL */
+	bool repair;
+	const char *from; /* --from NODE or NULL */
 };
 
 /* Parse argv. Two verbs, an unknown word, an option that the verb does not take: ERR_USAGE with a

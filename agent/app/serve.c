@@ -19,7 +19,7 @@
 #include "base/process.h"
 #include "sync/drain.h"
 #include "sync/receive.h"
-#include "wire/message.h"
+#include "wire/compare.h"
 
 enum {
 	BACKOFF_FIRST_MS = 500,	       /* after a failure; doubles, with jitter */
@@ -34,6 +34,7 @@ enum {
 static const struct route peer_routes[] = {
 	{ "POST", "/api/sync/hello", AUTH_HELLO, 64 * 1024, receive_hello },
 	{ "POST", "/api/sync/receive", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX, receive_group },
+	{ "POST", "/api/sync/verify", AUTH_PEER, COMPARE_BODY_MAX, receive_verify },
 };
 
 /* One peer's draining thread. */

@@ -14,6 +14,7 @@
 #include "app/install.h"
 #include "app/report.h"
 #include "app/serve.h"
+#include "app/verify.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "change/allowance.h"
@@ -412,6 +413,7 @@ const struct verb verb_table[] = {
 	{ "drain", NULL, true, drain_verb, "send what is pending to every peer, once; for cron and Task Scheduler" },
 	{ "serve", NULL, true, serve_run, "the daemon: receive, show the page, drain by itself" },
 	{ "status", NULL, true, status_verb, "pending changes and last success of each peer" },
+	{ "verify", NULL, true, verify_run, "compare the tables with each peer record by record; --repair makes them equal" },
 	{ "parked", NULL, true, parked_verb, "changes that a peer refused as often as allowed" },
 	{ "retry", "ID|all", true, settle_parked, "send parked changes again" },
 	{ "discard", "ID", true, settle_parked, "give a parked change up" },

@@ -60,6 +60,7 @@ struct client {
 	char session[SIGN_SESSION_MAX]; /* "" = none open */
 	uint64_t counter;		/* of the last request in the session */
 	bool unauthorised;
+	bool not_found;
 	/* The running call. */
 	struct head head;
 	struct buf *answer;
@@ -473,6 +474,7 @@ fail_unsigned(struct client *c, int status, struct err *e)
 		    "does it have a [peer %s]?",
 		    c->peer->url, c->self);
 	}
+	c->not_found = status == 404 && c->head.macs == 0;
 	return err_set(e, ERR_PEER,
 	    "%s answered with%s signature (HTTP %d%s%s): is that a Tandem agent with the same key?",
 	    c->peer->url, c->head.macs == 0 ? "out a" : " a wrong", status,
@@ -515,7 +517,7 @@ client_call(struct client *c, const char *method, const char *path, const void *
 	*status = 0;
 	buf_reset(answer);
 	c->answer = answer;
-	c->unauthorised = c->too_long = false;
+	c->unauthorised = c->not_found = c->too_long = false;
 	memset(&c->head, 0, sizeof c->head);
 	c->detail[0] = '\0';
 	if (!sign_call(c, &call, e) || !set_call_options(c, &call, e))
@@ -573,4 +575,10 @@ bool
 client_unauthorised(const struct client *c)
 {
 	return c->unauthorised;
+}
+
+bool
+client_not_found(const struct client *c)
+{
+	return c->not_found;
 }

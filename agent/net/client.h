@@ -40,5 +40,7 @@ void client_close(struct client *c);
 bool client_is_open(const struct client *c);
 /* Did the last failed call end in an (unsigned or signed) 401? Then exactly one new hello is due. */
 bool client_unauthorised(const struct client *c);
+/* Did it end in an unsigned 404? An agent has no such path, most likely because it is older. */
+bool client_not_found(const struct client *c);
 
 #endif

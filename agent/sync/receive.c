@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "change/peer.h"
+#include "sync/inspect.h"
 #include "wire/sign.h"
 
 enum {
@@ -39,6 +40,7 @@ struct receive {
 	const struct conf *conf;
 	struct worker apply_worker, hello_worker;
 	struct jobs *apply_jobs, *hello_jobs;
+	struct inspect *inspect;
 	struct inbox *inboxes; /* one a peer */
 	size_t ninboxes;
 };
@@ -109,7 +111,8 @@ receive_new(const struct conf *conf, struct receive **out, struct err *e)
 		return err_set(e, ERR_MEMORY, "out of memory for receiving");
 	r->conf = r->apply_worker.conf = r->hello_worker.conf = conf;
 	r->inboxes = calloc(conf->npeers + 1, sizeof *r->inboxes);
-	if (r->inboxes == NULL || !jobs_new("apply", &r->apply_worker, &r->apply_jobs, e) || !jobs_new("hello", &r->hello_worker, &r->hello_jobs, e)) {
+	if (r->inboxes == NULL || !jobs_new("apply", &r->apply_worker, &r->apply_jobs, e) || !jobs_new("hello", &r->hello_worker, &r->hello_jobs, e) ||
+	    !inspect_new(conf, &r->inspect, e)) {
 		receive_free(r);
 		return r != NULL && e->code != ERR_NONE ? false : err_set(e, ERR_MEMORY, "out of memory for receiving");
 	}
@@ -126,6 +129,7 @@ receive_free(struct receive *r)
 		return;
 	jobs_free(r->apply_jobs);
 	jobs_free(r->hello_jobs);
+	inspect_free(r->inspect);
 	worker_disconnect(&r->apply_worker);
 	worker_disconnect(&r->hello_worker);
 	for (size_t i = 0; i < r->ninboxes; i++)
@@ -139,6 +143,7 @@ receive_fds(const struct receive *r, int fds[RECEIVE_FDS])
 {
 	fds[0] = jobs_fd(r->apply_jobs);
 	fds[1] = jobs_fd(r->hello_jobs);
+	fds[2] = inspect_fd(r->inspect);
 }
 
 void
@@ -146,6 +151,7 @@ receive_finish(struct receive *r)
 {
 	jobs_finish(r->apply_jobs);
 	jobs_finish(r->hello_jobs);
+	inspect_finish(r->inspect);
 }
 
 bool
@@ -381,4 +387,15 @@ receive_group(struct request *request, void *arg)
 		hand_over(r, in, request);
 	else
 		request_reply(request, 200, "application/json", "{\"more\":true}\n", 14);
+}
+
+/* --- comparing --- */
+
+void
+receive_verify(struct request *request, void *arg)
+{
+	struct receive *r = arg;
+
+	if (!is_paused(r, request))
+		inspect_take(r->inspect, request);
 }

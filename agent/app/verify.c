@@ -1,0 +1,354 @@
+/* --verify. Lives here: which tables and peers, what is printed, the exit code. Not here: comparing
+ * (sync/compare). */
+#include "app/verify.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "sync/compare.h"
+#include "wire/line.h"
+
+enum {
+	SHOWN_TEXT = 20,	   /* keys of each kind, for people */
+	SHOWN_JSON = 10 * 1000,	   /* the same in JSON */
+	KEYS_TEXT_MAX = 64 * 1024 * 1024,
+	KEY_SHOWN = 200,	   /* bytes of one key on a terminal */
+	PROGRESS_MS = 500
+};
+
+static const char *const kind_json[COMPARE_KINDS] = { "missing_there", "missing_here", "different", "busy", "pending" };
+static const char *const kind_text[COMPARE_KINDS] = { "missing there", "missing here", "different", "changed there, not here yet", "changed here, not there yet" };
+
+struct verify {
+	const struct cli *cli;
+	const struct conf *conf;
+	const struct conf_peer *peer;
+	struct db *db;
+	struct node_identity node;
+	struct catalog *catalog;
+	struct link link;
+	enum compare_act act;
+	/* Of the table being compared. */
+	const char *table;
+	uint64_t about;	     /* rows it seems to have */
+	int64_t start_ms, shown_ms;
+	struct buf keys[COMPARE_KINDS];
+	size_t nkeys[COMPARE_KINDS];
+	bool first; /* nothing printed yet in this list */
+};
+
+/* --- progress --- */
+
+static void
+show_progress(uint64_t records, void *arg)
+{
+	struct verify *v = arg;
+	int64_t now = clock_mono_ms(), ms = now - v->start_ms;
+	uint64_t rate = ms > 0 ? records * 1000 / (uint64_t)ms : 0;
+
+	if (now - v->shown_ms < PROGRESS_MS)
+		return;
+	v->shown_ms = now;
+	(void)fprintf(stderr, "\r%s: %llu records, %llu a second", v->table, (unsigned long long)records, (unsigned long long)rate);
+	if (rate > 0 && v->about > records)
+		(void)fprintf(stderr, ", about %llu s left", (unsigned long long)((v->about - records) / rate));
+	(void)fputs("\033[K", stderr);
+}
+
+static void
+clear_progress(const struct verify *v)
+{
+	if (v->shown_ms > v->start_ms)
+		(void)fputs("\r\033[K", stderr);
+}
+
+/* --- keys --- */
+
+static void
+note_key(enum compare_kind kind, const char *key, size_t key_len, void *arg)
+{
+	struct verify *v = arg;
+	char shown[KEY_SHOWN];
+	struct buf *to = &v->keys[kind];
+
+	if (v->nkeys[kind] >= (v->cli->json ? (size_t)SHOWN_JSON : (size_t)SHOWN_TEXT))
+		return;
+	buf_str(to, v->nkeys[kind]++ > 0 ? v->cli->json ? "," : ", " : "");
+	if (v->cli->json && line_is_utf8(key, key_len)) {
+		line_quote(to, key, key_len);
+		return;
+	}
+	(void)text_escape(key, key_len, shown, sizeof shown);
+	if (v->cli->json)
+		line_quote(to, shown, strlen(shown));
+	else
+		buf_str(to, shown);
+}
+
+static void
+forget_keys(struct verify *v)
+{
+	for (size_t i = 0; i < COMPARE_KINDS; i++) {
+		buf_reset(&v->keys[i]);
+		v->nkeys[i] = 0;
+	}
+}
+
+/* --- printing --- */
+
+static void
+print_quoted(const char *text)
+{
+	struct buf out;
+
+	buf_init(&out, KEYS_TEXT_MAX);
+	line_quote(&out, text, strlen(text));
+	(void)fputs(buf_cstr(&out), stdout);
+	buf_free(&out);
+}
+
+static void
+count_of(const struct compare_result *r, uint64_t count[COMPARE_KINDS])
+{
+	count[COMPARE_ONLY_HERE] = r->only_here;
+	count[COMPARE_ONLY_THERE] = r->only_there;
+	count[COMPARE_DIFFERENT] = r->different;
+	count[COMPARE_BUSY] = r->busy;
+	count[COMPARE_PENDING] = r->pending;
+}
+
+static void
+print_json(const struct verify *v, const struct compare_result *r, const struct err *e)
+{
+	uint64_t count[COMPARE_KINDS];
+
+	count_of(r, count);
+	(void)fputs(v->first ? "{\"table\":" : ",{\"table\":", stdout);
+	print_quoted(v->table);
+	(void)printf(",\"records\":%llu", (unsigned long long)r->records);
+	for (size_t i = 0; i < COMPARE_KINDS; i++)
+		(void)printf(",\"%s\":%llu", kind_json[i], (unsigned long long)count[i]);
+	(void)printf(",\"queued\":%llu,\"keys\":{", (unsigned long long)r->queued);
+	for (size_t i = 0; i < COMPARE_KINDS; i++)
+		(void)printf("%s\"%s\":[%s]", i > 0 ? "," : "", kind_json[i], buf_cstr(&v->keys[i]));
+	(void)fputs("},\"error\":", stdout);
+	if (e->msg[0] == '\0')
+		(void)fputs("null", stdout);
+	else
+		print_quoted(e->msg);
+	(void)fputs("}", stdout);
+}
+
+static bool
+is_equal(const struct compare_result *r)
+{
+	return r->only_here + r->only_there + r->different == 0;
+}
+
+static void
+print_text(const struct verify *v, const struct compare_result *r)
+{
+	uint64_t count[COMPARE_KINDS];
+
+	count_of(r, count);
+	(void)printf("%s: %llu records%s\n", v->table, (unsigned long long)r->records, is_equal(r) && r->busy + r->pending == 0 ? ", equal" : "");
+	for (size_t i = 0; i < COMPARE_KINDS; i++) {
+		if (count[i] == 0)
+			continue;
+		(void)printf("  %s: %llu (%s", kind_text[i], (unsigned long long)count[i], buf_cstr(&v->keys[i]));
+		(void)printf(count[i] > v->nkeys[i] ? ", and %llu more)\n" : ")\n", (unsigned long long)(count[i] - v->nkeys[i]));
+	}
+	if (r->queued == 0)
+		return;
+	(void)printf("  %llu records queued", (unsigned long long)r->queued);
+	if (v->act == COMPARE_MINE)
+		(void)printf("; they are sent with the next drain\n");
+	else if (v->act == COMPARE_THEIRS)
+		(void)printf(" by %s; they arrive with its next drain\n", v->peer->name);
+	else
+		(void)printf(" here or by %s; they are sent with the next drain of each side\n", v->peer->name);
+}
+
+/* --- one table --- */
+
+static bool
+guess_rows(struct verify *v, struct err *e)
+{
+	return db_number(v->db, "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA=? AND TABLE_NAME=?",
+	    DB_ARGS(db_text(v->catalog->database), db_text(v->table)), &v->about, NULL, e);
+}
+
+static enum exit_code
+verify_table(struct verify *v, struct err *e)
+{
+	bool terminal = !v->cli->quiet && isatty(STDERR_FILENO) == 1;
+	struct compare_watch watch = { .record = note_key, .progress = terminal ? show_progress : NULL, .arg = v };
+	struct compare_result r = { 0 };
+	bool ok;
+
+	v->about = 0;
+	v->start_ms = v->shown_ms = clock_mono_ms();
+	forget_keys(v);
+	ok = guess_rows(v, e) && link_open(&v->link, e) && compare_table_watched(&v->link, v->catalog, v->table, v->act, &watch, &r, e);
+	clear_progress(v);
+	if (v->cli->json)
+		print_json(v, &r, e);
+	else if (ok && (!v->cli->quiet || (!is_equal(&r) && v->act == COMPARE_LOOK)))
+		print_text(v, &r);
+	v->first = false;
+	if (!ok)
+		return e->code == ERR_PEER_REFUSED ? EXIT_PERSON : cli_exit_code(e);
+	return v->act == COMPARE_LOOK && !is_equal(&r) ? EXIT_PERSON : EXIT_DONE;
+}
+
+/* --- all of them --- */
+
+static enum exit_code
+worse(enum exit_code a, enum exit_code b)
+{
+	static const int rank[] = { [EXIT_DONE] = 0, [EXIT_PEER] = 1, [EXIT_PERSON] = 2, [EXIT_FAILED] = 3, [EXIT_USAGE] = 4, [EXIT_DATABASE] = 5 };
+
+	return rank[a] >= rank[b] ? a : b;
+}
+
+/* A table that cannot be compared does not stop the others; a peer that is away does. */
+static enum exit_code
+verify_tables(struct verify *v, struct err *e)
+{
+	enum exit_code code = EXIT_DONE;
+
+	for (size_t i = 0; i < v->catalog->ntables; i++) {
+		const struct table *t = &v->catalog->tables[i];
+		struct err one = { 0 };
+
+		if (v->cli->table != NULL ? strcmp(v->cli->table, t->name) != 0 : t->problem != NULL)
+			continue;
+		v->table = t->name;
+		code = worse(code, verify_table(v, &one));
+		if (one.code == ERR_NONE)
+			continue;
+		if (e->code != ERR_NONE)
+			(void)fprintf(stderr, "agent: %s\n", e->msg);
+		*e = one;
+		if (one.code != ERR_PEER_REFUSED && one.code != ERR_USAGE)
+			break;
+	}
+	return code;
+}
+
+static bool
+enter(struct verify *v, struct err *e)
+{
+	if (!db_open(&v->conf->database, &v->db, e) || !schema_enter(v->db, v->conf, &v->node, e) || !catalog_read(v->db, v->conf, &v->catalog, e))
+		return false;
+	if (v->cli->table != NULL && catalog_table(v->catalog, v->cli->table) == NULL)
+		return err_set(e, ERR_USAGE, "table %s does not exist or is not replicated", v->cli->table);
+	return true;
+}
+
+/* The tables on both sides must not be compared with a peer that is somebody else: opening the link asks. */
+static enum exit_code
+verify_peer(struct verify *v, struct err *e)
+{
+	enum exit_code code;
+
+	v->link = (struct link){ .conf = v->conf, .peer = v->peer, .node = &v->node, .db = v->db };
+	if (v->cli->json)
+		(void)printf("{\"name\":\"%s\",\"tables\":[", v->peer->name);
+	else if (!v->cli->quiet)
+		(void)printf("with peer %s:\n", v->peer->name);
+	v->first = true;
+	code = peer_register(v->db, v->peer->name, e) && link_open(&v->link, e) ? verify_tables(v, e) : cli_exit_code(e);
+	client_free(v->link.client);
+	v->link.client = NULL;
+	if (v->cli->json)
+		(void)printf("],\"exit_code\":%d}", (int)code);
+	return code;
+}
+
+static enum exit_code
+verify_peers(struct verify *v, struct err *e)
+{
+	enum exit_code code = EXIT_DONE;
+	bool first = true;
+
+	if (v->cli->json)
+		(void)fputs("{\"peers\":[", stdout);
+	for (size_t i = 0; i < v->conf->npeers; i++) {
+		struct err one = { 0 };
+
+		v->peer = &v->conf->peers[i];
+		if (v->cli->peer == NULL ? v->peer->paused : strcmp(v->cli->peer, v->peer->name) != 0)
+			continue;
+		if (v->cli->json && !first)
+			(void)fputs(",", stdout);
+		first = false;
+		code = worse(code, verify_peer(v, &one));
+		if (one.code == ERR_NONE)
+			continue;
+		if (e->code != ERR_NONE)
+			(void)fprintf(stderr, "agent: %s\n", e->msg);
+		*e = one;
+	}
+	if (v->cli->json)
+		(void)puts("]}");
+	return code;
+}
+
+/* --- what is asked for --- */
+
+static bool
+choose_act(struct verify *v, struct err *e)
+{
+	const struct cli *cli = v->cli;
+
+	if (cli->from != NULL && !cli->repair)
+		return err_set(e, ERR_USAGE, "--from says whose records win and needs --repair");
+	v->act = cli->repair && !cli->dry_run ? COMPARE_MERGE : COMPARE_LOOK;
+	if (cli->from == NULL)
+		return true;
+	if (strcmp(cli->from, v->conf->node.name) == 0)
+		v->act = cli->dry_run ? COMPARE_LOOK : COMPARE_MINE;
+	else if (conf_peer(v->conf, cli->from) == NULL)
+		return err_set(e, ERR_USAGE, "--from %s: neither this node (%s) nor a [peer] of %s", cli->from, v->conf->node.name, v->conf->path);
+	else if (cli->peer != NULL && strcmp(cli->from, cli->peer) != 0)
+		return err_set(e, ERR_USAGE, "--from %s and --peer %s: the records can come from this node or from the peer compared with", cli->from, cli->peer);
+	else
+		v->act = cli->dry_run ? COMPARE_LOOK : COMPARE_THEIRS;
+	return true;
+}
+
+static bool
+choose_peer(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	if (conf->npeers == 0)
+		return err_set(e, ERR_CONFIG, "there is no peer: add a [peer NAME] section to %s", conf->path);
+	return cli->peer == NULL || conf_peer(conf, cli->peer) != NULL || err_set(e, ERR_USAGE, "there is no [peer %s] in %s", cli->peer, conf->path);
+}
+
+enum exit_code
+verify_run(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	struct cli chosen = *cli;
+	struct verify v = { .cli = &chosen, .conf = conf };
+	enum exit_code code;
+
+	for (size_t i = 0; i < COMPARE_KINDS; i++)
+		buf_init(&v.keys[i], KEYS_TEXT_MAX);
+	if (!choose_peer(cli, conf, e) || !choose_act(&v, e) || !enter(&v, e))
+		code = cli_exit_code(e);
+	else {
+		if (v.act == COMPARE_THEIRS)
+			chosen.peer = cli->from; /* the others have nothing to say here */
+		code = verify_peers(&v, e);
+	}
+	for (size_t i = 0; i < COMPARE_KINDS; i++)
+		buf_free(&v.keys[i]);
+	catalog_free(v.catalog);
+	db_close(v.db);
+	return code;
+}

@@ -1,0 +1,556 @@
+/* Reading keys and checksums. Lives here: the SELECTs over ranges and keys, the checksum's expression, lists of
+ * what was read. Not here: what is asked of whom (sync/compare, sync/inspect), the wire (wire/compare). */
+#include "change/digest.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "change/record.h"
+
+enum {
+	STATEMENT_TIMEOUT = 1969 /* the server's error when max_statement_time is over */
+};
+
+/* --- lists --- */
+
+void
+digest_list_init(struct digest_list *l, size_t text_max)
+{
+	memset(l, 0, sizeof *l);
+	buf_init(&l->text, text_max);
+}
+
+void
+digest_list_free(struct digest_list *l)
+{
+	free(l->rows);
+	buf_free(&l->text);
+	l->rows = NULL;
+	l->n = l->cap = 0;
+}
+
+void
+digest_list_reset(struct digest_list *l)
+{
+	l->n = 0;
+	buf_reset(&l->text);
+}
+
+bool
+digest_list_add(struct digest_list *l, const char *key, size_t key_len, const unsigned char *sum, struct err *e)
+{
+	struct digest_row *row;
+
+	if (l->n == l->cap) {
+		size_t cap = l->cap == 0 ? 64 : l->cap * 2;
+		struct digest_row *grown = realloc(l->rows, cap * sizeof *grown);
+
+		if (grown == NULL)
+			return err_set(e, ERR_MEMORY, "out of memory for a comparison");
+		l->rows = grown;
+		l->cap = cap;
+	}
+	row = &l->rows[l->n++];
+	memset(row, 0, sizeof *row);
+	row->key = l->text.len;
+	row->key_len = key_len;
+	row->there = sum != NULL;
+	if (sum != NULL)
+		memcpy(row->sum, sum, sizeof row->sum);
+	buf_put(&l->text, key, key_len);
+	buf_char(&l->text, '\0');
+	return buf_check(&l->text, "the keys of a comparison", e);
+}
+
+const char *
+digest_key(const struct digest_list *l, const struct digest_row *row)
+{
+	return l->text.data + row->key;
+}
+
+static int
+compare_bytes(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	int c = memcmp(a, b, a_len < b_len ? a_len : b_len);
+
+	return c != 0 ? c : a_len < b_len ? -1 : a_len > b_len;
+}
+
+/* A heap sort: qsort has no place for the list whose texts it needs. */
+static void
+sift(struct digest_list *l, size_t root, size_t end)
+{
+	for (size_t child; (child = root * 2 + 1) < end; root = child) {
+		struct digest_row *a = &l->rows[child], swap;
+
+		if (child + 1 < end && compare_bytes(digest_key(l, a), a->key_len, digest_key(l, a + 1), a[1].key_len) < 0)
+			a = &l->rows[++child];
+		if (compare_bytes(digest_key(l, &l->rows[root]), l->rows[root].key_len, digest_key(l, a), a->key_len) >= 0)
+			return;
+		swap = l->rows[root];
+		l->rows[root] = *a;
+		*a = swap;
+	}
+}
+
+void
+digest_list_sort(struct digest_list *l)
+{
+	for (size_t i = l->n / 2; i-- > 0;)
+		sift(l, i, l->n);
+	for (size_t end = l->n; end-- > 1;) {
+		struct digest_row swap = l->rows[0];
+
+		l->rows[0] = l->rows[end];
+		l->rows[end] = swap;
+		sift(l, 0, end);
+	}
+}
+
+struct digest_row *
+digest_list_find(const struct digest_list *l, const char *key, size_t key_len)
+{
+	size_t low = 0, high = l->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int c = compare_bytes(digest_key(l, &l->rows[mid]), l->rows[mid].key_len, key, key_len);
+
+		if (c == 0)
+			return &l->rows[mid];
+		if (c < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
+void
+digest_sum_add(struct digest_sum *to, const unsigned char sum[DIGEST_BYTES])
+{
+	to->rows++;
+	for (size_t i = 0; i < DIGEST_BYTES; i++)
+		to->sum[i] ^= sum[i];
+}
+
+bool
+digest_sum_equal(const struct digest_sum *a, const struct digest_sum *b)
+{
+	return a->rows == b->rows && memcmp(a->sum, b->sum, DIGEST_BYTES) == 0;
+}
+
+/* --- the checksum --- */
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp((*(const struct column *const *)a)->name, (*(const struct column *const *)b)->name);
+}
+
+/* Does the text of every value end with digits behind a point? DECIMAL(5,2), DATETIME(3). */
+static bool
+has_fraction(const struct column *col)
+{
+	const char *comma = strchr(col->type, ',');
+
+	if (strncmp(col->type, "decimal(", 8) == 0)
+		return comma != NULL && comma[1] != '0';
+	return strncmp(col->type, "time(", 5) == 0 || strncmp(col->type, "datetime(", 9) == 0 || strncmp(col->type, "timestamp(", 10) == 0;
+}
+
+/* Numbers and times have no comma in them and are never "-" alone; of everything else the hash of its raw
+ * bytes, so that no charset is converted and no text can be taken for two. What a wider type would only write
+ * with more zeros is written without them. */
+static void
+put_part(struct buf *sql, const struct column *col)
+{
+	bool plain = col->kind == COLUMN_PLAIN || col->kind == COLUMN_FLOAT || col->kind == COLUMN_TIMESTAMP || col->kind == COLUMN_CHOICE;
+	bool bits = col->kind == COLUMN_BIT, fraction = has_fraction(col);
+
+	buf_str(sql, plain ? "IFNULL(" : bits ? "IFNULL(CAST(" : "IFNULL(MD5(");
+	buf_str(sql, fraction ? "TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM " : "");
+	template_read(sql, col);
+	buf_str(sql, fraction ? "))" : "");
+	buf_str(sql, plain ? ",'-'),','" : bits ? " AS UNSIGNED),'-'),','" : "),'-'),','");
+}
+
+/* "SET STATEMENT ... FOR SELECT key, sum FROM table FORCE INDEX (PRIMARY)" */
+static bool
+put_select(struct buf *sql, const struct digest *d, struct err *e)
+{
+	const struct table *t = d->table;
+	const struct column **sorted = calloc(t->ncolumns + 1, sizeof(const struct column *));
+
+	if (sorted == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a comparison");
+	for (size_t i = 0; i < t->ncolumns; i++)
+		sorted[i] = &t->columns[i];
+	qsort(sorted, t->ncolumns, sizeof(const struct column *), by_name);
+	buf_fmt(sql, "SET STATEMENT max_statement_time=%d FOR SELECT ", DIGEST_STATEMENT_S);
+	template_key(sql, t, "");
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		buf_str(sql, i == 0 ? ",MD5(CONCAT(" : ",");
+		put_part(sql, sorted[i]);
+	}
+	free(sorted);
+	buf_str(sql, ")) FROM ");
+	template_table(sql, d->database, t->name);
+	buf_str(sql, " FORCE INDEX (PRIMARY)");
+	return true;
+}
+
+static bool
+take_sum(const char *hex, unsigned char out[DIGEST_BYTES])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < DIGEST_BYTES; i++) {
+		const char *high = hex[2 * i] == '\0' ? NULL : strchr(digits, hex[2 * i]);
+		const char *low = high == NULL || hex[2 * i + 1] == '\0' ? NULL : strchr(digits, hex[2 * i + 1]);
+
+		if (low == NULL)
+			return false;
+		out[i] = (unsigned char)((high - digits) << 4 | (low - digits));
+	}
+	return hex[2 * DIGEST_BYTES] == '\0';
+}
+
+/* --- bounds --- */
+
+static bool
+is_number(const char *s, size_t len, const char *letters)
+{
+	enum { NUMBER_MAX = 70 }; /* DECIMAL(65,30) with sign, point and leading zero */
+
+	return len > 0 && len <= NUMBER_MAX && strlen(s) == len && strspn(s, letters) == len;
+}
+
+static bool
+is_text(const char *s, size_t len)
+{
+	for (size_t i = 0, n; i < len; i += n)
+		if ((n = text_utf8(s + i, len - i, NULL)) == 0)
+			return false;
+	return true;
+}
+
+static bool
+part_is_sound(const struct column *col, const char *s, size_t len)
+{
+	static const char whole[] = "0123456789", sign[] = "-0123456789", real[] = "+-.e0123456789E";
+
+	switch (col->kind) {
+	case COLUMN_PLAIN:
+		return is_number(s, len, col->integer ? sign : "+-.e0123456789E: ");
+	case COLUMN_TYPED:
+		return is_number(s, len, "0123456789abcdefABCDEF:.-");
+	case COLUMN_TEXT: /* a column of ASCII may hold any bytes */
+		return len <= col->octets && (strcmp(col->charset, "ascii") == 0 || is_text(s, len));
+	case COLUMN_CHARS:
+	case COLUMN_BYTES:
+		return len % 2 == 0 && len <= col->octets * 2 && strlen(s) == len && strspn(s, "0123456789ABCDEF") == len;
+	case COLUMN_BIT:
+	case COLUMN_CHOICE:
+		return is_number(s, len, whole);
+	case COLUMN_FLOAT:
+	case COLUMN_TIMESTAMP:
+		return is_number(s, len, real);
+	}
+	return false;
+}
+
+static size_t
+part_length(const struct table *t, const struct buf *parts, const size_t *at, size_t i)
+{
+	size_t end = i + 1 < t->nkey ? at[i + 1] : parts->len;
+
+	return end - at[i] - 1; /* the NUL */
+}
+
+bool
+digest_key_is_sound(const struct table *t, const char *key, size_t len)
+{
+	size_t at[CATALOG_KEY_COLUMNS];
+	struct buf parts;
+	bool ok;
+
+	buf_init(&parts, CATALOG_KEY_BYTES * 4);
+	ok = len <= CATALOG_KEY_BYTES && template_split_key(t, key, len, &parts, at);
+	for (size_t i = 0; ok && i < t->nkey; i++)
+		ok = part_is_sound(&t->columns[t->key[i]], parts.data + at[i], part_length(t, &parts, at, i));
+	buf_free(&parts);
+	return ok;
+}
+
+bool
+digest_range_is_inverted(const struct table *t, const struct digest_range *r)
+{
+	bool low_minus, high_minus;
+
+	if (r->low == NULL || r->high == NULL)
+		return false;
+	if (compare_bytes(r->low, r->low_len, r->high, r->high_len) == 0)
+		return true;
+	if (t->nkey != 1 || !t->columns[t->key[0]].integer)
+		return false;
+	low_minus = r->low[0] == '-';
+	high_minus = r->high[0] == '-';
+	if (low_minus != high_minus)
+		return high_minus;
+	if (r->low_len != r->high_len)
+		return (r->low_len > r->high_len) != low_minus;
+	return (memcmp(r->low, r->high, r->low_len) > 0) != low_minus;
+}
+
+/* A key taken apart, for a condition. */
+struct bound {
+	const struct digest *d;
+	struct buf parts;
+	size_t at[CATALOG_KEY_COLUMNS];
+};
+
+static void
+put_compared(struct buf *sql, const struct bound *b, size_t i, const char *sign)
+{
+	const struct column *col = &b->d->table->columns[b->d->table->key[i]];
+	struct buf operand;
+	const char *mark;
+
+	db_quote_name(sql, col->name);
+	buf_str(sql, sign);
+	buf_init(&operand, 256);
+	template_key_operand(&operand, col);
+	mark = strchr(buf_cstr(&operand), '?');
+	buf_put(sql, operand.data, (size_t)(mark - operand.data));
+	db_quote(b->d->db, sql, b->parts.data + b->at[i], part_length(b->d->table, &b->parts, b->at, i));
+	buf_str(sql, mark + 1);
+	buf_free(&operand);
+}
+
+/* "(a>=A AND ((a>A) OR (a=A AND b>B)))": the first comparison is there for the optimizer, which then reads one
+ * range of the key and no more. Parts are compared as the columns compare. */
+static void
+put_bound(struct buf *sql, const struct bound *b, bool below)
+{
+	size_t n = b->d->table->nkey;
+
+	buf_char(sql, '(');
+	put_compared(sql, b, 0, below ? "<=" : ">=");
+	buf_str(sql, " AND (");
+	for (size_t i = 0; i < n; i++) {
+		buf_str(sql, i > 0 ? " OR (" : "(");
+		for (size_t j = 0; j < i; j++) {
+			put_compared(sql, b, j, "=");
+			buf_str(sql, " AND ");
+		}
+		put_compared(sql, b, i, !below ? ">" : i + 1 == n ? "<=" : "<");
+		buf_char(sql, ')');
+	}
+	buf_str(sql, "))");
+}
+
+static bool
+put_limit(struct buf *sql, const struct digest *d, const char *key, size_t len, bool below, struct err *e)
+{
+	struct bound b = { .d = d };
+	bool ok;
+
+	buf_init(&b.parts, CATALOG_KEY_BYTES * 4);
+	ok = template_split_key(d->table, key, len, &b.parts, b.at);
+	if (ok)
+		put_bound(sql, &b, below);
+	buf_free(&b.parts);
+	return ok || err_set(e, ERR_INPUT, "table %s: a malformed key", d->table->name);
+}
+
+static bool
+put_range(const struct digest *d, struct buf *sql, const struct digest_range *r, uint64_t limit, struct err *e)
+{
+	const struct table *t = d->table;
+
+	if (r->low != NULL || r->high != NULL)
+		buf_str(sql, " WHERE ");
+	if (r->low != NULL && !put_limit(sql, d, r->low, r->low_len, false, e))
+		return false;
+	if (r->low != NULL && r->high != NULL)
+		buf_str(sql, " AND ");
+	if (r->high != NULL && !put_limit(sql, d, r->high, r->high_len, true, e))
+		return false;
+	for (size_t i = 0; i < t->nkey; i++) {
+		buf_str(sql, i == 0 ? " ORDER BY " : ",");
+		db_quote_name(sql, t->columns[t->key[i]].name);
+	}
+	buf_fmt(sql, " LIMIT %llu", (unsigned long long)limit);
+	return buf_check(sql, "a statement that compares", e);
+}
+
+/* --- reading --- */
+
+/* Into a list or a sum. */
+struct taking {
+	struct digest_list *list;
+	struct digest_sum *sum;
+};
+
+static bool
+take_row(const struct taking *to, const struct db_rows *row, struct err *e)
+{
+	unsigned char sum[DIGEST_BYTES];
+	const char *key = db_rows_text(row, 0), *hex = db_rows_text(row, 1);
+
+	if (key == NULL || hex == NULL || !take_sum(hex, sum))
+		return err_set(e, ERR_INTERNAL, "a row has no checksum");
+	if (to->sum != NULL)
+		digest_sum_add(to->sum, sum);
+	return to->list == NULL || digest_list_add(to->list, key, db_rows_len(row, 0), sum, e);
+}
+
+static bool
+read_rows(const struct digest *d, const struct buf *sql, const struct taking *to, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	ok = db_stream(d->db, sql->data, sql->len, &rows, e);
+	while (ok && (ok = db_rows_next(rows, &more, e)) && more)
+		if (!(ok = take_row(to, rows, e)))
+			break;
+	while (!ok && rows != NULL && more && db_rows_next(rows, &more, NULL) && more)
+		; /* empty the result: the connection stays usable */
+	db_rows_free(rows);
+	if (!ok && e->db_errno == STATEMENT_TIMEOUT)
+		e->code = ERR_DB_BUSY;
+	return ok;
+}
+
+static bool
+read_range(const struct digest *d, const struct digest_range *r, uint64_t limit, const struct taking *to, struct err *e)
+{
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, DIGEST_SQL_MAX);
+	ok = put_select(&sql, d, e) && put_range(d, &sql, r, limit, e) && read_rows(d, &sql, to, e);
+	buf_free(&sql);
+	return ok;
+}
+
+bool
+digest_scan(const struct digest *d, const struct digest_range *r, uint64_t limit, struct digest_list *out, struct err *e)
+{
+	return read_range(d, r, limit, &(struct taking){ .list = out }, e);
+}
+
+bool
+digest_sum_up(const struct digest *d, const struct digest_range *r, uint64_t limit, struct digest_sum *out, struct err *e)
+{
+	memset(out, 0, sizeof *out);
+	return read_range(d, r, limit + 1, &(struct taking){ .sum = out }, e);
+}
+
+/* --- by key --- */
+
+struct key_part {
+	const struct digest_list *keys;
+	size_t from;
+};
+
+static const char *
+key_of(size_t i, size_t *len, void *arg)
+{
+	const struct key_part *part = arg;
+	const struct digest_row *row = &part->keys->rows[part->from + i];
+
+	*len = row->key_len;
+	return digest_key(part->keys, row);
+}
+
+static bool
+find_some(const struct digest *d, const struct digest_list *keys, size_t from, size_t n, struct digest_list *found, struct err *e)
+{
+	struct key_part part = { keys, from };
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, DIGEST_SQL_MAX);
+	ok = put_select(&sql, d, e) &&
+	    (record_put_keys(d->db, &sql, d->table, n, key_of, &part) || err_set(e, ERR_INPUT, "table %s: a malformed key", d->table->name)) &&
+	    buf_check(&sql, "a list of keys", e) && read_rows(d, &sql, &(struct taking){ .list = found }, e);
+	buf_free(&sql);
+	return ok;
+}
+
+/* May two texts name one row? */
+static bool
+has_spellings(const struct table *t)
+{
+	for (size_t i = 0; i < t->nkey; i++) {
+		const struct column *col = &t->columns[t->key[i]];
+
+		if (col->kind == COLUMN_TEXT || col->kind == COLUMN_CHARS || col->kind == COLUMN_TYPED || (col->kind == COLUMN_PLAIN && !col->integer))
+			return true;
+	}
+	return false;
+}
+
+/* The row under exactly this key, else the one that the collation finds under it. */
+static bool
+find_one(const struct digest *d, const struct digest_list *keys, size_t i, const struct digest_list *found, struct digest_list *out, struct err *e)
+{
+	const struct digest_row *asked = &keys->rows[i];
+	const struct digest_row *row = digest_list_find(found, digest_key(keys, asked), asked->key_len);
+	size_t before = out->n;
+
+	if (row != NULL)
+		return digest_list_add(out, digest_key(found, row), row->key_len, row->sum, e);
+	if (has_spellings(d->table) && !find_some(d, keys, i, 1, out, e))
+		return false;
+	assert(out->n <= before + 1);
+	return out->n > before || digest_list_add(out, "", 0, NULL, e);
+}
+
+size_t
+digest_next_rows(size_t rows, int64_t ms, size_t max)
+{
+	if (ms > DIGEST_QUICK_MS)
+		return rows > 1 ? rows / 2 : 1;
+	return rows * 2 < max ? rows * 2 : max;
+}
+
+/* The rows of the keys from from on. */
+static bool
+find_chunk(const struct digest *d, const struct digest_list *keys, size_t from, size_t n, struct digest_list *out, struct err *e)
+{
+	struct digest_list found;
+	bool ok;
+
+	digest_list_init(&found, DIGEST_SQL_MAX);
+	ok = find_some(d, keys, from, n, &found, e);
+	digest_list_sort(&found);
+	for (size_t i = from; ok && i < from + n; i++)
+		ok = find_one(d, keys, i, &found, out, e);
+	digest_list_free(&found);
+	return ok;
+}
+
+bool
+digest_find(const struct digest *d, const struct digest_list *keys, int64_t until_ms, struct digest_list *out, struct err *e)
+{
+	size_t step = DIGEST_FIRST_ROWS, n;
+
+	for (size_t from = 0; from < keys->n; from += n) {
+		int64_t start = clock_mono_ms();
+
+		if (from > 0 && until_ms > 0 && start >= until_ms)
+			break;
+		n = keys->n - from < step ? keys->n - from : step;
+		if (!find_chunk(d, keys, from, n, out, e))
+			return false;
+		step = digest_next_rows(step, clock_mono_ms() - start, record_keys_at_once(d->table));
+	}
+	return true;
+}

@@ -1,0 +1,78 @@
+/* Asking. Lives here: what stands before the items, sending, what an answer that is none means. Not here: what
+ * is asked and why (sync/compare, sync/doubt). */
+#include "sync/ask.h"
+
+#include <string.h>
+
+#include "change/peer.h"
+
+enum {
+	QUESTION_ROOM = 64 * 1024, /* left free for one more item */
+	HELLO_TRIES = 2
+};
+
+/* What was seen of the peer matters where its queue is asked as well. */
+bool
+ask_begin(struct asker *a, enum compare_ask ask, struct err *e)
+{
+	struct compare_question q = { .ask = ask, .versions = ask == ASK_KEYS && a->act == COMPARE_MERGE };
+	struct cursor_state cursor;
+
+	if (ask != ASK_SUMS && ask != ASK_ROWS) {
+		if (!cursor_load(a->l->db, a->l->peer->name, false, &cursor, e))
+			return false;
+		memcpy(q.incarnation, cursor.incarnation, sizeof q.incarnation);
+		memcpy(q.seen.stamp, cursor.stamp, sizeof q.seen.stamp);
+		q.seen.epoch = cursor.epoch;
+	}
+	buf_reset(&a->question);
+	compare_put_question(&a->question, &q, a->table);
+	return true;
+}
+
+bool
+ask_has_room(const struct asker *a)
+{
+	return a->question.len + QUESTION_ROOM <= COMPARE_BODY_MAX;
+}
+
+bool
+ask_send(struct asker *a, bool *more, struct err *e)
+{
+	struct link *l = a->l;
+	int status = 0;
+	bool ok = false;
+
+	if (l->stop != NULL && atomic_load(l->stop))
+		return err_set(e, ERR_STOPPED, "stopped");
+	if (!buf_check(&a->question, "a question", e))
+		return false;
+	for (int tries = 0; !ok && tries < HELLO_TRIES; tries++) {
+		if (!link_open(l, e))
+			return false;
+		ok = client_call(l->client, "POST", "/api/sync/verify", a->question.data, a->question.len, &status, &a->answer, e);
+		if (ok || !client_unauthorised(l->client))
+			break;
+		client_close(l->client); /* the peer was restarted: hello, and once more */
+	}
+	if (!ok && client_not_found(l->client))
+		return err_set(e, ERR_PEER_REFUSED, "peer %s cannot compare: its agent is older than this one; bring both to the same version", l->peer->name);
+	if (!ok)
+		return false;
+	if (status != 200)
+		return link_refused(l, status, &a->answer, e);
+	compare_reader_init(&a->reader, a->answer.data, a->answer.len);
+	return compare_parse_answer(&a->reader, more, e);
+}
+
+bool
+ask_got_nothing(const struct asker *a, struct err *e)
+{
+	return err_set(e, ERR_PEER, "peer %s answers a comparison with nothing", a->l->peer->name);
+}
+
+bool
+ask_got_too_much(const struct asker *a, struct err *e)
+{
+	return err_set(e, ERR_PEER, "peer %s answers a comparison with more than was asked", a->l->peer->name);
+}

@@ -1,0 +1,31 @@
+/* One comparison's conversation: questions go to the peer, answers are read line by line. */
+#ifndef TANDEM_SYNC_ASK_H
+#define TANDEM_SYNC_ASK_H
+
+#include "sync/compare.h"
+#include "wire/compare.h"
+
+/* A comparison of one table under way. */
+struct asker {
+	struct link *l;
+	const struct table *table;
+	enum compare_act act;
+	const struct compare_watch *watch;
+	struct compare_result *out;
+	struct digest digest;
+	struct buf question, answer;
+	struct compare_reader reader; /* of the answer */
+	uint64_t step;		      /* rows of the next range */
+	struct digest_list suspects;  /* keys that are to be looked at once more */
+};
+
+/* Begin a question; items follow with compare_put_range or compare_put_key while ask_has_room. */
+MUST_CHECK bool ask_begin(struct asker *a, enum compare_ask ask, struct err *e);
+bool ask_has_room(const struct asker *a);
+/* Send it; the reader then stands before the answer's items. *more as in compare_parse_answer. */
+MUST_CHECK bool ask_send(struct asker *a, bool *more, struct err *e);
+/* An answer that brings nothing on, or more than was asked. Both return false. */
+bool ask_got_nothing(const struct asker *a, struct err *e);
+bool ask_got_too_much(const struct asker *a, struct err *e);
+
+#endif

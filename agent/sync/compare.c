@@ -1,0 +1,428 @@
+/* The asking side of a comparison. Lives here: the walk over the table, narrowing, lists of
+ * what is left. Not here: the answering side (sync/inspect), asking (sync/ask), what becomes of
+ * what seems to differ (sync/doubt), reading rows (change/digest). */
+#include "sync/compare.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "sync/doubt.h"
+
+enum {
+	STEP_FIRST = 1000,	/* rows of the first range; then as many as fit into STEP_MS */
+	STEP_MIN = 16,
+	STEP_MAX = 50 * 1000,
+	STEP_MS = 200,		/* of a statement here, or of a range there */
+	BATCH_MS = 1000,	/* of reading here before the peer is asked */
+	BATCH_ROWS = 200 * 1000,
+	FANOUT = 16,		/* a range that differs is cut into so many */
+	LEAF_ROWS = 32,		/* a range of so few is listed */
+	LEAF_ROWS_MANY = 1000	/* the same where most ranges differ: narrowing would find nothing equal */
+};
+
+struct range {
+	char *low, *high; /* NULL: open */
+	size_t low_len, high_len;
+	struct digest_sum sum; /* here */
+	bool differs;
+};
+
+struct ranges {
+	struct range *ranges;
+	size_t n, cap;
+};
+
+/* --- ranges --- */
+
+static void
+ranges_free(struct ranges *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		free(r->ranges[i].low);
+		free(r->ranges[i].high);
+	}
+	free(r->ranges);
+	memset(r, 0, sizeof *r);
+}
+
+static bool
+copy_key(const char *key, size_t len, char **out)
+{
+	*out = key == NULL ? NULL : malloc(len + 1);
+	if (key == NULL)
+		return true;
+	if (*out == NULL)
+		return false;
+	memcpy(*out, key, len);
+	(*out)[len] = '\0';
+	return true;
+}
+
+static bool
+ranges_add(struct ranges *r, const struct digest_range *bounds, const struct digest_sum *sum, struct err *e)
+{
+	struct range *to;
+
+	if (r->n == r->cap) {
+		size_t cap = r->cap == 0 ? 64 : r->cap * 2;
+		struct range *grown = realloc(r->ranges, cap * sizeof *grown);
+
+		if (grown == NULL)
+			return err_set(e, ERR_MEMORY, "out of memory for a comparison");
+		r->ranges = grown;
+		r->cap = cap;
+	}
+	to = &r->ranges[r->n++];
+	memset(to, 0, sizeof *to);
+	to->sum = *sum;
+	to->low_len = bounds->low_len;
+	to->high_len = bounds->high_len;
+	return (copy_key(bounds->low, bounds->low_len, &to->low) && copy_key(bounds->high, bounds->high_len, &to->high)) ||
+	    err_set(e, ERR_MEMORY, "out of memory for a comparison");
+}
+
+static struct digest_range
+bounds_of(const struct range *r)
+{
+	return (struct digest_range){ .low = r->low, .low_len = r->low_len, .high = r->high, .high_len = r->high_len };
+}
+
+static struct digest_sum
+sum_of(const struct digest_list *l, size_t from, size_t n)
+{
+	struct digest_sum sum = { 0 };
+
+	for (size_t i = from; i < from + n; i++)
+		digest_sum_add(&sum, l->rows[i].sum);
+	return sum;
+}
+
+/* --- sums --- */
+
+/* So many rows that reading them takes about STEP_MS. */
+static void
+adapt(struct asker *a, uint64_t rows, int64_t ms)
+{
+	uint64_t fit = ms <= 0 ? STEP_MAX : rows * STEP_MS / (uint64_t)ms;
+
+	if (fit > a->step * 2)
+		fit = a->step * 2;
+	a->step = fit < STEP_MIN ? STEP_MIN : fit > STEP_MAX ? STEP_MAX : fit;
+}
+
+static bool
+take_sums(struct asker *a, struct ranges *r, size_t *at, struct err *e)
+{
+	struct digest_sum there;
+	bool any, known;
+
+	for (;; ++*at) {
+		struct range *range = &r->ranges[*at];
+
+		if (!compare_next(&a->reader, &any, e))
+			return false;
+		if (!any)
+			return true;
+		if (*at == r->n)
+			return ask_got_too_much(a, e);
+		if (!compare_parse_sum(&a->reader, &there, &known, e))
+			return false;
+		range->differs = !known || !digest_sum_equal(&there, &range->sum);
+	}
+}
+
+/* Ask for the sums of all ranges, in as many questions as it takes. */
+static bool
+ask_sums(struct asker *a, struct ranges *r, struct err *e)
+{
+	for (size_t at = 0; at < r->n;) {
+		size_t before = at;
+		int64_t start = clock_mono_ms();
+		uint64_t rows = 0;
+		bool more;
+
+		if (!ask_begin(a, ASK_SUMS, e))
+			return false;
+		for (size_t i = at; i < r->n && i - at < COMPARE_ITEMS && ask_has_room(a); i++) {
+			struct digest_range bounds = bounds_of(&r->ranges[i]);
+
+			compare_put_range(&a->question, &bounds);
+		}
+		if (!ask_send(a, &more, e) || !take_sums(a, r, &at, e))
+			return false;
+		if (at == before)
+			return ask_got_nothing(a, e);
+		for (size_t i = before; i < at; i++)
+			rows += r->ranges[i].sum.rows;
+		/* A range there shall take no longer than one here. */
+		if ((clock_mono_ms() - start) / (int64_t)(at - before) > STEP_MS)
+			adapt(a, rows / (at - before), (clock_mono_ms() - start) / (int64_t)(at - before));
+	}
+	return true;
+}
+
+/* --- lists --- */
+
+/* One page of the peer's rows against ours. Of ours, those that were met lose their there. */
+static bool
+match_page(struct asker *a, struct digest_list *ours, const struct digest_list *page, struct err *e)
+{
+	for (size_t i = 0; i < page->n; i++) {
+		const struct digest_row *row = &page->rows[i];
+		struct digest_row *mine = digest_list_find(ours, digest_key(page, row), row->key_len);
+
+		if (mine != NULL)
+			mine->there = false;
+		if (mine != NULL && memcmp(mine->sum, row->sum, DIGEST_BYTES) == 0)
+			continue;
+		if (!doubt_add(a, page, row, e))
+			return false;
+	}
+	return true;
+}
+
+static bool
+ends_at(const struct digest_list *page, const struct digest_range *bounds)
+{
+	const struct digest_row *last = &page->rows[page->n - 1];
+
+	return bounds->low != NULL && bounds->low_len == last->key_len && memcmp(bounds->low, digest_key(page, last), last->key_len) == 0;
+}
+
+static bool
+ask_page(struct asker *a, const struct digest_range *bounds, struct digest_list *page, bool *more, struct err *e)
+{
+	bool any;
+
+	if (!ask_begin(a, ASK_ROWS, e))
+		return false;
+	compare_put_range(&a->question, bounds);
+	if (!ask_send(a, more, e))
+		return false;
+	while (compare_next(&a->reader, &any, e) && any)
+		if (!compare_parse_row(&a->reader, page, e))
+			return false;
+	if (any || a->reader.left > 0)
+		return false;
+	/* Each page must bring the walk on: the next one begins behind its last key. */
+	return !*more || (page->n > 0 && !ends_at(page, bounds)) || ask_got_nothing(a, e);
+}
+
+static bool
+match_pages(struct asker *a, struct digest_list *ours, struct digest_range bounds, struct err *e)
+{
+	struct digest_list page;
+	char *low = NULL;
+	bool more = true, ok = true;
+
+	digest_list_init(&page, COMPARE_ANSWER_MAX);
+	while (ok && more) {
+		digest_list_reset(&page);
+		ok = ask_page(a, &bounds, &page, &more, e) && match_page(a, ours, &page, e);
+		if (!ok || !more)
+			break;
+		free(low);
+		bounds.low_len = page.rows[page.n - 1].key_len;
+		ok = copy_key(digest_key(&page, &page.rows[page.n - 1]), bounds.low_len, &low) || err_set(e, ERR_MEMORY, "out of memory for a comparison");
+		bounds.low = low;
+	}
+	free(low);
+	digest_list_free(&page);
+	return ok;
+}
+
+/* Both sides' rows of a small range, one by one. */
+static bool
+list_range(struct asker *a, const struct range *r, struct err *e)
+{
+	struct digest_range bounds = bounds_of(r);
+	struct digest_list ours;
+	bool ok;
+
+	digest_list_init(&ours, DIGEST_SQL_MAX);
+	ok = digest_scan(&a->digest, &bounds, COMPARE_RANGE_ROWS, &ours, e);
+	digest_list_sort(&ours);
+	ok = ok && match_pages(a, &ours, bounds, e);
+	for (size_t i = 0; ok && i < ours.n; i++)
+		if (ours.rows[i].there)
+			ok = doubt_add(a, &ours, &ours.rows[i], e);
+	digest_list_free(&ours);
+	return ok;
+}
+
+/* --- narrowing --- */
+
+/* Cut a range into FANOUT parts of about equally many of our rows. */
+static bool
+cut_range(struct asker *a, const struct range *r, struct ranges *parts, struct err *e)
+{
+	struct digest_range bounds = bounds_of(r), part = bounds;
+	struct digest_list ours;
+	size_t step;
+	bool ok;
+
+	digest_list_init(&ours, DIGEST_SQL_MAX);
+	ok = digest_scan(&a->digest, &bounds, COMPARE_RANGE_ROWS, &ours, e);
+	step = ours.n / FANOUT + 1;
+	for (size_t from = 0; ok && (from < ours.n || from == 0); from += step) {
+		bool last = ours.n - from <= step;
+		size_t n = last ? ours.n - from : step;
+		struct digest_sum sum = sum_of(&ours, from, n);
+		const struct digest_row *end = last ? NULL : &ours.rows[from + n - 1];
+
+		part.high = last ? bounds.high : digest_key(&ours, end);
+		part.high_len = last ? bounds.high_len : end->key_len;
+		ok = ranges_add(parts, &part, &sum, e);
+		part.low = part.high;
+		part.low_len = part.high_len;
+		if (last)
+			break;
+	}
+	digest_list_free(&ours);
+	return ok;
+}
+
+static size_t
+leaf_rows(const struct ranges *r)
+{
+	size_t differing = 0;
+
+	for (size_t i = 0; i < r->n; i++)
+		differing += r->ranges[i].differs;
+	return r->n >= FANOUT && differing > r->n / 2 ? LEAF_ROWS_MANY : LEAF_ROWS;
+}
+
+/* Ranges that differ are cut until they are small, then listed. Each level has at most an FANOUTth of the rows
+ * of the one above, so this goes a few levels deep at most. */
+static bool
+narrow(struct asker *a, struct ranges *r, struct err *e)
+{
+	struct ranges parts = { 0 };
+	size_t leaf;
+	bool ok = ask_sums(a, r, e);
+
+	leaf = leaf_rows(r);
+	for (size_t i = 0; ok && i < r->n; i++) {
+		const struct range *one = &r->ranges[i];
+
+		if (!one->differs)
+			continue;
+		ok = one->sum.rows <= leaf ? list_range(a, one, e) : cut_range(a, one, &parts, e);
+		if (ok && parts.n + FANOUT > COMPARE_ITEMS) {
+			ok = narrow(a, &parts, e);
+			ranges_free(&parts);
+		}
+	}
+	if (ok && parts.n > 0)
+		ok = narrow(a, &parts, e);
+	ranges_free(&parts);
+	return ok;
+}
+
+/* --- the walk --- */
+
+/* The next range of our table above the last one of r. *end: it is open above. */
+static bool
+next_range(struct asker *a, struct ranges *r, struct digest_range *bounds, struct digest_list *rows, bool *end, struct err *e)
+{
+	int64_t start = clock_mono_ms();
+	struct digest_sum sum;
+	bool ok;
+
+	digest_list_reset(rows);
+	if (!digest_scan(&a->digest, bounds, a->step, rows, e)) {
+		if (e->code != ERR_DB_BUSY || a->step == STEP_MIN || db_is_lost(a->digest.db))
+			return false;
+		err_clear(e);
+		a->step = a->step / FANOUT < STEP_MIN ? STEP_MIN : a->step / FANOUT;
+		return true;
+	}
+	*end = rows->n < a->step;
+	sum = sum_of(rows, 0, rows->n);
+	if (!*end) {
+		bounds->high = digest_key(rows, &rows->rows[rows->n - 1]);
+		bounds->high_len = rows->rows[rows->n - 1].key_len;
+	}
+	ok = ranges_add(r, bounds, &sum, e);
+	a->out->records += rows->n;
+	adapt(a, rows->n, clock_mono_ms() - start);
+	/* The copy in the list lives as long as the batch. */
+	*bounds = (struct digest_range){ .low = r->ranges[r->n - 1].high, .low_len = r->ranges[r->n - 1].high_len };
+	return ok;
+}
+
+static bool
+stopped(const struct asker *a)
+{
+	return a->l->stop != NULL && atomic_load(a->l->stop);
+}
+
+/* One batch: some ranges here, then the peer's sums of them. low is taken over and replaced. */
+static bool
+walk_batch(struct asker *a, char **low, size_t *low_len, bool *end, struct err *e)
+{
+	struct digest_range bounds = { .low = *low, .low_len = *low_len };
+	uint64_t before = a->out->records;
+	int64_t start = clock_mono_ms();
+	struct ranges batch = { 0 };
+	struct digest_list rows;
+	char *next = NULL;
+	bool ok = true;
+
+	digest_list_init(&rows, DIGEST_SQL_MAX);
+	while (ok && !*end && batch.n < COMPARE_ITEMS && (batch.n == 0 || (clock_mono_ms() - start < BATCH_MS && a->out->records - before < BATCH_ROWS)))
+		ok = next_range(a, &batch, &bounds, &rows, end, e);
+	digest_list_free(&rows);
+	ok = ok && narrow(a, &batch, e) && (copy_key(bounds.low, bounds.low_len, &next) || err_set(e, ERR_MEMORY, "out of memory for a comparison"));
+	*low_len = bounds.low_len;
+	ranges_free(&batch);
+	free(*low);
+	*low = next;
+	if (ok && a->watch != NULL && a->watch->progress != NULL)
+		a->watch->progress(a->out->records, a->watch->arg);
+	return ok;
+}
+
+static bool
+walk(struct asker *a, struct err *e)
+{
+	size_t low_len = 0;
+	char *low = NULL;
+	bool end = false, ok = true;
+
+	while (ok && !end) {
+		ok = stopped(a) ? err_set(e, ERR_STOPPED, "stopped") : walk_batch(a, &low, &low_len, &end, e);
+	}
+	free(low);
+	return ok && doubt_settle(a, e);
+}
+
+bool
+compare_table_watched(struct link *l, const struct catalog *c, const char *table, enum compare_act what, const struct compare_watch *watch,
+    struct compare_result *out, struct err *e)
+{
+	const struct table *t = catalog_table(c, table);
+	struct asker a = { .l = l, .table = t, .act = what, .watch = watch, .out = out, .step = STEP_FIRST,
+		.digest = { .db = l->db, .database = c->database, .table = t } };
+	bool ok;
+
+	memset(out, 0, sizeof *out);
+	if (t == NULL || t->problem != NULL)
+		return err_set(e, ERR_USAGE, "table %s %s", table, t == NULL ? "does not exist or is not replicated" : t->problem);
+	buf_init(&a.question, COMPARE_BODY_MAX);
+	buf_init(&a.answer, COMPARE_ANSWER_MAX * 2);
+	digest_list_init(&a.suspects, DIGEST_SQL_MAX);
+	ok = walk(&a, e);
+	buf_free(&a.question);
+	buf_free(&a.answer);
+	digest_list_free(&a.suspects);
+	return ok;
+}
+
+bool
+compare_table(struct link *l, const struct catalog *c, const char *table, enum compare_act what, struct compare_result *out, struct err *e)
+{
+	return compare_table_watched(l, c, table, what, NULL, out, e);
+}

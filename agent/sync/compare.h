@@ -1,0 +1,40 @@
+/* Comparing one table with a peer record by record, and what is to follow from the differences. The tables are
+ * only read, without locks; what is done goes through the queues of both sides. */
+#ifndef TANDEM_SYNC_COMPARE_H
+#define TANDEM_SYNC_COMPARE_H
+
+#include "db/catalog.h"
+#include "sync/link.h"
+
+enum compare_act {
+	COMPARE_LOOK,	/* changes nothing */
+	COMPARE_MINE,	/* what differs is queued here as changes of this node */
+	COMPARE_THEIRS, /* the peer queues its records for us; what they overwrite here is kept in sync_conflict */
+	COMPARE_MERGE	/* what one side lacks is queued by the other; else the later version known wins, the loser is kept */
+};
+
+struct compare_result {
+	uint64_t records; /* compared here */
+	uint64_t only_here, only_there, different;
+	uint64_t busy;	  /* differ because they changed there and have not come here yet */
+	uint64_t pending; /* differ because they changed here and have not arrived there yet (COMPARE_MINE does not ask) */
+	uint64_t queued;  /* by either side */
+};
+
+enum compare_kind { COMPARE_ONLY_HERE, COMPARE_ONLY_THERE, COMPARE_DIFFERENT, COMPARE_BUSY, COMPARE_PENDING, COMPARE_KINDS };
+
+/* Whoever wants to see more than counts; each function may be NULL. */
+struct compare_watch {
+	void (*record)(enum compare_kind kind, const char *key, size_t key_len, void *arg);
+	void (*progress)(uint64_t records, void *arg);
+	void *arg;
+};
+
+/* Compare one table with the link's peer (the link must be open), and act. ERR_PEER_REFUSED with table, column
+ * and both definitions when the definitions differ. */
+MUST_CHECK bool compare_table(struct link *l, const struct catalog *c, const char *table, enum compare_act act, struct compare_result *out, struct err *e);
+/* The same, watched. */
+MUST_CHECK bool compare_table_watched(struct link *l, const struct catalog *c, const char *table, enum compare_act act, const struct compare_watch *watch,
+    struct compare_result *out, struct err *e);
+
+#endif

@@ -1,0 +1,335 @@
+/* The second look. Lives here: what is known of a key on both sides, whether that is a difference, who wins,
+ * the orders that follow. Not here: how suspects are found (sync/compare), writing (sync/repair). */
+#include "sync/doubt.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "change/trace.h"
+#include "sync/repair.h"
+
+/* --- looking --- */
+
+/* Everything known of one suspect. */
+struct finding {
+	const char *ours, *theirs; /* the key as spelled there; NULL: no such record */
+	size_t ours_len, theirs_len;
+	bool equal, same_key;
+	const struct trace *here, *there;
+};
+
+/* What the second look reads. */
+struct second_look {
+	struct digest_list here, there;
+	struct trace *here_traces, *there_traces;
+	struct mark acked;
+};
+
+static void
+look_free(struct second_look *s)
+{
+	digest_list_free(&s->here);
+	digest_list_free(&s->there);
+	free(s->here_traces);
+	free(s->there_traces);
+	mark_free(&s->acked);
+}
+
+static bool
+take_fact(struct asker *a, struct second_look *s, struct err *e)
+{
+	struct trace *t = &s->there_traces[s->there.n];
+	struct compare_fact f;
+
+	if (!compare_parse_fact(&a->reader, &f, e))
+		return false;
+	if (s->there.n == a->suspects.n)
+		return ask_got_too_much(a, e);
+	t->fresh = f.fresh;
+	if (f.changed_at != NULL) {
+		(void)snprintf(t->changed_at, sizeof t->changed_at, "%s", f.changed_at);
+		(void)snprintf(t->node, sizeof t->node, "%s", f.node);
+	}
+	return digest_list_add(&s->there, f.key == NULL ? "" : f.key, f.key_len, f.key == NULL ? NULL : f.sum, e);
+}
+
+static bool
+look_there(struct asker *a, struct second_look *s, struct err *e)
+{
+	const struct digest_list *keys = &a->suspects;
+	bool more, any;
+
+	while (s->there.n < keys->n) {
+		size_t before = s->there.n;
+
+		if (!ask_begin(a, ASK_KEYS, e))
+			return false;
+		for (size_t i = before; i < keys->n && i - before < COMPARE_ITEMS && ask_has_room(a); i++)
+			compare_put_key(&a->question, digest_key(keys, &keys->rows[i]), keys->rows[i].key_len, NULL, 0);
+		if (!ask_send(a, &more, e))
+			return false;
+		while (compare_next(&a->reader, &any, e) && any)
+			if (!take_fact(a, s, e))
+				return false;
+		if (any || a->reader.left > 0)
+			return false;
+		if (s->there.n == before)
+			return ask_got_nothing(a, e);
+	}
+	return true;
+}
+
+/* What our queue knows. Whose records win anyway has no need of it, however much is on its way. */
+static bool
+look_here(struct asker *a, struct second_look *s, struct err *e)
+{
+	struct trace_question how = { .db = a->l->db, .table = a->table->name, .self = a->l->node->name, .peer = a->l->peer->name, .seen = &s->acked,
+		.versions = a->act == COMPARE_MERGE };
+
+	if (a->act != COMPARE_MINE)
+		return trace_find(&how, &a->suspects, &s->here_traces, e);
+	s->here_traces = calloc(a->suspects.n + 1, sizeof *s->here_traces);
+	return s->here_traces != NULL || err_set(e, ERR_MEMORY, "out of memory for a comparison");
+}
+
+/* What the peer has of us is read before the peer is asked, our rows after: so no change that travels meanwhile
+ * can look like a difference. */
+static bool
+look_again(struct asker *a, struct second_look *s, struct err *e)
+{
+	struct link *l = a->l;
+	struct peer_state state;
+	bool found;
+
+	s->there_traces = calloc(a->suspects.n + 1, sizeof *s->there_traces);
+	if (s->there_traces == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a comparison");
+	if (!peer_load(l->db, l->peer->name, &state, e) || !queue_load_mark(l->db, state.acked_epoch, &s->acked, &found, e))
+		return false;
+	return look_there(a, s, e) && digest_find(&a->digest, &a->suspects, 0, &s->here, e) && look_here(a, s, e);
+}
+
+static struct finding
+find(const struct second_look *s, size_t i)
+{
+	const struct digest_row *here = &s->here.rows[i], *there = &s->there.rows[i];
+	struct finding f = { .here = &s->here_traces[i], .there = &s->there_traces[i] };
+
+	if (here->there) {
+		f.ours = digest_key(&s->here, here);
+		f.ours_len = here->key_len;
+	}
+	if (there->there) {
+		f.theirs = digest_key(&s->there, there);
+		f.theirs_len = there->key_len;
+	}
+	f.same_key = f.ours != NULL && f.theirs != NULL && f.ours_len == f.theirs_len && memcmp(f.ours, f.theirs, f.ours_len) == 0;
+	f.equal = (f.ours == NULL && f.theirs == NULL) || (f.same_key && memcmp(here->sum, there->sum, DIGEST_BYTES) == 0);
+	return f;
+}
+
+/* --- acting --- */
+
+/* Versions to be overwritten here, then keys to be queued there. */
+struct orders {
+	struct repair_item *queue;	/* here */
+	size_t nqueue;
+	struct repair_loser *keep;	/* here */
+	size_t nkeep;
+	struct finding *fetch;		/* queued there */
+	size_t nfetch;
+	struct finding *spare;		/* kept there */
+	size_t nspare;
+};
+
+static void
+order_mine(struct orders *o, const struct finding *f)
+{
+	struct repair_item *item = &o->queue[o->nqueue++];
+
+	*item = (struct repair_item){ .key = f->ours, .key_len = f->ours_len, .oldest = f->there->fresh };
+	item->operation = f->theirs == NULL ? OP_INSERT : OP_UPDATE;
+	if (f->ours == NULL) {
+		item->operation = OP_DELETE;
+		item->key = f->theirs;
+		item->key_len = f->theirs_len;
+	} else if (f->theirs != NULL && !f->same_key) {
+		item->old_key = f->theirs;
+		item->old_key_len = f->theirs_len;
+	}
+}
+
+static void
+order_theirs(const struct asker *a, struct orders *o, const struct finding *f)
+{
+	o->fetch[o->nfetch++] = *f;
+	if (f->ours != NULL)
+		o->keep[o->nkeep++] = (struct repair_loser){ .database = a->digest.database, .table = a->table, .self = a->l->node->name,
+			.peer = a->l->peer->name, .key = f->ours, .key_len = f->ours_len, .there = f->theirs != NULL };
+}
+
+/* A missing row is never taken for a delete; of two versions the later one that is known wins, and if none is,
+ * that of the side which does not ask. */
+static void
+order_merge(const struct asker *a, struct orders *o, const struct finding *f)
+{
+	const char *here = f->here->changed_at, *there = f->there->changed_at;
+
+	if (f->theirs == NULL) {
+		order_mine(o, f);
+		return;
+	}
+	if (f->ours == NULL || here[0] == '\0' || version_compare(here, f->here->node, there, f->there->node) < 0) {
+		order_theirs(a, o, f);
+		return;
+	}
+	order_mine(o, f);
+	o->spare[o->nspare++] = *f;
+}
+
+static void
+order(const struct asker *a, struct orders *o, const struct finding *f, enum compare_kind kind)
+{
+	if (a->act == COMPARE_MINE)
+		order_mine(o, f);
+	else if (a->act == COMPARE_THEIRS)
+		order_theirs(a, o, f);
+	else if (a->act == COMPARE_MERGE && kind != COMPARE_BUSY)
+		order_merge(a, o, f);
+}
+
+/* Keys for the peer to keep or to queue. */
+static bool
+tell(struct asker *a, enum compare_ask what, const struct finding *list, size_t n, struct err *e)
+{
+	for (size_t at = 0; at < n;) {
+		bool more;
+
+		if (!ask_begin(a, what, e))
+			return false;
+		for (size_t told = 0; at < n && told < COMPARE_ITEMS && ask_has_room(a); at++, told++) {
+			const struct finding *f = &list[at];
+			bool other = what == ASK_QUEUE && f->ours != NULL && f->theirs != NULL && !f->same_key;
+
+			compare_put_key(&a->question, f->theirs != NULL ? f->theirs : f->ours, f->theirs != NULL ? f->theirs_len : f->ours_len,
+			    other ? f->ours : NULL, f->ours_len);
+		}
+		if (!ask_send(a, &more, e))
+			return false;
+	}
+	return true;
+}
+
+/* What loses is kept before anything is queued that overwrites it. */
+static bool
+carry_out(struct asker *a, const struct orders *o, struct err *e)
+{
+	struct db *db = a->l->db;
+	bool ok = tell(a, ASK_KEEP, o->spare, o->nspare, e) && db_begin(db, e);
+
+	for (size_t i = 0; ok && i < o->nkeep; i++)
+		ok = repair_keep(db, &o->keep[i], e);
+	ok = ok && repair_queue(db, a->table->name, o->queue, o->nqueue, e);
+	if (!ok || !db_commit(db, e)) {
+		db_rollback(db);
+		return false;
+	}
+	if (!tell(a, ASK_QUEUE, o->fetch, o->nfetch, e))
+		return false;
+	a->out->queued += o->nqueue + o->nfetch;
+	return true;
+}
+
+/* --- judging --- */
+
+static void
+report(struct asker *a, const struct finding *f, enum compare_kind kind)
+{
+	uint64_t *const count[COMPARE_KINDS] = { &a->out->only_here, &a->out->only_there, &a->out->different, &a->out->busy, &a->out->pending };
+
+	++*count[kind];
+	if (a->watch != NULL && a->watch->record != NULL)
+		a->watch->record(kind, f->ours != NULL ? f->ours : f->theirs, f->ours != NULL ? f->ours_len : f->theirs_len, a->watch->arg);
+}
+
+static enum compare_kind
+kind_of(const struct asker *a, const struct finding *f)
+{
+	if (f->there->fresh)
+		return COMPARE_BUSY;
+	if (f->here->fresh && a->act != COMPARE_MINE)
+		return COMPARE_PENDING;
+	return f->theirs == NULL ? COMPARE_ONLY_HERE : f->ours == NULL ? COMPARE_ONLY_THERE : COMPARE_DIFFERENT;
+}
+
+/* Two spellings of one key are two suspects and one finding: that of our spelling. */
+static bool
+is_twin(const struct asker *a, const struct finding *f, size_t i)
+{
+	const struct digest_row *suspect = &a->suspects.rows[i];
+
+	return f->ours != NULL && f->theirs != NULL && !f->same_key &&
+	    (suspect->key_len != f->ours_len || memcmp(digest_key(&a->suspects, suspect), f->ours, f->ours_len) != 0);
+}
+
+static void
+judge(struct asker *a, const struct second_look *s, struct orders *o)
+{
+	for (size_t i = 0; i < a->suspects.n; i++) {
+		struct finding f = find(s, i);
+		enum compare_kind kind;
+
+		if (f.equal || is_twin(a, &f, i))
+			continue;
+		kind = kind_of(a, &f);
+		report(a, &f, kind);
+		if (kind != COMPARE_PENDING || a->act == COMPARE_THEIRS)
+			order(a, o, &f, kind);
+	}
+}
+
+static bool
+act(struct asker *a, const struct second_look *s, struct err *e)
+{
+	size_t n = a->suspects.n + 1;
+	struct orders o = { .queue = calloc(n, sizeof *o.queue), .keep = calloc(n, sizeof *o.keep), .fetch = calloc(n, sizeof *o.fetch), .spare = calloc(n, sizeof *o.spare) };
+	bool ok = o.queue != NULL && o.keep != NULL && o.fetch != NULL && o.spare != NULL;
+
+	if (!ok)
+		(void)err_set(e, ERR_MEMORY, "out of memory for a comparison");
+	else {
+		judge(a, s, &o);
+		ok = o.nqueue + o.nfetch == 0 || carry_out(a, &o, e);
+	}
+	free(o.queue);
+	free(o.keep);
+	free(o.fetch);
+	free(o.spare);
+	return ok;
+}
+
+bool
+doubt_settle(struct asker *a, struct err *e)
+{
+	struct second_look s;
+	bool ok;
+
+	if (a->suspects.n == 0)
+		return true;
+	memset(&s, 0, sizeof s);
+	digest_list_init(&s.here, DIGEST_SQL_MAX);
+	digest_list_init(&s.there, DIGEST_SQL_MAX);
+	ok = look_again(a, &s, e) && act(a, &s, e);
+	look_free(&s);
+	digest_list_reset(&a->suspects);
+	return ok;
+}
+
+bool
+doubt_add(struct asker *a, const struct digest_list *l, const struct digest_row *row, struct err *e)
+{
+	if (a->suspects.n >= COMPARE_ITEMS && !doubt_settle(a, e))
+		return false;
+	return digest_list_add(&a->suspects, digest_key(l, row), row->key_len, row->sum, e);
+}

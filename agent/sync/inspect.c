@@ -1,0 +1,504 @@
+/* Answering. Lives here: the worker, what each question reads. Not here: the asking side (sync/compare), the
+ * messages (wire/compare), the reading of rows (change/digest, change/trace). */
+#include "sync/inspect.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "change/trace.h"
+#include "sync/definition.h"
+#include "sync/repair.h"
+#include "wire/compare.h"
+
+enum {
+	INSPECT_WORK_MS = 1500, /* of one question: what is not done by then is asked for again */
+	INSPECT_ROOM = 64 * 1024 /* of an answer, left free for one more line: a key escaped to six times its length */
+};
+
+struct inspect {
+	const struct conf *conf;
+	struct jobs *jobs;
+	struct db *db;
+	struct node_identity node;
+	struct catalog *catalog;
+};
+
+/* One question being answered. */
+struct question {
+	struct inspect *inspect;
+	struct request *request;
+	char peer[CONF_NAME_MAX + 1];
+	struct buf body, answer, items;
+	struct compare_reader reader;
+	struct compare_head head;
+	struct digest digest;
+	int64_t until_ms;
+	int status; /* of the refusal, with code */
+	const char *code;
+	bool ok;
+	struct err e;
+};
+
+/* Refuse with a status and a code of its own. */
+static bool
+refuse(struct question *q, int status, const char *code, const char *text, struct err *e)
+{
+	q->status = status;
+	q->code = code;
+	return err_set(e, ERR_PEER_REFUSED, "%s", text);
+}
+
+static bool
+is_full(const struct question *q)
+{
+	return q->items.len + INSPECT_ROOM > COMPARE_ANSWER_MAX || clock_mono_ms() >= q->until_ms;
+}
+
+/* --- ranges --- */
+
+static bool
+check_range(struct question *q, const struct digest_range *r, struct err *e)
+{
+	const struct table *t = q->digest.table;
+
+	if ((r->low != NULL && !digest_key_is_sound(t, r->low, r->low_len)) || (r->high != NULL && !digest_key_is_sound(t, r->high, r->high_len)))
+		return err_set(e, ERR_INPUT, "table %s: a malformed key", t->name);
+	return !digest_range_is_inverted(t, r) || err_set(e, ERR_INPUT, "table %s: a range that ends before it begins", t->name);
+}
+
+static bool
+sum_range(struct question *q, const struct digest_range *r, struct err *e)
+{
+	struct digest_sum sum;
+
+	if (digest_sum_up(&q->digest, r, COMPARE_RANGE_ROWS, &sum, e))
+		compare_put_sum(&q->items, sum.rows > COMPARE_RANGE_ROWS ? NULL : &sum);
+	else if (e->code == ERR_DB_BUSY && !db_is_lost(q->digest.db)) {
+		err_clear(e);
+		compare_put_sum(&q->items, NULL);
+	} else
+		return false;
+	return true;
+}
+
+/* As many sums as there is time for; those that are not answered are asked for again. */
+static bool
+answer_sums(struct question *q, struct err *e)
+{
+	struct digest_range r;
+	bool more, first = true;
+
+	for (size_t n = 0;; n++) {
+		if (!compare_next(&q->reader, &more, e))
+			return false;
+		if (!more)
+			return true;
+		if (n == COMPARE_ITEMS)
+			return err_set(e, ERR_LIMIT, "a comparison of more than %d ranges at once", COMPARE_ITEMS);
+		if (!compare_parse_range(&q->reader, &r, e) || !check_range(q, &r, e))
+			return false;
+		if (!first && is_full(q))
+			continue; /* the rest is only judged */
+		first = false;
+		if (!sum_range(q, &r, e))
+			return false;
+	}
+}
+
+/* Rows of any size: as many as there is room and time for, at most a page. r's low bound moves. */
+static bool
+put_page(struct question *q, struct digest_range *r, bool *more, struct err *e)
+{
+	struct digest_list page;
+	size_t rows = 0, step = DIGEST_FIRST_ROWS, n = 0;
+	bool ok = true;
+
+	digest_list_init(&page, DIGEST_SQL_MAX);
+	*more = true;
+	while (ok && *more && rows < COMPARE_PAGE_ROWS && (rows == 0 || !is_full(q))) {
+		int64_t start = clock_mono_ms();
+
+		step = COMPARE_PAGE_ROWS - rows < step ? COMPARE_PAGE_ROWS - rows : step;
+		n = page.n;
+		ok = digest_scan(&q->digest, r, step, &page, e);
+		*more = page.n - n == step;
+		for (; ok && n < page.n && (rows == 0 || q->items.len + INSPECT_ROOM <= COMPARE_ANSWER_MAX); n++, rows++)
+			compare_put_row(&q->items, digest_key(&page, &page.rows[n]), page.rows[n].key_len, page.rows[n].sum);
+		*more = *more || n < page.n;
+		if (page.n > 0) {
+			r->low = digest_key(&page, &page.rows[page.n - 1]);
+			r->low_len = page.rows[page.n - 1].key_len;
+		}
+		step = digest_next_rows(step, clock_mono_ms() - start, COMPARE_PAGE_ROWS);
+	}
+	digest_list_free(&page);
+	return ok;
+}
+
+static bool
+answer_rows(struct question *q, bool *more, struct err *e)
+{
+	struct digest_range r;
+	bool any;
+
+	if (!compare_next(&q->reader, &any, e) || (!any && !err_set(e, ERR_INPUT, "a comparison of rows without a range")) ||
+	    !compare_parse_range(&q->reader, &r, e) || !check_range(q, &r, e))
+		return false;
+	if (q->reader.left > 0)
+		return err_set(e, ERR_LIMIT, "rows of more than one range at once");
+	return put_page(q, &r, more, e);
+}
+
+/* --- keys --- */
+
+/* How each key is spelled by the asker (second value of an item; there = false: as here). */
+struct key_lists {
+	struct digest_list keys, others;
+};
+
+static bool
+take_key(struct question *q, struct key_lists *l, struct err *e)
+{
+	static const unsigned char none[DIGEST_BYTES];
+	const struct table *t = q->digest.table;
+	struct line_value key, other;
+
+	if (!compare_parse_key(&q->reader, &key, &other, e))
+		return false;
+	if (!digest_key_is_sound(t, key.data, key.len) || (other.data != NULL && !digest_key_is_sound(t, other.data, other.len)))
+		return err_set(e, ERR_INPUT, "table %s: a malformed key", t->name);
+	return digest_list_add(&l->keys, key.data, key.len, none, e) &&
+	    digest_list_add(&l->others, other.data == NULL ? "" : other.data, other.len, other.data == NULL ? NULL : none, e);
+}
+
+static bool
+take_keys(struct question *q, struct key_lists *l, struct err *e)
+{
+	bool more;
+
+	for (;;) {
+		if (!compare_next(&q->reader, &more, e))
+			return false;
+		if (!more)
+			return true;
+		if (l->keys.n == COMPARE_ITEMS)
+			return err_set(e, ERR_LIMIT, "a comparison of more than %d keys at once", COMPARE_ITEMS);
+		if (!take_key(q, l, e))
+			return false;
+	}
+}
+
+/* What the asker has seen of this node: judged as with a group (docs/protocol.md, 7). */
+static bool
+load_seen(struct question *q, struct mark *seen, struct err *e)
+{
+	const struct compare_question *ask = &q->head.question;
+	struct inspect *in = q->inspect;
+	struct peer_state state;
+	bool found = false, start = ask->seen.stamp[0] == '\0';
+
+	if (ask->incarnation[0] != '\0' && strcmp(ask->incarnation, in->node.incarnation) != 0)
+		return refuse(q, 409, "incarnation", "the asker knows another database under this name", e);
+	if (!peer_load(in->db, q->peer, &state, e) || !queue_load_mark(in->db, start ? state.start_epoch : ask->seen.epoch, seen, &found, e))
+		return false;
+	if (!found)
+		return refuse(q, 409, "too_old", "what the asker has seen of this node is no longer kept", e);
+	if (!start && strcmp(ask->seen.stamp, seen->stamp) != 0)
+		return refuse(q, 409, "fork", "the asker has seen another history of this node: restored or cloned database?", e);
+	return true;
+}
+
+/* Rows first, then the queue: a change that came in between is seen at least in the queue. */
+static bool
+answer_facts(struct question *q, const struct key_lists *l, const struct mark *seen, struct err *e)
+{
+	struct trace_question how = { .db = q->inspect->db, .table = q->digest.table->name, .self = q->inspect->node.name, .peer = q->peer, .seen = seen,
+		.versions = q->head.question.versions };
+	struct digest_list rows;
+	struct trace *traces = NULL;
+	bool ok;
+
+	digest_list_init(&rows, DIGEST_SQL_MAX);
+	ok = digest_find(&q->digest, &l->keys, q->until_ms, &rows, e) && trace_find(&how, &l->keys, &traces, e);
+	for (size_t i = 0; ok && i < rows.n && (i == 0 || q->items.len + INSPECT_ROOM <= COMPARE_ANSWER_MAX); i++) {
+		const struct digest_row *row = &rows.rows[i];
+		struct compare_fact f = { .key = row->there ? digest_key(&rows, row) : NULL, .key_len = row->key_len, .fresh = traces[i].fresh };
+
+		memcpy(f.sum, row->sum, sizeof f.sum);
+		if (how.versions && traces[i].changed_at[0] != '\0') {
+			f.changed_at = traces[i].changed_at;
+			f.node = traces[i].node;
+		}
+		compare_put_fact(&q->items, &f);
+	}
+	free(traces);
+	digest_list_free(&rows);
+	return ok;
+}
+
+static bool
+keep_all(struct question *q, const struct key_lists *l, struct err *e)
+{
+	for (size_t i = 0; i < l->keys.n; i++) {
+		struct repair_loser loser = { .database = q->digest.database, .table = q->digest.table, .self = q->inspect->node.name, .peer = q->peer,
+			.key = digest_key(&l->keys, &l->keys.rows[i]), .key_len = l->keys.rows[i].key_len, .there = true };
+
+		if (!repair_keep(q->inspect->db, &loser, e))
+			return false;
+	}
+	return true;
+}
+
+static bool
+queue_all(struct question *q, const struct key_lists *l, const struct digest_list *rows, struct err *e)
+{
+	struct repair_item *items = calloc(l->keys.n + 1, sizeof *items);
+	bool ok = items != NULL || err_set(e, ERR_MEMORY, "out of memory for a comparison");
+
+	for (size_t i = 0; ok && i < l->keys.n; i++) {
+		const struct digest_row *other = &l->others.rows[i];
+
+		items[i] = (struct repair_item){ .operation = rows->rows[i].there ? OP_UPDATE : OP_DELETE, .key = digest_key(&l->keys, &l->keys.rows[i]),
+			.key_len = l->keys.rows[i].key_len };
+		if (!rows->rows[i].there || !other->there)
+			continue;
+		items[i].old_key = digest_key(&l->others, other);
+		items[i].old_key_len = other->key_len;
+	}
+	ok = ok && repair_queue(q->inspect->db, q->digest.table->name, items, l->keys.n, e);
+	free(items);
+	return ok;
+}
+
+static bool
+answer_writing(struct question *q, const struct key_lists *l, struct err *e)
+{
+	struct digest_list rows;
+	bool ok;
+
+	digest_list_init(&rows, DIGEST_SQL_MAX);
+	ok = digest_find(&q->digest, &l->keys, 0, &rows, e) && db_begin(q->inspect->db, e) &&
+	    (q->head.question.ask == ASK_KEEP ? keep_all(q, l, e) : queue_all(q, l, &rows, e)) && db_commit(q->inspect->db, e);
+	digest_list_free(&rows);
+	if (ok)
+		log_info(q->peer, "table %s: %zu records %s for a comparison that the peer repairs", q->digest.table->name, l->keys.n,
+		    q->head.question.ask == ASK_KEEP ? "kept" : "queued");
+	return ok;
+}
+
+static bool
+answer_keys(struct question *q, struct err *e)
+{
+	bool facts = q->head.question.ask == ASK_KEYS, ok;
+	struct mark seen = { 0 };
+	struct key_lists l;
+
+	digest_list_init(&l.keys, COMPARE_BODY_MAX * 2);
+	digest_list_init(&l.others, COMPARE_BODY_MAX * 2);
+	ok = take_keys(q, &l, e) && load_seen(q, &seen, e) && (facts ? answer_facts(q, &l, &seen, e) : answer_writing(q, &l, e));
+	mark_free(&seen);
+	digest_list_free(&l.keys);
+	digest_list_free(&l.others);
+	return ok;
+}
+
+/* --- one question --- */
+
+static bool
+choose_table(struct question *q, struct err *e)
+{
+	const struct definition_sides sides = { .here = q->inspect->node.name, .there = q->peer };
+	char reason[MESSAGE_REASON_MAX];
+	const struct table *t = catalog_table(q->inspect->catalog, q->head.section.table);
+
+	if (t == NULL || t->problem != NULL) {
+		(void)snprintf(reason, sizeof reason, "table %.200s %s", q->head.section.table, t == NULL ? "is not replicated there" : t->problem);
+		return refuse(q, 422, "table", reason, e);
+	}
+	if (!definition_fits(t, &q->head, &sides, reason))
+		return refuse(q, 422, "definition", reason, e);
+	q->digest = (struct digest){ .db = q->inspect->db, .database = q->inspect->catalog->database, .table = t };
+	return true;
+}
+
+static bool
+answer_table(struct question *q, struct err *e)
+{
+	bool more = false, ok;
+
+	ok = choose_table(q, e);
+	if (ok && q->head.question.ask == ASK_SUMS)
+		ok = answer_sums(q, e);
+	else if (ok && q->head.question.ask == ASK_ROWS)
+		ok = answer_rows(q, &more, e);
+	else if (ok)
+		ok = answer_keys(q, e);
+	compare_put_answer(&q->answer, more);
+	buf_put(&q->answer, q->items.data, q->items.len);
+	return ok && buf_check(&q->items, "a comparison's answer", e) && buf_check(&q->answer, "a comparison's answer", e);
+}
+
+static bool
+answer(struct question *q, struct err *e)
+{
+	struct inspect *in = q->inspect;
+	const void *body;
+	size_t len;
+	bool ok;
+
+	body = request_body(q->request, &len);
+	buf_reset(&q->body);
+	buf_reset(&q->answer);
+	buf_reset(&q->items);
+	buf_put(&q->body, body, len);
+	if (!buf_check(&q->body, "a question", e))
+		return false;
+	compare_reader_init(&q->reader, q->body.data, q->body.len);
+	q->until_ms = clock_mono_ms() + INSPECT_WORK_MS;
+	if (!catalog_refresh(in->db, in->conf, &in->catalog, e) || !compare_parse_question(&q->reader, &q->head, e))
+		return false;
+	ok = answer_table(q, e);
+	message_section_free(&q->head.section);
+	return ok;
+}
+
+static void
+disconnect(struct inspect *in)
+{
+	db_close(in->db);
+	in->db = NULL;
+}
+
+static bool
+connect_db(struct inspect *in, struct err *e)
+{
+	if (in->db != NULL && !db_is_lost(in->db))
+		return true;
+	disconnect(in);
+	if (db_open(&in->conf->database, &in->db, e) && schema_enter(in->db, in->conf, &in->node, e))
+		return true;
+	disconnect(in);
+	return false;
+}
+
+/* On the worker's thread. A connection may have died while idle: once more on a fresh one. */
+static void
+run(void *job, void *worker)
+{
+	struct question *q = job;
+	struct inspect *in = worker;
+
+	for (int tries = 0; tries < 2; tries++) {
+		if (!connect_db(in, &q->e))
+			return;
+		q->ok = answer(q, &q->e);
+		if (q->ok || !db_is_lost(in->db)) {
+			if (!q->ok)
+				db_rollback(in->db);
+			return;
+		}
+	}
+}
+
+/* --- requests --- */
+
+static void
+question_free(struct question *q)
+{
+	buf_free(&q->body);
+	buf_free(&q->answer);
+	buf_free(&q->items);
+	free(q);
+}
+
+static void
+refuse_question(struct question *q)
+{
+	const struct err *e = &q->e;
+	bool theirs = e->code == ERR_INPUT || e->code == ERR_LIMIT;
+
+	if (e->code == ERR_NONE)
+		(void)err_set(&q->e, ERR_STOPPED, "stopping");
+	log_warning(q->peer, "a comparison is refused: %s", e->msg);
+	if (q->code != NULL)
+		request_fail(q->request, q->status, q->code, "%s", e->msg);
+	else
+		request_fail(q->request, theirs ? 422 : 503, theirs ? "content" : "unavailable", "%s", e->msg);
+}
+
+/* Back on the loop's thread. */
+static void
+done(void *job)
+{
+	struct question *q = job;
+
+	if (q->ok)
+		request_reply(q->request, 200, "application/x-tandem", buf_cstr(&q->answer), q->answer.len);
+	else
+		refuse_question(q);
+	question_free(q);
+}
+
+void
+inspect_take(struct inspect *in, struct request *request)
+{
+	struct question *q = calloc(1, sizeof *q);
+
+	if (q == NULL) {
+		request_fail(request, 503, "memory", "out of memory");
+		return;
+	}
+	q->inspect = in;
+	q->request = request;
+	(void)snprintf(q->peer, sizeof q->peer, "%s", request_peer(request));
+	buf_init(&q->body, COMPARE_BODY_MAX);
+	buf_init(&q->items, COMPARE_ANSWER_MAX);
+	buf_init(&q->answer, COMPARE_ANSWER_MAX + MESSAGE_ENVELOPE_MAX);
+	if (jobs_put(in->jobs, run, done, q))
+		return;
+	request_fail(request, 503, "busy", "too many requests are waiting");
+	question_free(q);
+}
+
+bool
+inspect_new(const struct conf *conf, struct inspect **out, struct err *e)
+{
+	struct inspect *in = calloc(1, sizeof *in);
+
+	*out = NULL;
+	if (in == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for comparing");
+	in->conf = conf;
+	if (!jobs_new("inspect", in, &in->jobs, e)) {
+		free(in);
+		return false;
+	}
+	*out = in;
+	return true;
+}
+
+void
+inspect_free(struct inspect *in)
+{
+	if (in == NULL)
+		return;
+	jobs_free(in->jobs);
+	disconnect(in);
+	catalog_free(in->catalog);
+	free(in);
+}
+
+int
+inspect_fd(const struct inspect *in)
+{
+	return jobs_fd(in->jobs);
+}
+
+void
+inspect_finish(struct inspect *in)
+{
+	jobs_finish(in->jobs);
+}

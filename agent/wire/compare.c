@@ -1,0 +1,367 @@
+/* Building and reading the messages of a comparison. Not here: what is read and asked (sync/compare,
+ * sync/inspect), checksums (change/digest). */
+#include "wire/compare.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const ask_name[ASKS] = { "sums", "rows", "keys", "keep", "queue" };
+
+/* --- parts of lines --- */
+
+static void
+put_word(struct buf *out, const char *word)
+{
+	if (word == NULL)
+		line_null(out);
+	else
+		line_text(out, word, strlen(word));
+}
+
+static void
+put_number(struct buf *out, uint64_t n)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof text, "%llu", (unsigned long long)n);
+	put_word(out, text);
+}
+
+static void
+put_sum(struct buf *out, const unsigned char sum[DIGEST_BYTES])
+{
+	struct buf hex;
+
+	buf_init(&hex, DIGEST_BYTES * 2);
+	buf_hex(&hex, sum, DIGEST_BYTES);
+	line_text(out, buf_cstr(&hex), hex.len);
+	out->failed = out->failed || hex.failed;
+	buf_free(&hex);
+}
+
+/* A text without NUL; "" too. */
+static bool
+is_word(const struct line_value *v)
+{
+	return v->data != NULL && strlen(v->data) == v->len;
+}
+
+static bool
+is_the_word(const struct line_value *v, const char *word)
+{
+	return is_word(v) && strcmp(v->data, word) == 0;
+}
+
+static bool
+is_hex(const struct line_value *v, size_t len)
+{
+	return is_word(v) && v->len == len && strspn(v->data, "0123456789abcdef") == len;
+}
+
+static int
+hex_value(char d)
+{
+	return d <= '9' ? d - '0' : d - 'a' + 10;
+}
+
+static bool
+take_sum(const struct line_value *v, unsigned char out[DIGEST_BYTES])
+{
+	if (!is_hex(v, 2 * DIGEST_BYTES))
+		return false;
+	for (size_t i = 0; i < DIGEST_BYTES; i++)
+		out[i] = (unsigned char)(hex_value(v->data[2 * i]) << 4 | hex_value(v->data[2 * i + 1]));
+	return true;
+}
+
+static bool
+malformed(const char *what, struct err *e)
+{
+	return err_set(e, ERR_INPUT, "a comparison's %s is malformed", what);
+}
+
+static bool
+is_key(const struct line_value *v)
+{
+	return v->data != NULL && v->len <= CATALOG_KEY_BYTES;
+}
+
+/* --- reading lines --- */
+
+void
+compare_reader_init(struct compare_reader *r, char *data, size_t len)
+{
+	*r = (struct compare_reader){ .at = data, .left = len };
+}
+
+/* Cut the next line off; NULL at the end. */
+static bool
+cut_line(struct compare_reader *r, char **line, size_t *len, struct err *e)
+{
+	char *newline = r->left == 0 ? NULL : memchr(r->at, '\n', r->left);
+
+	*line = NULL;
+	*len = 0;
+	if (r->left == 0)
+		return true;
+	if (newline == NULL)
+		return malformed("last line", e);
+	*line = r->at;
+	*len = (size_t)(newline - r->at);
+	r->left -= *len + 1;
+	r->at = newline + 1;
+	return true;
+}
+
+bool
+compare_next(struct compare_reader *r, bool *more, struct err *e)
+{
+	char *line;
+	size_t len;
+
+	*more = false;
+	r->n = 0;
+	if (!cut_line(r, &line, &len, e))
+		return false;
+	if (line == NULL)
+		return true;
+	*more = true;
+	return line_parse(line, len, r->values, COMPARE_LINE_VALUES, &r->n, e);
+}
+
+/* --- questions --- */
+
+void
+compare_put_question(struct buf *out, const struct compare_question *q, const struct table *t)
+{
+	line_begin(out);
+	put_word(out, "compare");
+	put_number(out, MESSAGE_VERSION);
+	put_word(out, ask_name[q->ask]);
+	put_word(out, q->incarnation);
+	put_number(out, q->seen.epoch);
+	put_word(out, q->seen.stamp);
+	put_word(out, q->versions ? "versions" : NULL);
+	line_end(out);
+	message_put_section(out, t);
+	line_begin(out);
+	for (size_t i = 0; i < t->nkey; i++)
+		put_word(out, t->columns[t->key[i]].name);
+	line_end(out);
+}
+
+static bool
+parse_first(const struct compare_reader *r, struct compare_question *q, struct err *e)
+{
+	const struct line_value *v = r->values;
+
+	memset(q, 0, sizeof *q);
+	if (r->n != 7 || !is_the_word(&v[0], "compare") || !is_the_word(&v[1], "1"))
+		return malformed("first line", e);
+	while (q->ask < ASKS && !is_the_word(&v[2], ask_name[q->ask]))
+		q->ask++;
+	if (q->ask == ASKS)
+		return malformed("question", e);
+	if (!is_hex(&v[3], 0) && !is_hex(&v[3], SCHEMA_INCARNATION_LEN))
+		return malformed("incarnation", e);
+	if (!is_word(&v[4]) || !mark_parse_u64(v[4].data, &q->seen.epoch) || (!is_hex(&v[5], 0) && !is_hex(&v[5], MARK_STAMP_LEN)))
+		return malformed("position", e);
+	if (v[6].data != NULL && !is_the_word(&v[6], "versions"))
+		return malformed("first line", e);
+	memcpy(q->incarnation, v[3].data, v[3].len + 1);
+	memcpy(q->seen.stamp, v[5].data, v[5].len + 1);
+	q->versions = v[6].data != NULL;
+	return true;
+}
+
+static bool
+parse_key_columns(struct compare_reader *r, struct compare_head *h, struct err *e)
+{
+	char *line;
+	size_t len;
+
+	if (!cut_line(r, &line, &len, e))
+		return false;
+	if (line == NULL || !line_parse(line, len, h->key, CATALOG_KEY_COLUMNS, &h->nkey, e))
+		return malformed("list of key columns", e);
+	for (size_t i = 0; i < h->nkey; i++)
+		if (!is_word(&h->key[i]))
+			return malformed("list of key columns", e);
+	return true;
+}
+
+bool
+compare_parse_question(struct compare_reader *r, struct compare_head *h, struct err *e)
+{
+	char *line;
+	size_t len;
+	bool more;
+
+	memset(h, 0, sizeof *h);
+	if (!compare_next(r, &more, e) || !parse_first(r, &h->question, e) || !cut_line(r, &line, &len, e))
+		return false;
+	if (line == NULL)
+		return malformed("table", e);
+	if (!message_parse_section(line, len, &h->section, e))
+		return false;
+	if (parse_key_columns(r, h, e))
+		return true;
+	message_section_free(&h->section);
+	return false;
+}
+
+static void
+put_open(struct buf *out, const char *key, size_t len)
+{
+	if (key == NULL)
+		line_null(out);
+	else
+		line_text(out, key, len);
+}
+
+void
+compare_put_range(struct buf *out, const struct digest_range *r)
+{
+	line_begin(out);
+	put_open(out, r->low, r->low_len);
+	put_open(out, r->high, r->high_len);
+	line_end(out);
+}
+
+bool
+compare_parse_range(const struct compare_reader *r, struct digest_range *out, struct err *e)
+{
+	const struct line_value *v = r->values;
+
+	if (r->n != 2 || (v[0].data != NULL && !is_key(&v[0])) || (v[1].data != NULL && !is_key(&v[1])))
+		return malformed("range", e);
+	*out = (struct digest_range){ .low = v[0].data, .low_len = v[0].len, .high = v[1].data, .high_len = v[1].len };
+	return true;
+}
+
+void
+compare_put_key(struct buf *out, const char *key, size_t key_len, const char *other, size_t other_len)
+{
+	line_begin(out);
+	line_text(out, key, key_len);
+	if (other != NULL)
+		line_text(out, other, other_len);
+	line_end(out);
+}
+
+bool
+compare_parse_key(const struct compare_reader *r, struct line_value *key, struct line_value *other, struct err *e)
+{
+	const struct line_value *v = r->values;
+
+	if (r->n < 1 || r->n > 2 || !is_key(&v[0]) || (r->n == 2 && !is_key(&v[1])))
+		return malformed("key", e);
+	*key = v[0];
+	*other = r->n == 2 ? v[1] : (struct line_value){ NULL, 0 };
+	return true;
+}
+
+/* --- answers --- */
+
+void
+compare_put_answer(struct buf *out, bool more)
+{
+	line_begin(out);
+	put_word(out, "compared");
+	put_number(out, MESSAGE_VERSION);
+	put_word(out, more ? "more" : NULL);
+	line_end(out);
+}
+
+bool
+compare_parse_answer(struct compare_reader *r, bool *more, struct err *e)
+{
+	const struct line_value *v = r->values;
+	bool any;
+
+	if (!compare_next(r, &any, e))
+		return false;
+	if (r->n != 3 || !is_the_word(&v[0], "compared") || !is_the_word(&v[1], "1") || (v[2].data != NULL && !is_the_word(&v[2], "more")))
+		return malformed("answer", e);
+	*more = v[2].data != NULL;
+	return true;
+}
+
+void
+compare_put_sum(struct buf *out, const struct digest_sum *sum)
+{
+	line_begin(out);
+	if (sum != NULL) {
+		put_number(out, sum->rows);
+		put_sum(out, sum->sum);
+	}
+	line_end(out);
+}
+
+bool
+compare_parse_sum(const struct compare_reader *r, struct digest_sum *out, bool *known, struct err *e)
+{
+	const struct line_value *v = r->values;
+
+	memset(out, 0, sizeof *out);
+	*known = r->n > 0;
+	if (r->n == 0)
+		return true;
+	return (r->n == 2 && is_word(&v[0]) && mark_parse_u64(v[0].data, &out->rows) && take_sum(&v[1], out->sum)) || malformed("sum", e);
+}
+
+void
+compare_put_row(struct buf *out, const char *key, size_t key_len, const unsigned char sum[DIGEST_BYTES])
+{
+	line_begin(out);
+	line_text(out, key, key_len);
+	put_sum(out, sum);
+	line_end(out);
+}
+
+bool
+compare_parse_row(const struct compare_reader *r, struct digest_list *out, struct err *e)
+{
+	const struct line_value *v = r->values;
+	unsigned char sum[DIGEST_BYTES];
+
+	if (r->n != 2 || !is_key(&v[0]) || !take_sum(&v[1], sum))
+		return malformed("row", e);
+	return digest_list_add(out, v[0].data, v[0].len, sum, e);
+}
+
+void
+compare_put_fact(struct buf *out, const struct compare_fact *f)
+{
+	line_begin(out);
+	put_open(out, f->key, f->key_len);
+	if (f->key == NULL)
+		line_null(out);
+	else
+		put_sum(out, f->sum);
+	put_word(out, f->fresh ? "fresh" : NULL);
+	put_word(out, f->changed_at);
+	put_word(out, f->node);
+	line_end(out);
+}
+
+bool
+compare_parse_fact(const struct compare_reader *r, struct compare_fact *out, struct err *e)
+{
+	const struct line_value *v = r->values;
+
+	memset(out, 0, sizeof *out);
+	if (r->n != 5 || (v[2].data != NULL && !is_the_word(&v[2], "fresh")))
+		return malformed("fact", e);
+	if (v[0].data != NULL && (!is_key(&v[0]) || !take_sum(&v[1], out->sum)))
+		return malformed("fact", e);
+	if ((v[3].data == NULL) != (v[4].data == NULL) ||
+	    (v[3].data != NULL && (!is_word(&v[3]) || v[3].len != QUEUE_TIME_LEN || !is_word(&v[4]) || v[4].len > CONF_NAME_MAX)))
+		return malformed("fact", e);
+	out->key = v[0].data;
+	out->key_len = v[0].len;
+	out->fresh = v[2].data != NULL;
+	out->changed_at = v[3].data;
+	out->node = v[4].data;
+	return true;
+}
