@@ -76,9 +76,8 @@ check_tables(struct doctor *d, struct err *e)
 {
 	size_t usable = 0;
 
-	if (!catalog_read(d->db, d->conf, &d->catalog, e))
+	if (!catalog_read(d->db, d->conf, &d->catalog, e) || !install_judge_keys(d->catalog, e))
 		return false;
-	install_judge_keys(d->catalog);
 	if (!guard_judge(d->db, d->conf, d->catalog, e))
 		return false;
 	for (size_t i = 0; i < d->catalog->ntables; i++) {

@@ -11,9 +11,8 @@
 #include "change/peer.h"
 #include "wire/line.h"
 
-/* Tables whose key does not fit record_id cannot be captured. */
-void
-install_judge_keys(struct catalog *c)
+bool
+install_judge_keys(struct catalog *c, struct err *e)
 {
 	for (size_t i = 0; i < c->ntables; i++) {
 		struct table *t = &c->tables[i];
@@ -23,6 +22,7 @@ install_judge_keys(struct catalog *c)
 			t->remedy = strdup("use a shorter key, or add it to [sync] exclude");
 		}
 	}
+	return closure_judge(c, e);
 }
 
 /* Tables whose stale triggers could not name the record: said once, then it is the user's. */
@@ -253,8 +253,7 @@ preview(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 		return err_prefix(e, "check [database] name");
 	if (!catalog_read(db, conf, &c, e))
 		return false;
-	install_judge_keys(c);
-	if (!guard_judge(db, conf, c, e)) {
+	if (!install_judge_keys(c, e) || !guard_judge(db, conf, c, e)) {
 		catalog_free(c);
 		return false;
 	}
@@ -300,8 +299,7 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 		return err_prefix(e, "check [database] name");
 	ok = schema_install(db, conf, &created, e) && schema_enter(db, conf, &node, e) && catalog_read(db, conf, &c, e);
 	if (ok) {
-		install_judge_keys(c);
-		ok = guard_install(db, conf, c, &node, &done.apps, e) && check_readable(db, conf, c, e) &&
+		ok = install_judge_keys(c, e) && guard_install(db, conf, c, &node, &done.apps, e) && check_readable(db, conf, c, e) &&
 		    trigger_install(db, conf, c, &node, &done.ours, e) && enroll(db, cli, c, e) && register_peers(db, cli, conf, e);
 	}
 	if (ok && created && !cli->quiet && !cli->json)

@@ -146,6 +146,15 @@ buf_hex(struct buf *b, const void *data, size_t len)
 }
 
 void
+buf_cut(struct buf *b, size_t len)
+{
+	assert(len <= b->len);
+	b->len = len;
+	if (b->data != NULL)
+		b->data[len] = '\0';
+}
+
+void
 buf_drop(struct buf *b, size_t n)
 {
 	assert(n <= b->len);

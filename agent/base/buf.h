@@ -34,6 +34,8 @@ void buf_hex(struct buf *b, const void *data, size_t len);
 /* Make room for len more bytes and return where they go, or NULL (then failed).
  * The caller sets b->len itself after filling. */
 char *buf_room(struct buf *b, size_t len);
+/* Forget everything behind the first len bytes (len <= b->len). */
+void buf_cut(struct buf *b, size_t len);
 /* Drop the first n bytes (n <= len). */
 void buf_drop(struct buf *b, size_t n);
 

@@ -1,5 +1,5 @@
-/* Trigger bodies. Lives here: the triggers' names and what they do. Not here: keys as text
- * (capture/template), putting triggers in place (capture/trigger). */
+/* Trigger bodies. Lives here: the triggers' names and what they do. Not here: what foreign keys
+ * change (capture/closure), keys as text (capture/template), putting triggers in place (capture/trigger). */
 #include "capture/body.h"
 
 #include <assert.h>
@@ -7,25 +7,20 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const event_name[CAPTURE_EVENTS] = { "INSERT", "UPDATE", "DELETE" };
-static const char *const trigger_prefix[CAPTURE_EVENTS] = { "tandem_ai_", "tandem_au_", "tandem_ad_" };
-
-
-/* A string literal. One that would need an escape is written in hexadecimal: information_schema shows
- * literals unescaped, and bodies are compared with what it shows. */
-static void
-put_literal(struct buf *sql, const char *text)
-{
-	if (strpbrk(text, "'\\") != NULL) {
-		buf_str(sql, "CONVERT(x'");
-		buf_hex(sql, text, strlen(text));
-		buf_str(sql, "' USING utf8mb4)");
-		return;
-	}
-	buf_char(sql, '\'');
-	buf_str(sql, text);
-	buf_char(sql, '\'');
-}
+static const char *const event_name[CAPTURE_EVENTS] = {
+	[CAPTURE_INSERT] = "AFTER INSERT",
+	[CAPTURE_UPDATE] = "AFTER UPDATE",
+	[CAPTURE_DELETE] = "AFTER DELETE",
+	[CAPTURE_BEFORE_UPDATE] = "BEFORE UPDATE",
+	[CAPTURE_BEFORE_DELETE] = "BEFORE DELETE",
+};
+static const char *const trigger_prefix[CAPTURE_EVENTS] = {
+	[CAPTURE_INSERT] = "tandem_ai_",
+	[CAPTURE_UPDATE] = "tandem_au_",
+	[CAPTURE_DELETE] = "tandem_ad_",
+	[CAPTURE_BEFORE_UPDATE] = "tandem_bu_",
+	[CAPTURE_BEFORE_DELETE] = "tandem_bd_",
+};
 
 void
 body_skip_variable(const char *token, char out[TEMPLATE_NAME_MAX])
@@ -71,11 +66,7 @@ body_is_our_trigger(const char *name)
 static void
 put_call(struct buf *sql, const struct table *t, const char *sync_database, const char *operation, const char *prefix, int linked)
 {
-	buf_str(sql, "CALL ");
-	db_quote_name(sql, sync_database);
-	buf_str(sql, ".enqueue(");
-	put_literal(sql, t->name);
-	buf_fmt(sql, ",'%s',", operation);
+	template_enqueue(sql, sync_database, t->name, operation);
 	if (prefix == NULL)
 		buf_str(sql, "NULL");
 	else
@@ -108,20 +99,18 @@ put_same_key(struct buf *sql, const struct table *t)
 	}
 }
 
-void
-body_trigger_text(struct buf *sql, const struct table *t, enum capture_event event, const char *sync_database, const char *token)
+/* What a row of the table itself leaves in the queue. */
+static void
+put_own(struct buf *sql, const struct table *t, enum capture_event event, const char *sync_database)
 {
-	char skip[TEMPLATE_NAME_MAX];
-
-	body_skip_variable(token, skip);
-	buf_fmt(sql, "IF @%s IS NULL THEN BEGIN DECLARE EXIT HANDLER FOR 1054 ", skip);
+	buf_str(sql, "BEGIN DECLARE EXIT HANDLER FOR " TEMPLATE_STALE_ERRORS " ");
 	put_call(sql, t, sync_database, "dirty", NULL, 0);
 	buf_char(sql, ' ');
-	switch (event) {
-	case CAPTURE_INSERT:
+	if (event == CAPTURE_INSERT)
 		put_call(sql, t, sync_database, "insert", "NEW.", 0);
-		break;
-	case CAPTURE_UPDATE:
+	else if (event == CAPTURE_DELETE)
+		put_call(sql, t, sync_database, "delete", "OLD.", 0);
+	else {
 		buf_str(sql, "IF ");
 		put_same_key(sql, t);
 		buf_str(sql, " THEN ");
@@ -131,26 +120,67 @@ body_trigger_text(struct buf *sql, const struct table *t, enum capture_event eve
 		buf_char(sql, ' ');
 		put_call(sql, t, sync_database, "insert", "NEW.", 1);
 		buf_str(sql, " END IF;");
-		break;
-	case CAPTURE_DELETE:
-		put_call(sql, t, sync_database, "delete", "OLD.", 0);
-		break;
-	case CAPTURE_EVENTS:
-		assert(false);
 	}
-	buf_str(sql, " END; END IF");
+	buf_str(sql, " END; ");
+}
+
+static void
+put_closure(struct buf *sql, const struct body_scope *s, const char *table, enum capture_event event)
+{
+	static const enum closure_part parts[CAPTURE_EVENTS] = {
+		[CAPTURE_UPDATE] = CLOSURE_AFTER_UPDATE,
+		[CAPTURE_BEFORE_UPDATE] = CLOSURE_BEFORE_UPDATE,
+		[CAPTURE_BEFORE_DELETE] = CLOSURE_BEFORE_DELETE,
+	};
+	size_t before = sql->len, empty;
+
+	if (event == CAPTURE_INSERT || event == CAPTURE_DELETE)
+		return;
+	/* Without checks the server does not cascade either. */
+	buf_str(sql, "IF @@foreign_key_checks THEN ");
+	empty = sql->len;
+	closure_put(sql, s->catalog, table, parts[event], s->sync_database);
+	if (sql->len == empty)
+		buf_cut(sql, before);
+	else
+		buf_str(sql, " END IF; ");
+}
+
+bool
+body_is_before(enum capture_event event)
+{
+	return event == CAPTURE_BEFORE_UPDATE || event == CAPTURE_BEFORE_DELETE;
 }
 
 void
-body_trigger(struct buf *sql, const char *database, const struct table *t, enum capture_event event, const char *sync_database, const char *token)
+body_trigger_text(struct buf *sql, const struct body_scope *s, const char *table, enum capture_event event)
+{
+	const struct table *t = catalog_table(s->catalog, table);
+	char skip[TEMPLATE_NAME_MAX];
+	size_t before = sql->len, empty;
+
+	body_skip_variable(s->token, skip);
+	buf_fmt(sql, "IF @%s IS NULL THEN ", skip);
+	empty = sql->len;
+	if (t != NULL && t->problem == NULL && !body_is_before(event))
+		put_own(sql, t, event, s->sync_database);
+	put_closure(sql, s, table, event);
+	if (sql->len == empty)
+		buf_cut(sql, before);
+	else
+		buf_str(sql, "END IF");
+}
+
+void
+body_trigger(struct buf *sql, const char *database, const char *table, enum capture_event event, const char *body)
 {
 	char name[TEMPLATE_NAME_MAX];
 
-	body_trigger_name(t->name, event, name);
+	body_trigger_name(table, event, name);
 	buf_str(sql, "CREATE OR REPLACE TRIGGER ");
 	template_table(sql, database, name);
-	buf_fmt(sql, " AFTER %s ON ", event_name[event]);
-	template_table(sql, database, t->name);
+	buf_fmt(sql, " %s ON ", event_name[event]);
+	template_table(sql, database, table);
 	buf_str(sql, " FOR EACH ROW ");
-	body_trigger_text(sql, t, event, sync_database, token);
+	buf_str(sql, body);
 }

@@ -15,13 +15,39 @@ template_table(struct buf *sql, const char *database, const char *table)
 	db_quote_name(sql, table);
 }
 
+/* A string literal. One that would need an escape is written in hexadecimal: information_schema shows
+ * literals unescaped, and bodies are compared with what it shows. */
+static void
+put_literal(struct buf *sql, const char *text)
+{
+	if (strpbrk(text, "'\\") != NULL) {
+		buf_str(sql, "CONVERT(x'");
+		buf_hex(sql, text, strlen(text));
+		buf_str(sql, "' USING utf8mb4)");
+		return;
+	}
+	buf_char(sql, '\'');
+	buf_str(sql, text);
+	buf_char(sql, '\'');
+}
+
+void
+template_enqueue(struct buf *sql, const char *sync_database, const char *table, const char *operation)
+{
+	buf_str(sql, "CALL ");
+	db_quote_name(sql, sync_database);
+	buf_str(sql, ".enqueue(");
+	put_literal(sql, table);
+	buf_fmt(sql, ",'%s',", operation);
+}
+
 /* --- keys --- */
 
 static void
-put_name(struct buf *sql, const char *prefix, const struct column *col)
+put_name(struct buf *sql, const char *prefix, const char *name)
 {
 	buf_str(sql, prefix);
-	db_quote_name(sql, col->name);
+	db_quote_name(sql, name);
 }
 
 /* A column of ASCII text may hold bytes above 127 all the same. Whatever converts it makes question marks
@@ -32,9 +58,10 @@ is_ascii(const struct column *col)
 	return col->kind == COLUMN_TEXT && strcmp(col->charset, "ascii") == 0;
 }
 
-/* One part of the key in its session-independent text form. */
+/* One part of the key in its session-independent text form: of the column itself, or of another one
+ * that holds its value. */
 static void
-put_key_part(struct buf *sql, const struct column *col, const char *prefix, bool composite)
+put_key_part(struct buf *sql, const struct column *col, const char *prefix, const char *name, bool composite)
 {
 	static const struct {
 		const char *before, *after;
@@ -57,7 +84,7 @@ put_key_part(struct buf *sql, const struct column *col, const char *prefix, bool
 	if (escape)
 		buf_str(sql, is_ascii(col) ? "REPLACE(REPLACE(CAST(" : "REPLACE(REPLACE(");
 	buf_str(sql, form[col->kind].before);
-	put_name(sql, prefix, col);
+	put_name(sql, prefix, name);
 	buf_str(sql, form[col->kind].after);
 	if (escape && is_ascii(col))
 		buf_str(sql, " AS BINARY)");
@@ -66,20 +93,30 @@ put_key_part(struct buf *sql, const struct column *col, const char *prefix, bool
 }
 
 void
-template_key(struct buf *sql, const struct table *t, const char *prefix)
+template_key_of(struct buf *sql, const struct table *t, const char *const prefixes[], const char *const names[])
 {
 	assert(t->nkey > 0);
-	if (t->nkey == 1) {
-		put_key_part(sql, &t->columns[t->key[0]], prefix, false);
-		return;
-	}
-	buf_str(sql, "CONCAT(");
+	if (t->nkey > 1)
+		buf_str(sql, "CONCAT(");
 	for (size_t i = 0; i < t->nkey; i++) {
 		if (i > 0)
 			buf_str(sql, ",',',");
-		put_key_part(sql, &t->columns[t->key[i]], prefix, true);
+		put_key_part(sql, &t->columns[t->key[i]], prefixes[i], names[i], t->nkey > 1);
 	}
-	buf_char(sql, ')');
+	if (t->nkey > 1)
+		buf_char(sql, ')');
+}
+
+void
+template_key(struct buf *sql, const struct table *t, const char *prefix)
+{
+	const char *prefixes[CATALOG_KEY_COLUMNS], *names[CATALOG_KEY_COLUMNS];
+
+	for (size_t i = 0; i < t->nkey; i++) {
+		prefixes[i] = prefix;
+		names[i] = t->columns[t->key[i]].name;
+	}
+	template_key_of(sql, t, prefixes, names);
 }
 
 bool

@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every trigger of the database that has one of our names: table, name, body. */
+/* Every trigger of the database that has one of our names: table, name, body, mode; and between them the
+ * app's BEFORE UPDATE triggers, in the order in which they run. */
 static const char sql_ours[] =
-    "SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME, ACTION_STATEMENT, EVENT_MANIPULATION, ACTION_TIMING, SQL_MODE"
-    " FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA=? AND TRIGGER_NAME LIKE 'tandem\\_a__%'"
-    " ORDER BY TRIGGER_NAME";
+    "SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME, ACTION_STATEMENT, SQL_MODE FROM information_schema.TRIGGERS"
+    " WHERE EVENT_OBJECT_SCHEMA=? AND (TRIGGER_NAME LIKE 'tandem\\___\\_%' OR (EVENT_MANIPULATION='UPDATE' AND ACTION_TIMING='BEFORE'))"
+    " ORDER BY EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, ACTION_ORDER";
 /* As the server lists them, whatever the order they were given in. */
 static const char trigger_sql_mode[] = "NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES";
 
@@ -18,6 +19,7 @@ struct found {
 	char *name;
 	char *body;
 	char *sql_mode;
+	bool followed; /* by a trigger of the app for BEFORE UPDATE */
 	bool wanted;
 };
 
@@ -51,13 +53,16 @@ found_read(struct db *db, const struct conf *conf, struct found_list *list, stru
 	while (list->items != NULL && (ok = db_rows_next(rows, &more, e)) && more) {
 		struct found *f = &list->items[list->n];
 
-		if (!body_is_our_trigger(db_rows_text(rows, 1)))
+		if (!body_is_our_trigger(db_rows_text(rows, 1))) {
+			if (list->n > 0 && strcmp(f[-1].table, db_rows_text(rows, 0)) == 0)
+				f[-1].followed = true;
 			continue;
+		}
 		list->n++;
 		f->table = strdup(db_rows_text(rows, 0));
 		f->name = strdup(db_rows_text(rows, 1));
 		f->body = strdup(db_rows_text(rows, 2));
-		f->sql_mode = strdup(db_rows_text(rows, 5));
+		f->sql_mode = strdup(db_rows_text(rows, 3));
 		if (f->table == NULL || f->name == NULL || f->body == NULL || f->sql_mode == NULL) {
 			ok = err_set(e, ERR_MEMORY, "out of memory for the list of triggers");
 			break;
@@ -76,18 +81,43 @@ found_find(struct found_list *list, const char *name)
 	return NULL;
 }
 
+struct scope {
+	struct db *db;
+	const struct conf *conf;
+	const struct catalog *catalog;
+	const struct node_identity *node;
+	struct trigger_report *report;
+	trigger_wrong_fn *wrong;
+	void *wrong_arg;
+};
+
+/* For each table and event that needs one: the trigger there is (or NULL) and the body it should have. Of a
+ * table that is not replicated, a parent of others, only the name is set. */
+struct site {
+	const struct table *table;
+	enum capture_event event;
+	struct found *found;
+	const char *body;
+};
+typedef bool visit_fn(const struct scope *s, const struct site *site, struct err *e);
+
 /* NULL when the trigger is as it should be, else what is wrong. */
 static const char *
-judge(struct found *f, const struct table *t, const char *body)
+judge(const struct site *site)
 {
+	const struct found *f = site->found;
+
 	if (f == NULL)
 		return "missing";
-	if (strcmp(f->table, t->name) != 0)
+	if (strcmp(f->table, site->table->name) != 0)
 		return "on another table";
-	if (strcmp(f->body, body) != 0)
+	if (strcmp(f->body, site->body) != 0)
 		return "altered or out of date";
 	if (strcmp(f->sql_mode, trigger_sql_mode) != 0)
 		return "created under another sql_mode";
+	/* What the app's triggers make of NEW decides whether children follow. */
+	if (site->event == CAPTURE_BEFORE_UPDATE && f->followed)
+		return "followed by a trigger of the app that may change the row";
 	return NULL;
 }
 
@@ -109,14 +139,14 @@ run_ddl(struct db *db, const struct buf *sql, const char *table, struct err *e)
 }
 
 static bool
-put_trigger(struct db *db, const struct conf *conf, const struct table *t, enum capture_event event, const char *token, struct err *e)
+put_trigger(const struct scope *s, const struct site *site, struct err *e)
 {
 	struct buf sql;
 	bool ok;
 
 	buf_init(&sql, TEMPLATE_SQL_MAX);
-	body_trigger(&sql, conf->database.name, t, event, conf->database.sync_database, token);
-	ok = buf_check(&sql, "a trigger", e) && run_ddl(db, &sql, t->name, e);
+	body_trigger(&sql, s->conf->database.name, site->table->name, site->event, site->body);
+	ok = buf_check(&sql, "a trigger", e) && run_ddl(s->db, &sql, site->table->name, e);
 	buf_free(&sql);
 	return ok;
 }
@@ -135,27 +165,10 @@ drop_trigger(struct db *db, const struct conf *conf, const struct found *f, stru
 	return ok;
 }
 
-struct scope {
-	struct db *db;
-	const struct conf *conf;
-	const struct node_identity *node;
-	struct trigger_report *report;
-	trigger_wrong_fn *wrong;
-	void *wrong_arg;
-};
-
-/* For each usable table and event: the trigger there is (or NULL) and the body it should have. */
-struct site {
-	const struct table *table;
-	enum capture_event event;
-	struct found *found;
-	const char *body;
-};
-typedef bool visit_fn(const struct scope *s, const struct site *site, struct err *e);
-
 static bool
 visit_table(const struct scope *s, const struct table *t, struct found_list *list, visit_fn *visit, struct err *e)
 {
+	struct body_scope bodies = { s->catalog, s->conf->database.sync_database, s->node->token };
 	char name[TEMPLATE_NAME_MAX];
 	struct buf body;
 	bool ok = true;
@@ -165,13 +178,14 @@ visit_table(const struct scope *s, const struct table *t, struct found_list *lis
 		struct found *f;
 
 		buf_reset(&body);
-		body_trigger_text(&body, t, (enum capture_event)i, s->conf->database.sync_database, s->node->token);
+		body_trigger_text(&body, &bodies, t->name, (enum capture_event)i);
+		if (!(ok = buf_check(&body, "a trigger", e)) || body.len == 0)
+			continue;
 		body_trigger_name(t->name, (enum capture_event)i, name);
 		f = found_find(list, name);
 		if (f != NULL)
 			f->wanted = true;
-		ok = buf_check(&body, "a trigger", e) &&
-		    visit(s, &(struct site){ t, (enum capture_event)i, f, buf_cstr(&body) }, e);
+		ok = visit(s, &(struct site){ t, (enum capture_event)i, f, buf_cstr(&body) }, e);
 	}
 	buf_free(&body);
 	return ok;
@@ -180,18 +194,18 @@ visit_table(const struct scope *s, const struct table *t, struct found_list *lis
 static bool
 install_one(const struct scope *s, const struct site *site, struct err *e)
 {
-	if (judge(site->found, site->table, site->body) == NULL) {
+	if (judge(site) == NULL) {
 		s->report->right++;
 		return true;
 	}
 	s->report->installed++;
-	return put_trigger(s->db, s->conf, site->table, site->event, s->node->token, e);
+	return put_trigger(s, site, e);
 }
 
 static bool
 verify_one(const struct scope *s, const struct site *site, struct err *e)
 {
-	const char *what = judge(site->found, site->table, site->body);
+	const char *what = judge(site);
 
 	(void)e;
 	if (what != NULL)
@@ -199,11 +213,28 @@ verify_one(const struct scope *s, const struct site *site, struct err *e)
 	return true;
 }
 
+/* Is it the first foreign key of a parent that is not replicated itself? */
 static bool
-visit_all(const struct scope *s, const struct catalog *c, struct found_list *list, visit_fn *visit, struct err *e)
+is_bare_parent(const struct catalog *c, size_t key)
 {
+	const struct table *t = catalog_table(c, c->keys[key].parent);
+
+	for (size_t i = 0; i < key; i++)
+		if (strcmp(c->keys[i].parent, c->keys[key].parent) == 0)
+			return false;
+	return t == NULL || t->problem != NULL;
+}
+
+static bool
+visit_all(const struct scope *s, struct found_list *list, visit_fn *visit, struct err *e)
+{
+	const struct catalog *c = s->catalog;
+
 	for (size_t i = 0; i < c->ntables; i++)
 		if (c->tables[i].problem == NULL && !visit_table(s, &c->tables[i], list, visit, e))
+			return false;
+	for (size_t i = 0; i < c->nkeys; i++)
+		if (is_bare_parent(c, i) && !visit_table(s, &(struct table){ .name = c->keys[i].parent }, list, visit, e))
 			return false;
 	return true;
 }
@@ -211,14 +242,14 @@ visit_all(const struct scope *s, const struct catalog *c, struct found_list *lis
 bool
 trigger_install(struct db *db, const struct conf *conf, const struct catalog *c, const struct node_identity *node, struct trigger_report *report, struct err *e)
 {
-	struct scope s = { .db = db, .conf = conf, .node = node, .report = report };
+	struct scope s = { .db = db, .conf = conf, .catalog = c, .node = node, .report = report };
 	struct found_list list = { 0 };
 	bool ok;
 
 	memset(report, 0, sizeof *report);
 	ok = found_read(db, conf, &list, e) &&
 	    db_exec(db, "SET sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO', lock_wait_timeout=?", DB_ARGS(db_u64(TRIGGER_WAIT_S)), e) &&
-	    visit_all(&s, c, &list, install_one, e);
+	    visit_all(&s, &list, install_one, e);
 	for (size_t i = 0; ok && i < list.n; i++) {
 		const struct table *t = catalog_table(c, list.items[i].table);
 
@@ -259,11 +290,11 @@ trigger_count(struct db *db, const struct conf *conf, size_t *n, struct err *e)
 bool
 trigger_verify(struct db *db, const struct conf *conf, const struct catalog *c, const struct node_identity *node, trigger_wrong_fn *wrong, void *arg, struct err *e)
 {
-	struct scope s = { .db = db, .conf = conf, .node = node, .wrong = wrong, .wrong_arg = arg };
+	struct scope s = { .db = db, .conf = conf, .catalog = c, .node = node, .wrong = wrong, .wrong_arg = arg };
 	struct found_list list = { 0 };
 	bool ok;
 
-	ok = found_read(db, conf, &list, e) && visit_all(&s, c, &list, verify_one, e);
+	ok = found_read(db, conf, &list, e) && visit_all(&s, &list, verify_one, e);
 	found_free(&list);
 	return ok;
 }

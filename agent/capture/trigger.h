@@ -16,8 +16,8 @@ struct trigger_report {
 	size_t removed;	  /* of tables that are no longer wanted */
 };
 
-/* Put the three triggers on every usable table of c and take ours off all others of the database.
- * Triggers that are right are not touched. */
+/* Put the triggers on every usable table of c and on every parent whose foreign keys change one, and take
+ * ours off where they are not needed. Triggers that are right are not touched. */
 MUST_CHECK bool trigger_install(struct db *db, const struct conf *conf, const struct catalog *c, const struct node_identity *node, struct trigger_report *report, struct err *e);
 /* Remove every trigger of ours from the app's database, also when the sync schema is gone. */
 MUST_CHECK bool trigger_remove_all(struct db *db, const struct conf *conf, size_t *removed, struct err *e);
@@ -25,7 +25,8 @@ MUST_CHECK bool trigger_remove_all(struct db *db, const struct conf *conf, size_
 /* How many of ours there are. */
 MUST_CHECK bool trigger_count(struct db *db, const struct conf *conf, size_t *n, struct err *e);
 
-/* Called for every usable table whose triggers are missing or altered. */
+/* Called for every trigger that is missing or altered. Of a table that is not replicated itself, but
+ * changes others, only the name is set. */
 typedef void trigger_wrong_fn(const struct table *t, const char *what, void *arg);
 MUST_CHECK bool trigger_verify(struct db *db, const struct conf *conf, const struct catalog *c, const struct node_identity *node, trigger_wrong_fn *wrong, void *arg, struct err *e);
 

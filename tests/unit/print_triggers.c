@@ -71,13 +71,19 @@ print_table(struct input *in)
 	if (in->database == NULL || in->sync == NULL || in->token == NULL || t->nkey == 0)
 		stop("something is missing before the end of table", t->name);
 	for (int event = 0; event < CAPTURE_EVENTS; event++) {
-		struct buf sql;
+		struct catalog c = { .tables = t, .ntables = 1 };
+		struct body_scope scope = { &c, in->sync, in->token };
+		struct buf sql, body;
 
 		buf_init(&sql, TEMPLATE_SQL_MAX);
-		body_trigger(&sql, in->database, t, (enum capture_event)event, in->sync, in->token);
-		if (sql.failed)
+		buf_init(&body, TEMPLATE_SQL_MAX);
+		body_trigger_text(&body, &scope, t->name, (enum capture_event)event);
+		body_trigger(&sql, in->database, t->name, (enum capture_event)event, buf_cstr(&body));
+		if (sql.failed || body.failed)
 			stop("too long", t->name);
-		(void)puts(buf_cstr(&sql));
+		if (body.len > 0)
+			(void)puts(buf_cstr(&sql));
+		buf_free(&body);
 		buf_free(&sql);
 	}
 	for (size_t i = 0; i < t->ncolumns; i++) {
