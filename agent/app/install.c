@@ -41,26 +41,37 @@ name_dirty(struct db *db, const struct cli *cli, struct err *e)
 	return ok && db_exec(db, "UPDATE sync_queue SET status='superseded' WHERE operation='dirty'", DB_NO_ARGS, e);
 }
 
-/* A trigger runs with the agent's privileges: without SELECT the app's own writes would fail in it. */
+/* Can the account read it? A broken view is no question of privileges. */
+static bool
+is_readable(struct db *db, const struct conf *conf, const char *table, struct err *e)
+{
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, TEMPLATE_SQL_MAX);
+	buf_str(&sql, "SELECT * FROM ");
+	template_table(&sql, conf->database.name, table);
+	buf_str(&sql, " LIMIT 0");
+	ok = buf_check(&sql, "a statement", e) && db_exec_text(db, sql.data, sql.len, e);
+	ok = ok || (e->code != ERR_DB_ACCESS && e->code != ERR_DB_LOST);
+	buf_free(&sql);
+	return ok;
+}
+
+/* A trigger runs with the agent's privileges: without SELECT the app's own writes would fail in it. Those of
+ * parents read their children, replicated or not. */
 static bool
 check_readable(struct db *db, const struct conf *conf, const struct catalog *c, struct err *e)
 {
-	struct buf sql;
 	bool ok = true;
 
-	buf_init(&sql, TEMPLATE_SQL_MAX);
-	for (size_t i = 0; ok && i < c->ntables; i++) {
+	for (size_t i = 0; ok && i < c->ntables; i++)
 		/* Columns and keys of a table that may not be read are not shown: it seems to have no key. */
-		if (c->tables[i].problem != NULL && c->tables[i].nkey > 0)
-			continue;
-		buf_reset(&sql);
-		buf_str(&sql, "SELECT * FROM ");
-		template_table(&sql, conf->database.name, c->tables[i].name);
-		buf_str(&sql, " LIMIT 0");
-		ok = buf_check(&sql, "a statement", e) && db_exec_text(db, sql.data, sql.len, e);
-		ok = ok || (e->code != ERR_DB_ACCESS && e->code != ERR_DB_LOST); /* a broken view, for one */
-	}
-	buf_free(&sql);
+		if (c->tables[i].problem == NULL || c->tables[i].nkey == 0)
+			ok = is_readable(db, conf, c->tables[i].name, e);
+	for (size_t i = 0; ok && i < c->nkeys; i++)
+		if (c->keys[i].on_delete != FK_RESTRICT || c->keys[i].on_update != FK_RESTRICT)
+			ok = is_readable(db, conf, c->keys[i].child, e) && is_readable(db, conf, c->keys[i].parent, e);
 	return ok || err_prefix(e, "grant SELECT on every table to [database] user, or exclude the table");
 }
 

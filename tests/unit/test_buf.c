@@ -129,6 +129,25 @@ dropping_from_the_front_keeps_the_rest(void **state)
 }
 
 static void
+cutting_keeps_the_front(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 100);
+	buf_cut(&b, 0);
+	assert_string_equal(buf_cstr(&b), "");
+	buf_str(&b, "one two");
+	buf_cut(&b, 3);
+	assert_string_equal(buf_cstr(&b), "one");
+	buf_str(&b, "!");
+	assert_string_equal(buf_cstr(&b), "one!");
+	buf_cut(&b, 4);
+	assert_int_equal(b.len, 4);
+	buf_free(&b);
+}
+
+static void
 a_freed_buffer_can_be_used_again(void **state)
 {
 	struct buf b;
@@ -497,6 +516,7 @@ main(void)
 		cmocka_unit_test(a_huge_length_does_not_wrap_around),
 		cmocka_unit_test(bytes_and_hexadecimal_and_formats_are_appended),
 		cmocka_unit_test(dropping_from_the_front_keeps_the_rest),
+		cmocka_unit_test(cutting_keeps_the_front),
 		cmocka_unit_test(a_freed_buffer_can_be_used_again),
 		cmocka_unit_test(an_error_is_set_prefixed_and_cleared),
 		cmocka_unit_test(an_error_number_is_told_in_words),

@@ -504,6 +504,48 @@ test_update_trigger(void **state)
 	    " END IF; END; END IF");
 }
 
+/* Table "p" with a child "c" that has its parent's key in its own. */
+static void
+test_closure_triggers(void **state)
+{
+	struct shape c = one("c", "pid", COLUMN_PLAIN), p = one("p", "id", COLUMN_PLAIN);
+	char *columns[] = { borrow("pid") }, *referenced[] = { borrow("id") };
+	struct foreign_key key = { .name = borrow("f"), .child = borrow("c"), .parent = borrow("p"), .columns = columns,
+		.referenced = referenced, .ncolumns = 1, .on_delete = FK_CASCADE, .on_update = FK_CASCADE };
+	struct table tables[2];
+	struct catalog catalog = { .tables = tables, .ntables = 2, .keys = &key, .nkeys = 1 };
+	struct body_scope scope = { &catalog, "s", TOKEN };
+	struct buf sql;
+
+	(void)state;
+	key_column(&c, "n", COLUMN_PLAIN);
+	c.columns[0].type = p.columns[0].type = borrow("int(11)");
+	tables[0] = *of(&c);
+	tables[1] = *of(&p);
+	buf_init(&sql, TEMPLATE_SQL_MAX);
+	body_trigger_text(&sql, &scope, "p", CAPTURE_BEFORE_DELETE);
+	assert_string_equal(buf_cstr(&sql),
+	    "IF @tandem_skip_" TOKEN " IS NULL THEN IF @@foreign_key_checks THEN BEGIN DECLARE EXIT HANDLER FOR " TEMPLATE_STALE_ERRORS
+	    " BEGIN CALL `s`.enqueue('c','dirty',NULL,NULL,NULL,0); END; FOR r1 IN (SELECT CONCAT(CAST(c.`pid` AS CHAR),',',CAST(c.`n` AS CHAR))"
+	    " AS k FROM `c` c WHERE c.`pid`=OLD.`id` LIMIT 18446744073709551615 LOCK IN SHARE MODE) DO"
+	    " CALL `s`.enqueue('c','delete',r1.k,NULL,NULL,0); END FOR; END; END IF; END IF");
+	buf_reset(&sql);
+	body_trigger_text(&sql, &scope, "p", CAPTURE_UPDATE);
+	assert_non_null(strstr(buf_cstr(&sql),
+	    " IF @@foreign_key_checks THEN BEGIN DECLARE EXIT HANDLER FOR " TEMPLATE_STALE_ERRORS
+	    " BEGIN CALL `s`.enqueue('c','dirty',NULL,NULL,NULL,0); END; IF NOT (OLD.`id`<=>NEW.`id` AND BINARY OLD.`id`<=>BINARY NEW.`id`) THEN"
+	    " FOR r1 IN (SELECT CONCAT(CAST(c.`pid` AS CHAR),',',CAST(c.`n` AS CHAR)) AS k,CONCAT(CAST(OLD.`id` AS CHAR),',',CAST(c.`n` AS CHAR)) AS o"
+	    " FROM `c` c WHERE c.`pid`=NEW.`id` LIMIT 18446744073709551615) DO IF BINARY r1.o<=>BINARY r1.k THEN"
+	    " CALL `s`.enqueue('c','update',r1.k,NULL,NULL,0); ELSE CALL `s`.enqueue('c','delete',r1.o,NULL,NULL,0);"
+	    " CALL `s`.enqueue('c','insert',r1.k,NULL,NULL,1); END IF; END FOR; END IF; END; END IF; END IF"));
+	/* Nothing that needs a look before an update, and nothing at all for the child. */
+	buf_reset(&sql);
+	body_trigger_text(&sql, &scope, "p", CAPTURE_BEFORE_UPDATE);
+	body_trigger_text(&sql, &scope, "c", CAPTURE_BEFORE_DELETE);
+	assert_int_equal(sql.len, 0);
+	buf_free(&sql);
+}
+
 #define NAMED(text, f) { text, f, NULL, NULL, NULL }
 #define RANDOM(text, f) { text, f, NULL, NULL, &seed }
 
@@ -530,6 +572,7 @@ main(void)
 		NAMED("our triggers are known by name", test_our_triggers),
 		NAMED("the insert and delete triggers are what the design says", test_triggers),
 		NAMED("the update trigger tells a key change", test_update_trigger),
+		NAMED("a parent's triggers look for what foreign keys change", test_closure_triggers),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
