@@ -153,7 +153,7 @@ body_is_before(enum capture_event event)
 }
 
 void
-body_trigger_text(struct buf *sql, const struct body_scope *s, const char *table, enum capture_event event)
+body_trigger_text(struct buf *sql, const struct body_scope *s, const char *table, enum capture_event event, bool own)
 {
 	const struct table *t = catalog_table(s->catalog, table);
 	char skip[TEMPLATE_NAME_MAX];
@@ -162,7 +162,8 @@ body_trigger_text(struct buf *sql, const struct body_scope *s, const char *table
 	body_skip_variable(s->token, skip);
 	buf_fmt(sql, "IF @%s IS NULL THEN ", skip);
 	empty = sql->len;
-	if (t != NULL && t->problem == NULL && !body_is_before(event))
+	assert(!own || t != NULL);
+	if (own && !body_is_before(event))
 		put_own(sql, t, event, s->sync_database);
 	put_closure(sql, s, table, event);
 	if (sql->len == empty)

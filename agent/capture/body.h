@@ -27,9 +27,9 @@ void body_trigger_name(const char *table, enum capture_event event, char out[TEM
 bool body_is_our_trigger(const char *name);
 /* Is it a trigger that runs BEFORE the row is written? */
 bool body_is_before(enum capture_event event);
-/* Append the body of the trigger, as information_schema shows it in ACTION_STATEMENT. Nothing when the
- * table needs none: it is not replicated and changes nothing that is, or its foreign keys do not. */
-void body_trigger_text(struct buf *sql, const struct body_scope *s, const char *table, enum capture_event event);
+/* Append the body of the trigger, as information_schema shows it in ACTION_STATEMENT. own: with what captures
+ * the table's own rows; else only what its foreign keys change. Nothing when there is nothing to do. */
+void body_trigger_text(struct buf *sql, const struct body_scope *s, const char *table, enum capture_event event, bool own);
 /* CREATE OR REPLACE TRIGGER ... with a body that is not empty. */
 void body_trigger(struct buf *sql, const char *database, const char *table, enum capture_event event, const char *body);
 

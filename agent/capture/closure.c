@@ -70,12 +70,13 @@ name_index(const char *const *names, size_t n, const char *name)
 	return i;
 }
 
+/* A table that waits for a decision about its own triggers goes on being captured. */
 static const struct table *
 replicated(const struct catalog *c, const char *name)
 {
 	const struct table *t = catalog_table(c, name);
 
-	return t == NULL || t->problem != NULL ? NULL : t;
+	return t == NULL || (t->problem != NULL && !t->undecided) ? NULL : t;
 }
 
 /* Is the column written at this level? *origin: where its new value comes from. Of the trigger's own
@@ -616,6 +617,9 @@ refuse(struct catalog *c, const struct walk *w, const char *parent, struct err *
 	for (size_t i = 0; i < c->ntables; i++) {
 		if (!w->touched[i])
 			continue;
+		free(c->tables[i].problem);
+		free(c->tables[i].remedy);
+		c->tables[i].undecided = false;
 		c->tables[i].problem = strdup(buf_cstr(&text));
 		c->tables[i].remedy = strdup("make some of the foreign keys between them ON DELETE RESTRICT ON UPDATE RESTRICT, or add the table to [sync] exclude");
 		ok = ok && c->tables[i].problem != NULL && c->tables[i].remedy != NULL;

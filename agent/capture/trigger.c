@@ -166,7 +166,7 @@ drop_trigger(struct db *db, const struct conf *conf, const struct found *f, stru
 }
 
 static bool
-visit_table(const struct scope *s, const struct table *t, struct found_list *list, visit_fn *visit, struct err *e)
+visit_table(const struct scope *s, const struct table *t, bool own, struct found_list *list, visit_fn *visit, struct err *e)
 {
 	struct body_scope bodies = { s->catalog, s->conf->database.sync_database, s->node->token };
 	char name[TEMPLATE_NAME_MAX];
@@ -178,7 +178,7 @@ visit_table(const struct scope *s, const struct table *t, struct found_list *lis
 		struct found *f;
 
 		buf_reset(&body);
-		body_trigger_text(&body, &bodies, t->name, (enum capture_event)i);
+		body_trigger_text(&body, &bodies, t->name, (enum capture_event)i, own);
 		if (!(ok = buf_check(&body, "a trigger", e)) || body.len == 0)
 			continue;
 		body_trigger_name(t->name, (enum capture_event)i, name);
@@ -213,6 +213,16 @@ verify_one(const struct scope *s, const struct site *site, struct err *e)
 	return true;
 }
 
+/* Are the table's own rows captured? One that waits for a decision stays as it was. */
+static bool
+is_captured(const struct table *t, struct found_list *list)
+{
+	char name[TEMPLATE_NAME_MAX];
+
+	body_trigger_name(t->name, CAPTURE_INSERT, name);
+	return t->problem == NULL || (t->undecided && found_find(list, name) != NULL);
+}
+
 /* Is it the first foreign key of a parent that is not replicated itself? */
 static bool
 is_bare_parent(const struct catalog *c, size_t key)
@@ -222,7 +232,7 @@ is_bare_parent(const struct catalog *c, size_t key)
 	for (size_t i = 0; i < key; i++)
 		if (strcmp(c->keys[i].parent, c->keys[key].parent) == 0)
 			return false;
-	return t == NULL || t->problem != NULL;
+	return t == NULL || (t->problem != NULL && !t->undecided);
 }
 
 static bool
@@ -230,11 +240,14 @@ visit_all(const struct scope *s, struct found_list *list, visit_fn *visit, struc
 {
 	const struct catalog *c = s->catalog;
 
-	for (size_t i = 0; i < c->ntables; i++)
-		if (c->tables[i].problem == NULL && !visit_table(s, &c->tables[i], list, visit, e))
+	for (size_t i = 0; i < c->ntables; i++) {
+		const struct table *t = &c->tables[i];
+
+		if ((t->problem == NULL || t->undecided) && !visit_table(s, t, is_captured(t, list), list, visit, e))
 			return false;
+	}
 	for (size_t i = 0; i < c->nkeys; i++)
-		if (is_bare_parent(c, i) && !visit_table(s, &(struct table){ .name = c->keys[i].parent }, list, visit, e))
+		if (is_bare_parent(c, i) && !visit_table(s, &(struct table){ .name = c->keys[i].parent }, false, list, visit, e))
 			return false;
 	return true;
 }

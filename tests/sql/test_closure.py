@@ -9,6 +9,7 @@ statements: what an app sees must not differ.
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 
 from lab import Node
 from lab.node import Options
+from lab.waiting import until
 
 TWIN = "twin"
 Record = tuple[str, str]  # table, key as text
@@ -139,6 +141,7 @@ def changed(before: Rows, after: Rows) -> set[Record]:
 def on_a_fresh_database(node: Node, conf: Options | None = None) -> Iterator[Lab]:
     """A lab whose databases are empty."""
     node.server.end_connections()
+    node.conf.pop("table par", None)
     node.change_conf({"sync": {"tables": None, "exclude": None}}, write=False)
     node.change_conf(conf or {})
     node.renew()
@@ -305,11 +308,9 @@ def test_children_inserted_meanwhile_are_captured(lab: Lab, isolation: str, stat
     lab.app.run(f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}", "BEGIN", "SELECT COUNT(*) FROM ch, item, hint")
     gate.run("SELECT GET_LOCK('gate', 0)")
     before = lab.state(writer)
-    import threading
     ran: list[tuple[int, int]] = []
     thread = threading.Thread(target=lambda: ran.append(lab.app.attempt(statement)))
     thread.start()
-    from lab.waiting import until
     until(lambda: writer.rows("SELECT IS_USED_LOCK('standing') IS NOT NULL") == [(1,)], 10, "the statement stands")
     # Children of rows that come later, and a row that has nothing to do with it: nobody waits.
     writer.run("SET innodb_lock_wait_timeout=1", "INSERT INTO ch VALUES (33, 3, 0)", "INSERT INTO item VALUES (3, 9)",
@@ -536,6 +537,7 @@ def test_more_paths_than_a_body_holds_are_refused(lab: Lab) -> None:
 # the app's triggers ------------------------------------------------------------------------------
 
 def test_the_apps_trigger_may_change_the_referenced_column(lab: Lab) -> None:
+    lab.node.change_conf({"table par": {"app_triggers": "run"}})
     lab.create(*FAMILY)
     for session in (lab.app, lab.twin):
         session.run("CREATE TRIGGER own BEFORE UPDATE ON par FOR EACH ROW SET NEW.id = NEW.id + 100")
@@ -544,6 +546,16 @@ def test_the_apps_trigger_may_change_the_referenced_column(lab: Lab) -> None:
     assert "followed by" not in lab.node.agent("--install", "--dry-run").stdout
     lab.queued()
     lab.checked("UPDATE par SET n = 5 WHERE id = 1")
+
+
+def test_a_table_that_waits_for_a_decision_goes_on_being_captured(lab: Lab) -> None:
+    """With its own rows, as parent and as child of others."""
+    lab.create(*FAMILY)
+    for session in (lab.app, lab.twin):
+        session.run("CREATE TRIGGER own BEFORE UPDATE ON ch FOR EACH ROW SET NEW.v = 7")
+    lab.node.agent("--install", check=5)
+    named = lab.checked("UPDATE ch SET id = 12 WHERE id = 11", "DELETE FROM par WHERE id = 1")
+    assert {("ch", "10"), ("ch", "11"), ("ch", "12"), ("gc", "100"), ("gc", "110")} <= named
 
 
 def test_the_apps_trigger_may_write_children(lab: Lab) -> None:

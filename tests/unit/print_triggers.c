@@ -77,7 +77,7 @@ print_table(struct input *in)
 
 		buf_init(&sql, TEMPLATE_SQL_MAX);
 		buf_init(&body, TEMPLATE_SQL_MAX);
-		body_trigger_text(&body, &scope, t->name, (enum capture_event)event);
+		body_trigger_text(&body, &scope, t->name, (enum capture_event)event, true);
 		body_trigger(&sql, in->database, t->name, (enum capture_event)event, buf_cstr(&body));
 		if (sql.failed || body.failed)
 			stop("too long", t->name);

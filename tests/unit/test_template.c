@@ -465,7 +465,7 @@ assert_trigger(struct shape *s, enum capture_event event, const char *want)
 	(void)of(s);
 	buf_init(&sql, TEMPLATE_SQL_MAX);
 	buf_init(&body, TEMPLATE_SQL_MAX);
-	body_trigger_text(&body, &scope, s->table.name, event);
+	body_trigger_text(&body, &scope, s->table.name, event, true);
 	body_trigger(&sql, "app", s->table.name, event, buf_cstr(&body));
 	buf_free(&body);
 	assert_sql(&sql, want);
@@ -523,14 +523,14 @@ test_closure_triggers(void **state)
 	tables[0] = *of(&c);
 	tables[1] = *of(&p);
 	buf_init(&sql, TEMPLATE_SQL_MAX);
-	body_trigger_text(&sql, &scope, "p", CAPTURE_BEFORE_DELETE);
+	body_trigger_text(&sql, &scope, "p", CAPTURE_BEFORE_DELETE, true);
 	assert_string_equal(buf_cstr(&sql),
 	    "IF @tandem_skip_" TOKEN " IS NULL THEN IF @@foreign_key_checks THEN BEGIN DECLARE EXIT HANDLER FOR " TEMPLATE_STALE_ERRORS
 	    " BEGIN CALL `s`.enqueue('c','dirty',NULL,NULL,NULL,0); END; FOR r1 IN (SELECT CONCAT(CAST(c.`pid` AS CHAR),',',CAST(c.`n` AS CHAR))"
 	    " AS k FROM `c` c WHERE c.`pid`=OLD.`id` LIMIT 18446744073709551615 LOCK IN SHARE MODE) DO"
 	    " CALL `s`.enqueue('c','delete',r1.k,NULL,NULL,0); END FOR; END; END IF; END IF");
 	buf_reset(&sql);
-	body_trigger_text(&sql, &scope, "p", CAPTURE_UPDATE);
+	body_trigger_text(&sql, &scope, "p", CAPTURE_UPDATE, true);
 	assert_non_null(strstr(buf_cstr(&sql),
 	    " IF @@foreign_key_checks THEN BEGIN DECLARE EXIT HANDLER FOR " TEMPLATE_STALE_ERRORS
 	    " BEGIN CALL `s`.enqueue('c','dirty',NULL,NULL,NULL,0); END; IF NOT (OLD.`id`<=>NEW.`id` AND BINARY OLD.`id`<=>BINARY NEW.`id`) THEN"
@@ -540,8 +540,8 @@ test_closure_triggers(void **state)
 	    " CALL `s`.enqueue('c','insert',r1.k,NULL,NULL,1); END IF; END FOR; END IF; END; END IF; END IF"));
 	/* Nothing that needs a look before an update, and nothing at all for the child. */
 	buf_reset(&sql);
-	body_trigger_text(&sql, &scope, "p", CAPTURE_BEFORE_UPDATE);
-	body_trigger_text(&sql, &scope, "c", CAPTURE_BEFORE_DELETE);
+	body_trigger_text(&sql, &scope, "p", CAPTURE_BEFORE_UPDATE, true);
+	body_trigger_text(&sql, &scope, "c", CAPTURE_BEFORE_DELETE, true);
 	assert_int_equal(sql.len, 0);
 	buf_free(&sql);
 }
