@@ -363,11 +363,18 @@ put_capture(struct walk *w, size_t depth)
 	w->captures++;
 }
 
-/* IF the parent's referenced columns change. By bytes as well: 'a' to 'A' is a change of the children. */
+/* IF the parent's referenced columns change, and had children: none references NULL. By bytes as well: 'a'
+ * to 'A' is a change of the children. */
 static void
 put_guard(const struct walk *w, const struct foreign_key *key)
 {
-	buf_str(w->sql, "IF NOT (");
+	buf_str(w->sql, "IF ");
+	for (size_t i = 0; may_be_null(w->c, key) && i < key->ncolumns; i++) {
+		buf_str(w->sql, "OLD.");
+		db_quote_name(w->sql, key->referenced[i]);
+		buf_str(w->sql, " IS NOT NULL AND ");
+	}
+	buf_str(w->sql, "NOT (");
 	for (size_t i = 0; i < key->ncolumns; i++) {
 		struct buf name;
 

