@@ -284,7 +284,7 @@ def test_install_names_what_it_cannot_replicate_and_takes_the_rest(fresh_pair: P
         node.change_conf(CHOICE)
     fresh_pair.bert.install()
     said = anna.install().stdout
-    assert "4 tables are replicated (12 triggers set" in said
+    assert "4 tables are replicated (13 triggers set" in said
     for table in ("seen", "nokey", "isam", "numbers", "wide", "part"):
         assert f"not replicated: table {table} " in said
     shown = json.loads(anna.agent("--check", "--json", check=(FAILED, PEER)).stdout)["findings"]
@@ -353,7 +353,7 @@ def test_uninstall_leaves_the_apps_database_as_it_was(fresh_pair: Pair, dropped:
     assert _schema(anna) != before
     if dropped:
         anna.server.sql("DROP DATABASE app_sync")
-    assert "12 triggers" in anna.agent("--uninstall", check=DONE).stdout
+    assert "13 triggers" in anna.agent("--uninstall", check=DONE).stdout
     assert _schema(anna) == before
     anna.sql("UPDATE plain SET v=2")
     assert "0 triggers" in anna.agent("--uninstall", check=DONE).stdout
