@@ -10,13 +10,15 @@
 #include "base/clock.h"
 #include "capture/guard.h"
 #include "capture/trigger.h"
+#include "change/moved.h"
 #include "change/peer.h"
 #include "net/client.h"
 #include "wire/message.h"
 
 enum {
 	OLDEST_MAJOR = 10, /* MariaDB 10.4, the one in XAMPP */
-	OLDEST_MINOR = 4
+	OLDEST_MINOR = 4,
+	DOCTOR_TEXT_MAX = 64 * 1024
 };
 
 enum severity { FINE, WARNING, PROBLEM };
@@ -176,6 +178,36 @@ wrong_trigger(const struct table *t, const char *what, void *arg)
 	say(arg, PROBLEM, "run agent --install", "a trigger of table %s is %s", t->name, what);
 }
 
+static bool
+say_moved(const struct moved *m, void *arg, struct err *e)
+{
+	struct buf text;
+
+	(void)e;
+	buf_init(&text, DOCTOR_TEXT_MAX);
+	moved_put_sentence(&text, m);
+	say(arg, strcmp(m->state, "held") == 0 ? PROBLEM : WARNING, "agent --status says more", "%s", buf_cstr(&text));
+	buf_free(&text);
+	return true;
+}
+
+/* What no trigger saw. */
+static bool
+check_moved(struct doctor *d, struct err *e)
+{
+	uint64_t known = 0;
+
+	for (size_t i = 0; i < d->conf->npeers; i++)
+		if (!moved_visit(d->db, d->conf->peers[i].name, say_moved, d, e))
+			return false;
+	if (!db_number(d->db, "SELECT COUNT(*) FROM sync_identity WHERE ids<>''", DB_NO_ARGS, &known, NULL, e))
+		return false;
+	if (known == 0)
+		say(d, WARNING, "GRANT PROCESS ON *.* to the account that runs --install, and run it again",
+		    "TRUNCATE and exchanged partitions cannot be noticed: the account that installed may not see InnoDB's table ids");
+	return true;
+}
+
 /* --- privileges --- */
 
 static bool
@@ -272,6 +304,8 @@ check_all(struct doctor *d, struct err *e)
 	if (!check_settings(d, e) || !check_schema(d, e) || !check_privileges(d, e) || !check_tables(d, e) || !check_app_triggers(d, e))
 		return false;
 	if (d->installed && !trigger_verify(d->db, d->conf, d->catalog, &d->node, wrong_trigger, d, e))
+		return false;
+	if (d->installed && !check_moved(d, e))
 		return false;
 	for (size_t i = 0; i < d->conf->npeers; i++)
 		if (d->installed && (d->cli->peer == NULL || strcmp(d->cli->peer, d->conf->peers[i].name) == 0))

@@ -95,9 +95,9 @@ judge(struct found *f, const struct table *t, const char *body)
 
 /* Run DDL on a table that the app may be busy with: short waits, several tries. */
 static bool
-run_ddl(struct db *db, const struct buf *sql, const char *table, struct err *e)
+run_ddl(struct db *db, const struct buf *sql, const char *table, int tries, struct err *e)
 {
-	for (int try = 0; try < TRIGGER_TRIES; try++) {
+	for (int try = 0; try < tries; try++) {
 		if (db_exec_text(db, sql->data, sql->len, e))
 			return true;
 		if (e->db_errno == 1419)
@@ -108,15 +108,25 @@ run_ddl(struct db *db, const struct buf *sql, const char *table, struct err *e)
 	return err_prefix(e, "table %s is in use by a long transaction; try again when it has ended", table);
 }
 
+struct scope {
+	struct db *db;
+	const struct conf *conf;
+	const struct node_identity *node;
+	struct trigger_report *report;
+	int tries; /* of one statement */
+	trigger_wrong_fn *wrong;
+	void *wrong_arg;
+};
+
 static bool
-put_trigger(struct db *db, const struct conf *conf, const struct table *t, enum capture_event event, const char *token, struct err *e)
+put_trigger(const struct scope *s, const struct table *t, enum capture_event event, struct err *e)
 {
 	struct buf sql;
 	bool ok;
 
 	buf_init(&sql, TEMPLATE_SQL_MAX);
-	body_trigger(&sql, conf->database.name, t, event, conf->database.sync_database, token);
-	ok = buf_check(&sql, "a trigger", e) && run_ddl(db, &sql, t->name, e);
+	body_trigger(&sql, s->conf->database.name, t, event, s->conf->database.sync_database, s->node->token);
+	ok = buf_check(&sql, "a trigger", e) && run_ddl(s->db, &sql, t->name, s->tries, e);
 	buf_free(&sql);
 	return ok;
 }
@@ -130,19 +140,10 @@ drop_trigger(struct db *db, const struct conf *conf, const struct found *f, stru
 	buf_init(&sql, TEMPLATE_SQL_MAX);
 	buf_str(&sql, "DROP TRIGGER IF EXISTS ");
 	template_table(&sql, conf->database.name, f->name);
-	ok = buf_check(&sql, "a statement", e) && run_ddl(db, &sql, f->table, e);
+	ok = buf_check(&sql, "a statement", e) && run_ddl(db, &sql, f->table, TRIGGER_TRIES, e);
 	buf_free(&sql);
 	return ok;
 }
-
-struct scope {
-	struct db *db;
-	const struct conf *conf;
-	const struct node_identity *node;
-	struct trigger_report *report;
-	trigger_wrong_fn *wrong;
-	void *wrong_arg;
-};
 
 /* For each usable table and event: the trigger there is (or NULL) and the body it should have. */
 struct site {
@@ -177,6 +178,18 @@ visit_table(const struct scope *s, const struct table *t, struct found_list *lis
 	return ok;
 }
 
+/* One that stands on another table (renamed, swapped) cannot be replaced from here; that table's writes are
+ * not this one's. */
+static bool
+mend_one(const struct scope *s, const struct site *site, struct err *e)
+{
+	if (judge(site->found, site->table, site->body) == NULL)
+		return true;
+	if (site->found != NULL && strcmp(site->found->table, site->table->name) != 0 && !drop_trigger(s->db, s->conf, site->found, e))
+		return false;
+	return put_trigger(s, site->table, site->event, e);
+}
+
 static bool
 install_one(const struct scope *s, const struct site *site, struct err *e)
 {
@@ -185,7 +198,7 @@ install_one(const struct scope *s, const struct site *site, struct err *e)
 		return true;
 	}
 	s->report->installed++;
-	return put_trigger(s->db, s->conf, site->table, site->event, s->node->token, e);
+	return mend_one(s, site, e);
 }
 
 static bool
@@ -211,7 +224,7 @@ visit_all(const struct scope *s, const struct catalog *c, struct found_list *lis
 bool
 trigger_install(struct db *db, const struct conf *conf, const struct catalog *c, const struct node_identity *node, struct trigger_report *report, struct err *e)
 {
-	struct scope s = { .db = db, .conf = conf, .node = node, .report = report };
+	struct scope s = { .db = db, .conf = conf, .node = node, .report = report, .tries = TRIGGER_TRIES };
 	struct found_list list = { 0 };
 	bool ok;
 
@@ -227,6 +240,31 @@ trigger_install(struct db *db, const struct conf *conf, const struct catalog *c,
 		ok = drop_trigger(db, conf, &list.items[i], e);
 		report->removed++;
 	}
+	found_free(&list);
+	return ok;
+}
+
+/* False: the connection is lost. */
+static bool
+mend_table(const struct scope *s, const struct table *t, struct found_list *list, int wait_s, struct err *e)
+{
+	if (t->problem != NULL || wait_s == TRIGGER_SKIP)
+		return true;
+	if (!db_exec(s->db, "SET lock_wait_timeout=?", DB_ARGS(db_u64((uint64_t)wait_s)), e) || !visit_table(s, t, list, mend_one, e))
+		return !db_is_lost(s->db); /* busy: it is found not right, and tried again */
+	return true;
+}
+
+bool
+trigger_mend(struct db *db, const struct conf *conf, const struct catalog *c, const struct node_identity *node, trigger_wait_fn *wait, void *arg, struct err *e)
+{
+	struct scope s = { .db = db, .conf = conf, .node = node, .tries = 1 };
+	struct found_list list = { 0 };
+	bool ok;
+
+	ok = found_read(db, conf, &list, e) && db_exec(db, "SET sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO'", DB_NO_ARGS, e);
+	for (size_t i = 0; ok && i < c->ntables; i++)
+		ok = mend_table(&s, &c->tables[i], &list, wait(&c->tables[i], arg), e);
 	found_free(&list);
 	return ok;
 }

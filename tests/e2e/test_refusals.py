@@ -332,8 +332,13 @@ def _assert_waits(pair: Pair, *words: str) -> None:
 
 
 def _assert_mended(pair: Pair) -> None:
+    # The peer trusts what it knows of its tables for a second.
+    until(lambda: pair.anna.drain(check=0) and not hand.owed(pair.anna), 20, "what waited has arrived")
     pair.anna.drain(check=0)
     assert "failed" not in pair.anna.queue() and pair.anna.pending() == 0
+    pair.anna.start_serve()  # bert, whose table was altered too, compares it with anna
+    until(lambda: _in_step(pair.bert), 60, "bert has compared its table")
+    pair.anna.stop_serve()
     _assert_settled(pair)
 
 
