@@ -2,8 +2,10 @@
 #include "app/install.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "app/survey.h"
 #include "capture/guard.h"
 #include "capture/trigger.h"
 #include "change/peer.h"
@@ -255,6 +257,22 @@ preview(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 	return ok;
 }
 
+/* Remember how this server numbers new rows, and say where laptops would give one number twice. */
+static bool
+look_at_numbering(struct db *db, const struct cli *cli, const struct conf *conf, const struct catalog *c, struct err *e)
+{
+	struct numbering *peers = NULL, is;
+	struct findings found = { 0 };
+	enum numbering_state state;
+	bool ok = numbering_keep(db, conf->node.name, &state, &is, e) && survey_peers(db, conf, &peers, e) && survey_numbering(db, conf, c, peers, &found, e);
+
+	if (ok && !cli->json && found.count[SEVERITY_WARNING] > 0)
+		findings_print(&found, cli->quiet);
+	findings_free(&found);
+	free(peers);
+	return ok;
+}
+
 static bool
 install(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
 {
@@ -279,7 +297,7 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 		(void)printf("sync schema %s installed for node %s\n", conf->database.sync_database, node.name);
 	if (ok)
 		print_tables(cli, c, &done);
-	ok = ok && refuse_undecided(cli, conf, c, e);
+	ok = ok && look_at_numbering(db, cli, conf, c, e) && refuse_undecided(cli, conf, c, e);
 	catalog_free(c);
 	return ok;
 }

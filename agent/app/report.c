@@ -147,9 +147,10 @@ read_peer(struct db *db, struct report_peer *to, const char *self, struct err *e
 	    queue_count_after(db, &acked, to->name, &to->pending, e) && owed_count(db, to->name, "retry", &to->retry, e) &&
 	    owed_count(db, to->name, "waiting", &to->waiting, e) && owed_count(db, to->name, "parked", &to->parked, e) &&
 	    owed_count(db, to->name, "discarded", &to->discarded, e) &&
-	    db_number(db, "SELECT COUNT(*) FROM sync_unsettled WHERE peer=?", DB_ARGS(db_text(to->name)), &to->refused_here, NULL, e);
+	    db_number(db, "SELECT COUNT(*) FROM sync_unsettled WHERE peer=?", DB_ARGS(db_text(to->name)), &to->refused_here, NULL, e) &&
+	    allowance_waiting(db, to->name, to->deletes, e);
 	mark_free(&acked);
-	to->in_step = ok && to->pending + to->retry + to->waiting + to->parked + to->discarded + to->refused_here + to->tables_moved == 0 && to->held[0] == '\0';
+	to->in_step = ok && to->pending + to->retry + to->waiting + to->parked + to->discarded + to->refused_here + to->tables_moved == 0 && to->held[0] == '\0' && to->deletes[0] == '\0';
 	return ok;
 }
 
@@ -307,6 +308,58 @@ read_peers(struct db *db, const struct conf *conf, const char *only, struct repo
 	return true;
 }
 
+static void
+put_numbering(const char *finding, const char *remedy, void *arg)
+{
+	struct report *r = arg;
+
+	buf_str(&r->numbering, r->numbering.len > 1 ? ",{\"finding\":" : "{\"finding\":");
+	line_quote(&r->numbering, finding, strlen(finding));
+	buf_str(&r->numbering, ",\"remedy\":");
+	line_quote(&r->numbering, remedy, strlen(remedy));
+	buf_char(&r->numbering, '}');
+	buf_fmt(&r->numbering_text, "warning: %s: %s\n", finding, remedy);
+}
+
+/* Only where it matters; the look at the columns is made when there is something to say. */
+static bool
+drop_numbering(struct db *db, const struct conf *conf, struct report *r, struct err *e)
+{
+	uint64_t n = 0;
+
+	if (!db_number(db, "SELECT 1 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=? AND EXTRA LIKE '%auto_increment%' LIMIT 1",
+		DB_ARGS(db_text(conf->database.name)), &n, NULL, e))
+		return false;
+	if (n == 0) {
+		buf_reset(&r->numbering);
+		buf_char(&r->numbering, '[');
+		buf_reset(&r->numbering_text);
+	}
+	return true;
+}
+
+static bool
+read_numbering(struct db *db, const struct conf *conf, struct report *r, struct err *e)
+{
+	struct numbered_node *nodes = calloc(conf->npeers + 1, sizeof *nodes);
+	bool ok;
+
+	if (nodes == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for the status");
+	nodes[0].name = conf->node.name;
+	ok = numbering_read(db, &nodes[0].is, e);
+	for (size_t i = 0; ok && i < conf->npeers; i++) {
+		nodes[i + 1].name = conf->peers[i].name;
+		ok = numbering_known(db, conf->peers[i].name, &nodes[i + 1].is, e);
+	}
+	buf_char(&r->numbering, '[');
+	if (ok && conf->npeers > 0 && !numbering_judge(nodes, conf->npeers + 1, put_numbering, r))
+		ok = drop_numbering(db, conf, r, e);
+	buf_char(&r->numbering, ']');
+	free(nodes);
+	return ok;
+}
+
 bool
 report_read(struct db *db, const struct conf *conf, const char *peer, struct report *out, struct err *e)
 {
@@ -315,9 +368,11 @@ report_read(struct db *db, const struct conf *conf, const char *peer, struct rep
 	buf_init(&out->parked_text, REPORT_TEXT_MAX);
 	buf_init(&out->activity, REPORT_TEXT_MAX);
 	buf_init(&out->tables, REPORT_TEXT_MAX);
+	buf_init(&out->numbering, REPORT_TEXT_MAX);
+	buf_init(&out->numbering_text, REPORT_TEXT_MAX);
 	out->database = conf->database.name;
 	if (schema_enter(db, conf, &out->node, e) && read_counts(db, out, e) && read_peers(db, conf, peer, out, e) && read_parked(db, peer, out, e) &&
-	    read_activity(db, out, e) && read_tables(db, out, e) && read_app_triggers(db, conf, out, e))
+	    read_activity(db, out, e) && read_tables(db, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e))
 		return true;
 	report_free(out);
 	return false;
@@ -340,13 +395,15 @@ report_free(struct report *r)
 	buf_free(&r->tables);
 	buf_free(&r->app_triggers);
 	buf_free(&r->app_triggers_text);
+	buf_free(&r->numbering);
+	buf_free(&r->numbering_text);
 }
 
 bool
 report_needs_person(const struct report *r)
 {
 	for (size_t i = 0; i < r->npeers; i++)
-		if (r->peers[i].parked > 0 || r->peers[i].tables_held > 0 || r->peers[i].held[0] != '\0')
+		if (r->peers[i].parked > 0 || r->peers[i].tables_held > 0 || r->peers[i].held[0] != '\0' || r->peers[i].deletes[0] != '\0')
 			return true;
 	return r->dirty_tables > 0 || r->app_triggers_text.len > 0;
 }
@@ -365,6 +422,8 @@ peer_text(const struct report_peer *p, struct buf *out)
 	buf_fmt(out, "peer %s (%s): %s\n", p->name, p->url, p->held[0] != '\0' ? "HELD" : p->in_step ? "in step" : p->paused ? "paused" : "not in step");
 	if (p->held[0] != '\0')
 		buf_fmt(out, "  held:          %s\n", p->held);
+	if (p->deletes[0] != '\0')
+		buf_fmt(out, "  held back:     its deletions here: %s\n", p->deletes);
 	buf_fmt(out, "  pending:       %llu\n", (unsigned long long)p->pending);
 	if (p->retry + p->waiting + p->parked + p->discarded > 0)
 		buf_fmt(out, "  refused there: %llu to be tried again, %llu waiting, %llu parked (agent --parked), %llu discarded\n",
@@ -390,6 +449,7 @@ report_text(const struct report *r, struct buf *out)
 		buf_str(out, "no peers: add a [peer NAME] section to agent.conf\n");
 	buf_fmt(out, "queue: %llu pending, %llu synced, %llu failed, %llu superseded; conflicts kept: %llu\n", (unsigned long long)r->pending,
 	    (unsigned long long)r->synced, (unsigned long long)r->failed, (unsigned long long)r->superseded, (unsigned long long)r->conflicts);
+	buf_put(out, buf_cstr(&r->numbering_text), r->numbering_text.len);
 	if (r->dirty_tables > 0)
 		buf_fmt(out, "%llu tables were altered under their triggers and wrote meanwhile: run agent --install, which names them, then compare them with the peer\n", (unsigned long long)r->dirty_tables);
 	buf_put(out, buf_cstr(&r->app_triggers_text), r->app_triggers_text.len);
@@ -446,6 +506,7 @@ peer_json(const struct report_peer *p, struct buf *out)
 	put_text(out, "last_error", p->last_error);
 	put_text(out, "last_error_at", p->last_error_at);
 	put_text(out, "held", p->held);
+	put_text(out, "held_back", p->deletes);
 	buf_fmt(out, ",\"clock_skew_ms\":%s}", p->clock_skew_ms[0] == '\0' ? "null" : p->clock_skew_ms);
 }
 
@@ -465,7 +526,8 @@ report_json(const struct report *r, struct buf *out)
 	put_number(out, "conflicts", r->conflicts);
 	put_number(out, "dirty_tables", r->dirty_tables);
 	buf_fmt(out, ",\"app_triggers\":%s", buf_cstr(&r->app_triggers));
-	buf_fmt(out, ",\"pending_by_table\":%s,\"parked\":%s,\"activity\":%s}\n", buf_cstr(&r->tables), buf_cstr(&r->parked), buf_cstr(&r->activity));
+	buf_fmt(out, ",\"pending_by_table\":%s,\"numbering\":%s,\"parked\":%s,\"activity\":%s}\n", buf_cstr(&r->tables), buf_cstr(&r->numbering), buf_cstr(&r->parked),
+	    buf_cstr(&r->activity));
 }
 
 void

@@ -4,7 +4,9 @@
 #define TANDEM_APP_REPORT_H
 
 #include "base/clock.h"
+#include "change/allowance.h"
 #include "change/peer.h"
+#include "db/numbering.h"
 
 enum {
 	REPORT_PARKED_MAX = 1000,  /* parked records listed */
@@ -25,6 +27,7 @@ struct report_peer {
 	char last_success[CLOCK_TEXT_MAX], last_error_at[CLOCK_TEXT_MAX], last_applied[CLOCK_TEXT_MAX];
 	char last_error[PEER_TEXT_MAX];
 	char held[PEER_TEXT_MAX];
+	char deletes[ALLOWANCE_TEXT_MAX]; /* what this node holds back of the peer, "" = nothing */
 	char clock_skew_ms[24];
 	struct buf reasons;	/* JSON array: why records wait, each reason once */
 	struct buf reasons_text;
@@ -48,6 +51,8 @@ struct report {
 	struct buf parked_text;
 	struct buf activity; /* JSON array, newest first */
 	struct buf tables;   /* JSON object: table -> pending changes */
+	struct buf numbering; /* JSON array: nodes whose new rows get numbers that others give, too; and as text */
+	struct buf numbering_text;
 };
 
 /* peer: only this one (ERR_USAGE when there is none of that name), or NULL. */

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "change/moved.h"
+#include "change/allowance.h"
 #include "sync/drain.h"
 #include "wire/line.h"
 
@@ -146,18 +147,46 @@ peer_is_chosen(const struct cli *cli, const struct conf_peer *peer)
 	return cli->peer == NULL ? !peer->paused : strcmp(cli->peer, peer->name) == 0;
 }
 
+static bool
+enter(const struct conf *conf, struct db **db, struct err *e)
+{
+	struct node_identity node;
+
+	return db_open(&conf->database, db, e) && schema_enter(*db, conf, &node, e);
+}
+
+/* A person's yes counts before anything is sent: the peer may be away. */
+static bool
+allow_deletes(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	struct db *db = NULL;
+	bool ok = enter(conf, &db, e);
+
+	for (size_t i = 0; ok && i < conf->npeers; i++) {
+		char waiting[ALLOWANCE_TEXT_MAX];
+
+		if (!peer_is_chosen(cli, &conf->peers[i]))
+			continue;
+		ok = allowance_waiting(db, conf->peers[i].name, waiting, e) && allowance_allow(db, conf->peers[i].name, e);
+		if (ok && waiting[0] != '\0' && !cli->quiet && !cli->json)
+			(void)printf("peer %s may delete here what was held back, with its next drain\n", conf->peers[i].name);
+	}
+	db_close(db);
+	return ok;
+}
+
 static enum exit_code
 drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 {
 	enum exit_code code = EXIT_DONE;
 	bool first = true;
 
-	if (cli->allow_deletes)
-		return cli_exit_code((err_set(e, ERR_USAGE, "--allow-deletes: this version does not hold mass deletes back"), e));
 	if (cli->peer != NULL && conf_peer(conf, cli->peer) == NULL)
 		return cli_exit_code((err_set(e, ERR_USAGE, "there is no [peer %s] in %s", cli->peer, conf->path), e));
 	if (conf->npeers == 0)
 		return cli_exit_code((err_set(e, ERR_CONFIG, "there is no peer: add a [peer NAME] section to %s", conf->path), e));
+	if (cli->allow_deletes && !cli->dry_run && !allow_deletes(cli, conf, e))
+		return cli_exit_code(e);
 	for (size_t i = 0; i < conf->npeers; i++) {
 		struct err one = { 0 };
 		enum exit_code c;
@@ -224,14 +253,6 @@ parked_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 }
 
 /* --- retry, discard --- */
-
-static bool
-enter(const struct conf *conf, struct db **db, struct err *e)
-{
-	struct node_identity node;
-
-	return db_open(&conf->database, db, e) && schema_enter(*db, conf, &node, e);
-}
 
 static bool
 parse_id(const struct cli *cli, uint64_t *id, struct err *e)

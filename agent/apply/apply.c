@@ -14,6 +14,7 @@
 #include "base/plant.h"
 #include "capture/body.h"
 #include "capture/guard.h"
+#include "change/allowance.h"
 
 struct applier {
 	struct db *db;
@@ -251,6 +252,42 @@ finish(struct pass *p, int64_t started_ms, struct buf *answer, struct err *e)
 	    (plant_is(PLANT_ANSWER_FIRST) || db_commit(p->db, e));
 }
 
+/* --- the brake on mass deletion --- */
+
+/* What was removed here, as max_delete counts it. reason "": go on. *used: only a person's yes let it pass. */
+static bool
+check_losses(struct pass *p, char reason[ALLOWANCE_TEXT_MAX], bool *used, struct err *e)
+{
+	struct allowance_loss *losses = calloc(p->catalog->ntables + 1, sizeof *losses);
+	bool granted = false, ok;
+	size_t n = 0;
+
+	*used = false;
+	if (losses == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a group");
+	for (size_t i = 0; p->lost != NULL && i < p->catalog->ntables; i++)
+		if (p->lost[i] > 0)
+			losses[n++] = (struct allowance_loss){ p->catalog->tables[i].name, p->lost[i] };
+	ok = allowance_check(p->db, p->conf, p->peer, ALLOWANCE_APPLIED, p->cursor.epoch, p->header.upto.epoch, losses, n, reason, e);
+	if (ok && reason[0] != '\0' && (ok = allowance_granted(p->db, p->peer, &granted, e)) && granted) {
+		reason[0] = '\0';
+		*used = p->header.last; /* of a group in parts the yes covers them all */
+	}
+	free(losses);
+	return ok;
+}
+
+/* Nothing of the group stays; the sender's link waits, and here --status says why. */
+static bool
+hold_back(struct applier *a, const struct pass *p, const char *reason, int *status, struct buf *answer, struct err *e)
+{
+	char text[MESSAGE_REASON_MAX];
+
+	db_rollback(a->db);
+	(void)snprintf(text, sizeof text, "%.300s: if that is meant, run agent --drain --allow-deletes --peer %s on %s", reason, p->peer, a->node->name);
+	return allowance_wait(a->db, p->peer, text, e) && say_no(answer, status, "deletes", text, &p->cursor);
+}
+
 /* --- one try --- */
 
 static bool
@@ -266,7 +303,8 @@ static bool
 try_once(struct applier *a, struct pass *p, struct pass_reader *r, int *status, struct buf *answer, struct err *e)
 {
 	int64_t started_ms = clock_mono_ms();
-	bool answered = false, careful = false;
+	bool answered = false, careful = false, used = false;
+	char reason[ALLOWANCE_TEXT_MAX];
 
 	if (!begin(a, p, &answered, status, answer, e))
 		return false;
@@ -292,8 +330,12 @@ try_once(struct applier *a, struct pass *p, struct pass_reader *r, int *status, 
 		if (!careful_apply(p, r, e))
 			return false;
 	}
+	if (!check_losses(p, reason, &used, e))
+		return false;
+	if (reason[0] != '\0')
+		return hold_back(a, p, reason, status, answer, e);
 	*status = 200;
-	return finish(p, started_ms, answer, e);
+	return allowance_applied(a->db, p->peer, used, e) && finish(p, started_ms, answer, e);
 }
 
 static bool

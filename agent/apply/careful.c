@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "apply/knot.h"
+#include "apply/namesake.h"
 #include "apply/round.h"
 #include "apply/span.h"
 
@@ -193,7 +194,7 @@ careful_apply(struct pass *p, struct pass_reader *r, struct err *e)
 	bool ok;
 
 	c.chunk = chunk_new(p, e);
-	ok = c.chunk != NULL && begin_look(p, r, e) && all_rounds(&c, e);
+	ok = c.chunk != NULL && namesake_look(p, e) && begin_look(p, r, e) && all_rounds(&c, e);
 	chunk_free(c.chunk);
 	refused_free(&c.deferred);
 	free(c.todo);

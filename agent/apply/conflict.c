@@ -23,6 +23,16 @@ conflict_judge(enum conf_policy policy, const struct facts *f)
 		d.verdict = VERDICT_ASK;
 		return d;
 	}
+	/* What began on one side without the other's knowledge is not what the other has deleted, even if
+	 * it has the same number. */
+	if (f->counter_key && f->removed && f->local_made && f->here && !f->same) {
+		d.verdict = VERDICT_KEEP;
+		return d;
+	}
+	if (f->counter_key && f->inserted && !f->here && !f->same) {
+		d.supersede = true;
+		return d;
+	}
 	incoming_wins =
 	    version_compare(f->changed_at, f->node, f->local_changed_at, f->local_node) > 0;
 	d.verdict = incoming_wins ? VERDICT_APPLY : VERDICT_KEEP;

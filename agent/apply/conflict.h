@@ -19,6 +19,7 @@ struct facts {
 	const char *node;
 	bool whole;		/* incoming: insert, delete, key change, or replaced by a verdict */
 	bool inserted;		/* incoming: the group says insert */
+	bool removed;		/* incoming: a delete */
 	bool here;		/* the record exists here */
 	bool same;		/* both sides' content is equal (both absent counts) */
 	bool counter_key;	/* the key is numbered by AUTO_INCREMENT */
@@ -27,6 +28,7 @@ struct facts {
 	const char *local_node;
 	bool local_whole;	/* any of them is whole */
 	bool local_inserted;	/* any of them is an insert */
+	bool local_made;	/* the oldest of them is: the record began here */
 };
 
 struct decision {

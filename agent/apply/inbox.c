@@ -374,6 +374,7 @@ struct statement {
 	struct db_arg args[CATALOG_COLUMNS];
 	bool binary[CATALOG_COLUMNS];
 	size_t n;
+	size_t warned; /* values that the server stores only with a warning */
 };
 
 /* " SET a=?, b=?" of every column that the chosen version has. */
@@ -393,7 +394,8 @@ put_assignments(struct decider *d, struct statement *st)
 		buf_char(&st->sql, '=');
 		template_write(&st->sql, col);
 		st->args[st->n] = db_text_n(value->data, value->len);
-		st->binary[st->n++] = template_is_binary(col);
+		st->binary[st->n++] = template_binds_raw(col);
+		st->warned += template_warns(col, value->data) ? 1 : 0;
 		word = ", ";
 	}
 }
@@ -407,7 +409,10 @@ run_statement(struct decider *d, struct statement *st, struct err *e)
 
 	if (st->n == 0)
 		return db_exec_text(d->db, st->sql.data, st->sql.len, e);
-	ok = bulk_new(d->db, buf_cstr(&st->sql), st->n, st->binary, &bulk, e) && bulk_add(bulk, st->args, e) && bulk_run(bulk, &affected, e);
+	ok = bulk_new(d->db, buf_cstr(&st->sql), st->n, st->binary, &bulk, e) && bulk_add(bulk, st->args, e);
+	if (ok)
+		bulk_forgive(bulk, st->warned);
+	ok = ok && bulk_run(bulk, &affected, e);
 	bulk_free(bulk);
 	return ok;
 }

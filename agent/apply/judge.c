@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/fit.h"
 #include "base/plant.h"
 #include "change/record.h"
 
@@ -162,6 +163,17 @@ judge_node(const struct chunk *c, const struct item *item)
 }
 
 static bool
+same_value(const struct target *to, size_t i, const struct line_value *a, const struct line_value *b)
+{
+	if (a->data == NULL || b->data == NULL)
+		return a->data == b->data;
+	if (a->len == b->len && memcmp(a->data, b->data, a->len) == 0)
+		return true;
+	return to->widened[i] && fit_same(to->table->columns[to->map[i]].type, (struct fit_value){ a->data, a->len },
+				     (struct fit_value){ b->data, b->len });
+}
+
+static bool
 same_content(const struct chunk *c, const struct item *item)
 {
 	if (item->meta.operation == 'd')
@@ -169,10 +181,7 @@ same_content(const struct chunk *c, const struct item *item)
 	if (item->local == NULL)
 		return false;
 	for (size_t i = 0; i < c->target.table->ncolumns; i++) {
-		const struct line_value *a = &item->values[i], *b = &item->local[i];
-
-		if ((a->data == NULL) != (b->data == NULL) || a->len != b->len ||
-		    (a->len > 0 && memcmp(a->data, b->data, a->len) != 0))
+		if (!same_value(&c->target, i, &item->values[i], &item->local[i]))
 			return false;
 	}
 	return true;
@@ -190,6 +199,7 @@ static bool
 find_concurrent(struct chunk *c, struct item *item, struct facts *f, struct err *e)
 {
 	const struct mark *seen;
+	uint64_t first_id = UINT64_MAX;
 
 	if (!judge_seen(c, item, &seen, e))
 		return false;
@@ -199,6 +209,10 @@ find_concurrent(struct chunk *c, struct item *item, struct facts *f, struct err 
 
 		if (mark_contains(seen, lc->id))
 			continue;
+		if (lc->id < first_id) {
+			first_id = lc->id;
+			f->local_made = lc->operation == OP_INSERT;
+		}
 		if (f->concurrent++ == 0 || is_later(lc, item)) {
 			memcpy(item->local_changed_at, lc->changed_at, sizeof lc->changed_at);
 			memcpy(item->local_node, lc->node, sizeof lc->node);
@@ -233,6 +247,7 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 		.node = judge_node(c, item),
 		.whole = item->meta.whole || item->meta.operation != 'u',
 		.inserted = item->meta.operation == 'i',
+		.removed = item->meta.operation == 'd',
 		.here = item->local != NULL,
 		.counter_key = c->target.table->auto_increment,
 	};

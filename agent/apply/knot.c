@@ -6,6 +6,7 @@
 
 #include <errmsg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "apply/orphan.h"
 #include "apply/round.h"
@@ -19,6 +20,7 @@ struct knot {
 	size_t *todo;		      /* their numbers */
 	size_t ntodo;
 	size_t at_fault; /* records left out because of this try */
+	uint64_t *lost;	 /* the pass's counts before this try */
 };
 
 /* --- who takes part --- */
@@ -217,7 +219,12 @@ try_once(struct knot *k, struct err *e)
 {
 	struct pass *p = k->pass;
 	uint64_t applied = p->applied;
+	uint64_t *lost = k->lost;
 
+	if (p->lost != NULL)
+		memcpy(lost, p->lost, p->catalog->ntables * sizeof *lost);
+	else
+		memset(lost, 0, p->catalog->ntables * sizeof *lost);
 	k->at_fault = 0;
 	if (!pass_relay_flush(p, e) || !db_exec(p->db, "SAVEPOINT knot", DB_NO_ARGS, e) ||
 	    !without_checks(k, e))
@@ -227,6 +234,8 @@ try_once(struct knot *k, struct err *e)
 	if (k->at_fault == 0)
 		return true;
 	p->applied = applied;
+	if (p->lost != NULL)
+		memcpy(p->lost, lost, p->catalog->ntables * sizeof *lost);
 	if (p->relays != NULL)
 		bulk_forget(p->relays);
 	return db_exec(p->db, "ROLLBACK TO SAVEPOINT knot", DB_NO_ARGS, e);
@@ -262,7 +271,9 @@ knot_untie(struct chunk *c, struct pass_reader *r, struct refused_list *refused,
 	for (size_t i = 0; i < refused->n; i++)
 		refused->items[i].tied = may_be_tied(&refused->items[i]);
 	k.todo = calloc(refused->n + 1, sizeof *k.todo);
-	ok = k.todo != NULL ? try_all(&k, e) : err_set(e, ERR_MEMORY, "out of memory for refusals");
+	k.lost = calloc(c->pass->catalog->ntables + 1, sizeof *k.lost);
+	ok = k.todo != NULL && k.lost != NULL ? try_all(&k, e) : err_set(e, ERR_MEMORY, "out of memory for refusals");
 	free(k.todo);
+	free(k.lost);
 	return ok;
 }

@@ -133,6 +133,8 @@ outcome_finish(struct chunk *c, struct item *item, struct err *e)
 {
 	item->done = true;
 	c->pass->applied++;
+	if (item->shape == TARGET_DELETE && !pass_note_lost(c->pass, c->target.table, 1, e))
+		return false;
 	if (item->decision.conflict && !plant_is(PLANT_LOSER_DROPPED) && !keep_conflict(c, item, e))
 		return false;
 	if (item->decision.supersede && item->concurrent > 0 && !supersede(c, item, e))

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/fit.h"
+
 /* --- refusals --- */
 
 static void
@@ -82,6 +84,8 @@ pass_reset(struct pass *p)
 	p->applied = 0;
 	free(p->open_tables);
 	p->open_tables = NULL;
+	free(p->lost);
+	p->lost = NULL;
 }
 
 void
@@ -98,6 +102,8 @@ pass_free(struct pass *p)
 	p->unsettled = NULL;
 	free(p->open_tables);
 	p->open_tables = NULL;
+	free(p->lost);
+	p->lost = NULL;
 }
 
 /* --- reading --- */
@@ -163,7 +169,7 @@ take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len
 		(void)snprintf(r->reason, sizeof r->reason, "table %s %s here", r->table->name,
 		    r->table->problem);
 		r->table = NULL;
-	} else if (!target_fits(r->table, &r->section, r->reason) || !same_key(r->table, &r->section, r->reason))
+	} else if (!fit_table(r->table, &r->section, r->reason) || !same_key(r->table, &r->section, r->reason))
 		r->table = NULL;
 	return true;
 }
@@ -220,6 +226,19 @@ pass_note_open(struct pass *p, uint64_t hash, struct err *e)
 		p->owed_cap = cap;
 	}
 	p->owed[p->nowed++] = hash;
+	return true;
+}
+
+bool
+pass_note_lost(struct pass *p, const struct table *t, uint64_t records, struct err *e)
+{
+	if (records == 0)
+		return true;
+	if (p->lost == NULL)
+		p->lost = calloc(p->catalog->ntables + 1, sizeof *p->lost);
+	if (p->lost == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a group");
+	p->lost[t - p->catalog->tables] += records;
 	return true;
 }
 

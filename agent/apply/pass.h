@@ -58,6 +58,8 @@ struct pass {
 	size_t nunsettled;
 	bool unsettled_read;
 	bool *open_tables; /* by the catalog's index: records of it are refused or owed */
+	uint64_t *lost; /* by the catalog's index: records removed here; NULL = none */
+	bool namesakes; /* some numbers were given to different rows here and there (apply/namesake) */
 	uint64_t applied;
 };
 
@@ -87,6 +89,8 @@ MUST_CHECK bool pass_note_owed(struct pass *p, const struct pass_reader *r, stru
 /* Remember that records of the table are refused or owed. */
 MUST_CHECK bool pass_open_table(struct pass *p, const char *name, struct err *e);
 MUST_CHECK bool pass_note_open(struct pass *p, uint64_t hash, struct err *e);
+/* Count records removed from the table, for max_delete. */
+MUST_CHECK bool pass_note_lost(struct pass *p, const struct table *t, uint64_t records, struct err *e);
 
 /* Queue an applied record for the other peers (does nothing when there are none), and run what is
  * gathered. requeue: for every peer, the sender included, as whole. */

@@ -2,6 +2,9 @@
  * (apply/careful). */
 #include "apply/quick.h"
 
+#include "apply/fit.h"
+#include "apply/namesake.h"
+
 struct quick {
 	struct pass *pass;
 	struct pass_reader *reader;
@@ -20,10 +23,12 @@ static bool
 is_plain(const struct quick *q)
 {
 	const struct record_meta *m = &q->reader->meta;
+	const struct line_value *values = q->reader->values + RECORD_FIXED;
 	char reason[MESSAGE_REASON_MAX];
 
 	return m->old_key == NULL && !m->has_seen &&
-	    (m->operation == 'd' || !target_too_large(&q->target, q->reader->values + RECORD_FIXED, reason));
+	    (m->operation == 'd' || (!target_too_large(&q->target, values, reason) &&
+					fit_nulls(q->target.table, q->target.map, values, reason)));
 }
 
 static bool
@@ -60,7 +65,7 @@ close_section(struct quick *q, struct err *e)
 
 	if (!q->open)
 		return true;
-	ok = target_flush(&q->target, e);
+	ok = target_flush(&q->target, e) && pass_note_lost(q->pass, q->target.table, q->target.deleted, e);
 	target_close(&q->target);
 	q->open = false;
 	return ok;
@@ -113,7 +118,11 @@ quick_apply(struct pass *p, struct pass_reader *r, bool *careful, struct err *e)
 	struct mark seen = p->seen;
 	bool any, ok;
 
-	*careful = false;
+	if (!namesake_look(p, e))
+		return false;
+	*careful = p->namesakes;
+	if (*careful)
+		return true;
 	ok = pass_begin(p, r, e) && write_all(&q, careful, e);
 	if (q.open)
 		target_close(&q.target);

@@ -2,8 +2,11 @@
  * written (apply/judge), what else follows (apply/outcome). */
 #include "apply/span.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "apply/fit.h"
+#include "apply/namesake.h"
 #include "apply/outcome.h"
 
 /* --- refusals --- */
@@ -34,6 +37,23 @@ put_aside(struct chunk *c, struct item *item, struct refused_list *to, const str
 	return refused_add(to, &r, e);
 }
 
+/* It is not at fault, and no other record of the group can help. */
+static bool
+put_waiting_aside(struct chunk *c, struct item *item, char *why, struct err *e)
+{
+	struct refused r = {
+		.number = item->number,
+		.table = c->target.table->name,
+		.key_len = item->meta.key_len,
+		.reason = why,
+		.kind = REFUSED_WAITING,
+	};
+
+	item->done = true;
+	memcpy(&r.key, &item->meta.key, sizeof r.key);
+	return refused_add(&c->pass->refused, &r, e);
+}
+
 static bool
 put_collision_aside(struct chunk *c, struct item *item, struct err *e)
 {
@@ -48,23 +68,46 @@ put_collision_aside(struct chunk *c, struct item *item, struct err *e)
 	return put_aside(c, item, &c->pass->refused, &why, e);
 }
 
+/* It points at a row there and would point at another one here. */
+static bool
+put_child_aside(struct chunk *c, struct item *item, const char *parent, struct err *e)
+{
+	char text[MESSAGE_REASON_MAX];
+	struct refused r = { .number = item->number, .key_len = item->meta.key_len, .reason = text, .kind = REFUSED_WAITING };
+
+	(void)snprintf(text, sizeof text, "table %s: it belongs to a row of %s whose number both nodes gave to different rows", c->target.table->name, parent);
+	item->done = true;
+	memcpy(&r.table, &c->target.table->name, sizeof r.table);
+	memcpy(&r.key, &item->meta.key, sizeof r.key);
+	return refused_add(&c->pass->refused, &r, e);
+}
+
 /* What is not written at all. */
 static bool
 put_unwritable_aside(struct chunk *c, struct refused_list *refused, struct err *e)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		struct item *item = &c->items[i];
+		const char *parent;
 		struct err why = { 0 };
 
 		if (item->decision.verdict == VERDICT_ASK) {
+			c->pass->namesakes = true;
 			if (!put_collision_aside(c, item, e))
 				return false;
 			continue;
 		}
 		if (item->shape == WRITE_NOTHING || item->shape == TARGET_DELETE)
 			continue;
-		if (target_too_large(&c->target, item->values, why.msg) &&
-		    !put_aside(c, item, refused, &why, e))
+		if (!namesake_parent(c, item, &parent, e) || (parent != NULL && !put_child_aside(c, item, parent, e)))
+			return false;
+		if (parent != NULL)
+			continue;
+		if (target_too_large(&c->target, item->values, why.msg)) {
+			if (!put_aside(c, item, refused, &why, e))
+				return false;
+		} else if (!fit_nulls(c->target.table, c->target.map, item->values, why.msg) &&
+		    !put_waiting_aside(c, item, why.msg, e))
 			return false;
 	}
 	return true;

@@ -7,48 +7,8 @@
 #include <string.h>
 
 enum {
-	PACKET_SLACK = 64 * 1024 /* what a statement needs beside its values */
+	PACKET_SLACK = 64 * 1024 /* what a statement needs beside its values; a quarter where packets are small */
 };
-
-/* --- matching columns --- */
-
-static bool
-describe_missing(const struct table *t, const struct section *s, char *reason)
-{
-	for (size_t i = 0; i < t->ncolumns; i++) {
-		bool found = false;
-
-		for (size_t k = 0; k < s->ncolumns && !found; k++)
-			found = strcmp(s->names[k], t->columns[i].name) == 0;
-		if (!found) {
-			(void)snprintf(reason, MESSAGE_REASON_MAX, "table %s differs: column %s is %s here and missing there",
-			    t->name, t->columns[i].name, t->columns[i].type);
-			return false;
-		}
-	}
-	(void)snprintf(reason, MESSAGE_REASON_MAX, "table %s differs: a column is named twice", t->name);
-	return false;
-}
-
-bool
-target_fits(const struct table *t, const struct section *s, char *reason)
-{
-	for (size_t i = 0; i < s->ncolumns; i++) {
-		size_t at;
-
-		if (!table_column(t, s->names[i], strlen(s->names[i]), &at)) {
-			(void)snprintf(reason, MESSAGE_REASON_MAX, "table %s differs: column %s is %s there and missing here",
-			    t->name, s->names[i], s->types[i]);
-			return false;
-		}
-		if (strcmp(t->columns[at].type, s->types[i]) != 0) {
-			(void)snprintf(reason, MESSAGE_REASON_MAX, "table %s differs: column %s is %s there and %s here", t->name,
-			    s->names[i], s->types[i], t->columns[at].type);
-			return false;
-		}
-	}
-	return s->ncolumns == t->ncolumns || describe_missing(t, s, reason);
-}
 
 /* --- statements --- */
 
@@ -125,7 +85,7 @@ bound_values(const struct target *to, enum target_shape shape, const struct line
 		if (shape == TARGET_UPDATE && col->in_key)
 			continue;
 		if (binary != NULL)
-			binary[n] = template_is_binary(col);
+			binary[n] = template_binds_raw(col);
 		if (values != NULL)
 			to->args[n] = db_text_n(values[i].data, values[i].len);
 		n++;
@@ -168,14 +128,17 @@ target_open(struct target *to, struct db *db, const char *database, const struct
 	to->table = t;
 	buf_init(&to->parts, CATALOG_KEY_BYTES * 4);
 	to->map = calloc(t->ncolumns + 1, sizeof *to->map);
+	to->widened = calloc(t->ncolumns + 1, sizeof *to->widened);
 	to->args = calloc(t->ncolumns + t->nkey, sizeof *to->args);
-	if (to->map == NULL || to->args == NULL) {
+	if (to->map == NULL || to->widened == NULL || to->args == NULL) {
 		target_close(to);
 		return err_set(e, ERR_MEMORY, "out of memory for a statement");
 	}
 	assert(s->ncolumns == t->ncolumns);
-	for (size_t i = 0; i < s->ncolumns; i++)
+	for (size_t i = 0; i < s->ncolumns; i++) {
 		(void)table_column(t, s->names[i], strlen(s->names[i]), &to->map[i]);
+		to->widened[i] = strcmp(s->types[i], t->columns[to->map[i]].type) != 0;
+	}
 	return true;
 }
 
@@ -185,6 +148,7 @@ target_close(struct target *to)
 	for (size_t i = 0; i < TARGET_SHAPES; i++)
 		bulk_free(to->bulks[i]);
 	free(to->map);
+	free(to->widened);
 	free(to->args);
 	buf_free(&to->parts);
 	memset(to, 0, sizeof *to);
@@ -202,9 +166,27 @@ run_shape(struct target *to, enum target_shape shape, struct err *e)
 		return true;
 	if (!bulk_run(to->bulks[shape], &affected, e))
 		return false;
+	if (shape == TARGET_DELETE)
+		to->deleted += affected; /* a record that is already gone is as it should be */
 	if (shape == TARGET_DELETE || affected == rows)
-		return true; /* a record that is already gone is as it should be */
+		return true;
 	return err_set(e, ERR_DB_REJECTED, "table %s: %zu records, %llu rows", to->table->name, rows, (unsigned long long)affected);
+}
+
+/* Values that the server stores with a warning: the index 0 of an ENUM. */
+static size_t
+count_warned(const struct target *to, enum target_shape shape, const struct line_value *values)
+{
+	const struct table *t = to->table;
+	size_t n = 0;
+
+	for (size_t i = 0; shape != TARGET_DELETE && i < t->ncolumns; i++) {
+		const struct column *col = &t->columns[to->map[i]];
+
+		if (!(shape == TARGET_UPDATE && col->in_key) && template_warns(col, values[i].data))
+			n++;
+	}
+	return n;
 }
 
 bool
@@ -228,6 +210,7 @@ target_put(struct target *to, enum target_shape shape, const struct record_meta 
 	}
 	if (!bulk_add(to->bulks[shape], to->args, e))
 		return false;
+	bulk_forgive(to->bulks[shape], count_warned(to, shape, values));
 	return !bulk_is_full(to->bulks[shape]) || run_shape(to, shape, e);
 }
 
@@ -251,11 +234,11 @@ target_forget(struct target *to)
 bool
 target_too_large(const struct target *to, const struct line_value *values, char *reason)
 {
-	uint64_t bytes = 0, most = db_packet_max(to->db);
+	uint64_t bytes = 0, most = db_packet_max(to->db), slack = most / 4 < PACKET_SLACK ? most / 4 : PACKET_SLACK;
 
 	for (size_t i = 0; i < to->table->ncolumns; i++)
 		bytes += values[i].len;
-	if (bytes + PACKET_SLACK < most)
+	if (bytes + slack < most)
 		return false;
 	(void)snprintf(reason, MESSAGE_REASON_MAX, "table %s: a record of %llu bytes is larger than the server takes here: raise max_allowed_packet (now %llu)",
 	    to->table->name, (unsigned long long)bytes, (unsigned long long)most);

@@ -15,14 +15,14 @@ struct target {
 	const char *database;
 	const struct table *table;
 	size_t *map; /* i-th value on the wire -> column of the table */
+	bool *widened; /* is its type here another one than there? */
 	struct bulk *bulks[TARGET_SHAPES];
 	struct db_arg *args;
 	struct buf parts; /* key parts of the record being added */
+	uint64_t deleted; /* rows that deletes have removed */
 };
 
-/* Does the section describe the table as it is here? Else reason (MESSAGE_REASON_MAX bytes) names table,
- * column and both definitions. */
-bool target_fits(const struct table *t, const struct section *s, char *reason);
+/* The section must fit the table (apply/fit). */
 MUST_CHECK bool target_open(struct target *to, struct db *db, const char *database, const struct table *t, const struct section *s, struct err *e);
 void target_close(struct target *to);
 

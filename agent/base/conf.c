@@ -106,7 +106,7 @@ static const struct conf_option_row options[] = {
 	{ INFO("sync", "group_rows", "100000", "records sent at once before a group is cut"),
 	    .kind = CONF_NUMBER, AT(sync, group_rows), .min = 1, .max = 10000000 },
 	{ INFO("sync", "max_delete", "50%, 1000", "deletions that wait for a person's yes"),
-	    .kind = CONF_LIMIT, .built = "50%, 1000" },
+	    .kind = CONF_LIMIT },
 
 	{ INFO("peer", "url", NULL, "where the peer listens: http://HOST:PORT"),
 	    .kind = CONF_URL, AT(peer, url) },
@@ -130,7 +130,7 @@ static const struct conf_option_row options[] = {
 	{ INFO("table", "direction", "both", "send this table's changes, receive them, or both"),
 	    .kind = CONF_WORD, AT(table, direction), .choices = "both|send|receive", .built = "both" },
 	{ INFO("table", "max_delete", "", "as in [sync], for this table; empty: as [sync]"),
-	    .kind = CONF_LIMIT_OF_TABLE, AT(table, max_delete), .built = "" },
+	    .kind = CONF_LIMIT_OF_TABLE, AT(table, max_delete) },
 
 	{ INFO("log", "level", "info", "error, warning, info or debug"),
 	    .kind = CONF_LEVEL, AT(log, level) },
@@ -572,6 +572,15 @@ conf_table(const struct conf *c, const char *name)
 		if (strcmp(c->tables[i].name, name) == 0)
 			return &c->tables[i];
 	return NULL;
+}
+
+void
+conf_max_delete(const struct conf *c, const char *table, struct conf_limit *out)
+{
+	const struct conf_table *t = conf_table(c, table);
+
+	if (t == NULL || t->max_delete[0] == '\0' || !conf_value_limit(t->max_delete, out))
+		*out = c->sync.max_delete;
 }
 
 /* Does the pattern of plen bytes match all of name? After a failure behind a *, that * is tried

@@ -39,6 +39,12 @@ struct conf_database {
 	char *sync_database; /* default NAME_sync */
 };
 
+/* max_delete: a table may lose no more than this share and this many records an hour. rows 0: no limit. */
+struct conf_limit {
+	unsigned percent;
+	unsigned rows;
+};
+
 struct conf_sync {
 	char *tables;  /* comma list with * and ? */
 	char *exclude; /* the same */
@@ -51,8 +57,7 @@ struct conf_sync {
 	int64_t max_clock_skew_ms;
 	char *notify;
 	unsigned group_rows;
-	unsigned max_delete_percent;
-	unsigned max_delete_rows;
+	struct conf_limit max_delete;
 };
 
 struct conf_peer {
@@ -101,6 +106,8 @@ void conf_free(struct conf *c);
 const struct conf_peer *conf_peer(const struct conf *c, const char *name);
 /* The [table] section of that name, or NULL. Borrowed. */
 const struct conf_table *conf_table(const struct conf *c, const char *name);
+/* max_delete of [table], else of [sync]. */
+void conf_max_delete(const struct conf *c, const char *table, struct conf_limit *out);
 /* Does the comma list of patterns (* and ?) match name? Spaces around items ignored. */
 bool conf_match(const char *patterns, const char *name);
 /* Is the table to be replicated by [sync] tables and exclude? */

@@ -423,40 +423,43 @@ set_policy_of_table(const struct conf_option_row *o, void *base, const char *tex
 	return store(o, base, text, e);
 }
 
-/* "50%, 1000" */
-static bool
-read_limit(const char *p, int64_t *percent, int64_t *rows)
+/* "50%, 1000", or off */
+bool
+conf_value_limit(const char *p, struct conf_limit *out)
 {
-	if (!number_at(&p, PERCENT_MAX, percent) || *percent < 1 || *p++ != '%')
+	int64_t percent, rows;
+
+	*out = (struct conf_limit){ 100, 0 };
+	if (strcmp(p, "off") == 0)
+		return true;
+	if (!number_at(&p, PERCENT_MAX, &percent) || percent < 1 || *p++ != '%')
 		return false;
 	p = skip_blanks(p);
 	if (*p++ != ',')
 		return false;
 	p = skip_blanks(p);
-	return number_at(&p, MAX_DELETE_ROWS, rows) && *rows >= 1 && *p == '\0';
+	if (!number_at(&p, MAX_DELETE_ROWS, &rows) || rows < 1 || *p != '\0')
+		return false;
+	*out = (struct conf_limit){ (unsigned)percent, (unsigned)rows };
+	return true;
 }
 
-static const char want_limit[] = "a share from 1% to 100%, a comma and a number of records, such as \"50%, 1000\"";
+static const char want_limit[] = "a share from 1% to 100%, a comma and a number of records, such as \"50%, 1000\", or off";
 
 static bool
 set_limit(const struct conf_option_row *o, void *base, const char *text, struct err *e)
 {
 	struct conf_sync *sync = base;
-	int64_t percent, rows;
 
-	if (!read_limit(text, &percent, &rows))
-		return bad(o, text, want_limit, e);
-	sync->max_delete_percent = (unsigned)percent;
-	sync->max_delete_rows = (unsigned)rows;
-	return true;
+	return conf_value_limit(text, &sync->max_delete) || bad(o, text, want_limit, e);
 }
 
 static bool
 set_limit_of_table(const struct conf_option_row *o, void *base, const char *text, struct err *e)
 {
-	int64_t percent, rows;
+	struct conf_limit limit;
 
-	if (text[0] != '\0' && !read_limit(text, &percent, &rows))
+	if (text[0] != '\0' && !conf_value_limit(text, &limit))
 		return bad(o, text, want_limit, e);
 	return store(o, base, text, e);
 }

@@ -31,7 +31,7 @@ enum conf_kind {
 	CONF_KEY,	 /* unsigned char [CONF_KEY_BYTES] */
 	CONF_LEVEL,	 /* enum log_level */
 	CONF_POLICY,	 /* struct conf_sync: conflict and conflict_node (offset 0) */
-	CONF_LIMIT	 /* struct conf_sync: max_delete_percent and max_delete_rows (offset 0) */
+	CONF_LIMIT	 /* struct conf_sync: max_delete (offset 0) */
 };
 
 struct conf_option_row {
@@ -51,5 +51,8 @@ void conf_value_free(const struct conf_option_row *o, void *base);
 
 /* [A-Za-z0-9._-], 1 to CONF_NAME_MAX bytes? */
 bool conf_name_ok(const char *name);
+
+/* "50%, 1000" or off. False: neither. */
+bool conf_value_limit(const char *text, struct conf_limit *out);
 
 #endif

@@ -24,6 +24,14 @@ put_name(struct buf *sql, const char *prefix, const struct column *col)
 	db_quote_name(sql, col->name);
 }
 
+/* A column of ASCII text may hold bytes above 127 all the same. Whatever converts it makes question marks
+ * of them; read and written as raw bytes they stay. */
+static bool
+is_ascii(const struct column *col)
+{
+	return col->kind == COLUMN_TEXT && strcmp(col->charset, "ascii") == 0;
+}
+
 /* One part of the key in its session-independent text form. */
 static void
 put_key_part(struct buf *sql, const struct column *col, const char *prefix, bool composite)
@@ -40,16 +48,19 @@ put_key_part(struct buf *sql, const struct column *col, const char *prefix, bool
 		[COLUMN_BYTES] = { "HEX(", ")" },
 		[COLUMN_BIT] = { "CAST(", " AS UNSIGNED)" },
 		[COLUMN_FLOAT] = { "CAST(", "+0e0 AS CHAR)" },
-		[COLUMN_TIMESTAMP] = { "CAST(UNIX_TIMESTAMP(", ") AS CHAR)" },
+		/* For a TIMESTAMP of zeros UNIX_TIMESTAMP is NULL in a trigger and 0 in a SELECT. */
+		[COLUMN_TIMESTAMP] = { "CAST(IFNULL(UNIX_TIMESTAMP(", "),0) AS CHAR)" },
 		[COLUMN_CHOICE] = { "CAST(", " AS UNSIGNED)" },
 	};
 	bool escape = composite && col->kind == COLUMN_TEXT;
 
 	if (escape)
-		buf_str(sql, "REPLACE(REPLACE(");
+		buf_str(sql, is_ascii(col) ? "REPLACE(REPLACE(CAST(" : "REPLACE(REPLACE(");
 	buf_str(sql, form[col->kind].before);
 	put_name(sql, prefix, col);
 	buf_str(sql, form[col->kind].after);
+	if (escape && is_ascii(col))
+		buf_str(sql, " AS BINARY)");
 	if (escape) /* no backslash in the text: information_schema shows literals unescaped, and bodies are compared */
 		buf_str(sql, "," BACKSLASH ",REPEAT(" BACKSLASH ",2)),',',CONCAT(" BACKSLASH ",','))");
 }
@@ -105,8 +116,10 @@ template_key_operand(struct buf *sql, const struct column *col)
 	switch (col->kind) {
 	case COLUMN_PLAIN:
 	case COLUMN_TYPED:
-	case COLUMN_TEXT:
 		buf_char(sql, '?');
+		break;
+	case COLUMN_TEXT:
+		buf_str(sql, is_ascii(col) ? "CONVERT(UNHEX(HEX(?)) USING ascii)" : "?");
 		break;
 	case COLUMN_CHARS:
 		buf_fmt(sql, "CONVERT(UNHEX(?) USING %s)", col->charset);
@@ -123,8 +136,8 @@ template_key_operand(struct buf *sql, const struct column *col)
 	case COLUMN_FLOAT:
 		buf_str(sql, "CAST(? AS DOUBLE)");
 		break;
-	case COLUMN_TIMESTAMP:
-		buf_str(sql, "FROM_UNIXTIME(CAST(? AS DECIMAL(20,6)))");
+	case COLUMN_TIMESTAMP: /* second 0 is the zero value: 1970-01-01 00:00:00 cannot be stored */
+		buf_str(sql, "IFNULL(FROM_UNIXTIME(NULLIF(CAST(? AS DECIMAL(20,6)),0)),'0000-00-00 00:00:00')");
 		break;
 	}
 }
@@ -191,6 +204,18 @@ template_write(struct buf *sql, const struct column *col)
 bool
 template_is_binary(const struct column *col)
 {
-	/* Character data is bound raw as well: the bytes are those of the column's own charset. */
+	/* Character data is raw as well: the bytes are those of the column's own charset. */
 	return col->kind == COLUMN_CHARS || col->kind == COLUMN_BYTES || col->kind == COLUMN_BIT;
+}
+
+bool
+template_warns(const struct column *col, const char *value)
+{
+	return col->choose_one && value != NULL && strcmp(value, "0") == 0;
+}
+
+bool
+template_binds_raw(const struct column *col)
+{
+	return template_is_binary(col) || is_ascii(col);
 }

@@ -29,8 +29,12 @@ void template_key_match(struct buf *sql, const struct table *t);
 /* The expression that reads a column for the wire, and the one (with one '?') that writes it. */
 void template_read(struct buf *sql, const struct column *col);
 void template_write(struct buf *sql, const struct column *col);
-/* Do the column's values travel as raw bytes? (bound as such when written) */
+/* Do the column's values travel as raw bytes? */
 bool template_is_binary(const struct column *col);
+/* Does the server store the value only with a warning (an ENUM's index 0)? bulk_forgive knows. */
+bool template_warns(const struct column *col, const char *value);
+/* Are they bound as such when written? */
+bool template_binds_raw(const struct column *col);
 
 /* The widest text that the key can have, in bytes. */
 size_t template_key_width(const struct table *t);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "change/allowance.h"
+
 static void
 set_text(char *out, size_t size, const char *text)
 {
@@ -26,11 +28,12 @@ peer_register(struct db *db, const char *peer, struct err *e)
 bool
 peer_forget(struct db *db, const char *peer, struct err *e)
 {
-	return db_exec(db, "DELETE FROM sync_peer WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
+	return allowance_forget(db, peer, e) && db_exec(db, "DELETE FROM sync_peer WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "DELETE FROM sync_cursor WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "DELETE FROM sync_owed WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "DELETE FROM sync_unsettled WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
-	    db_exec(db, "DELETE FROM sync_drift WHERE peer=?", DB_ARGS(db_text(peer)), e);
+	    db_exec(db, "DELETE FROM sync_drift WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
+	    db_exec(db, "DELETE FROM sync_numbering WHERE node=?", DB_ARGS(db_text(peer)), e);
 }
 
 bool

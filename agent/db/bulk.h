@@ -20,12 +20,16 @@ void bulk_free(struct bulk *b);
 
 /* Append one row of nparams values; data == NULL is SQL NULL. Bytes are copied. */
 MUST_CHECK bool bulk_add(struct bulk *b, const struct db_arg *values, struct err *e);
+/* The row just added holds n values that the server stores only with a warning (an ENUM's index 0), so that
+ * the rows must give so many warnings 1265 and no other. */
+void bulk_forgive(struct bulk *b, size_t n);
 size_t bulk_rows(const struct bulk *b);
 /* Forget the rows gathered. */
 void bulk_forget(struct bulk *b);
 bool bulk_is_full(const struct bulk *b);
 /* Run the statement over the rows gathered since the last time, and forget them (also on error). *affected:
- * rows changed or, for UPDATE, matched. A warning of the server is an error (ERR_DB_REJECTED). */
+ * rows changed or, for UPDATE, matched. A warning of the server that is not
+ * forgiven is an error (ERR_DB_REJECTED). */
 MUST_CHECK bool bulk_run(struct bulk *b, uint64_t *affected, struct err *e);
 
 #endif

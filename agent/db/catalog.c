@@ -9,6 +9,10 @@
 
 #include "base/clock.h"
 
+enum {
+	CATALOG_PROBLEM_MAX = 512 /* a problem's text: names of 64 characters in it */
+};
+
 /* --- small helpers --- */
 
 static char *
@@ -86,8 +90,8 @@ judge_table(struct table *t, const char *type, const char *engine)
 		set_problem(t, "is a view", "nothing to do: the tables below it are replicated; add it to [sync] exclude to silence this");
 	else if (strcmp(type, "SEQUENCE") == 0)
 		set_problem(t, "is a sequence", "sequences are not replicated; give each laptop its own range, and add it to [sync] exclude");
-	else if (strcmp(type, "BASE TABLE") != 0)
-		set_problem(t, "is system-versioned or otherwise not a plain table", "add it to [sync] exclude");
+	else if (strcmp(type, "BASE TABLE") != 0 && strcmp(type, "SYSTEM VERSIONED") != 0)
+		set_problem(t, "is not a plain table", "add it to [sync] exclude");
 	else if (strcmp(engine, "InnoDB") != 0) {
 		(void)snprintf(text, sizeof text, "uses the engine %s, whose writes do not roll back", engine);
 		set_problem(t, text, "ALTER TABLE it to ENGINE=InnoDB, or add it to [sync] exclude");
@@ -137,55 +141,98 @@ is_one_of(const char *word, const char *const *list)
 	return false;
 }
 
-static enum column_kind
-kind_of(const char *data_type, const char *charset)
+bool
+catalog_kind(const char *data_type, const char *charset, enum column_kind *kind)
 {
 	static const char *const utf8[] = { "utf8mb4", "utf8mb3", "utf8", "ascii", NULL };
-	static const char *const typed[] = { "uuid", "inet4", "inet6", NULL };
-	static const char *const bytes[] = { "binary", "varbinary", "tinyblob", "blob", "mediumblob",
-		"longblob", "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring",
-		"multipolygon", "geometrycollection", NULL };
+	static const struct {
+		enum column_kind kind;
+		const char *types[16];
+	} known[] = {
+		{ COLUMN_PLAIN, { "tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "double", "date", "time",
+				    "datetime", "year" } },
+		{ COLUMN_FLOAT, { "float" } },
+		{ COLUMN_BIT, { "bit" } },
+		{ COLUMN_TIMESTAMP, { "timestamp" } },
+		{ COLUMN_CHOICE, { "enum", "set" } },
+		{ COLUMN_TYPED, { "uuid", "inet4", "inet6" } },
+		{ COLUMN_TEXT, { "char", "varchar", "tinytext", "text", "mediumtext", "longtext" } },
+		{ COLUMN_BYTES, { "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob" } },
+		{ COLUMN_BYTES, { "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring",
+				    "multipolygon", "geometrycollection" } },
+	};
 
-	if (strcmp(data_type, "enum") == 0 || strcmp(data_type, "set") == 0)
-		return COLUMN_CHOICE;
-	if (strcmp(data_type, "float") == 0)
-		return COLUMN_FLOAT;
-	if (strcmp(data_type, "bit") == 0)
-		return COLUMN_BIT;
-	if (strcmp(data_type, "timestamp") == 0)
-		return COLUMN_TIMESTAMP;
-	if (is_one_of(data_type, bytes))
-		return COLUMN_BYTES;
-	if (is_one_of(data_type, typed))
-		return COLUMN_TYPED;
-	if (charset[0] == '\0')
-		return COLUMN_PLAIN;
-	return is_one_of(charset, utf8) ? COLUMN_TEXT : COLUMN_CHARS;
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+		if (!is_one_of(data_type, known[i].types))
+			continue;
+		*kind = known[i].kind;
+		if (*kind == COLUMN_TEXT && !is_one_of(charset, utf8))
+			*kind = COLUMN_CHARS;
+		return true;
+	}
+	return false;
 }
 
 static const char sql_columns[] =
     "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, IFNULL(CHARACTER_SET_NAME,''),"
     " IFNULL(COLLATION_NAME,''), IFNULL(GENERATION_EXPRESSION,''),"
-    " IFNULL(CHARACTER_OCTET_LENGTH,0), EXTRA"
+    " IFNULL(CHARACTER_OCTET_LENGTH,0), EXTRA, IS_NULLABLE='YES'"
     " FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=? ORDER BY TABLE_NAME, ORDINAL_POSITION";
+
+/* Each side computes its own; when its row began and ended belongs to each side's own history. */
+static bool
+pass_generated(struct table *t, const struct db_rows *rows, struct err *e)
+{
+	if (strcmp(db_rows_text(rows, 6), "ROW END") != 0)
+		return true;
+	t->row_end = copy(db_rows_text(rows, 1));
+	return t->row_end != NULL || no_memory(e);
+}
+
+static void
+judge_type(struct table *t, struct column *col, const char *data_type)
+{
+	char text[CATALOG_PROBLEM_MAX];
+
+	if (catalog_kind(data_type, col->charset, &col->kind))
+		return;
+	(void)snprintf(text, sizeof text, "has the column %.256s of the type %.64s, which this version does not know", col->name, data_type);
+	set_problem(t, text, "give the column another type, or add the table to [sync] exclude");
+}
+
+static struct column *
+new_column(struct table *t, struct err *e)
+{
+	struct column *grown;
+
+	if (t->ncolumns == CATALOG_COLUMNS) {
+		(void)err_set(e, ERR_LIMIT, "table %s has more than %d columns", t->name, CATALOG_COLUMNS);
+		return NULL;
+	}
+	grown = realloc(t->columns, (t->ncolumns + 1) * sizeof *grown);
+	if (grown == NULL) {
+		(void)no_memory(e);
+		return NULL;
+	}
+	t->columns = grown;
+	grown += t->ncolumns++;
+	memset(grown, 0, sizeof *grown);
+	return grown;
+}
 
 static bool
 add_column(struct table *t, const struct db_rows *rows, struct err *e)
 {
 	static const char *const integers[] = { "tinyint", "smallint", "mediumint", "int", "bigint", NULL };
-	struct column *grown, *col;
+	const char *data_type = db_rows_text(rows, 3);
+	struct column *col;
 	struct buf type;
 
 	if (db_rows_text(rows, 6)[0] != '\0')
-		return true; /* generated: each side computes its own */
-	if (t->ncolumns == CATALOG_COLUMNS)
-		return err_set(e, ERR_LIMIT, "table %s has more than %d columns", t->name, CATALOG_COLUMNS);
-	grown = realloc(t->columns, (t->ncolumns + 1) * sizeof *grown);
-	if (grown == NULL)
-		return no_memory(e);
-	t->columns = grown;
-	col = &grown[t->ncolumns];
-	memset(col, 0, sizeof *col);
+		return pass_generated(t, rows, e);
+	col = new_column(t, e);
+	if (col == NULL)
+		return false;
 	buf_init(&type, 1024 * 1024);
 	buf_str(&type, db_rows_text(rows, 2));
 	if (db_rows_text(rows, 5)[0] != '\0')
@@ -193,14 +240,17 @@ add_column(struct table *t, const struct db_rows *rows, struct err *e)
 	col->name = copy(db_rows_text(rows, 1));
 	col->type = copy(buf_cstr(&type));
 	col->charset = copy(db_rows_text(rows, 4));
-	col->octets = (size_t)db_rows_u64(rows, 7);
-	col->integer = is_one_of(db_rows_text(rows, 3), integers);
-	col->kind = kind_of(db_rows_text(rows, 3), db_rows_text(rows, 4));
 	buf_free(&type);
+	if (col->name == NULL || col->type == NULL || col->charset == NULL)
+		return no_memory(e);
+	col->octets = (size_t)db_rows_u64(rows, 7);
+	col->integer = is_one_of(data_type, integers);
+	col->choose_one = strcmp(data_type, "enum") == 0;
+	col->nullable = db_rows_u64(rows, 9) == 1;
 	if (strstr(db_rows_text(rows, 8), "auto_increment") != NULL)
 		t->auto_increment = true;
-	t->ncolumns++;
-	return (col->name != NULL && col->type != NULL && col->charset != NULL) || no_memory(e);
+	judge_type(t, col, data_type);
+	return true;
 }
 
 static bool
@@ -233,6 +283,8 @@ add_key_column(struct table *t, const char *name, const char *prefix)
 {
 	size_t at;
 
+	if (t->row_end != NULL && strcmp(t->row_end, name) == 0)
+		return; /* the same in every current row; the server put it there */
 	if (!table_column(t, name, strlen(name), &at)) {
 		set_problem(t, "has a generated column in its primary key", "use a plain column as key, or add the table to [sync] exclude");
 		return;
@@ -259,9 +311,13 @@ read_keys(struct db *db, struct catalog *c, struct err *e)
 			add_key_column(t, db_rows_text(rows, 1), db_rows_text(rows, 2));
 	}
 	db_rows_free(rows);
-	for (size_t i = 0; i < c->ntables; i++)
+	for (size_t i = 0; i < c->ntables; i++) {
+		/* A DELETE by such a key, or two of them in one SELECT, bring MariaDB 10.11 down; 31 do not. */
+		if (c->tables[i].nkey == CATALOG_KEY_COLUMNS)
+			set_problem(&c->tables[i], "has 32 columns in its primary key, which crashes the server", "use a shorter key, or add the table to [sync] exclude");
 		if (c->tables[i].nkey == 0)
 			set_problem(&c->tables[i], "has no primary key", "give it one (ALTER TABLE ... ADD PRIMARY KEY), or add it to [sync] exclude");
+	}
 	return ok;
 }
 
@@ -432,7 +488,7 @@ order_tables(struct catalog *c, struct err *e)
  * dictionary; triggers are nobody's business here, and times of creation are not asked for, since they count
  * only seconds. */
 static const char sql_fingerprint[] =
-    "SELECT (SELECT IFNULL(SUM(CRC32(CONCAT_WS('|', TABLE_NAME, ORDINAL_POSITION, COLUMN_NAME, COLUMN_TYPE, COLLATION_NAME, COLUMN_KEY, EXTRA, GENERATION_EXPRESSION))), 0)"
+    "SELECT (SELECT IFNULL(SUM(CRC32(CONCAT_WS('|', TABLE_NAME, ORDINAL_POSITION, COLUMN_NAME, COLUMN_TYPE, COLLATION_NAME, COLUMN_KEY, EXTRA, GENERATION_EXPRESSION, IS_NULLABLE))), 0)"
     " + COUNT(*) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=d.name)"
     " + (SELECT IFNULL(SUM(CRC32(CONCAT_WS('|', TABLE_NAME, TABLE_TYPE, ENGINE))), 0) FROM information_schema.TABLES WHERE TABLE_SCHEMA=d.name)"
     " + (SELECT IFNULL(SUM(CRC32(CONCAT_WS('|', TABLE_NAME, COLUMN_NAME, SEQ_IN_INDEX, SUB_PART))), 0) FROM information_schema.STATISTICS"
@@ -503,6 +559,7 @@ table_free(struct table *t)
 	free(t->columns);
 	free(t->parents);
 	free(t->name);
+	free(t->row_end);
 	free(t->problem);
 	free(t->remedy);
 }

@@ -33,7 +33,9 @@ struct column {
 	enum column_kind kind;
 	size_t octets; /* of character and binary data: the longest value; else 0 */
 	bool in_key;
-	bool integer; /* TINYINT to BIGINT: its text is a plain number */
+	bool integer;  /* TINYINT to BIGINT: its text is a plain number */
+	bool nullable; /* a NULL from elsewhere can be stored */
+	bool choose_one; /* ENUM: index 0 is stored only with a warning (db/bulk) */
 };
 
 enum fk_action { FK_RESTRICT, FK_CASCADE, FK_SET_NULL }; /* NO ACTION and SET DEFAULT do what RESTRICT does */
@@ -59,6 +61,7 @@ struct table {
 	size_t nparents;
 	bool self_reference;
 	bool auto_increment; /* the key has an AUTO_INCREMENT column */
+	char *row_end; /* system-versioned with columns of its own for it: the one that ends a row, or NULL */
 	size_t rank;   /* parents have a lower rank than children, circles aside */
 	char *problem; /* why it cannot be replicated, or NULL */
 	char *remedy;
@@ -84,6 +87,9 @@ MUST_CHECK bool catalog_read(struct db *db, const struct conf *conf, struct cata
  * CATALOG_TRUST_MS. */
 MUST_CHECK bool catalog_refresh(struct db *db, const struct conf *conf, struct catalog **c, struct err *e);
 void catalog_free(struct catalog *c);
+
+/* How values of information_schema's DATA_TYPE travel. A type that is not known is not guessed: false. */
+bool catalog_kind(const char *data_type, const char *charset, enum column_kind *kind);
 
 /* The table of exactly that name, usable or not, or NULL. */
 const struct table *catalog_table(const struct catalog *c, const char *name);

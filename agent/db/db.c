@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errmsg.h>
 #include <mysql.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,6 +115,20 @@ fail_last(struct db *db, struct err *e)
 
 /* --- connecting --- */
 
+/* ALLOW_INVALID_DATES: what the other side stores must be storable here (mariadb facts 7). */
+#define SQL_MODES "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION"
+
+bool
+db_strict(struct db *db, bool strict, struct err *e)
+{
+	char sql[160];
+
+	if (strict)
+		return db_exec(db, "SET sql_mode='STRICT_ALL_TABLES," SQL_MODES "', max_error_count=DEFAULT", DB_NO_ARGS, e);
+	(void)snprintf(sql, sizeof sql, "SET sql_mode='" SQL_MODES "', max_error_count=%d", DB_WARNINGS_MAX);
+	return db_exec(db, sql, DB_NO_ARGS, e);
+}
+
 static bool
 set_session(struct db *db, struct err *e)
 {
@@ -122,11 +137,10 @@ set_session(struct db *db, struct err *e)
 	bool more = false, ok = false;
 
 	buf_init(&sql, 1024);
-	/* ALLOW_INVALID_DATES: what the other side stores must be storable here (mariadb facts 7).
-	 * in_predicate_conversion_threshold: keep long IN lists on the primary key. */
+	/* in_predicate_conversion_threshold: keep long IN lists on the primary key. */
 	buf_fmt(&sql,
 	    "SET time_zone='+00:00', character_set_results=binary,"
-	    " sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION',"
+	    " sql_mode='STRICT_ALL_TABLES," SQL_MODES "',"
 	    " tx_isolation='READ-COMMITTED', innodb_lock_wait_timeout=%d, lock_wait_timeout=%d,"
 	    " foreign_key_checks=1, unique_checks=1, check_constraint_checks=1, sql_select_limit=DEFAULT,"
 	    " autocommit=1, in_predicate_conversion_threshold=0, max_statement_time=0,"

@@ -20,6 +20,7 @@ enum {
 					   asked first where values are large */
 	DB_LOCK_WAIT_S = 5,		/* innodb_lock_wait_timeout of the agent: it yields, the app does not */
 	DB_META_WAIT_S = 5,		/* lock_wait_timeout (metadata locks) */
+	DB_WARNINGS_MAX = 8192,		/* warnings that are listed while not strict */
 	DB_CONNECT_S = 10,
 	DB_SILENCE_S = 900		/* a statement without an answer for so long is a lost connection */
 };
@@ -80,6 +81,10 @@ MUST_CHECK bool db_begin_snapshot(struct db *db, struct err *e); /* REPEATABLE R
 MUST_CHECK bool db_commit(struct db *db, struct err *e);
 /* Roll everything back; a failure means the connection is lost and with it the transaction. */
 void db_rollback(struct db *db);
+
+/* Does the server refuse what it would have to alter (as set at connect), or does it warn? While it warns,
+ * SHOW WARNINGS lists up to DB_WARNINGS_MAX. */
+MUST_CHECK bool db_strict(struct db *db, bool strict, struct err *e);
 
 /* Append a quoted value or identifier to SQL text being built. */
 void db_quote(struct db *db, struct buf *sql, const char *data, size_t len);

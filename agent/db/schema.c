@@ -101,6 +101,42 @@ upgrade(struct db *db, const struct conf *conf, struct err *e)
 	return version == SCHEMA_VERSION || db_exec(db, "UPDATE sync_node SET schema_version=?", DB_ARGS(db_u64(SCHEMA_VERSION)), e);
 }
 
+/* A table whose rows are changes on their way is not silently made anew, empty. */
+static bool
+refuse_loss(struct db *db, const struct conf *conf, struct err *e)
+{
+	static const char *const keeps[] = { "sync_queue", "sync_epoch", "sync_owed" };
+	uint64_t there;
+
+	if (!db_number(db, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME='sync_node'", DB_NO_ARGS, &there, NULL, e))
+		return false;
+	if (there == 0 || !db_number(db, "SELECT COUNT(*) FROM sync_node", DB_NO_ARGS, &there, NULL, e))
+		return there == 0;
+	for (size_t i = 0; there > 0 && i < sizeof keeps / sizeof keeps[0]; i++) {
+		uint64_t n;
+
+		if (!db_number(db, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME=?", DB_ARGS(db_text(keeps[i])), &n, NULL, e))
+			return false;
+		if (n == 0)
+			return err_set(e, ERR_DB, "table %s.%s is gone, and what waited in it: bring it back (RENAME TABLE, or from a backup), or give it up: agent --uninstall,"
+						  " make the databases equal, agent --install", conf->database.sync_database, keeps[i]);
+	}
+	return true;
+}
+
+/* A sequence that was lost and made anew must not give ids below a mark: they would never be sent. */
+static bool
+advance_sequence(struct db *db, struct err *e)
+{
+	char sql[96];
+	uint64_t high;
+
+	if (!db_number(db, "SELECT GREATEST((SELECT IFNULL(MAX(id), 0) FROM sync_queue), (SELECT IFNULL(MAX(high_id), 0) FROM sync_epoch))", DB_NO_ARGS, &high, NULL, e))
+		return false;
+	(void)snprintf(sql, sizeof sql, "DO SETVAL(sync_sequence, %llu)", (unsigned long long)high); /* forward only */
+	return high == 0 || db_exec(db, sql, DB_NO_ARGS, e);
+}
+
 bool
 schema_install(struct db *db, const struct conf *conf, bool *created, struct err *e)
 {
@@ -116,8 +152,10 @@ schema_install(struct db *db, const struct conf *conf, bool *created, struct err
 		if (!db_use(db, name, e))
 			return false;
 	}
+	if (!refuse_loss(db, conf, e))
+		return false;
 	/* Routines and triggers keep the sql_mode of the session that creates them. */
-	if (!db_exec(db, "SET sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO'", DB_NO_ARGS, e) || !create_objects(db, e))
+	if (!db_exec(db, "SET sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO'", DB_NO_ARGS, e) || !create_objects(db, e) || !advance_sequence(db, e))
 		return err_prefix(e, "installing the sync schema %s", name);
 	if (!db_number(db, "SELECT COUNT(*) FROM sync_node", DB_NO_ARGS, &nodes, NULL, e))
 		return false;

@@ -70,6 +70,23 @@ drain_free(struct drain *d)
 	free(d);
 }
 
+/* Seen on every new connection: after a restart the server may have forgotten its numbering. */
+static bool
+keep_numbering(struct drain *d, struct err *e)
+{
+	enum numbering_state state;
+	struct numbering is;
+
+	if (!numbering_keep(d->db, d->node.name, &state, &is, e))
+		return false;
+	if (state == NUMBERING_RESTORED)
+		log_info(NULL, "the server had lost its numbering of new rows in a restart: auto_increment_increment=%llu and auto_increment_offset=%llu are set again",
+		    (unsigned long long)is.increment, (unsigned long long)is.offset);
+	else if (state == NUMBERING_LOST)
+		log_warning(NULL, "the server has lost its numbering of new rows in a restart and this account may not set it again: agent --check says what to do");
+	return true;
+}
+
 static bool
 connect_db(struct drain *d, struct err *e)
 {
@@ -82,7 +99,7 @@ connect_db(struct drain *d, struct err *e)
 	d->link = (struct link){ .conf = d->conf, .peer = d->peer, .node = &d->node, .stop = d->stop, .db = d->db, .client = d->link.client };
 	for (size_t i = 0; i < 2; i++)
 		group_init(&d->groups[i], d->db, d->conf, &d->node, d->peer->name);
-	if (schema_enter(d->db, d->conf, &d->node, e) && peer_register(d->db, d->peer->name, e))
+	if (schema_enter(d->db, d->conf, &d->node, e) && peer_register(d->db, d->peer->name, e) && keep_numbering(d, e))
 		return true;
 	disconnect(d);
 	return false;
@@ -301,9 +318,9 @@ send_all(struct drain *d, bool retry, struct drain_report *report, struct err *e
 		if (!link_open(&d->link, e) || (!compared && !compare_moved(d, retry, e)) || (!ready && !build(d, g, &how, &result, e)))
 			return false;
 		compared = true;
-		if (result == GROUP_NOTHING) {
+		if (result == GROUP_NOTHING) { /* what held the link is gone: a deletion that was taken back, say */
 			remember_quiet(d, g);
-			return true;
+			return g->state.held[0] == '\0' || peer_hold(d->db, d->peer->name, "", e);
 		}
 		last = g->last_part;
 		ready = false;

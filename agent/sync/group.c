@@ -11,6 +11,7 @@
 
 #include "base/plant.h"
 #include "change/moved.h"
+#include "change/allowance.h"
 
 enum {
 	GROUP_TRIES = 5 /* another drain made the same epoch, or a table was altered under us */
@@ -365,6 +366,10 @@ follow_link(struct builder *b, struct entry *entry, uint64_t *link, struct err *
 		return false;
 	if (exists)
 		return true; /* another record has that key now: no move, an ordinary update */
+	/* Born here since the peer's last word: a row of its own under that key is another one and must not be
+	 * moved. The delete goes by itself. */
+	if (old != NULL && old->first == OP_INSERT && old->link == 0)
+		return true;
 	if (old != NULL)
 		old->done = true; /* its delete is part of the move */
 	if (old != NULL && old->first == OP_INSERT && old->link != 0) {
@@ -820,6 +825,57 @@ note_sent(struct builder *b, struct err *e)
 	return db_exec(g->db, "UPDATE sync_peer SET sent_seen=? WHERE peer=?", DB_ARGS(db_u64(g->cursor.epoch), db_text(g->peer)), e);
 }
 
+/* --- the brake on mass deletion --- */
+
+/* Is it a record that the peer has, and that goes away there without a person's yes? One that was born in this
+ * group it never had; one that was refused before was counted then; the old key of a changed one is done. */
+static bool
+is_loss(const struct entry *entry, uint64_t covered)
+{
+	return entry->send && !entry->done && entry->absent && !entry->owed && entry->first != OP_INSERT && entry->last_id > covered;
+}
+
+/* Each table that loses something, in losses (room for all tables); how many there are. */
+static size_t
+count_losses(const struct collapse *c, uint64_t covered, struct allowance_loss *losses)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n; i++)
+		losses[c->entries[i].table].records += is_loss(&c->entries[i], covered);
+	for (size_t table = 0; table < c->ntables; table++)
+		if (losses[table].records > 0)
+			losses[n++] = (struct allowance_loss){ collapse_table_name(c, table), losses[table].records };
+	return n;
+}
+
+/* ERR_HELD: a table loses more than max_delete allows. */
+static bool
+check_losses(struct builder *b, struct err *e)
+{
+	struct group *g = b->g;
+	struct allowance_loss *losses;
+	char reason[ALLOWANCE_TEXT_MAX];
+	uint64_t covered = 0;
+	bool ok;
+
+	reason[0] = '\0';
+	losses = calloc(g->collapse.ntables + 1, sizeof *losses);
+	if (losses == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a group");
+	if (count_losses(&g->collapse, 0, losses) == 0) { /* nearly always */
+		free(losses);
+		return true;
+	}
+	memset(losses, 0, (g->collapse.ntables + 1) * sizeof *losses);
+	ok = allowance_covered(g->db, g->peer, &covered, e) &&
+	    allowance_check(g->db, g->conf, g->peer, ALLOWANCE_SENT, g->base.epoch, g->upto.epoch, losses, count_losses(&g->collapse, covered, losses), reason, e);
+	free(losses);
+	if (!ok || reason[0] == '\0')
+		return ok;
+	return err_set(e, ERR_HELD, "%s: if that is meant, run agent --drain --allow-deletes --peer %s here", reason, g->peer);
+}
+
 static bool
 write_group(struct builder *b, struct err *e)
 {
@@ -842,6 +898,8 @@ write_group(struct builder *b, struct err *e)
 	for (size_t i = 0; i < g->collapse.n; i++)
 		if (g->collapse.entries[i].send && !g->collapse.entries[i].done && g->collapse.entries[i].absent)
 			g->records++;
+	if (!check_losses(b, e))
+		return false;
 	return write_head(b, e) && write_owed(b, e) && write_deletes(b, e) && spool_finish(g->head, e) && note_sent(b, e);
 }
 

@@ -31,7 +31,7 @@ link_refused(struct link *l, int status, const struct buf *answer, struct err *e
 
 	if (!message_parse_error(buf_cstr(answer), answer->len, &m, e))
 		return err_set(e, ERR_PEER, "%s answered HTTP %d without a reason", l->peer->url, status);
-	if (strcmp(m.code, "incarnation") == 0 || strcmp(m.code, "fork") == 0 || strcmp(m.code, "too_old") == 0 || strcmp(m.code, "identity") == 0) {
+	if (strcmp(m.code, "incarnation") == 0 || strcmp(m.code, "fork") == 0 || strcmp(m.code, "too_old") == 0 || strcmp(m.code, "deletes") == 0 || strcmp(m.code, "identity") == 0) {
 		(void)err_set(e, ERR_HELD, "peer %s refuses (%s): %s", l->peer->name, m.code, m.text);
 		return link_hold(l, e);
 	}
@@ -97,7 +97,7 @@ take_welcome(struct link *l, struct buf *answer, int64_t before_us, struct err *
 	if (newline == NULL || !message_parse_welcome(answer->data, (size_t)(newline - answer->data), &w, e))
 		return err_set(e, ERR_PEER, "%s answered hello in an unknown way: is it a newer agent?", l->peer->url);
 	if (!peer_load(l->db, l->peer->name, &state, e) || !check_identity(l, &state, &w, e) || !check_clock(l, &w, before_us, &skew_ms, e) ||
-	    !peer_met(l->db, l->peer->name, w.incarnation, skew_ms, e) || !client_open(l->client, w.session, e))
+	    !peer_met(l->db, l->peer->name, w.incarnation, skew_ms, e) || !numbering_note(l->db, l->peer->name, &w.numbering, e) || !client_open(l->client, w.session, e))
 		return false;
 	if (state.held[0] != '\0' && !peer_hold(l->db, l->peer->name, "", e))
 		return false;
@@ -124,7 +124,7 @@ say_hello(struct link *l, struct err *e)
 	buf_init(&answer, MESSAGE_ANSWER_MAX);
 	client_close(l->client);
 	nonce = client_hello_nonce(l->client, e);
-	if (nonce == NULL)
+	if (nonce == NULL || !numbering_read(l->db, &h.numbering, e))
 		goto out;
 	(void)snprintf(h.node, sizeof h.node, "%s", l->node->name);
 	memcpy(h.incarnation, l->node->incarnation, sizeof h.incarnation);

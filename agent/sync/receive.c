@@ -236,7 +236,8 @@ fill_welcome(struct worker *w, struct task *t, struct err *e)
 	struct welcome *to = &t->welcome;
 
 	buf_reset(&t->answer);
-	if (!peer_register(w->db, t->peer, e) || !cursor_load(w->db, t->peer, false, &cursor, e))
+	if (!peer_register(w->db, t->peer, e) || !cursor_load(w->db, t->peer, false, &cursor, e) || !numbering_note(w->db, t->peer, &t->hello.numbering, e) ||
+	    !numbering_read(w->db, &to->numbering, e))
 		return false;
 	to->version = MESSAGE_VERSION;
 	memcpy(to->node, w->node.name, sizeof to->node);

@@ -275,7 +275,7 @@ write_books(struct settle *s, struct err *e)
 {
 	return settle_refusals(s, e) &&
 	    db_exec(s->db, "UPDATE sync_peer SET acked_epoch=?, acked_stamp=?, floor_epoch=?, sent_seen=NULL, records_sent=records_sent+?,"
-			   " last_success=NOW(6), last_error=NULL, failures=0 WHERE peer=?",
+			   " last_success=NOW(6), last_error=NULL, failures=0, held=NULL WHERE peer=?",
 		DB_ARGS(db_u64(s->upto.epoch), db_text(s->upto.stamp), db_u64(s->header.floor), db_u64(s->header.applied), db_text(s->peer)), e) &&
 	    db_exec(s->db, "INSERT INTO sync_activity (peer, direction, epoch, records, refused, milliseconds) VALUES (?, 'sent', ?, ?, ?, 0)",
 		DB_ARGS(db_text(s->peer), db_u64(s->upto.epoch), db_u64(s->header.applied), db_u64(s->header.refused)), e);

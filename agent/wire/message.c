@@ -171,6 +171,32 @@ get_position(struct json_object *o, const char *name, struct position *p, struct
 
 /* --- hello and welcome --- */
 
+/* Optional: agents that do not know the field ignore it, and older ones do not send it. */
+static void
+put_numbering(struct buf *out, const struct numbering *n)
+{
+	if (n->increment == 0)
+		return;
+	buf_str(out, ",\"numbering\":{");
+	put_number(out, "increment", n->increment);
+	put_number(out, "offset", n->offset);
+	put_number(out, "letter_case", n->letter_case);
+	buf_char(out, '}');
+}
+
+static bool
+get_numbering(struct json_object *o, struct numbering *n, struct err *e)
+{
+	struct json_object *v;
+
+	if (!json_object_object_get_ex(o, "numbering", &v))
+		return true;
+	if (!json_object_is_type(v, json_type_object) || !get_number(v, "increment", &n->increment, e) || !get_number(v, "offset", &n->offset, e) ||
+	    !get_number(v, "letter_case", &n->letter_case, e) || n->increment - 1 >= NUMBERING_MAX || n->offset - 1 >= NUMBERING_MAX || n->letter_case > 2)
+		return missing("numbering", e);
+	return true;
+}
+
 void
 message_put_hello(struct buf *out, const struct hello *h)
 {
@@ -179,6 +205,7 @@ message_put_hello(struct buf *out, const struct hello *h)
 	put_pair(out, "node", h->node);
 	put_pair(out, "incarnation", h->incarnation);
 	put_pair(out, "nonce", h->nonce);
+	put_numbering(out, &h->numbering);
 	buf_str(out, "}\n");
 }
 
@@ -199,7 +226,7 @@ message_parse_hello(const char *text, size_t len, struct hello *h, struct err *e
 		return false;
 	ok = get_number(o, "hello", &h->version, e) && get_text(o, "node", h->node, sizeof h->node, e) &&
 	    get_hex(o, "incarnation", h->incarnation, SCHEMA_INCARNATION_LEN, false, e) &&
-	    get_hex(o, "nonce", h->nonce, sizeof h->nonce - 1, false, e);
+	    get_hex(o, "nonce", h->nonce, sizeof h->nonce - 1, false, e) && get_numbering(o, &h->numbering, e);
 	json_object_put(o);
 	return ok;
 }
@@ -215,6 +242,7 @@ message_put_welcome(struct buf *out, const struct welcome *w)
 	put_pair(out, "knows", w->knows);
 	put_position(out, "cursor", &w->cursor);
 	put_number(out, "clock", w->clock_us);
+	put_numbering(out, &w->numbering);
 	buf_str(out, "}\n");
 }
 
@@ -231,7 +259,7 @@ message_parse_welcome(const char *text, size_t len, struct welcome *w, struct er
 	    get_hex(o, "incarnation", w->incarnation, SCHEMA_INCARNATION_LEN, false, e) &&
 	    get_text(o, "session", w->session, sizeof w->session, e) &&
 	    get_hex(o, "knows", w->knows, SCHEMA_INCARNATION_LEN, true, e) &&
-	    get_position(o, "cursor", &w->cursor, e) && get_number(o, "clock", &w->clock_us, e);
+	    get_position(o, "cursor", &w->cursor, e) && get_number(o, "clock", &w->clock_us, e) && get_numbering(o, &w->numbering, e);
 	json_object_put(o);
 	return ok;
 }

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "change/queue.h"
 #include "db/catalog.h"
+#include "db/numbering.h"
 #include "wire/line.h"
 
 enum {
@@ -33,6 +34,7 @@ struct hello {
 	char node[CONF_NAME_MAX + 1];
 	char incarnation[SCHEMA_INCARNATION_LEN + 1];
 	char nonce[33];
+	struct numbering numbering; /* increment 0: not told */
 	uint64_t version;
 };
 
@@ -42,6 +44,7 @@ struct welcome {
 	char session[160];
 	char knows[SCHEMA_INCARNATION_LEN + 1]; /* the caller's incarnation as known here; "" = never met */
 	struct position cursor;			/* what has been applied from the caller */
+	struct numbering numbering;		/* increment 0: not told */
 	uint64_t version;
 	uint64_t clock_us; /* wall clock, microseconds since 1970 UTC */
 };

@@ -3,17 +3,17 @@ found by keys of every kind; tables and columns may have any name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import subprocess
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import pytest
 
-from lab import Pair, compare, hand
+from lab import Pair, compare, hand, places
 from lab.node import Node
-
-ALL_BYTES = bytes(range(256))
-NAUGHTY = "\0'\"\\\\n%_\x1a;`--\t\r\n, \U0001F600 e\u0301 \u00e9 \u202e \ufeff\uffff"
-SET_MEMBERS = ",".join(f"'m{i}'" for i in range(64))
+from lab.types import (ALL_BYTES, BYTES, CHARSETS, CHOICES, KEY_GROUPS, KEYS, MOMENTS, NUMBERS, REFUSED, SPECIALS, TEXTS,
+                       WAITING, WIDENINGS, Columns, x)
 
 # What the app's sessions are like that write here; none is strict, so that zero dates may be written.
 SESSIONS: tuple[Mapping[str, Any], ...] = (
@@ -24,14 +24,6 @@ SESSIONS: tuple[Mapping[str, Any], ...] = (
      "REAL_AS_FLOAT,IGNORE_SPACE,HIGH_NOT_PRECEDENCE,ALLOW_INVALID_DATES',"
      " character_set_results=NULL"},
 )
-
-Columns = Mapping[str, Sequence[str]]  # a definition, and the literals to write
-
-
-def x(content: str | bytes, charset: str = "utf-8") -> str:
-    """A literal that means these bytes in every session, whatever its charset and sql_mode."""
-    return f"x'{(content.encode(charset) if isinstance(content, str) else content).hex()}'"
-
 
 def _ready(pair: Pair, *ddl: str) -> tuple[Node, Node]:
     hand.everywhere(pair, *ddl)
@@ -61,101 +53,6 @@ def _write(node: Node, session: int, *statements: str) -> None:
 
 # values ------------------------------------------------------------------------------------------
 
-def _integers() -> dict[str, list[str]]:
-    kinds: dict[str, list[str]] = {"BOOL": ["TRUE", "FALSE"], "INT ZEROFILL": ["0", "42", "4294967295"],
-                                   "BIGINT(20) ZEROFILL": ["7", "18446744073709551615"]}
-    for name, bits in (("TINYINT", 8), ("SMALLINT", 16), ("MEDIUMINT", 24), ("INT", 32), ("BIGINT", 64)):
-        half = 1 << bits - 1
-        kinds[name] = [str(n) for n in (-half, -1, 0, 1, half - 1)]
-        kinds[f"{name} UNSIGNED"] = [str(n) for n in (0, half - 1, half, 2 * half - 1)]
-    return kinds
-
-
-NUMBERS: Columns = {
-    **_integers(),
-    "DECIMAL(65,30)": ["0", "-0.000000000000000000000000000001", "9" * 35 + "." + "9" * 30,
-                       "-" + "9" * 35 + "." + "9" * 30, "0.1"],
-    "DECIMAL(65,0)": ["9" * 65, "-" + "9" * 65], "DECIMAL(10,2) UNSIGNED ZEROFILL": ["1.5", "99999999.99"],
-    "FLOAT": ["16777216", "16777217", "1e-38", "0.1", "-3.402823466e38", "1.17549435e-38", "1.4e-45",
-              "33554434", "0", "3.14159265"],
-    "FLOAT(10,3)": ["0.001", "1234567.891"], "FLOAT UNSIGNED": ["0.3", "123456789"],
-    "DOUBLE": ["1.7976931348623157e308", "-1.7976931348623157e308", "5e-324", "2.2250738585072014e-308",
-               "0.1", "9007199254740993", "1e22", "0.30000000000000004"],
-    "DOUBLE(20,5)": ["0.00001", "123456789012345.12345"],
-    "BIT(1)": ["b'0'", "b'1'"], "BIT(8)": ["0", "10", "39", "92", "255"], "BIT(33)": ["0", "8589934591"],
-    "BIT(64)": ["0", "1", "18446744073709551615", "9223372036854775808"],
-}
-
-MOMENTS: Columns = {
-    "DATE": ["'0000-00-00'", "'1000-01-01'", "'9999-12-31'", "'2024-02-29'", "'2024-02-31'",
-             "'2024-00-10'", "'0001-01-01'"],
-    "DATETIME": ["'0000-00-00 00:00:00'", "'9999-12-31 23:59:59'", "'2024-03-31 02:30:00'"],
-    "DATETIME(6)": ["'0000-00-00 00:00:00'", "'9999-12-31 23:59:59.999999'",
-                    "'2024-10-27 02:30:00.000001'", "'1000-01-01 00:00:00.100000'"],
-    "TIMESTAMP(6) NULL": ["0", "FROM_UNIXTIME(1)", "FROM_UNIXTIME(1.000001)", "FROM_UNIXTIME(0.000001)",
-                          "FROM_UNIXTIME(2147483647.999999)", "FROM_UNIXTIME(1729989000.5)"],
-    "TIMESTAMP NULL": ["0", "FROM_UNIXTIME(1)", "FROM_UNIXTIME(2147483647)"],
-    "TIME": ["'-838:59:59'", "'838:59:59'", "'00:00:00'", "'-00:00:01'"],
-    "TIME(6)": ["'-838:59:59.999999'", "'838:59:59.999999'", "'-00:00:00.000001'", "'0:0:0'"],
-    "YEAR": ["0", "1901", "2155", "2024"],
-}
-
-_LATIN = "".join(chr(n) for n in range(128)) + "ÿþæß"
-_SJIS = bytes(range(128)) + bytes(range(0xA1, 0xE0)) + bytes.fromhex("815c835c8d5c955c815f8140889feaa4ed40fa54fbfcf040")
-TEXTS: Columns = {
-    "CHAR(20)": ["''", x("padded  "), x("  left"), x("\U0001F600é'\"\\")],
-    "VARCHAR(200)": ["''", x(NAUGHTY), x("blank  "), x(" "), x("a\0b\0"), x("\0"), x("NULL"), x("\U0001F600" * 50)],
-    "VARCHAR(200) COLLATE utf8mb4_nopad_bin": [x("blank "), x("blank"), x("Ä"), x("A\u0308")],
-    "VARCHAR(100) CHARACTER SET utf8mb3": ["''", x("é\u20ac\0'\"\\ "), x("\uffff")],
-    "TINYTEXT": ["''", x("t" * 255)], "TEXT": ["''", x(NAUGHTY), x("x\r\n" * 9000)],
-    "MEDIUMTEXT": [x("é" * 40000)], "LONGTEXT": [x(NAUGHTY * 900), x("\U0001F600" * 20000)],
-    "TEXT CHARACTER SET ascii": [x(bytes(range(128)))],
-    "VARCHAR(300) CHARACTER SET latin1": [x(ALL_BYTES), x(ALL_BYTES[::-1]), "''", x(b"\xe9 ")],
-    "CHAR(255) CHARACTER SET latin1": [x(ALL_BYTES[1:]), x(b"\xa0\x20\x20")],
-    "TEXT CHARACTER SET cp1251": [x(ALL_BYTES), x(b"\x98"), "''"],
-    "TEXT CHARACTER SET koi8r": [x(ALL_BYTES)],
-    "VARCHAR(300) CHARACTER SET sjis": [x(_SJIS), x(b"\x5c\x7e"), x(b"\x83\x5c\x5c\x27"), "''"],
-    "VARCHAR(300) CHARACTER SET cp932": [x(b"\xed\x40\xfa\x5c\x87\x90\x81\xe0\x5c")],
-    "TEXT CHARACTER SET gbk": [x(b"\xbf\x5c\xbf\x27\x81\x40"[:2] + b"'")], "TEXT CHARACTER SET big5": [x(b"\xa5\x5c\xa4\x40")],
-    "TEXT CHARACTER SET ujis": [x("日本語\\", "euc-jp")],
-    "VARCHAR(600) CHARACTER SET ucs2": [x("".join(chr(n) for n in range(512)), "utf-16-be"), x("\0", "utf-16-be"),
-                                         x("\uffff\u5c27 ", "utf-16-be"), "''"],
-    "VARCHAR(600) CHARACTER SET utf16": [x(NAUGHTY, "utf-16-be"), x("\U0001F600 ", "utf-16-be"), "''"],
-    "VARCHAR(600) CHARACTER SET utf16le": [x(NAUGHTY, "utf-16-le")],
-    "VARCHAR(600) CHARACTER SET utf32": [x(NAUGHTY, "utf-32-be"), x("\U0010FFFF\0", "utf-32-be"), "''"],
-    "JSON": ["'{}'", "'null'", x('{"a": [1, 2.50, "\\u00e9\\n"], "a": "\U0001F600"}'), "'  [1 ,2]  '"],
-}
-
-BYTES: Columns = {
-    "BINARY(4)": [x(b""), x(b"\0\0\0\0"), x(b"ab"), x(b"ab  "), x(b"\xff\x27\x5c\x22")],
-    "BINARY(255)": [x(ALL_BYTES[:255]), x(ALL_BYTES[1:])], "VARBINARY(600)": [x(ALL_BYTES * 2), x(b""), x(b"\0"), x(b" ")],
-    "TINYBLOB": [x(ALL_BYTES[1:]), x(b"")], "BLOB": [x(ALL_BYTES * 200), x(b""), x(b"\n"), x(b"null")],
-    "MEDIUMBLOB": [x(ALL_BYTES[::-1] * 400)], "LONGBLOB": [x(ALL_BYTES * 1000), x(b"\0" * 70000)],
-    "BLOB COMPRESSED": [x(b"a" * 5000), x(ALL_BYTES), x(b"")],
-    "VARCHAR(2000) COMPRESSED": [x("é" * 1000), "''", x(NAUGHTY)], "TEXT COMPRESSED": [x(NAUGHTY * 50)],
-}
-
-CHOICES: Columns = {
-    "ENUM('0','1','2','','a,b','10','é','''','x\\\\y')": ["1", "2", "3", "4", "5", "6", "7", "8", "9"],
-    "ENUM('b','a') CHARACTER SET latin1": ["1", "2"],
-    f"ENUM({','.join(str(n).join(chr(39) * 2) for n in range(300))})": ["1", "256", "300"],
-    f"SET({SET_MEMBERS})": ["0", "1", "18446744073709551615", "9223372036854775808", "6148914691236517205"],
-    "SET('','1','2')": ["0", "1", "2", "3", "7"],
-}
-
-SPECIALS: Columns = {
-    "UUID": ["'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'",
-             "'123e4567-e89b-12d3-a456-426655440000'"],
-    "INET4": ["'0.0.0.0'", "'255.255.255.255'", "'39.92.34.0'"],
-    "INET6": ["'::'", "'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'", "'::ffff:192.0.2.1'", "'fe80::1'"],
-    "POINT": ["ST_GeomFromText('POINT(1 2)', 4326)", "POINT(-0.1, 1e300)", "ST_GeomFromText('POINT(0 0)')"],
-    "GEOMETRY": ["ST_GeomFromText('POLYGON((0 0,1 0,1 1,0 0))', 3857)", "ST_GeomFromText('GEOMETRYCOLLECTION EMPTY')",
-                 "ST_GeomFromText('MULTIPOINT(1 1,2 2)', 4326)"],
-    "POINT REF_SYSTEM_ID=4326": ["ST_GeomFromText('POINT(13.4 52.5)', 4326)"],
-    "LINESTRING": ["ST_GeomFromText('LINESTRING(0 0,1e-9 5,7 7)', 1)"],
-}
-
-
 def _table(columns: Columns) -> str:
     """Columns as they come, nullable, behind a key that is not the first one."""
     lines = [f"c{i} {definition}" for i, definition in enumerate(columns)]
@@ -176,8 +73,8 @@ def _updates(columns: Columns, rows: range, step: int) -> list[str]:
             f" WHERE id={row}" for row in rows]
 
 
-@pytest.mark.parametrize("columns", [NUMBERS, MOMENTS, TEXTS, BYTES, CHOICES, SPECIALS],
-                         ids=["numbers", "moments", "texts", "bytes", "choices", "specials"])
+@pytest.mark.parametrize("columns", [NUMBERS, MOMENTS, TEXTS, CHARSETS, BYTES, CHOICES, SPECIALS],
+                         ids=["numbers", "moments", "texts", "charsets", "bytes", "choices", "specials"])
 def test_values_of_every_type_travel_byte_for_byte_after_insert_update_and_delete(
         fresh_pair: Pair, columns: Columns) -> None:
     anna, bert = _ready(fresh_pair, _table(columns))
@@ -192,6 +89,11 @@ def test_values_of_every_type_travel_byte_for_byte_after_insert_update_and_delet
         _write(bert, session + 1, *_updates(columns, rows[::2], 1), *_updates(columns, range(-1 - session, -session), 2))
         _write(anna, session + 2, *_updates(columns, rows[1::2], 1))
     _in_step(fresh_pair)
+    alone = [f"UPDATE t SET c{i}={value} WHERE id={row}" for row in range(2)
+             for i, value in enumerate(_row(columns, row + 2))]
+    _write(anna, 0, *alone)  # each column alone
+    _in_step(fresh_pair)
+    _write(bert, 1, "UPDATE t SET id=id+100000 WHERE id=1")
     _write(anna, 1, f"UPDATE t SET {nulls} WHERE id%3=0")
     _write(bert, 2, "DELETE FROM t WHERE id%3=1 OR id%3=-1")
     _in_step(fresh_pair)
@@ -225,62 +127,6 @@ def test_columns_that_the_server_fills_keep_the_values_of_where_they_were_writte
 
 
 # keys --------------------------------------------------------------------------------------------
-
-# The key's columns; the keys that rows get; what one row's key then becomes.
-KEYS: dict[str, tuple[str, Sequence[str], Sequence[str]]] = {
-    "int_": ("k INT", ["-2147483648", "-1", "0", "2147483647"], ["5", "-7"]),
-    "tinyint_zerofill": ("k TINYINT ZEROFILL", ["0", "7", "255"], ["42", "8"]),
-    "bigint_unsigned": ("k BIGINT UNSIGNED", ["0", "9223372036854775807", "9223372036854775808",
-                                              "18446744073709551615"], ["18446744073709551614", "1"]),
-    "decimal_": ("k DECIMAL(65,30)", ["-1.5", "0", "0." + "0" * 29 + "1", "9" * 35 + "." + "9" * 30], ["1.50", "-0.1"]),
-    "varchar_ci": ("k VARCHAR(50)", [x("abc's?"), x("ä'\"\\,"), x("\U0001F600"), "''", x("nul\0")], [x("ABC'S?"), x("Ä'\"\\,")]),
-    "varchar_padded": ("k VARCHAR(50)", [x("abc"), x("x "), x(" y")], [x("abc  "), x("x")]),
-    "char_padded": ("k CHAR(10)", [x("abc  "), x("A"), "''", x(" b")], [x("ABC"), x("a")]),
-    "varchar_bin": ("k VARCHAR(50) COLLATE utf8mb4_nopad_bin", [x("a"), x("A"), x("a "), x("%_"), x("\\")], [x("a  "), x("A ")]),
-    "utf8mb3_text": ("k VARCHAR(50) CHARACTER SET utf8mb3", [x("é€"), x("\\,"), x("\0")], [x("É€"), x("z")]),
-    "varbinary_": ("k VARBINARY(300)", [x(ALL_BYTES), x(b""), x(b"\0"), x(b"a"), x(b"A"), x(b"a ")], [x(ALL_BYTES[::-1]), x(b"\xff")]),
-    "binary_": ("k BINARY(4)", [x(b"\0"), x(b"\xff\xfe"), x(b"ab  "), x(b"ab")], [x(b"AB"), x(b"\x27\x5c")]),
-    "timestamp_6": ("k TIMESTAMP(6)", ["FROM_UNIXTIME(1)", "FROM_UNIXTIME(1.000001)", "FROM_UNIXTIME(2147483647.999999)",
-                                     "FROM_UNIXTIME(1729989000.5)"], ["FROM_UNIXTIME(1729992600.5)", "FROM_UNIXTIME(2)"]),
-    "datetime_6": ("k DATETIME(6)", ["'0000-00-00'", "'1000-01-01'", "'9999-12-31 23:59:59.999999'", "'2024-02-31 10:00:00.5'"],
-                 ["'2024-03-31 02:30:00.000001'", "'2024-01-01'"]),
-    "date_": ("k DATE", ["'0000-00-00'", "'9999-12-31'", "'2024-02-29'", "'2024-00-01'"], ["'2024-02-31'", "'1000-01-01'"]),
-    "time_6": ("k TIME(6)", ["'-838:59:59.999999'", "'0:0:0'", "'838:59:59.999999'", "'-0:0:0.000001'"], ["'12:00:00.5'", "'1:0:0'"]),
-    "timestamp_0": ("k TIMESTAMP", ["FROM_UNIXTIME(1)", "FROM_UNIXTIME(2147483647)"], ["FROM_UNIXTIME(1729992600)", "FROM_UNIXTIME(2)"]),
-    "decimal_zerofill": ("k DECIMAL(9,2) ZEROFILL", ["0", "1.5", "9999999.99"], ["2.25", "3"]),
-    "double_zerofill": ("k DOUBLE ZEROFILL", ["0", "0.1", "1e300"], ["2.25", "3"]),
-    "zerofill_year_moment_and_set": ("k INT ZEROFILL, y YEAR DEFAULT 0, m TIMESTAMP(6) NOT NULL DEFAULT '2020-01-01', s SET('a','b') DEFAULT 'b'",
-                              ["0", "1", "4294967295"], ["2", "3"]),
-    "year_": ("k YEAR", ["0", "1901", "2155"], ["2024", "2001"]),
-    "float_": ("k FLOAT", ["0.1", "16777216", "1e-38", "-3.402823466e38", "0"], ["3.14159265", "0.2"]),
-    "double_": ("k DOUBLE", ["0.1", "5e-324", "1.7976931348623157e308", "-1e22", "0.30000000000000004"], ["0.2", "1e-7"]),
-    "bit_8": ("k BIT(8)", ["b'0'", "b'11111111'", "39", "92"], ["44", "10"]),
-    "bit_64": ("k BIT(64)", ["0", "18446744073709551615", "9223372036854775808"], ["1", "44"]),
-    "enum_": ("k ENUM('1','0','','a,b','é','A')", ["1", "2", "3", "4"], ["5", "6"]),
-    "set_of_64": (f"k SET({SET_MEMBERS})", ["0", "1", "18446744073709551615", "9223372036854775808"], ["6", "2"]),
-    "uuid_": ("k UUID", ["'00000000-0000-0000-0000-000000000000'", "'123e4567-e89b-12d3-a456-426655440000'",
-                        "'ffffffff-ffff-ffff-ffff-ffffffffffff'"], ["UUID()", "'123E4567-E89B-12D3-A456-426655440001'"]),
-    "inet4_": ("k INET4", ["'0.0.0.0'", "'255.255.255.255'", "'10.0.0.1'"], ["'10.0.0.2'", "'1.2.3.4'"]),
-    "inet6_": ("k INET6", ["'::'", "'::ffff:192.0.2.1'", "'FE80::1'"], ["'fe80::2'", "'::1'"]),
-    "latin1_text": ("k VARCHAR(255) CHARACTER SET latin1", [x(b"\xe4"), x(ALL_BYTES[1:]), x(b"\x80"), "''"], [x(b"\xc4"), x(b"\xff\\")]),
-    "cp1251_text": ("k VARCHAR(255) CHARACTER SET cp1251", [x(b"\xe0,"), x(ALL_BYTES[1:]), x(b"\x98"), "''"], [x(b"\xc0,"), x(b"\xff")]),
-    "sjis_text": ("k VARCHAR(90) CHARACTER SET sjis", [x(b"\x83\x5c"), x(b"\x5c\x27"), x(b"\xb1")], [x(b"\x83\x5c\x2c"), x(b"a")]),
-    "ucs2_text": ("k VARCHAR(90) CHARACTER SET ucs2", [x("a\\,'", "utf-16-be"), x("\u5c27", "utf-16-be"), "''"],
-             [x("A\\,'", "utf-16-be"), x("é", "utf-16-be")]),
-    "utf16_text": ("k VARCHAR(90) CHARACTER SET utf16", [x("a\U0001F600", "utf-16-be"), x("\0", "utf-16-be")],
-              [x("A\U0001F600", "utf-16-be"), x("é", "utf-16-be")]),
-}
-
-KEY_GROUPS: dict[str, list[str]] = {
-    "numbers": ["int_", "bigint_unsigned", "decimal_", "float_", "double_", "bit_8", "bit_64"],
-    "padded numbers": ["tinyint_zerofill", "decimal_zerofill", "double_zerofill", "year_", "zerofill_year_moment_and_set"],
-    "moments": ["timestamp_6", "timestamp_0", "datetime_6", "date_", "time_6"],
-    "texts": ["varchar_ci", "varchar_padded", "char_padded", "varchar_bin", "utf8mb3_text"],
-    "other charsets": ["latin1_text", "cp1251_text", "sjis_text", "ucs2_text", "utf16_text"],
-    "bytes and others": ["varbinary_", "binary_", "enum_", "set_of_64", "uuid_", "inet4_", "inet6_"],
-}
-assert sorted(KEYS) == sorted(kind for kinds in KEY_GROUPS.values() for kind in kinds)
-
 
 def _key_columns(kind: str) -> str:
     return "k, y, m, s" if ", y YEAR" in KEYS[kind][0] else "k"
@@ -406,3 +252,317 @@ def test_databases_of_odd_names_are_replicated() -> None:
         anna.agent("--check", check=4)  # nobody serves there
         anna.agent("--uninstall", check=0)
         assert anna.sql("SHOW TRIGGERS") == []
+
+
+def test_keys_of_sixteen_columns_of_all_kinds_and_of_thirty_one_travel(fresh_pair: Pair) -> None:
+    kinds = {"INT": ["1", "2"], "VARCHAR(9)": [x("a,\\"), x("A,")], "DECIMAL(5,2)": ["1.5", "-1"], "FLOAT": ["0.1", "0.2"],
+             "DOUBLE": ["0.1", "1e22"], "BIT(9)": ["44", "92"], "BINARY(2)": [x(b",\\"), x(b"\0")], "VARBINARY(9)": [x(b"\xff,"), x(b"")],
+             "DATE": ["'2024-01-01'", "'0000-00-00'"], "DATETIME(3)": ["'2024-01-01 10:00:00.5'", "'2024-01-01'"],
+             "TIME(1)": ["'-1:00:00.5'", "'1:0:0'"], "TIMESTAMP(6) NOT NULL DEFAULT 0": ["0", "FROM_UNIXTIME(1.5)"],
+             "YEAR": ["2024", "0"], "ENUM('x','y')": ["1", "'none'"], "SET('x','y')": ["0", "3"], "INET6": ["'::1'", "'::'"]}
+    names = [f"k{i}" for i in range(31)]
+    anna, bert = _ready(
+        fresh_pair,
+        f"CREATE TABLE sixteen ({', '.join(f'{name} {kind}' for name, kind in zip(names, kinds))}, v INT,"
+        f" PRIMARY KEY ({', '.join(reversed(names[:16]))}))",
+        f"CREATE TABLE most (v INT, {', '.join(f'{name} INT' for name in names)}, PRIMARY KEY ({', '.join(names)}))")
+    rows = [[values[n >> i % 5 & 1] for i, values in enumerate(kinds.values())] for n in range(32)]
+    _write(anna, 0, *[f"INSERT INTO sixteen VALUES ({', '.join(row)}, {n})" for n, row in enumerate(rows)],
+           *[f"INSERT INTO most VALUES ({n}, {', '.join(str(n * i) for i in range(31))})" for n in range(9)])
+    _in_step(fresh_pair)
+    _write(bert, 1, "UPDATE sixteen SET v=v+100 WHERE v%3=0", "UPDATE sixteen SET k1='new', k11=FROM_UNIXTIME(7) WHERE v=7",
+           "UPDATE most SET k30=-5 WHERE v=3", "DELETE FROM most WHERE v=4", "DELETE FROM sixteen WHERE v=8")
+    _in_step(fresh_pair)
+    _write(anna, 2, "DELETE FROM sixteen WHERE v<100", "UPDATE most SET v=v+1")
+    _in_step(fresh_pair)
+    assert bert.sql("SELECT COUNT(*) FROM sixteen") == [(11,)]
+
+
+MODES = ["", "TRADITIONAL", "ORACLE", "ANSI", "MSSQL", "EMPTY_STRING_IS_NULL", "PAD_CHAR_TO_FULL_LENGTH,STRICT_ALL_TABLES",
+         "NO_BACKSLASH_ESCAPES,ANSI_QUOTES", "NO_AUTO_VALUE_ON_ZERO,TIME_ROUND_FRACTIONAL"]
+
+
+def test_it_does_not_matter_how_a_session_is_set_up(fresh_pair: Pair) -> None:
+    anna, bert = _ready(
+        fresh_pair, "CREATE TABLE t (k CHAR(20), n INT, c CHAR(9), v VARCHAR(40), f FLOAT, d DATETIME(2), b BLOB, e ENUM('','a'),"
+        " at TIMESTAMP NULL, s INT AUTO_INCREMENT UNIQUE, PRIMARY KEY (k, n))")
+    for turn, mode in enumerate(MODES):
+        session = f"SET sql_mode='{mode}', time_zone='{turn - 4:+03d}:00'"
+        for charset in ("utf8mb4", "latin1", "cp1251", "binary"):
+            key, value = x(f"k {charset} é"), x("é\\'\"")
+            hand.transaction(
+                (anna, bert)[turn % 2], session, f"SET NAMES {charset}",
+                f"INSERT INTO t (k, n, c, v, f, d, b, e, at) VALUES ({key}, {turn}, {x('ab ')}, '', 0.1, '2024-01-01 10:00:00.129',"
+                f" {x(ALL_BYTES)}, 'a', '2024-03-31 02:30:00')",
+                f"UPDATE t SET v={value} WHERE k={key} AND n={turn}", f"UPDATE t SET n=n+100 WHERE k={key} AND n={turn}")
+        _in_step(fresh_pair)
+    hand.transaction(anna, "SET sql_mode='TRADITIONAL,PAD_CHAR_TO_FULL_LENGTH'", "DELETE FROM t WHERE n%2=0")
+    _in_step(fresh_pair)
+    assert bert.sql("SELECT COUNT(*), COUNT(DISTINCT HEX(v)) FROM t") == [(16, 1)]
+
+
+def test_keys_that_a_collation_calls_equal_become_each_other(fresh_pair: Pair) -> None:
+    collations = ["utf8mb4_general_ci", "utf8mb4_nopad_bin", "utf8mb4_general_nopad_ci", "utf8mb4_bin", "latin1_swedish_ci", "utf8mb4_unicode_520_ci"]
+    anna, bert = _ready(fresh_pair, *[
+        f"CREATE TABLE t{i} (k VARCHAR(20) CHARACTER SET {name.split('_')[0]} COLLATE {name} PRIMARY KEY, v INT)" for i, name in enumerate(collations)])
+    everywhere = range(len(collations))
+    _write(anna, 0, *[f"INSERT INTO t{i} VALUES ('straße', 1), ('abc', 2)" for i in everywhere])
+    _in_step(fresh_pair)
+    for turn, spelling in enumerate(["ABC", "ABC  ", "abc ", "abc", "Abc"]):
+        _write((bert, anna)[turn % 2], 0, *[f"UPDATE t{i} SET k='{spelling}' WHERE v=2" for i in everywhere])
+        _in_step(fresh_pair)
+    _write(bert, 0, *[f"DELETE FROM t{i} WHERE v=2" for i in everywhere], *[f"INSERT INTO t{i} VALUES ('aBC', 3)" for i in everywhere],
+           *[f"UPDATE t{i} SET k=CONCAT(k, ' '), v=4 WHERE v=3" for i in everywhere])
+    _in_step(fresh_pair)
+    assert anna.sql("SELECT HEX(k), v FROM t0 WHERE v>1") == [(b"aBC ".hex().upper(), 4)]
+
+
+@pytest.mark.parametrize("options", ["ROW_FORMAT=COMPACT", "ROW_FORMAT=REDUNDANT", "ROW_FORMAT=DYNAMIC", "ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=8",
+                                     "PAGE_COMPRESSED=1", "PARTITION BY HASH (id) PARTITIONS 3"])
+def test_it_does_not_matter_how_a_table_is_stored(fresh_pair: Pair, options: str) -> None:
+    anna, bert = _ready(fresh_pair, f"CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(300), b LONGBLOB) {options}")
+    _write(anna, 0, *[f"INSERT INTO t VALUES ({n}, {x('é' * n)}, {x(ALL_BYTES * n)})" for n in range(60)])
+    _in_step(fresh_pair)
+    _write(bert, 1, "UPDATE t SET b=REVERSE(b) WHERE id%3=0", "UPDATE t SET id=id+999 WHERE id%3=1", "DELETE FROM t WHERE id%3=2")
+    _in_step(fresh_pair)
+    assert anna.sql("SELECT COUNT(*) FROM t") == [(40,)]
+
+
+# tables with a history or a period ------------------------------------------------------------------
+
+VERSIONED = {
+    "implicit": "id INT PRIMARY KEY, v VARCHAR(20)) WITH SYSTEM VERSIONING",
+    "explicit": "id INT PRIMARY KEY, v VARCHAR(20), began TIMESTAMP(6) GENERATED ALWAYS AS ROW START,"
+                " ended TIMESTAMP(6) GENERATED ALWAYS AS ROW END, PERIOD FOR SYSTEM_TIME (began, ended)) WITH SYSTEM VERSIONING",
+    "invisible": "began TIMESTAMP(6) GENERATED ALWAYS AS ROW START INVISIBLE, v VARCHAR(20),"
+                 " ended TIMESTAMP(6) GENERATED ALWAYS AS ROW END INVISIBLE, id INT PRIMARY KEY,"
+                 " PERIOD FOR SYSTEM_TIME (began, ended)) WITH SYSTEM VERSIONING",
+    "by_transaction": "id INT PRIMARY KEY, v VARCHAR(20), began BIGINT UNSIGNED GENERATED ALWAYS AS ROW START,"
+                      " ended BIGINT UNSIGNED GENERATED ALWAYS AS ROW END, PERIOD FOR SYSTEM_TIME (began, ended)) WITH SYSTEM VERSIONING",
+    "in_parts": "id INT PRIMARY KEY, v VARCHAR(20), w INT WITHOUT SYSTEM VERSIONING) WITH SYSTEM VERSIONING",
+}
+
+
+def test_of_system_versioned_tables_the_current_rows_travel_and_each_side_keeps_its_own_history(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair, *[f"CREATE TABLE {name} ({rest}" for name, rest in VERSIONED.items()])
+
+    def both(node: Node, session: int, *statements: str) -> None:
+        _write(node, session, *[text.replace("T", name, 1) for name in VERSIONED for text in statements])
+        _in_step(fresh_pair)
+
+    both(anna, 0, "insert into T (id, v) values (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd')")
+    both(bert, 1, "update T set v='x' where id=1", "update T set id=9 where id=2", "delete from T where id=3")
+    both(anna, 2, "update T set v=v", "insert into T (id, v) values (3, 'again')", "delete from T where id=9")
+    for node in (anna, bert):
+        for name in VERSIONED:
+            assert node.sql(f"SELECT id, v FROM {name} ORDER BY id") == [(1, "x"), (3, "again"), (4, "d")], name
+            assert node.sql(f"SELECT COUNT(*)>3 FROM {name} FOR SYSTEM_TIME ALL") == [(1,)], name
+    bert.sql("DELETE HISTORY FROM implicit")
+    both(bert, 0, "update T set v='last' where id=4")
+    assert anna.sql("SELECT COUNT(*)>3 FROM implicit FOR SYSTEM_TIME ALL") == [(1,)]
+
+
+def test_rows_with_periods_of_the_application_travel(fresh_pair: Pair) -> None:
+    anna, bert = _ready(
+        fresh_pair,
+        "CREATE TABLE stay (room INT, begins DATE, ends DATE, guest VARCHAR(20), PERIOD FOR p (begins, ends),"
+        " PRIMARY KEY (room, p WITHOUT OVERLAPS))",
+        "CREATE TABLE price (id INT AUTO_INCREMENT PRIMARY KEY, begins DATE, ends DATE, n INT, PERIOD FOR p (begins, ends))",
+        "CREATE TABLE both_kinds (id INT, begins DATE, ends DATE, v INT, PERIOD FOR p (begins, ends),"
+        " PRIMARY KEY (id, p WITHOUT OVERLAPS)) WITH SYSTEM VERSIONING")
+    for table in ("stay", "both_kinds"):
+        _write(anna, 0, f"INSERT INTO {table} VALUES (1, '2024-01-01', '2025-01-01', '1'), (2, '2024-01-01', '2025-01-01', '2')")
+    _write(anna, 0, "INSERT INTO price (begins, ends, n) VALUES ('2024-01-01', '2025-01-01', 1)")
+    _in_step(fresh_pair)
+    for table, column in (("stay", "guest"), ("both_kinds", "v"), ("price", "n")):
+        _write(bert, 1, f"UPDATE {table} FOR PORTION OF p FROM '2024-03-01' TO '2024-06-01' SET {column}='7'")
+        _in_step(fresh_pair)
+        _write(anna, 2, f"DELETE FROM {table} FOR PORTION OF p FROM '2024-05-01' TO '2024-07-01'")
+        _in_step(fresh_pair)
+        assert bert.sql(f"SELECT COUNT(*) FROM {table}") == anna.sql(f"SELECT COUNT(*) FROM {table}")
+    _write(bert, 0, "UPDATE stay SET begins='2023-12-01' WHERE begins='2024-01-01'", "UPDATE stay SET ends='2025-02-01' WHERE ends='2025-01-01'")
+    _in_step(fresh_pair)
+    assert anna.sql("SELECT begins, ends, guest FROM stay WHERE room=1 ORDER BY begins") == [
+        (date(2023, 12, 1), date(2024, 3, 1), "1"), (date(2024, 3, 1), date(2024, 5, 1), "7"), (date(2024, 7, 1), date(2025, 2, 1), "1")]
+
+
+# types that differ ----------------------------------------------------------------------------------
+
+def _serve_by_hand(pair: Pair) -> None:
+    """Install; both receive, and send when they are told to."""
+    for node in pair.nodes:
+        node.change_conf({"sync": {"interval": "1h"}})
+        node.install()
+    pair.start_serve()
+
+
+def _apart(pair: Pair, tables: Sequence[tuple[str, str]], form: str) -> tuple[Node, Node]:
+    """Tables t0, t1, ... whose column v has one type on anna's laptop and another on bert's."""
+    for node, side in ((pair.anna, 0), (pair.bert, 1)):
+        for i, types in enumerate(tables):
+            node.sql(form.replace("TABLE T", f"TABLE t{i}").replace("TYPE", types[side]))
+    _serve_by_hand(pair)
+    return pair.anna, pair.bert
+
+
+def _hold_apart(node: Node, count: int, but: Collection[int] = ()) -> None:
+    """What the node sent waits: every table is named, with both definitions, and no attempt is counted."""
+    owed = hand.owed(node)
+    assert {(table, state, attempts) for table, _, state, attempts, _ in owed} == {
+        (f"t{i}", "waiting", 0) for i in range(count) if i not in but}
+    for table, _, _, _, reason in owed:
+        assert reason.startswith(f"table {table} differs: column v is ") and " there and " in reason, reason
+
+
+def test_a_wider_type_takes_every_value_exactly_and_the_narrower_one_waits_for_its_alter(fresh_pair: Pair) -> None:
+    form = "CREATE TABLE T (id INT PRIMARY KEY, v TYPE, n INT)"
+    anna, bert = _apart(fresh_pair, [(one.narrow, one.wide) for one in WIDENINGS], form)
+    _write(anna, 0, *[f"INSERT INTO t{i} (id, v) VALUES ({n}, {value})" for i, one in enumerate(WIDENINGS)
+                      for n, value in enumerate([*one.values, "NULL"])])
+    anna.drain(check=0)
+    assert hand.owed(anna) == []
+    everything = [f"UPDATE t{i} SET n=1" for i in range(len(WIDENINGS))]
+    _write(anna, 1, *everything)  # both make the same of every row, neither has seen the other's
+    _write(bert, 2, *everything)
+    anna.drain(check=0)
+    assert hand.sync(bert, "SELECT COUNT(*) FROM sync_conflict") == [(0,)]
+    _write(bert, 0, *[f"INSERT INTO t{i} (id, v) VALUES (100, {one.values[0]})" for i, one in enumerate(WIDENINGS)])
+    bert.drain(check=(0, 5))
+    _hold_apart(bert, len(WIDENINGS), [i for i, one in enumerate(WIDENINGS) if one.both_ways])
+    for i, one in enumerate(WIDENINGS):
+        hand.unseen(anna, "SET sql_mode='ALLOW_INVALID_DATES'", f"ALTER TABLE t{i} MODIFY v {one.wide}")
+    _in_step(fresh_pair)
+    assert hand.sync(anna, "SELECT COUNT(*) FROM sync_conflict") == [(0,)]
+
+
+def test_keys_may_be_wider_where_both_sides_write_them_alike(fresh_pair: Pair) -> None:
+    wide = [one for one in WIDENINGS if one.as_key]
+    form = "CREATE TABLE T (v TYPE NOT NULL, w INT, PRIMARY KEY (v))"
+    anna, bert = _apart(fresh_pair, [(one.narrow, one.wide) for one in wide], form)
+    _write(anna, 0, *[f"INSERT INTO t{i} VALUES ({value}, {n})" for i, one in enumerate(wide) for n, value in enumerate(one.values)])
+    anna.drain(check=0)
+    _write(anna, 1, *[f"UPDATE t{i} SET w=w+10" for i in range(len(wide))], *[f"DELETE FROM t{i} WHERE w=10" for i in range(len(wide))])
+    anna.drain(check=0)
+    assert hand.owed(anna) == []
+    for i, one in enumerate(wide):
+        assert bert.sql(f"SELECT w FROM t{i} ORDER BY w") == [(n + 10,) for n in range(1, len(one.values))], one
+    _write(bert, 2, *[f"UPDATE t{i} SET w=w+10 WHERE w=11" for i in range(len(wide))])
+    keys = [{(table, bytes(key)) for table, key in hand.sync(node, "SELECT table_name, record_id FROM sync_queue")}
+            for node in (anna, bert)]
+    assert keys[1] and keys[1] <= keys[0]  # the same text on both sides
+    bert.drain(check=(0, 5))
+    _hold_apart(bert, len(wide), [i for i, one in enumerate(wide) if one.both_ways])
+    for i, one in enumerate(wide):
+        hand.unseen(anna, f"ALTER TABLE t{i} MODIFY v {one.wide} NOT NULL")
+    _in_step(fresh_pair)
+
+
+def test_keys_that_would_be_written_otherwise_wait_although_the_type_is_wider(fresh_pair: Pair) -> None:
+    wide = [one for one in WIDENINGS if not one.as_key and not any(word in one.wide for word in ("TEXT", "BLOB", "GEOMETRY", "COMPRESSED"))]
+    assert {one.wide for one in wide} >= {"DECIMAL(7,4)", "TIME(6)", "DATETIME(6)", "DOUBLE"}
+    wide = [one for one in wide if "TEXT" not in one.narrow]
+    form = "CREATE TABLE T (v TYPE, w INT, PRIMARY KEY (v))"
+    plain = [(one.narrow.replace(" NULL", ""), one.wide.replace(" NULL", "")) for one in wide]
+    anna, bert = _apart(fresh_pair, plain, form)
+    _write(anna, 0, *[f"INSERT INTO t{i} VALUES ({one.values[0]}, 1)" for i, one in enumerate(wide)])
+    anna.drain(check=(0, 5))
+    _hold_apart(anna, len(wide))
+    for i, (here, _) in enumerate(plain):
+        bert.sql(f"ALTER TABLE t{i} MODIFY v {here} NOT NULL")
+    _in_step(fresh_pair)
+
+
+def test_what_a_type_does_not_hold_exactly_waits_until_both_agree(fresh_pair: Pair) -> None:
+    form = "CREATE TABLE T (id INT PRIMARY KEY, v TYPE, n INT)"
+    anna, bert = _apart(fresh_pair, [(there, here) for there, here, _ in WAITING], form)
+    for node in (anna, bert):
+        node.sql("CREATE TABLE other (id INT PRIMARY KEY)")
+        node.install()
+    _write(anna, 0, *[f"INSERT INTO t{i} (id, v) VALUES (1, {value})" for i, (_, _, value) in enumerate(WAITING)],
+           "INSERT INTO other VALUES (1)")
+    for _ in range(4):
+        anna.drain(check=(0, 5))
+    _hold_apart(anna, len(WAITING))
+    assert bert.sql("SELECT * FROM other") == [(1,)]
+    for i, (there, _, _) in enumerate(WAITING):
+        bert.sql(f"ALTER TABLE t{i} MODIFY v {there}")
+    _in_step(fresh_pair)
+
+
+def test_columns_of_one_side_alone_make_the_table_wait_and_their_order_does_not(fresh_pair: Pair) -> None:
+    anna, bert = fresh_pair.nodes
+    anna.sql("CREATE TABLE more (id INT PRIMARY KEY, a INT, b INT)")
+    bert.sql("CREATE TABLE more (id INT PRIMARY KEY, a INT)")
+    anna.sql("CREATE TABLE less (id INT PRIMARY KEY, a INT)")
+    bert.sql("CREATE TABLE less (id INT PRIMARY KEY, a INT, b INT DEFAULT 5)")
+    anna.sql("CREATE TABLE turned (id INT PRIMARY KEY, a INT, b BIT(3), c BLOB)")
+    bert.sql("CREATE TABLE turned (c BLOB, b BIT(3), a INT, id INT PRIMARY KEY)")
+    _serve_by_hand(fresh_pair)
+    _write(anna, 0, "INSERT INTO more VALUES (1, 2, 3)", "INSERT INTO less VALUES (1, 2)", "INSERT INTO turned VALUES (1, 2, 3, x'ff00')")
+    anna.drain(check=(0, 5))
+    assert bert.sql("SELECT c, b+0, a, id FROM turned") == [(b"\xff\0", 3, 2, 1)]
+    assert [(table, state, attempts, reason) for table, _, state, attempts, reason in hand.owed(anna)] == [
+        ("less", "waiting", 0, "table less differs: column b is missing there and int(11) here"),
+        ("more", "waiting", 0, "table more differs: column b is int(11) there and missing here")]
+    bert.sql("ALTER TABLE more ADD b INT")
+    bert.sql("ALTER TABLE less DROP b")
+    anna.drain(check=0)
+    assert hand.owed(anna) == []
+    assert bert.sql("SELECT id, a, b FROM more") == [(1, 2, 3)] and bert.sql("SELECT id, a FROM less") == [(1, 2)]
+
+
+def test_a_null_waits_where_the_column_is_not_null_and_the_other_records_go_on(fresh_pair: Pair) -> None:
+    anna, bert = fresh_pair.nodes
+    for node, null in ((anna, "NULL"), (bert, "NOT NULL")):
+        node.sql(f"CREATE TABLE t (id INT PRIMARY KEY, a INT {null}, at TIMESTAMP {null} DEFAULT CURRENT_TIMESTAMP)")
+    _serve_by_hand(fresh_pair)
+    _write(anna, 0, "INSERT INTO t VALUES (1, 1, FROM_UNIXTIME(1)), (2, NULL, FROM_UNIXTIME(1)), (3, 3, NULL)")
+    for _ in range(4):
+        anna.drain(check=(0, 5))
+    assert bert.sql("SELECT id FROM t") == [(1,)]
+    assert [(key, state, attempts, reason) for _, key, state, attempts, reason in hand.owed(anna)] == [
+        ("2", "waiting", 0, "table t differs: column a is NULL there and int(11) NOT NULL here"),
+        ("3", "waiting", 0, "table t differs: column at is NULL there and timestamp NOT NULL here")]
+    bert.sql("ALTER TABLE t MODIFY a INT NULL, MODIFY at TIMESTAMP NULL")
+    _in_step(fresh_pair)
+
+
+def test_a_person_can_choose_a_version_whose_values_need_care(fresh_pair: Pair) -> None:
+    hand.everywhere(fresh_pair, "CREATE TABLE t (id INT PRIMARY KEY, e ENUM('a','b'), c VARCHAR(9) CHARACTER SET ascii, l VARCHAR(9) CHARACTER SET latin1,"
+                    " m BIT(9), at TIMESTAMP(3) NULL, f FLOAT)", "INSERT INTO t (id) VALUES (1)")
+    _serve_by_hand(fresh_pair)
+    anna, bert = fresh_pair.nodes
+    _write(anna, 0, f"UPDATE t SET e='none', c={x(b'a' + ALL_BYTES[200:208])}, l={x(ALL_BYTES[128:137])}, m=300, at=0, f=0.1")
+    _write(bert, 0, "UPDATE t SET e='b', c='b', l='b', m=1, at=FROM_UNIXTIME(7), f=2")
+    lost = anna.sql("SELECT e+0, HEX(c), HEX(l), m+0, at+0, f+0e0 FROM t")
+    anna.drain(check=(0, 5))
+    _in_step(fresh_pair)
+    assert bert.sql("SELECT e+0 FROM t") == [(2,)]
+    (number,) = [row[0] for row in hand.sync(bert, "SELECT id FROM sync_conflict")]
+    bert.agent("--resolve", str(number), "--keep", "remote", check=0)
+    _in_step(fresh_pair)
+    assert anna.sql("SELECT e+0, HEX(c), HEX(l), m+0, at+0, f+0e0 FROM t") == lost
+
+
+def test_a_row_that_breaks_a_check_is_refused_and_the_others_go_on(fresh_pair: Pair) -> None:
+    hand.everywhere(fresh_pair, "CREATE TABLE t (id INT PRIMARY KEY, j JSON)")
+    _serve_by_hand(fresh_pair)
+    anna, bert = fresh_pair.nodes
+    hand.transaction(anna, "SET check_constraint_checks=0", "INSERT INTO t VALUES (1, 'no json'), (2, '{}')")
+    anna.drain(check=(0, 5))
+    assert [(key, state) for _, key, state, _, reason in hand.owed(anna) if "CONSTRAINT" in reason] == [("1", "retry")]
+    assert bert.sql("SELECT id FROM t") == [(2,)]
+
+
+def test_the_list_of_types_in_the_docs_is_what_is_tried_here() -> None:
+    made = subprocess.run([places.REPOSITORY / "scripts" / "types-doc"], capture_output=True, text=True, check=True).stdout
+    assert (places.REPOSITORY / "docs" / "types.md").read_text() == made, "run scripts/types-doc >docs/types.md"
+
+
+@pytest.mark.parametrize("definition, reason", REFUSED)
+def test_what_cannot_be_exact_is_left_out_with_its_reason(fresh_pair: Pair, definition: str, reason: str) -> None:
+    fresh_pair.anna.sql("CREATE TABLE good (id INT PRIMARY KEY)")
+    fresh_pair.anna.sql(f"CREATE TABLE bad ({definition}")
+    said = fresh_pair.anna.install().stdout
+    assert reason in said and "bad" in said
+    assert {row[2] for row in fresh_pair.anna.sql("SHOW TRIGGERS")} == {"good"}

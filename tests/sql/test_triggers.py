@@ -94,6 +94,9 @@ SHAPES = [
            "'1970-01-01 00:00:01'", b"1"),
     single("timestamp6", "timestamp", "TIMESTAMP(6)", "'2026-11-21 02:03:04.5'",
            b"1795226584.500000", "'1970-01-01 00:00:01'", b"1.000000"),
+    single("timestamp_zero", "timestamp", "TIMESTAMP", "0", b"0", "'2038-01-19 03:14:07'", b"2147483647"),
+    single("timestamp6_zero", "timestamp", "TIMESTAMP(6)", "0", b"0.000000", "'2038-01-19 03:14:07.999999'",
+           b"2147483647.999999"),
     single("enum", "choice", "ENUM('a,b','c''d','')", "'a,b'", b"1", "''", b"3"),
     single("set", "choice", "SET('a','b','c')", "'c,a'", b"5", "''", b"0"),
     single("uuid", "typed", "UUID", "'123e4567-e89b-12d3-a456-426655440000'",
@@ -107,7 +110,9 @@ SHAPES = [
            b"9F"),
     single("utf16", "chars", "VARCHAR(20) CHARACTER SET utf16", "'a😀'", b"0061D83DDE00", "''",
            b""),
-    single("ascii", "text", "VARCHAR(20) CHARACTER SET ascii", "'a,b\\\\'", b"a,b\\", "''", b""),
+    single("ascii", "ascii", "VARCHAR(20) CHARACTER SET ascii", "'a,b\\\\'", b"a,b\\", "x'80e92c'", b"\x80\xe9,"),
+    Shape("composite_ascii", (Key("ascii", "a", "VARCHAR(9) CHARACTER SET ascii"), Key("plain", "b", "INT")),
+          "'a,b', 1", b"a\\,b,1", "x'80e92c5c', 2", b"\x80\xe9\\,\\\\,2"),
     single("utf8mb3", "text", "VARCHAR(20) CHARACTER SET utf8mb3", "'aü€'", "aü€".encode(), "'a '",
            b"a "),
     single("utf8mb4", "text", "VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
@@ -144,7 +149,7 @@ PLAIN_TABLES = {
             " i INT INVISIBLE DEFAULT 5, ts TIMESTAMP(6) NOT NULL DEFAULT NOW(6) ON UPDATE NOW(6)",
     "by_default": "id CHAR(36) CHARACTER SET ascii DEFAULT (UUID()) PRIMARY KEY, v INT",
 }
-PLAIN = [Shape(name, (Key("text" if name == "by_default" else "plain", "id", ""),), "", b"", "", b"")
+PLAIN = [Shape(name, (Key("ascii" if name == "by_default" else "plain", "id", ""),), "", b"", "", b"")
          for name in PLAIN_TABLES]
 
 
@@ -395,6 +400,8 @@ def test_keys_do_not_depend_on_the_session(app: App, session: str) -> None:
     if session == "small":
         app.run("SET sql_select_limit=DEFAULT")  # INSERT .. SELECT obeys it: set again below
     for shape in SHAPES:
+        if session == "padded" and shape.slug.endswith("_zero"):
+            continue  # NO_ZERO_DATE
         table, stage = f"{APP}.{quote(shape.name)}", f"{STAGE}.{quote(shape.name)}"
         keys = ", ".join(f"t.{quote(key.name)} = s.{quote(key.name)}" for key in shape.keys)
         app.run(f"INSERT INTO {table} SELECT * FROM {stage} WHERE v = 1",

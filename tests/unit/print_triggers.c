@@ -22,16 +22,18 @@ struct input {
 static const struct {
 	const char *word;
 	enum column_kind kind;
+	const char *charset; /* where it matters */
 } kinds[] = {
-	{ "plain", COLUMN_PLAIN },
-	{ "typed", COLUMN_TYPED },
-	{ "text", COLUMN_TEXT },
-	{ "chars", COLUMN_CHARS },
-	{ "bytes", COLUMN_BYTES },
-	{ "bit", COLUMN_BIT },
-	{ "float", COLUMN_FLOAT },
-	{ "timestamp", COLUMN_TIMESTAMP },
-	{ "choice", COLUMN_CHOICE },
+	{ "plain", COLUMN_PLAIN, "" },
+	{ "typed", COLUMN_TYPED, "" },
+	{ "text", COLUMN_TEXT, "" },
+	{ "ascii", COLUMN_TEXT, "ascii" },
+	{ "chars", COLUMN_CHARS, "" },
+	{ "bytes", COLUMN_BYTES, "" },
+	{ "bit", COLUMN_BIT, "" },
+	{ "float", COLUMN_FLOAT, "" },
+	{ "timestamp", COLUMN_TIMESTAMP, "" },
+	{ "choice", COLUMN_CHOICE, "" },
 };
 
 static void
@@ -78,8 +80,10 @@ print_table(struct input *in)
 		(void)puts(buf_cstr(&sql));
 		buf_free(&sql);
 	}
-	for (size_t i = 0; i < t->ncolumns; i++)
+	for (size_t i = 0; i < t->ncolumns; i++) {
 		free(in->columns[i].name);
+		free(in->columns[i].charset);
+	}
 	free(t->name);
 	memset(t, 0, sizeof *t);
 }
@@ -96,7 +100,8 @@ take_key(struct input *in, char *text)
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
 		if (strcmp(kinds[i].word, text) != 0)
 			continue;
-		in->columns[t->ncolumns] = (struct column){ .name = copy(name), .kind = kinds[i].kind, .in_key = true };
+		in->columns[t->ncolumns] = (struct column){
+			.name = copy(name), .charset = copy(kinds[i].charset), .kind = kinds[i].kind, .in_key = true };
 		t->columns = in->columns;
 		t->key[t->nkey++] = t->ncolumns++;
 		return;

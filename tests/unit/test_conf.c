@@ -552,8 +552,8 @@ what_is_not_given_has_its_default(void **state)
 	assert_int_equal(conf->sync.max_clock_skew_ms, 30000);
 	assert_string_equal(conf->sync.notify, "");
 	assert_int_equal(conf->sync.group_rows, 100000);
-	assert_int_equal(conf->sync.max_delete_percent, 50);
-	assert_int_equal(conf->sync.max_delete_rows, 1000);
+	assert_int_equal(conf->sync.max_delete.percent, 50);
+	assert_int_equal(conf->sync.max_delete.rows, 1000);
 	assert_int_equal(conf->npeers, 1);
 	assert_false(conf->peers[0].pull);
 	assert_false(conf->peers[0].paused);
@@ -796,7 +796,6 @@ what_this_version_lacks_is_said(void **state)
 	accepts(BASE "[table t]\napp_triggers = guard\n[table u]\napp_triggers = run\n[table v]\napp_triggers =\n");
 	refuses(BASE "[table t]\npriority = high\n", 8, "priority = high: this version does not have it yet; leave it at normal");
 	refuses(BASE "[sync]\nnotify = mail\n", 8, "notify = mail: this version does not have it yet");
-	refuses(BASE "[sync]\nmax_delete = 7%,12\n", 8, "this version does not have it yet; leave it at 50%, 1000");
 }
 
 static void
@@ -804,12 +803,20 @@ a_deletion_limit_is_a_share_and_a_number(void **state)
 {
 	static const char *const bad[] = { "50", "50%", "1000", "50%,", "0%, 1000", "101%, 1000", "50%, 0", "50, 1000",
 		"50%, 1000, 3", "50%, 10 00", "-1%, 5", "" };
+	struct conf_limit limit;
 	char text[500];
 
 	(void)state;
 	accepts(BASE "[sync]\nmax_delete = 50%, 1000\n");
-	assert_int_equal(conf->sync.max_delete_percent, 50);
-	assert_int_equal(conf->sync.max_delete_rows, 1000);
+	assert_int_equal(conf->sync.max_delete.percent, 50);
+	assert_int_equal(conf->sync.max_delete.rows, 1000);
+	accepts(BASE "[sync]\nmax_delete = 7%,12\n[table t]\nmax_delete = off\n[table u]\nmax_delete =\n");
+	conf_max_delete(conf, "u", &limit);
+	assert_true(limit.percent == 7 && limit.rows == 12);
+	conf_max_delete(conf, "t", &limit);
+	assert_int_equal(limit.rows, 0);
+	conf_max_delete(conf, "other", &limit);
+	assert_int_equal(limit.rows, 12);
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		(void)snprintf(text, sizeof text, "%s[sync]\nmax_delete = %s\n", BASE, bad[i]);
 		refuses(text, 8, "max_delete must be a share from 1% to 100%, a comma and a number");

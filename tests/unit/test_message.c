@@ -29,6 +29,25 @@ put_hello(struct buf *out)
 	message_put_hello(out, &(struct hello){ .node = NODE_32, .incarnation = INCARNATION, .nonce = OTHER, .version = 1 });
 }
 
+static void
+put_numbered(struct buf *out)
+{
+	message_put_hello(out, &(struct hello){ .node = NODE_32, .incarnation = INCARNATION, .nonce = OTHER, .numbering = { 3, 2, 1 }, .version = 1 });
+}
+
+static bool
+parse_numbered(const char *text, size_t len, struct err *e)
+{
+	struct hello h;
+
+	if (!message_parse_hello(text, len, &h, e))
+		return false;
+	assert_int_equal(h.numbering.increment, 3);
+	assert_int_equal(h.numbering.offset, 2);
+	assert_int_equal(h.numbering.letter_case, 1);
+	return true;
+}
+
 static bool
 parse_hello(const char *text, size_t len, struct err *e)
 {
@@ -186,6 +205,10 @@ static const struct kind {
 } kinds[] = {
 	{ "hello", "{\"hello\":\"1\",\"node\":\"" NODE_32 "\",\"incarnation\":\"" INCARNATION "\",\"nonce\":\"" OTHER "\"}\n", put_hello,
 	    parse_hello, { { "hello", NULL, NUMBER }, { "node", NULL, TEXT }, { "incarnation", NULL, HEX }, { "nonce", NULL, HEX } } },
+	{ "hello with its numbering",
+	    "{\"hello\":\"1\",\"node\":\"" NODE_32 "\",\"incarnation\":\"" INCARNATION "\",\"nonce\":\"" OTHER
+	    "\",\"numbering\":{\"increment\":\"3\",\"offset\":\"2\",\"letter_case\":\"1\"}}\n",
+	    put_numbered, parse_numbered, { { "hello", NULL, NUMBER }, { "increment", "numbering", NUMBER }, { "offset", "numbering", NUMBER }, { "letter_case", "numbering", NUMBER } } },
 	{ "welcome",
 	    "{\"welcome\":\"1\",\"node\":\"ben\",\"incarnation\":\"" INCARNATION "\",\"session\":\"a.1.b\",\"knows\":\"" OTHER
 	    "\",\"cursor\":{\"epoch\":\"7\",\"stamp\":\"" STAMP "\"},\"clock\":\"18446744073709551615\"}\n",

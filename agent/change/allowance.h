@@ -1,0 +1,51 @@
+/* The brake on mass deletion (max_delete): how much of a table went away within the last hour since a person's
+ * last yes, on the sending and on the applying side. Tables sync_deletion, sync_allowance. */
+#ifndef TANDEM_CHANGE_ALLOWANCE_H
+#define TANDEM_CHANGE_ALLOWANCE_H
+
+#include "base/conf.h"
+#include "db/db.h"
+
+enum {
+	ALLOWANCE_SMALL = 50,	     /* a table with no more records than this may lose all of them */
+	ALLOWANCE_WINDOW_S = 3600,   /* deletions are added up over so long */
+	ALLOWANCE_GRANT_S = 3600,    /* a yes to what a peer wants to delete here is good for so long */
+	ALLOWANCE_TEXT_MAX = 512
+};
+
+enum allowance_side { ALLOWANCE_SENT, ALLOWANCE_APPLIED };
+
+/* What one group takes away from one table. table borrowed. */
+struct allowance_loss {
+	const char *table;
+	uint64_t records;
+};
+
+/* Pure. Is it too much that a table lost so many records and has so many now? */
+bool allowance_exceeds(const struct conf_limit *limit, uint64_t lost, uint64_t now);
+/* How many records the table must have now for the share not to matter. */
+uint64_t allowance_enough(const struct conf_limit *limit, uint64_t lost);
+
+/* In the transaction of the group with that epoch: add its losses up with those of the last hour. base: the
+ * epoch that the group builds on (what was noted above it came from an earlier try and is forgotten).
+ * reason is "" when the group may go on, else the sentence that says what is held and by which table. */
+MUST_CHECK bool allowance_check(struct db *db, const struct conf *conf, const char *peer, enum allowance_side side, uint64_t base, uint64_t epoch,
+    const struct allowance_loss *losses, size_t n, char reason[ALLOWANCE_TEXT_MAX], struct err *e);
+
+/* Changes of this node up to this id have a person's yes. */
+MUST_CHECK bool allowance_covered(struct db *db, const char *peer, uint64_t *upto_id, struct err *e);
+/* Is there a yes to whatever the peer's next group deletes here? */
+MUST_CHECK bool allowance_granted(struct db *db, const char *peer, bool *granted, struct err *e);
+/* A group of the peer was applied: nothing of it waits, and a yes to it is used up. */
+MUST_CHECK bool allowance_applied(struct db *db, const char *peer, bool used, struct err *e);
+/* Note for --status what is held back of the peer. */
+MUST_CHECK bool allowance_wait(struct db *db, const char *peer, const char *reason, struct err *e);
+/* What is held back of the peer here, "" = nothing. */
+MUST_CHECK bool allowance_waiting(struct db *db, const char *peer, char out[ALLOWANCE_TEXT_MAX], struct err *e);
+
+/* A person says yes: to what is pending for the peer, and to what this node holds back of it. */
+MUST_CHECK bool allowance_allow(struct db *db, const char *peer, struct err *e);
+/* Forget a peer. */
+MUST_CHECK bool allowance_forget(struct db *db, const char *peer, struct err *e);
+
+#endif
