@@ -511,7 +511,9 @@ parse_chosen(struct decider *d, struct err *e)
 	if (d->pairs == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a record");
 	(void)buf_cstr(&d->chosen);
-	return buf_check(&d->chosen, "a kept version", e) && inbox_parse_row(d->chosen.data, d->chosen.len, d->pairs, INBOX_PAIRS, &d->npairs, e);
+	if (!buf_check(&d->chosen, "a kept version", e) || !inbox_parse_row(d->chosen.data, d->chosen.len, d->pairs, INBOX_PAIRS, &d->npairs, e))
+		return false;
+	return d->npairs > 0 || err_set(e, ERR_USAGE, "conflict %llu: only the version that was overwritten is kept; the other one is what the repair brought", (unsigned long long)d->id);
 }
 
 /* Does writing the chosen version make foreign keys act? Then the triggers have to see it. */

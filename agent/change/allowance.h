@@ -21,10 +21,10 @@ struct allowance_loss {
 	uint64_t records;
 };
 
-/* Pure. Is it too much that a table lost so many records and has so many now? */
-bool allowance_exceeds(const struct conf_limit *limit, uint64_t lost, uint64_t now);
-/* How many records the table must have now for the share not to matter. */
-uint64_t allowance_enough(const struct conf_limit *limit, uint64_t lost);
+/* Pure. Is it too much that a table which had so many records lost so many? */
+bool allowance_exceeds(const struct conf_limit *limit, uint64_t lost, uint64_t had);
+/* A table's records need not be counted any further: with as many only the number of losses matters. */
+uint64_t allowance_bound(const struct conf_limit *limit);
 
 /* In the transaction of the group with that epoch: add its losses up with those of the last hour. base: the
  * epoch that the group builds on (what was noted above it came from an earlier try and is forgotten).

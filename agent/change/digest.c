@@ -151,16 +151,31 @@ by_name(const void *a, const void *b)
 	return strcmp((*(const struct column *const *)a)->name, (*(const struct column *const *)b)->name);
 }
 
+/* Does the text of every value end with digits behind a point? DECIMAL(5,2), DATETIME(3). */
+static bool
+has_fraction(const struct column *col)
+{
+	const char *comma = strchr(col->type, ',');
+
+	if (strncmp(col->type, "decimal(", 8) == 0)
+		return comma != NULL && comma[1] != '0';
+	return strncmp(col->type, "time(", 5) == 0 || strncmp(col->type, "datetime(", 9) == 0 || strncmp(col->type, "timestamp(", 10) == 0;
+}
+
 /* Numbers and times have no comma in them and are never "-" alone; of everything else the hash of its raw
- * bytes, so that no charset is converted and no text can be taken for two. */
+ * bytes, so that no charset is converted and no text can be taken for two. What a wider type would only write
+ * with more zeros is written without them. */
 static void
 put_part(struct buf *sql, const struct column *col)
 {
 	bool plain = col->kind == COLUMN_PLAIN || col->kind == COLUMN_FLOAT || col->kind == COLUMN_TIMESTAMP || col->kind == COLUMN_CHOICE;
+	bool bits = col->kind == COLUMN_BIT, fraction = has_fraction(col);
 
-	buf_str(sql, plain ? "IFNULL(" : "IFNULL(MD5(");
+	buf_str(sql, plain ? "IFNULL(" : bits ? "IFNULL(CAST(" : "IFNULL(MD5(");
+	buf_str(sql, fraction ? "TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM " : "");
 	template_read(sql, col);
-	buf_str(sql, plain ? ",'-'),','" : "),'-'),','");
+	buf_str(sql, fraction ? "))" : "");
+	buf_str(sql, plain ? ",'-'),','" : bits ? " AS UNSIGNED),'-'),','" : "),'-'),','");
 }
 
 /* "SET STATEMENT ... FOR SELECT key, sum FROM table FORCE INDEX (PRIMARY)" */
@@ -233,8 +248,8 @@ part_is_sound(const struct column *col, const char *s, size_t len)
 		return is_number(s, len, col->integer ? sign : "+-.e0123456789E: ");
 	case COLUMN_TYPED:
 		return is_number(s, len, "0123456789abcdefABCDEF:.-");
-	case COLUMN_TEXT:
-		return len <= col->octets && is_text(s, len);
+	case COLUMN_TEXT: /* a column of ASCII may hold any bytes */
+		return len <= col->octets && (strcmp(col->charset, "ascii") == 0 || is_text(s, len));
 	case COLUMN_CHARS:
 	case COLUMN_BYTES:
 		return len % 2 == 0 && len <= col->octets * 2 && strlen(s) == len && strspn(s, "0123456789ABCDEF") == len;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "change/trace.h"
+#include "sync/definition.h"
 #include "sync/repair.h"
 #include "wire/compare.h"
 
@@ -309,7 +310,7 @@ answer_keys(struct question *q, struct err *e)
 static bool
 choose_table(struct question *q, struct err *e)
 {
-	const struct compare_sides sides = { .here = q->inspect->node.name, .there = q->peer };
+	const struct definition_sides sides = { .here = q->inspect->node.name, .there = q->peer };
 	char reason[MESSAGE_REASON_MAX];
 	const struct table *t = catalog_table(q->inspect->catalog, q->head.section.table);
 
@@ -317,7 +318,7 @@ choose_table(struct question *q, struct err *e)
 		(void)snprintf(reason, sizeof reason, "table %.200s %s", q->head.section.table, t == NULL ? "is not replicated there" : t->problem);
 		return refuse(q, 422, "table", reason, e);
 	}
-	if (!compare_fits(t, &q->head, &sides, reason))
+	if (!definition_fits(t, &q->head, &sides, reason))
 		return refuse(q, 422, "definition", reason, e);
 	q->digest = (struct digest){ .db = q->inspect->db, .database = q->inspect->catalog->database, .table = t };
 	return true;

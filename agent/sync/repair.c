@@ -1,8 +1,11 @@
 /* Writing a comparison's outcome. Not here: what differs and who wins (sync/compare). */
 #include "sync/repair.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "apply/inbox.h"
+#include "base/clock.h"
 #include "wire/line.h"
 
 enum {
@@ -100,24 +103,38 @@ put_row(struct buf *out, const struct table *t, const struct db_rows *row)
 	buf_char(out, '}');
 }
 
-static const char sql_keep[] =
-    "INSERT INTO sync_conflict (peer, table_name, record_id, policy, verdict,"
-    " local_changed_at, local_origin, local_row, remote_changed_at, remote_origin, remote_row)"
-    " VALUES (?, ?, ?, 'repair', 'apply', '', ?, ?, NOW(6), ?, ?)";
+/* When nobody knows when a version was made. */
+static const char long_ago[] = "2000-01-01 00:00:00.000000";
 
 static bool
-keep_row(struct db *db, const struct repair_loser *l, const struct db_rows *row, struct err *e)
+keep_row(struct db *db, const struct repair_loser *l, const struct db_rows *row, const char *now, struct err *e)
 {
+	struct inbox_conflict c = { .peer = l->peer, .table = l->table->name, .key = l->key, .key_len = l->key_len, .rule = "repair", .verdict = "apply",
+		.local = { .changed_at = long_ago, .node = l->self }, .remote = { .changed_at = now, .node = l->peer } };
 	struct buf local;
 	bool ok;
 
-	buf_init(&local, DB_SQL_MAX / 4);
+	buf_init(&local, INBOX_ROW_MAX);
 	put_row(&local, l->table, row);
-	ok = buf_check(&local, "a kept version", e) &&
-	    db_exec(db, sql_keep,
-		DB_ARGS(db_text(l->peer), db_text(l->table->name), db_bytes(l->key, l->key_len), db_text(l->self),
-		    db_text_n(local.data, local.len), db_text(l->peer), db_text(l->there ? "{}" : NULL)), e);
+	c.local.row = local.data;
+	c.local.row_len = local.len;
+	if (l->there) {
+		c.remote.row = "{}";
+		c.remote.row_len = 2;
+	}
+	ok = buf_check(&local, "a kept version", e) && inbox_keep(db, &c, e);
 	buf_free(&local);
+	return ok;
+}
+
+static bool
+read_now(struct db *db, char now[CLOCK_TEXT_MAX], struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok = db_query(db, "SELECT NOW(6)", DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e);
+
+	(void)snprintf(now, CLOCK_TEXT_MAX, "%s", ok && more ? db_rows_text(rows, 0) : "");
+	db_rows_free(rows);
 	return ok;
 }
 
@@ -125,15 +142,18 @@ bool
 repair_keep(struct db *db, const struct repair_loser *l, struct err *e)
 {
 	struct db_rows *rows = NULL;
+	char now[CLOCK_TEXT_MAX];
 	struct buf sql;
 	bool more = false, ok;
 
+	if (!read_now(db, now, e))
+		return false;
 	buf_init(&sql, TEMPLATE_SQL_MAX);
 	record_select(&sql, l->database, l->table);
 	buf_str(&sql, " WHERE ");
 	ok = (record_put_match(db, &sql, l->table, l->key, l->key_len) || err_set(e, ERR_INPUT, "table %s: a malformed key", l->table->name)) &&
 	    buf_check(&sql, "a key", e) && db_query(db, buf_cstr(&sql), DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e);
-	ok = ok && (!more || keep_row(db, l, rows, e));
+	ok = ok && (!more || keep_row(db, l, rows, now, e));
 	db_rows_free(rows);
 	buf_free(&sql);
 	return ok;

@@ -62,13 +62,6 @@ MUST_CHECK bool compare_parse_question(struct compare_reader *r, struct compare_
 MUST_CHECK bool compare_parse_range(const struct compare_reader *r, struct digest_range *out, struct err *e);
 MUST_CHECK bool compare_parse_key(const struct compare_reader *r, struct line_value *key, struct line_value *other, struct err *e);
 
-/* Do both sides define the table alike, as far as comparing goes? Else reason (MESSAGE_REASON_MAX) names table,
- * column and both definitions. here: this node's name; there: that of the node which wrote the section. */
-struct compare_sides {
-	const char *here, *there;
-};
-bool compare_fits(const struct table *t, const struct compare_head *h, const struct compare_sides *sides, char *reason);
-
 /* Answers: a first line that says whether more follows when asked again, then one line an item. */
 void compare_put_answer(struct buf *out, bool more);
 MUST_CHECK bool compare_parse_answer(struct compare_reader *r, bool *more, struct err *e);

@@ -174,7 +174,7 @@ def test_rows_that_need_each_other_arrive_without_the_one_that_has_no_parent(
 
 @pytest.mark.parametrize("event", ["INSERT", "DELETE"])
 def test_a_knot_that_fails_leaves_everything_as_it_was(event: str) -> None:
-    with Cluster(3, "chain", schemas=()) as many:
+    with Cluster(3, "chain", schemas=(), conf={"table seat": {"app_triggers": "run"}}) as many:
         anna, bert, cleo = _ready(many, SEAT, BOSS, *CHECKED,
                                   "INSERT INTO seat VALUES (1,1,0), (2,2,0)",
                                   "INSERT INTO boss VALUES (1,1), (2,1)")

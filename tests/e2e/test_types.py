@@ -12,7 +12,7 @@ import pytest
 
 from lab import Pair, compare, hand, places
 from lab.node import Node
-from lab.types import (ALL_BYTES, BYTES, CHARSETS, CHOICES, KEY_GROUPS, KEYS, MOMENTS, NUMBERS, REFUSED, SPECIALS, TEXTS,
+from lab.type_matrix import (ALL_BYTES, BYTES, CHARSETS, CHOICES, KEY_GROUPS, KEYS, MOMENTS, NUMBERS, REFUSED, SPECIALS, TEXTS,
                        WAITING, WIDENINGS, Columns, x)
 
 # What the app's sessions are like that write here; none is strict, so that zero dates may be written.

@@ -131,6 +131,7 @@ def test_one_value_of_any_type_that_differs_is_seen(fresh_pair: Pair) -> None:
 KEYS = {  # the key's columns, and the n-th key
     "whole numbers": ("k BIGINT", "PRIMARY KEY (k)", "CAST({n} AS SIGNED) * 1000003 - 900000000"),
     "composite": ("a TINYINT UNSIGNED, b VARCHAR(20), c INT", "PRIMARY KEY (a, b, c)", "{n} DIV 500, CONCAT('k,\\\\', {n} DIV 7), {n}"),
+    "ascii": ("k VARCHAR(30) CHARACTER SET ascii", "PRIMARY KEY (k)", "CONVERT(CONCAT(CHAR(97 + {n} MOD 20), {n}) USING ascii)"),
     "text": ("k VARCHAR(30) COLLATE utf8mb4_general_ci", "PRIMARY KEY (k)", "CONCAT(CHAR(65 + {n} MOD 26), ' straße ', {n})"),
     "latin1": ("k VARCHAR(30) CHARACTER SET latin1", "PRIMARY KEY (k)", "CONCAT(CHAR(192 + {n} MOD 20 USING latin1), {n})"),
     "bytes": ("k VARBINARY(16)", "PRIMARY KEY (k)", "UNHEX(MD5({n}))"),
@@ -182,13 +183,22 @@ def test_few_differences_among_many_records_cost_few_bytes(fresh_pair: Pair) -> 
 
 
 def test_columns_in_another_order_and_wider_ones_are_no_difference(fresh_pair: Pair) -> None:
-    fresh_pair.anna.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(40), n INT)")
-    fresh_pair.bert.sql("CREATE TABLE t (n BIGINT, v VARCHAR(80), id INT PRIMARY KEY)")
+    narrow = ["v VARCHAR(40)", "n INT", "d DECIMAL(9,2)", "e DECIMAL(6,0)", "s DATETIME(1)", "u TIME", "b BIT(5)",
+              "c ENUM('a','b')", "x BINARY(3)", "y TINYTEXT"]
+    wide = ["y LONGTEXT", "x VARBINARY(9)", "c ENUM('a','b','c')", "b BIT(40)", "u TIME(6)", "s DATETIME(6)",
+            "e DECIMAL(12,3)", "d DECIMAL(20,7)", "n BIGINT", "v VARCHAR(80)"]
+    fresh_pair.anna.sql(f"CREATE TABLE t (id INT PRIMARY KEY, {', '.join(narrow)})")
+    fresh_pair.bert.sql(f"CREATE TABLE t ({', '.join(wide)}, id BIGINT PRIMARY KEY)")
     for node in fresh_pair.nodes:
-        node.sql("INSERT INTO t (id, v, n) SELECT seq, CONCAT('v', seq), -seq FROM seq_1_to_500")
+        node.sql("INSERT INTO t (id, v, n, d, e, s, u, b, c, x, y) SELECT seq, CONCAT('v', seq), -seq, seq / 4, seq * 100,"
+                 " '2024-01-01 00:00:00' + INTERVAL seq * 100000 MICROSECOND, SEC_TO_TIME(seq * 10), seq MOD 32, 1 + seq MOD 2,"
+                 " 'xyz', REPEAT('y', seq MOD 200) FROM seq_0_to_500")
     fresh_pair.install()
     fresh_pair.bert.start_serve()
     assert found(compare(fresh_pair.anna, check=0)["t"]) == {}
+    unseen(fresh_pair.bert, "UPDATE t SET d = d + 0.0000001 WHERE id = 7", "UPDATE t SET e = e / 10 WHERE id = 9",
+           "UPDATE t SET s = s + INTERVAL 1 MICROSECOND WHERE id = 11", "UPDATE t SET u = '00:00:00.1' WHERE id = 0")
+    assert found(compare(fresh_pair.anna, check=5)["t"]) == {"different": ["0", "11", "7", "9"]}
 
 
 @pytest.mark.parametrize("there, said", [
@@ -312,6 +322,9 @@ def test_the_records_of_the_chosen_side_win(fresh_pair: Pair, asker: str, winner
         if asker != winner:  # what was overwritten here is kept whole
             kept = sync(two[asker], "SELECT record_id, local_row FROM sync_conflict WHERE policy='repair'")
             mine = {bytes(key).decode(): json.loads(row) for key, row in kept}
+            refused = two[asker].agent("--resolve", str(sync(two[asker], "SELECT id FROM sync_conflict WHERE record_id='30'")[0][0]),
+                                       "--keep", "remote", check=2)
+            assert "only the version that was overwritten" in refused.stderr
             assert mine["30"]["v"] == asker and mine["5001" if asker == "anna" else "5002"]["v"] == f"only {asker}"
 
 
