@@ -201,8 +201,13 @@ struct orders {
 static void
 order_mine(struct orders *o, const struct finding *f)
 {
-	struct repair_item *item = &o->queue[o->nqueue++];
+	struct repair_item *item;
 
+	/* Not here, and changed there meanwhile: it comes by itself. A delete would lose against it, and count as one
+	 * of a mass deletion all the same. */
+	if (f->ours == NULL && f->there->fresh)
+		return;
+	item = &o->queue[o->nqueue++];
 	*item = (struct repair_item){ .key = f->ours, .key_len = f->ours_len, .oldest = f->there->fresh };
 	item->operation = f->theirs == NULL ? OP_INSERT : OP_UPDATE;
 	if (f->ours == NULL) {

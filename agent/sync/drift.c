@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "capture/trigger.h"
 #include "change/moved.h"
@@ -14,6 +15,7 @@
 
 enum {
 	LOCK_WAIT_S = 30,      /* for another drain that puts triggers back */
+	GRACE_S = 2,	       /* a new table's, to get its own triggers */
 	DIRTY_ROWS = 10000     /* of sync_queue, read at once */
 };
 
@@ -280,6 +282,40 @@ wait_for(const struct table *t, void *arg)
 	return now->triggers[0] == '\0' ? 0 : TRIGGER_WAIT_S;
 }
 
+/* How long until the youngest table without our triggers has stood for GRACE_S: a dump that is being loaded makes
+ * its triggers moments after the table. */
+static bool
+grace_left(const struct drift_facts *f, uint64_t *seconds, struct err *e)
+{
+	*seconds = 0;
+	for (size_t i = 0; i < f->was.n; i++) {
+		const struct identity *now = identity_find(&f->now, f->was.items[i].table);
+		uint64_t left = 0;
+
+		if (now == NULL || now->triggers[0] != '\0' || f->was.items[i].triggers[0] == '\0')
+			continue;
+		if (!db_number(f->db, "SELECT GREATEST(0, ? - TIMESTAMPDIFF(SECOND, ?, NOW()))", DB_ARGS(db_u64(GRACE_S), db_text(now->created)), &left, NULL, e))
+			return false;
+		if (left > *seconds && left <= GRACE_S)
+			*seconds = left;
+	}
+	return true;
+}
+
+/* Marked at once; the triggers are put back when a load has had its moment. */
+static bool
+judge_and_wait(struct drift_facts *f, struct err *e)
+{
+	uint64_t seconds;
+
+	if (!read_facts(f, true, e) || !judge_all(f, e) || !grace_left(f, &seconds, e))
+		return false;
+	if (seconds == 0)
+		return true;
+	clock_nap_ms((int64_t)seconds * 1000);
+	return read_facts(f, true, e) && judge_all(f, e);
+}
+
 /* Something moved. On a connection of its own, whose settings and lock go with it. */
 static bool
 mend(const struct conf *conf, struct err *e)
@@ -289,7 +325,7 @@ mend(const struct conf *conf, struct err *e)
 	struct catalog *c = NULL;
 	bool ok;
 
-	ok = db_open(&conf->database, &f.db, e) && schema_enter(f.db, conf, &node, e) && take_lock(&f, e) && read_facts(&f, true, e) && judge_all(&f, e) &&
+	ok = db_open(&conf->database, &f.db, e) && schema_enter(f.db, conf, &node, e) && take_lock(&f, e) && judge_and_wait(&f, e) &&
 	    catalog_read(f.db, conf, &c, e);
 	f.catalog = c;
 	ok = ok && trigger_mend(f.db, conf, c, &node, wait_for, &f, e) && note_all(&f, true, e);
