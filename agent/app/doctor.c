@@ -11,9 +11,14 @@
 #include "base/clock.h"
 #include "capture/guard.h"
 #include "capture/trigger.h"
+#include "change/moved.h"
 #include "change/peer.h"
 #include "net/client.h"
 #include "wire/message.h"
+
+enum {
+	DOCTOR_TEXT_MAX = 64 * 1024
+};
 
 struct doctor {
 	const struct cli *cli;
@@ -112,6 +117,37 @@ wrong_trigger(const struct table *t, const char *what, void *arg)
 	findings_add(&d->found, SEVERITY_PROBLEM, "run agent --install", "a trigger of table %s is %s", t->name, what);
 }
 
+static bool
+say_moved(const struct moved *m, void *arg, struct err *e)
+{
+	struct doctor *d = arg;
+	struct buf text;
+
+	(void)e;
+	buf_init(&text, DOCTOR_TEXT_MAX);
+	moved_put_sentence(&text, m);
+	findings_add(&d->found, strcmp(m->state, "held") == 0 ? SEVERITY_PROBLEM : SEVERITY_WARNING, "agent --status says more", "%s", buf_cstr(&text));
+	buf_free(&text);
+	return true;
+}
+
+/* What no trigger saw. */
+static bool
+check_moved(struct doctor *d, struct err *e)
+{
+	uint64_t known = 0;
+
+	for (size_t i = 0; i < d->conf->npeers; i++)
+		if (!moved_visit(d->db, d->conf->peers[i].name, say_moved, d, e))
+			return false;
+	if (!db_number(d->db, "SELECT COUNT(*) FROM sync_identity WHERE ids<>''", DB_NO_ARGS, &known, NULL, e))
+		return false;
+	if (known == 0)
+		findings_add(&d->found, SEVERITY_WARNING, "GRANT PROCESS ON *.* to the account that runs --install, and run it again",
+		    "TRUNCATE and exchanged partitions cannot be noticed: the account that installed may not see InnoDB's table ids");
+	return true;
+}
+
 /* --- peers --- */
 
 static void
@@ -202,6 +238,8 @@ check_all(struct doctor *d, struct err *e)
 	    !guard_verify(d->db, d->conf, d->catalog, d->installed ? &d->node : NULL, wrong_guard, d, e))
 		return false;
 	if (d->installed && !trigger_verify(d->db, d->conf, d->catalog, &d->node, wrong_trigger, d, e))
+		return false;
+	if (d->installed && !check_moved(d, e))
 		return false;
 	return check_peers(d, e) && survey_numbering(d->db, d->conf, d->catalog, d->peers, &d->found, e);
 }

@@ -9,6 +9,7 @@
 #include "capture/guard.h"
 #include "capture/trigger.h"
 #include "change/peer.h"
+#include "sync/drift.h"
 #include "wire/line.h"
 
 bool
@@ -23,22 +24,6 @@ install_judge_keys(struct catalog *c, struct err *e)
 		}
 	}
 	return closure_judge(c, e);
-}
-
-/* Tables whose stale triggers could not name the record: said once, then it is the user's. */
-static bool
-name_dirty(struct db *db, const struct cli *cli, struct err *e)
-{
-	struct db_rows *rows = NULL;
-	bool more = false, ok;
-
-	if (!db_query(db, "SELECT DISTINCT table_name FROM sync_queue WHERE operation='dirty' AND status<>'superseded'", DB_NO_ARGS, &rows, e))
-		return false;
-	while ((ok = db_rows_next(rows, &more, e)) && more)
-		if (!cli->json)
-			(void)printf("table %s was altered under its triggers and written meanwhile: compare it with the peer, some changes were not captured\n", db_rows_text(rows, 0));
-	db_rows_free(rows);
-	return ok && db_exec(db, "UPDATE sync_queue SET status='superseded' WHERE operation='dirty'", DB_NO_ARGS, e);
 }
 
 /* Can the account read it? A broken view is no question of privileges. */
@@ -76,12 +61,12 @@ check_readable(struct db *db, const struct conf *conf, const struct catalog *c, 
 }
 
 static bool
-enroll(struct db *db, const struct cli *cli, const struct catalog *c, struct err *e)
+enroll(struct db *db, const struct catalog *c, struct err *e)
 {
 	for (size_t i = 0; i < c->ntables; i++)
 		if (c->tables[i].problem == NULL && !db_exec(db, "INSERT IGNORE INTO sync_table (table_name) VALUES (?)", DB_ARGS(db_text(c->tables[i].name)), e))
 			return false;
-	return name_dirty(db, cli, e);
+	return true;
 }
 
 /* Peers that left agent.conf: statuses and the purge must not wait for them for ever. */
@@ -108,7 +93,7 @@ forget_peers(struct db *db, const struct cli *cli, const struct conf *conf, stru
 }
 
 static bool
-register_peers(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
+register_peers(struct db *db, const struct cli *cli, const struct conf *conf, const struct catalog *c, struct err *e)
 {
 	if (cli->peer != NULL && conf_peer(conf, cli->peer) == NULL)
 		return err_set(e, ERR_USAGE, "there is no [peer %s] in %s", cli->peer, conf->path);
@@ -119,7 +104,7 @@ register_peers(struct db *db, const struct cli *cli, const struct conf *conf, st
 			return false;
 	if (cli->peer == NULL)
 		return true;
-	if (!peer_reset(db, cli->peer, e))
+	if (!peer_reset(db, cli->peer, e) || !drift_mark_all(db, c, cli->peer, e))
 		return false;
 	if (!cli->json && !cli->quiet)
 		(void)printf("peer %s starts anew: what is pending for it was forgotten, both databases must be equal now\n", cli->peer);
@@ -303,6 +288,7 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 {
 	struct catalog *c = NULL;
 	struct node_identity node;
+	struct drift_facts *facts = NULL;
 	struct done done;
 	bool created, ok;
 
@@ -311,8 +297,12 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 	ok = schema_install(db, conf, &created, e) && schema_enter(db, conf, &node, e) && catalog_read(db, conf, &c, e);
 	if (ok) {
 		ok = install_judge_keys(c, e) && guard_install(db, conf, c, &node, &done.apps, e) && check_readable(db, conf, c, e) &&
-		    trigger_install(db, conf, c, &node, &done.ours, e) && enroll(db, cli, c, e) && register_peers(db, cli, conf, e);
+		    drift_before_install(db, conf, &node, c, &facts, e) && trigger_install(db, conf, c, &node, &done.ours, e) && enroll(db, c, e) &&
+		    register_peers(db, cli, conf, c, e) && drift_after_install(facts, e);
 	}
+	if (ok && !drift_sees_ids(facts) && !cli->quiet && !cli->json)
+		(void)printf("TRUNCATE cannot be noticed: GRANT PROCESS ON *.* to the account that runs --install, and run it again\n");
+	drift_facts_free(facts);
 	if (ok && created && !cli->quiet && !cli->json)
 		(void)printf("sync schema %s installed for node %s\n", conf->database.sync_database, node.name);
 	if (ok)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "capture/guard.h"
+#include "change/moved.h"
 #include "wire/line.h"
 
 static void
@@ -56,8 +57,9 @@ read_reasons(struct db *db, struct report_peer *to, struct err *e)
 
 	buf_init(&to->reasons, REPORT_TEXT_MAX);
 	buf_init(&to->reasons_text, REPORT_TEXT_MAX);
-	if (!db_query(db, "SELECT DISTINCT last_error FROM sync_owed WHERE peer=? AND state IN ('retry','waiting') AND last_error IS NOT NULL ORDER BY 1 LIMIT ?",
-		DB_ARGS(db_text(to->name), db_u64(REPORT_REASONS_MAX)), &rows, e))
+	if (!db_query(db, "SELECT DISTINCT last_error FROM sync_owed WHERE peer=? AND state IN ('retry','waiting') AND last_error IS NOT NULL"
+			  " AND table_name NOT IN (SELECT table_name FROM sync_drift WHERE peer=?) ORDER BY 1 LIMIT ?",
+		DB_ARGS(db_text(to->name), db_text(to->name), db_u64(REPORT_REASONS_MAX)), &rows, e))
 		return false;
 	buf_char(&to->reasons, '[');
 	while ((ok = db_rows_next(rows, &more, e)) && more) {
@@ -70,21 +72,85 @@ read_reasons(struct db *db, struct report_peer *to, struct err *e)
 	return ok;
 }
 
+struct moved_reader {
+	struct report_peer *to;
+	const char *self;
+};
+
+static void
+put_choices(struct moved_reader *r, const struct moved *m)
+{
+	struct buf *json = &r->to->moved, *text = &r->to->moved_text, command;
+
+	for (int i = 0; i < MOVED_CHOICES; i++) {
+		const char *what;
+
+		buf_init(&command, REPORT_TEXT_MAX);
+		moved_put_choice(&command, m, r->to->name, r->self, i, &what);
+		buf_fmt(text, "                 %-18s %s\n", what, buf_cstr(&command));
+		buf_fmt(json, "%s{\"choice\":\"%s\",\"command\":", i > 0 ? "," : "", what);
+		line_quote(json, buf_cstr(&command), command.len);
+		buf_char(json, '}');
+		buf_free(&command);
+	}
+}
+
 static bool
-read_peer(struct db *db, struct report_peer *to, struct err *e)
+take_moved(const struct moved *m, void *arg, struct err *e)
+{
+	struct moved_reader *r = arg;
+	struct buf *json = &r->to->moved, *text = &r->to->moved_text;
+	bool held = strcmp(m->state, "held") == 0;
+
+	(void)e;
+	buf_str(json, json->len > 1 ? ",{\"table\":" : "{\"table\":");
+	line_quote(json, m->table, strlen(m->table));
+	buf_fmt(json, ",\"state\":\"%s\",\"since\":\"%s\",\"records\":%llu,\"what\":", m->state, m->since, (unsigned long long)m->records);
+	line_quote(json, m->reason, strlen(m->reason));
+	buf_str(json, ",\"message\":");
+	if (m->message == NULL)
+		buf_str(json, "null");
+	else
+		line_quote(json, m->message, strlen(m->message));
+	buf_str(json, ",\"choices\":[");
+	buf_str(text, held ? "  held:          " : "  waiting:       ");
+	moved_put_sentence(text, m);
+	buf_char(text, '\n');
+	if (held)
+		put_choices(r, m);
+	buf_str(json, "]}");
+	return true;
+}
+
+static bool
+read_moved(struct db *db, struct report_peer *to, const char *self, struct err *e)
+{
+	struct moved_reader r = { to, self };
+	bool ok;
+
+	buf_init(&to->moved, REPORT_TEXT_MAX);
+	buf_init(&to->moved_text, REPORT_TEXT_MAX);
+	buf_char(&to->moved, '[');
+	ok = moved_visit(db, to->name, take_moved, &r, e) && moved_count(db, to->name, &to->tables_held, &to->tables_moved, e);
+	buf_char(&to->moved, ']');
+	return ok;
+}
+
+static bool
+read_peer(struct db *db, struct report_peer *to, const char *self, struct err *e)
 {
 	struct mark acked = { 0 };
 	uint64_t epoch = 0;
 	bool found = false, ok;
 
-	ok = read_reasons(db, to, e) && read_position(db, to, &epoch, e) && queue_load_mark(db, epoch, &acked, &found, e) &&
+	ok = read_reasons(db, to, e) && read_moved(db, to, self, e) && read_position(db, to, &epoch, e) && queue_load_mark(db, epoch, &acked, &found, e) &&
 	    queue_count_after(db, &acked, to->name, &to->pending, e) && owed_count(db, to->name, "retry", &to->retry, e) &&
 	    owed_count(db, to->name, "waiting", &to->waiting, e) && owed_count(db, to->name, "parked", &to->parked, e) &&
 	    owed_count(db, to->name, "discarded", &to->discarded, e) &&
 	    db_number(db, "SELECT COUNT(*) FROM sync_unsettled WHERE peer=?", DB_ARGS(db_text(to->name)), &to->refused_here, NULL, e) &&
 	    allowance_waiting(db, to->name, to->deletes, e);
 	mark_free(&acked);
-	to->in_step = ok && to->pending + to->retry + to->waiting + to->parked + to->discarded + to->refused_here == 0 && to->held[0] == '\0' && to->deletes[0] == '\0';
+	to->in_step = ok && to->pending + to->retry + to->waiting + to->parked + to->discarded + to->refused_here + to->tables_moved == 0 && to->held[0] == '\0' && to->deletes[0] == '\0';
 	return ok;
 }
 
@@ -235,7 +301,7 @@ read_peers(struct db *db, const struct conf *conf, const char *only, struct repo
 		(void)snprintf(to->name, sizeof to->name, "%s", conf->peers[i].name);
 		to->url = conf->peers[i].url;
 		to->paused = conf->peers[i].paused;
-		if (!peer_register(db, to->name, e) || !read_peer(db, to, e))
+		if (!peer_register(db, to->name, e) || !read_peer(db, to, r->node.name, e))
 			return false;
 		to->in_step = to->in_step && r->dirty_tables == 0;
 	}
@@ -318,6 +384,8 @@ report_free(struct report *r)
 	for (size_t i = 0; i < r->npeers; i++) {
 		buf_free(&r->peers[i].reasons);
 		buf_free(&r->peers[i].reasons_text);
+		buf_free(&r->peers[i].moved);
+		buf_free(&r->peers[i].moved_text);
 	}
 	free(r->peers);
 	r->peers = NULL;
@@ -335,7 +403,7 @@ bool
 report_needs_person(const struct report *r)
 {
 	for (size_t i = 0; i < r->npeers; i++)
-		if (r->peers[i].parked > 0 || r->peers[i].held[0] != '\0' || r->peers[i].deletes[0] != '\0')
+		if (r->peers[i].parked > 0 || r->peers[i].tables_held > 0 || r->peers[i].held[0] != '\0' || r->peers[i].deletes[0] != '\0')
 			return true;
 	return r->dirty_tables > 0 || r->app_triggers_text.len > 0;
 }
@@ -361,6 +429,7 @@ peer_text(const struct report_peer *p, struct buf *out)
 		buf_fmt(out, "  refused there: %llu to be tried again, %llu waiting, %llu parked (agent --parked), %llu discarded\n",
 		    (unsigned long long)p->retry, (unsigned long long)p->waiting, (unsigned long long)p->parked, (unsigned long long)p->discarded);
 	buf_put(out, buf_cstr(&p->reasons_text), p->reasons_text.len);
+	buf_put(out, buf_cstr(&p->moved_text), p->moved_text.len);
 	if (p->refused_here > 0)
 		buf_fmt(out, "  refused here:  %llu of its records (agent --parked there)\n", (unsigned long long)p->refused_here);
 	buf_fmt(out, "  last success:  %s\n", or_never(p->last_success));
@@ -428,7 +497,7 @@ peer_json(const struct report_peer *p, struct buf *out)
 	put_number(out, "parked", p->parked);
 	put_number(out, "discarded", p->discarded);
 	put_number(out, "refused_here", p->refused_here);
-	buf_fmt(out, ",\"reasons\":%s", buf_cstr(&p->reasons));
+	buf_fmt(out, ",\"reasons\":%s,\"moved_tables\":%s", buf_cstr(&p->reasons), buf_cstr(&p->moved));
 	put_number(out, "records_sent", p->records_sent);
 	put_number(out, "records_applied", p->records_applied);
 	put_number(out, "failures", p->failures);

@@ -31,6 +31,9 @@ struct report_peer {
 	char clock_skew_ms[24];
 	struct buf reasons;	/* JSON array: why records wait, each reason once */
 	struct buf reasons_text;
+	struct buf moved;	/* JSON array: tables that nothing is sent from */
+	struct buf moved_text;
+	uint64_t tables_moved, tables_held; /* all of them; those that wait for a person */
 	bool in_step; /* everything committed here is there */
 };
 

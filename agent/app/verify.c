@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "change/moved.h"
 #include "sync/compare.h"
 #include "wire/line.h"
 
@@ -195,6 +196,9 @@ verify_table(struct verify *v, struct err *e)
 	forget_keys(v);
 	ok = guess_rows(v, e) && link_open(&v->link, e) && compare_table_watched(&v->link, v->catalog, v->table, v->act, &watch, &r, e);
 	clear_progress(v);
+	/* A table that waited for a person: the choice is made, or there is nothing to choose. */
+	if (ok && (v->act != COMPARE_LOOK || is_equal(&r)))
+		ok = moved_release(v->db, v->peer->name, v->table, e);
 	if (v->cli->json)
 		print_json(v, &r, e);
 	else if (ok && (!v->cli->quiet || (!is_equal(&r) && v->act == COMPARE_LOOK)))

@@ -98,6 +98,8 @@ pass_free(struct pass *p)
 	mark_free(&p->seen);
 	free(p->owed);
 	p->owed = NULL;
+	free(p->unsettled);
+	p->unsettled = NULL;
 	free(p->open_tables);
 	p->open_tables = NULL;
 	free(p->lost);
@@ -128,6 +130,30 @@ pass_begin(struct pass *p, struct pass_reader *r, struct err *e)
 	return message_parse_group(line, len, &p->header, e);
 }
 
+/* A record's key text says nothing under another key. */
+static bool
+same_key(const struct table *t, const struct section *s, char *reason)
+{
+	bool same = s->nkey == t->nkey;
+	struct buf text;
+
+	for (size_t i = 0; same && i < t->nkey; i++)
+		same = strcmp(s->key[i], t->columns[t->key[i]].name) == 0;
+	if (same || s->nkey == 0)
+		return true;
+	buf_init(&text, MESSAGE_HEADER_MAX);
+	buf_fmt(&text, "table %s differs: its key is (", t->name);
+	for (size_t i = 0; i < s->nkey; i++)
+		buf_fmt(&text, "%s%s", i > 0 ? ", " : "", s->key[i]);
+	buf_str(&text, ") there and (");
+	for (size_t i = 0; i < t->nkey; i++)
+		buf_fmt(&text, "%s%s", i > 0 ? ", " : "", t->columns[t->key[i]].name);
+	buf_str(&text, ") here");
+	(void)snprintf(reason, MESSAGE_REASON_MAX, "%s", buf_cstr(&text));
+	buf_free(&text);
+	return false;
+}
+
 /* Match a section with our own catalog; what does not fit waits, with the reason. */
 static bool
 take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len, struct err *e)
@@ -143,7 +169,7 @@ take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len
 		(void)snprintf(r->reason, sizeof r->reason, "table %s %s here", r->table->name,
 		    r->table->problem);
 		r->table = NULL;
-	} else if (!fit_table(r->table, &r->section, r->reason))
+	} else if (!fit_table(r->table, &r->section, r->reason) || !same_key(r->table, &r->section, r->reason))
 		r->table = NULL;
 	return true;
 }
@@ -230,12 +256,65 @@ pass_open_table(struct pass *p, const char *name, struct err *e)
 	return true;
 }
 
+static int
+by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static bool
+take_unsettled(const char *table, const char *key, size_t key_len, uint64_t seen_before, void *arg, struct err *e)
+{
+	struct pass *p = arg;
+
+	(void)seen_before;
+	if ((p->nunsettled & (p->nunsettled - 1)) == 0) { /* room doubles at powers of two */
+		uint64_t *grown = realloc(p->unsettled, (p->nunsettled == 0 ? 1 : p->nunsettled * 2) * sizeof *grown);
+
+		if (grown == NULL)
+			return err_set(e, ERR_MEMORY, "out of memory for unsettled records");
+		p->unsettled = grown;
+	}
+	p->unsettled[p->nunsettled++] = record_hash(table, key, key_len);
+	return true;
+}
+
+static bool
+is_unsettled(struct pass *p, uint64_t hash, bool *yes, struct err *e)
+{
+	if (!p->unsettled_read) {
+		if (!unsettled_visit(p->db, p->peer, take_unsettled, p, e))
+			return false;
+		if (p->nunsettled > 1)
+			qsort(p->unsettled, p->nunsettled, sizeof *p->unsettled, by_value);
+		p->unsettled_read = true;
+	}
+	*yes = p->nunsettled > 0 && bsearch(&hash, p->unsettled, p->nunsettled, sizeof hash, by_value) != NULL;
+	return true;
+}
+
+static bool
+note_unseen(const struct pass *p, const struct pass_reader *r, struct err *e)
+{
+	unsigned char md5[PEER_HASH_BYTES];
+
+	return peer_record_hash(r->section.table, r->meta.key, r->meta.key_len, md5, e) &&
+	    db_exec(p->db, "INSERT IGNORE INTO sync_unsettled (peer, record_hash, table_name, record_id, seen_before, kind, reason)"
+			   " VALUES (?, ?, ?, ?, ?, 'waiting', 'it waits at the peer')",
+		DB_ARGS(db_text(p->peer), db_bytes(md5, sizeof md5), db_text(r->section.table), db_bytes(r->meta.key, r->meta.key_len), db_u64(p->cursor.epoch)), e);
+}
+
 bool
 pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e)
 {
-	if (!pass_open_table(p, r->section.table, e))
+	uint64_t hash = record_hash(r->section.table, r->meta.key, r->meta.key_len);
+	bool known = false;
+
+	if (!pass_open_table(p, r->section.table, e) || !pass_note_open(p, hash, e) || !is_unsettled(p, hash, &known, e))
 		return false;
-	return pass_note_open(p, record_hash(r->section.table, r->meta.key, r->meta.key_len), e);
+	return known || note_unseen(p, r, e);
 }
 
 /* --- relaying --- */

@@ -54,6 +54,9 @@ struct pass {
 	struct refused_list refused;
 	uint64_t *owed; /* hashes of records that the sender lists as still owed */
 	size_t nowed, owed_cap;
+	uint64_t *unsettled; /* hashes of the records of the sender that were unsettled before; sorted */
+	size_t nunsettled;
+	bool unsettled_read;
 	bool *open_tables; /* by the catalog's index: records of it are refused or owed */
 	uint64_t *lost; /* by the catalog's index: records removed here; NULL = none */
 	bool namesakes; /* some numbers were given to different rows here and there (apply/namesake) */
@@ -80,7 +83,8 @@ MUST_CHECK bool pass_begin(struct pass *p, struct pass_reader *r, struct err *e)
 MUST_CHECK bool pass_next(
     struct pass *p, struct pass_reader *r, enum pass_line *what, struct err *e);
 void pass_reader_free(struct pass_reader *r);
-/* Remember a record that is listed as owed. */
+/* Remember a record that is listed as owed. One that never came here (its table is held there) is unsettled like
+ * one that was refused: what goes back of it has not seen the sender's change. */
 MUST_CHECK bool pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e);
 /* Remember that records of the table are refused or owed. */
 MUST_CHECK bool pass_open_table(struct pass *p, const char *name, struct err *e);

@@ -87,6 +87,7 @@ struct scope {
 	const struct catalog *catalog;
 	const struct node_identity *node;
 	struct trigger_report *report;
+	int tries; /* of one statement */
 	trigger_wrong_fn *wrong;
 	void *wrong_arg;
 };
@@ -125,9 +126,9 @@ judge(const struct site *site)
 
 /* Run DDL on a table that the app may be busy with: short waits, several tries. */
 static bool
-run_ddl(struct db *db, const struct buf *sql, const char *table, struct err *e)
+run_ddl(struct db *db, const struct buf *sql, const char *table, int tries, struct err *e)
 {
-	for (int try = 0; try < TRIGGER_TRIES; try++) {
+	for (int try = 0; try < tries; try++) {
 		if (db_exec_text(db, sql->data, sql->len, e))
 			return true;
 		if (e->db_errno == 1419)
@@ -146,7 +147,7 @@ put_trigger(const struct scope *s, const struct site *site, struct err *e)
 
 	buf_init(&sql, TEMPLATE_SQL_MAX);
 	body_trigger(&sql, s->conf->database.name, site->table->name, site->event, site->body);
-	ok = buf_check(&sql, "a trigger", e) && run_ddl(s->db, &sql, site->table->name, e);
+	ok = buf_check(&sql, "a trigger", e) && run_ddl(s->db, &sql, site->table->name, s->tries, e);
 	buf_free(&sql);
 	return ok;
 }
@@ -160,7 +161,7 @@ drop_trigger(struct db *db, const struct conf *conf, const struct found *f, stru
 	buf_init(&sql, TEMPLATE_SQL_MAX);
 	buf_str(&sql, "DROP TRIGGER IF EXISTS ");
 	template_table(&sql, conf->database.name, f->name);
-	ok = buf_check(&sql, "a statement", e) && run_ddl(db, &sql, f->table, e);
+	ok = buf_check(&sql, "a statement", e) && run_ddl(db, &sql, f->table, TRIGGER_TRIES, e);
 	buf_free(&sql);
 	return ok;
 }
@@ -191,6 +192,18 @@ visit_table(const struct scope *s, const struct table *t, bool own, struct found
 	return ok;
 }
 
+/* One that stands on another table (renamed, swapped) cannot be replaced from here; that table's writes are
+ * not this one's. */
+static bool
+mend_one(const struct scope *s, const struct site *site, struct err *e)
+{
+	if (judge(site) == NULL)
+		return true;
+	if (site->found != NULL && strcmp(site->found->table, site->table->name) != 0 && !drop_trigger(s->db, s->conf, site->found, e))
+		return false;
+	return put_trigger(s, site, e);
+}
+
 static bool
 install_one(const struct scope *s, const struct site *site, struct err *e)
 {
@@ -199,7 +212,7 @@ install_one(const struct scope *s, const struct site *site, struct err *e)
 		return true;
 	}
 	s->report->installed++;
-	return put_trigger(s, site, e);
+	return mend_one(s, site, e);
 }
 
 static bool
@@ -255,7 +268,7 @@ visit_all(const struct scope *s, struct found_list *list, visit_fn *visit, struc
 bool
 trigger_install(struct db *db, const struct conf *conf, const struct catalog *c, const struct node_identity *node, struct trigger_report *report, struct err *e)
 {
-	struct scope s = { .db = db, .conf = conf, .catalog = c, .node = node, .report = report };
+	struct scope s = { .db = db, .conf = conf, .catalog = c, .node = node, .report = report, .tries = TRIGGER_TRIES };
 	struct found_list list = { 0 };
 	bool ok;
 
@@ -271,6 +284,31 @@ trigger_install(struct db *db, const struct conf *conf, const struct catalog *c,
 		ok = drop_trigger(db, conf, &list.items[i], e);
 		report->removed++;
 	}
+	found_free(&list);
+	return ok;
+}
+
+/* False: the connection is lost. */
+static bool
+mend_table(const struct scope *s, const struct table *t, struct found_list *list, int wait_s, struct err *e)
+{
+	if (t->problem != NULL || wait_s == TRIGGER_SKIP)
+		return true;
+	if (!db_exec(s->db, "SET lock_wait_timeout=?", DB_ARGS(db_u64((uint64_t)wait_s)), e) || !visit_table(s, t, is_captured(t, list), list, mend_one, e))
+		return !db_is_lost(s->db); /* busy: it is found not right, and tried again */
+	return true;
+}
+
+bool
+trigger_mend(struct db *db, const struct conf *conf, const struct catalog *c, const struct node_identity *node, trigger_wait_fn *wait, void *arg, struct err *e)
+{
+	struct scope s = { .db = db, .conf = conf, .catalog = c, .node = node, .tries = 1 };
+	struct found_list list = { 0 };
+	bool ok;
+
+	ok = found_read(db, conf, &list, e) && db_exec(db, "SET sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO'", DB_NO_ARGS, e);
+	for (size_t i = 0; ok && i < c->ntables; i++)
+		ok = mend_table(&s, &c->tables[i], &list, wait(&c->tables[i], arg), e);
 	found_free(&list);
 	return ok;
 }

@@ -32,6 +32,7 @@ peer_forget(struct db *db, const char *peer, struct err *e)
 	    db_exec(db, "DELETE FROM sync_cursor WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "DELETE FROM sync_owed WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "DELETE FROM sync_unsettled WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
+	    db_exec(db, "DELETE FROM sync_drift WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "DELETE FROM sync_numbering WHERE node=?", DB_ARGS(db_text(peer)), e);
 }
 

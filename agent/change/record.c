@@ -170,6 +170,35 @@ by_number(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* Digits, with a sign perhaps: also what only BIGINT UNSIGNED holds. */
+static bool
+is_number(const char *text, size_t len)
+{
+	size_t sign = len > 0 && text[0] == '-';
+
+	for (size_t i = sign; i < len; i++)
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+	return len > sign;
+}
+
+bool
+record_key_fits(const struct table *t, const char *key, size_t key_len)
+{
+	size_t at[CATALOG_KEY_COLUMNS];
+	struct buf parts;
+	bool ok;
+
+	if (t->nkey == 1)
+		return !t->columns[t->key[0]].integer || is_number(key, key_len);
+	buf_init(&parts, CATALOG_KEY_BYTES * 4);
+	ok = template_split_key(t, key, key_len, &parts, at);
+	for (size_t i = 0; ok && i < t->nkey; i++)
+		ok = !t->columns[t->key[i]].integer || is_number(parts.data + at[i], part_length(t, &parts, at, i));
+	buf_free(&parts);
+	return ok;
+}
+
 /* All keys as sorted numbers, or NULL when the table's key is not one integer (or one does not fit). */
 static int64_t *
 key_numbers(const struct record_batch *batch)

@@ -84,6 +84,25 @@ start(const struct trace_question *q, struct mark *from, struct err *e)
 	return ok;
 }
 
+/* A record that the peer has not accepted, or that is not even sent (its table waits), has not been seen there,
+ * whatever the marks say. */
+static bool
+visit_owed(const struct owed *o, void *arg, struct err *e)
+{
+	struct search *s = arg;
+	struct trace wanted = { .hash = record_hash(o->table, o->key, o->key_len) }, *found;
+
+	(void)e;
+	if (s->n == 0 || strcmp(o->table, s->q->table) != 0 || strcmp(o->state, "discarded") == 0)
+		return true;
+	found = bsearch(&wanted, s->traces, s->n, sizeof wanted, by_hash);
+	while (found != NULL && found > s->traces && found[-1].hash == wanted.hash)
+		found--;
+	for (; found != NULL && found < s->traces + s->n && found->hash == wanted.hash; found++)
+		found->fresh = true;
+	return true;
+}
+
 bool
 trace_find(const struct trace_question *q, const struct digest_list *keys, struct trace **out, struct err *e)
 {
@@ -100,7 +119,7 @@ trace_find(const struct trace_question *q, const struct digest_list *keys, struc
 		s.traces[i].hash = record_hash(q->table, digest_key(keys, &keys->rows[i]), keys->rows[i].key_len);
 	}
 	qsort(s.traces, s.n, sizeof *s.traces, by_hash);
-	ok = start(q, &from, e) && queue_look(q->db, &from, visit, &s, e);
+	ok = start(q, &from, e) && queue_look(q->db, &from, visit, &s, e) && owed_visit(q->db, q->peer, visit_owed, &s, e);
 	mark_free(&from);
 	qsort(s.traces, s.n, sizeof *s.traces, by_place);
 	if (!ok)

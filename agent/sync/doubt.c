@@ -80,6 +80,61 @@ look_there(struct asker *a, struct second_look *s, struct err *e)
 	return true;
 }
 
+/* Records of the peer that this node has refused, or that wait there: it has them still to bring, whatever its own
+ * books say by now. */
+struct refused_here {
+	const char *table;
+	const struct digest_list *keys;
+	struct place {
+		uint64_t hash;
+		size_t at;
+	} *places; /* sorted by hash */
+	struct trace *there;
+};
+
+static int
+by_hash(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	return x->hash < y->hash ? -1 : x->hash > y->hash;
+}
+
+static bool
+note_refused(const char *table, const char *key, size_t key_len, uint64_t seen_before, void *arg, struct err *e)
+{
+	const struct refused_here *r = arg;
+	struct place wanted = { .hash = record_hash(table, key, key_len) }, *found;
+
+	(void)seen_before;
+	(void)e;
+	if (strcmp(table, r->table) != 0 || r->keys->n == 0)
+		return true;
+	found = bsearch(&wanted, r->places, r->keys->n, sizeof wanted, by_hash);
+	while (found != NULL && found > r->places && found[-1].hash == wanted.hash)
+		found--; /* the same key may have been asked for twice */
+	for (; found != NULL && found < r->places + r->keys->n && found->hash == wanted.hash; found++)
+		r->there[found->at].fresh = true;
+	return true;
+}
+
+static bool
+look_at_refused(struct asker *a, struct second_look *s, struct err *e)
+{
+	struct refused_here r = { .table = a->table->name, .keys = &a->suspects, .there = s->there_traces };
+	bool ok;
+
+	r.places = calloc(a->suspects.n + 1, sizeof *r.places);
+	if (r.places == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a comparison");
+	for (size_t i = 0; i < a->suspects.n; i++)
+		r.places[i] = (struct place){ record_hash(r.table, digest_key(r.keys, &r.keys->rows[i]), r.keys->rows[i].key_len), i };
+	qsort(r.places, a->suspects.n, sizeof *r.places, by_hash);
+	ok = unsettled_visit(a->l->db, a->l->peer->name, note_refused, &r, e);
+	free(r.places);
+	return ok;
+}
+
 /* What our queue knows. Whose records win anyway has no need of it, however much is on its way. */
 static bool
 look_here(struct asker *a, struct second_look *s, struct err *e)
@@ -107,7 +162,7 @@ look_again(struct asker *a, struct second_look *s, struct err *e)
 		return err_set(e, ERR_MEMORY, "out of memory for a comparison");
 	if (!peer_load(l->db, l->peer->name, &state, e) || !queue_load_mark(l->db, state.acked_epoch, &s->acked, &found, e))
 		return false;
-	return look_there(a, s, e) && digest_find(&a->digest, &a->suspects, 0, &s->here, e) && look_here(a, s, e);
+	return look_there(a, s, e) && look_at_refused(a, s, e) && digest_find(&a->digest, &a->suspects, 0, &s->here, e) && look_here(a, s, e);
 }
 
 static struct finding
@@ -146,8 +201,13 @@ struct orders {
 static void
 order_mine(struct orders *o, const struct finding *f)
 {
-	struct repair_item *item = &o->queue[o->nqueue++];
+	struct repair_item *item;
 
+	/* Not here, and changed there meanwhile: it comes by itself. A delete would lose against it, and count as one
+	 * of a mass deletion all the same. */
+	if (f->ours == NULL && f->there->fresh)
+		return;
+	item = &o->queue[o->nqueue++];
 	*item = (struct repair_item){ .key = f->ours, .key_len = f->ours_len, .oldest = f->there->fresh };
 	item->operation = f->theirs == NULL ? OP_INSERT : OP_UPDATE;
 	if (f->ours == NULL) {

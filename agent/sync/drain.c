@@ -9,6 +9,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "change/moved.h"
+#include "sync/drift.h"
 #include "sync/link.h"
 #include "sync/settle.h"
 
@@ -26,6 +28,7 @@ struct drain {
 	struct group groups[2]; /* one on its way, one being built; what is known of the tables stays */
 	struct mark quiet;  /* everything this contains has been found to be nothing for the peer */
 	bool has_quiet;
+	int64_t look_at; /* for drift, not before */
 };
 
 bool
@@ -129,10 +132,27 @@ static bool
 is_owed(struct drain *d, bool *owed, struct err *e)
 {
 	uint64_t n = 0;
-	bool ok = db_number(d->db, "SELECT 1 FROM sync_owed WHERE peer=? AND state IN ('retry','waiting') LIMIT 1", DB_ARGS(db_text(d->peer->name)), &n, NULL, e);
 
+	if (!db_number(d->db, "SELECT 1 FROM sync_owed WHERE peer=? AND state IN ('retry','waiting') LIMIT 1", DB_ARGS(db_text(d->peer->name)), &n, NULL, e))
+		return false;
 	*owed = n > 0;
-	return ok;
+	return *owed || moved_is_due(d->db, d->peer->name, true, owed, e);
+}
+
+/* What no trigger saw; in a daemon at a rhythm that costs next to nothing. */
+static bool
+look_for_drift(struct drain *d, bool now, struct err *e)
+{
+	int64_t began = clock_mono_ms(), took;
+
+	if (!now && began < d->look_at)
+		return true;
+	if (!drift_look(d->db, d->conf, &d->node, e))
+		return err_prefix(e, "looking at the tables");
+	took = clock_mono_ms() - began;
+	log_debug(d->peer->name, "looked at the tables in %lld ms", (long long)took);
+	d->look_at = began + (took * DRIFT_SHARE > DRIFT_PAUSE_MS ? took * DRIFT_SHARE : DRIFT_PAUSE_MS);
+	return true;
 }
 
 bool
@@ -144,8 +164,10 @@ drain_look(struct drain *d, bool retry, bool *pending, struct err *e)
 	bool found = false, quiet, ok;
 
 	*pending = false;
-	if (!connect_db(d, e) || !is_quiet(d, &quiet, e))
+	if (!connect_db(d, e) || !look_for_drift(d, false, e) || !moved_is_due(d->db, d->peer->name, retry, pending, e) || !is_quiet(d, &quiet, e))
 		return false;
+	if (*pending)
+		return true;
 	if (quiet)
 		return !retry || is_owed(d, pending, e);
 	if (!peer_load(d->db, d->peer->name, &state, e) || !queue_load_mark(d->db, state.acked_epoch, &acked, &found, e))
@@ -259,13 +281,30 @@ send_one(struct drain *d, struct group *g, struct group *next, struct drain_repo
 	return ok;
 }
 
+/* Tables that moved, before anything is sent from them. */
+static bool
+compare_moved(struct drain *d, bool retry, struct err *e)
+{
+	struct catalog *c = NULL;
+	bool due, ok;
+
+	if (!moved_is_due(d->db, d->peer->name, retry, &due, e))
+		return false;
+	if (!due)
+		return true;
+	/* Altered tables are what this is about: no definition of a second ago will do. */
+	ok = catalog_read(d->db, d->conf, &c, e) && drift_settle(&d->link, c, retry, e) && link_open(&d->link, e);
+	catalog_free(c);
+	return ok;
+}
+
 /* Groups until nothing is left. A stale session (the peer was restarted) costs one new hello. */
 static bool
 send_all(struct drain *d, bool retry, struct drain_report *report, struct err *e)
 {
 	struct group *g = &d->groups[0], *next = &d->groups[1];
 	const struct build_options how = { .retry = retry };
-	bool ready = false, again;
+	bool ready = false, compared = false, again;
 	int hellos = 0;
 
 	for (;;) {
@@ -276,8 +315,9 @@ send_all(struct drain *d, bool retry, struct drain_report *report, struct err *e
 			return err_set(e, ERR_STOPPED, "stopped");
 		if ((d->link.client == NULL || !client_is_open(d->link.client)) && hellos++ >= HELLO_TRIES)
 			return err_set(e, ERR_PEER, "peer %s does not come to a common position", d->peer->name);
-		if (!link_open(&d->link, e) || (!ready && !build(d, g, &how, &result, e)))
+		if (!link_open(&d->link, e) || (!compared && !compare_moved(d, retry, e)) || (!ready && !build(d, g, &how, &result, e)))
 			return false;
+		compared = true;
 		if (result == GROUP_NOTHING) { /* what held the link is gone: a deletion that was taken back, say */
 			remember_quiet(d, g);
 			return g->state.held[0] == '\0' || peer_hold(d->db, d->peer->name, "", e);
@@ -389,11 +429,12 @@ bool
 drain_needs_person(struct drain *d, bool *yes, struct err *e)
 {
 	struct peer_state state;
-	uint64_t parked;
+	uint64_t parked, held, marked;
 
-	if (!connect_db(d, e) || !peer_load(d->db, d->peer->name, &state, e) || !owed_count(d->db, d->peer->name, "parked", &parked, e))
+	if (!connect_db(d, e) || !peer_load(d->db, d->peer->name, &state, e) || !owed_count(d->db, d->peer->name, "parked", &parked, e) ||
+	    !moved_count(d->db, d->peer->name, &held, &marked, e))
 		return false;
-	*yes = parked > 0 || state.held[0] != '\0';
+	*yes = parked > 0 || held > 0 || state.held[0] != '\0';
 	return true;
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/plant.h"
+#include "change/moved.h"
 #include "change/allowance.h"
 
 enum {
@@ -45,6 +46,16 @@ struct builder {
 	const struct table *table; /* being written */
 	bool section_open;
 	size_t *indexes; /* of entries of one table */
+	struct waiting { /* tables that nothing is sent from */
+		char *table;
+		char *reason;
+	} *waiting;
+	size_t nwaiting;
+	struct boundary { /* tables whose older rows in the queue hold keys of another form */
+		char *table;
+		uint64_t id;
+	} *boundaries;
+	size_t nboundaries;
 };
 
 void
@@ -84,13 +95,22 @@ group_free(struct group *g)
 /* --- reading the queue --- */
 
 static bool
+is_outdated(const struct builder *b, const struct change *c)
+{
+	for (size_t i = 0; i < b->nboundaries; i++)
+		if (c->id <= b->boundaries[i].id && strcmp(c->table, b->boundaries[i].table) == 0)
+			return true;
+	return false;
+}
+
+static bool
 take_change(const struct change *c, void *arg, bool *stop, struct err *e)
 {
 	struct builder *b = arg;
 	struct collapse *col = &b->g->collapse;
 
-	if (c->key == NULL) {
-		b->last_id = c->id; /* says only "compare this table": --status names it until --install */
+	if (c->key == NULL || is_outdated(b, c)) {
+		b->last_id = c->id; /* says only "compare this table", which sync/drift does */
 		return true;
 	}
 	if (b->limit > 0 && col->n >= b->limit && collapse_find(col, c->table, c->key, c->key_len) == NULL) {
@@ -120,6 +140,61 @@ positions(struct builder *b, struct err *e)
 	if (b->after == 0 && strcmp(g->base.stamp, g->state.acked_stamp) != 0)
 		return err_set(e, ERR_HELD, "this node's history is not the one that peer %s knows: restored from a backup?", g->peer);
 	return true;
+}
+
+/* --- tables that wait --- */
+
+static bool
+add_waiting(const struct moved *m, void *arg, struct err *e)
+{
+	struct builder *b = arg;
+	struct waiting *grown = realloc(b->waiting, (b->nwaiting + 1) * sizeof *grown), *to;
+	struct buf reason;
+
+	if (grown == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a group");
+	b->waiting = grown;
+	to = &grown[b->nwaiting++];
+	buf_init(&reason, MESSAGE_HEADER_MAX);
+	if (m->message != NULL)
+		buf_str(&reason, m->message);
+	else
+		moved_put_sentence(&reason, m);
+	to->table = strdup(m->table);
+	to->reason = strdup(buf_cstr(&reason));
+	buf_free(&reason);
+	return (to->table != NULL && to->reason != NULL) || err_set(e, ERR_MEMORY, "out of memory for a group");
+}
+
+static const char *
+waits_for(const struct builder *b, const char *table)
+{
+	for (size_t i = 0; i < b->nwaiting; i++)
+		if (strcmp(b->waiting[i].table, table) == 0)
+			return b->waiting[i].reason;
+	return NULL;
+}
+
+static bool
+load_waiting(struct builder *b, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	if (!moved_visit(b->g->db, b->g->peer, add_waiting, b, e) ||
+	    !db_query(b->g->db, "SELECT table_name, boundary FROM sync_identity WHERE boundary>0", DB_NO_ARGS, &rows, e))
+		return false;
+	b->boundaries = calloc(db_rows_count(rows) + 1, sizeof *b->boundaries);
+	ok = b->boundaries != NULL || err_set(e, ERR_MEMORY, "out of memory for a group");
+	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
+		struct boundary *to = &b->boundaries[b->nboundaries++];
+
+		to->id = db_rows_u64(rows, 1);
+		to->table = strdup(db_rows_text(rows, 0));
+		ok = to->table != NULL || err_set(e, ERR_MEMORY, "out of memory for a group");
+	}
+	db_rows_free(rows);
+	return ok;
 }
 
 /* The group would be too large and older epochs end within it: end at the newest of those that fits. */
@@ -178,7 +253,7 @@ static bool
 is_due(const struct builder *b, const struct owed *o)
 {
 	/* A group that ends at an older epoch takes none: it may not be given a newer one (ensure_fresh). */
-	if (!b->retry || (!b->g->fresh && !b->g->last_part))
+	if (!b->retry || (!b->g->fresh && !b->g->last_part) || waits_for(b, o->table) != NULL)
 		return false;
 	return strcmp(o->state, "retry") == 0 || strcmp(o->state, "waiting") == 0;
 }
@@ -285,6 +360,8 @@ follow_link(struct builder *b, struct entry *entry, uint64_t *link, struct err *
 	db_rows_free(rows);
 	if (!ok || !buf_check(&c->arena, "a group's keys", e))
 		return false;
+	if (key != 0 && !record_key_fits(b->table, collapse_text(c, key), key_len))
+		return true; /* a key of an older form of the table: an ordinary update */
 	if (key != 0 && old == NULL && !key_exists(b, collapse_text(c, key), key_len, &exists, e))
 		return false;
 	if (exists)
@@ -390,6 +467,28 @@ put_entry(struct builder *b, const struct entry *entry, char operation)
 	message_put_record(&b->line, &m);
 }
 
+/* It is in this group no more: the answer must not be taken for a yes to it. And it is listed as owed, so that the
+ * peer knows that it has not seen it. */
+static bool
+list_withheld(struct builder *b, const struct entry *entry, const unsigned char *md5, struct err *e)
+{
+	struct owed_key *grown;
+
+	for (size_t i = 0; i < b->nowed; i++) {
+		if (memcmp(b->owed[i].md5, md5, PEER_HASH_BYTES) == 0) {
+			b->owed[i].sent = false;
+			return true;
+		}
+	}
+	grown = realloc(b->owed, (b->nowed + 1) * sizeof *grown);
+	if (grown == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for owed records");
+	b->owed = grown;
+	b->owed[b->nowed] = (struct owed_key){ .hash = entry->hash, .table = b->g->collapse.tables[entry->table], .key = entry->key, .key_len = entry->key_len, .listed = true };
+	memcpy(b->owed[b->nowed++].md5, md5, PEER_HASH_BYTES);
+	return true;
+}
+
 /* What cannot be sent is kept as owed, with the reason; the rest goes on. */
 static bool
 withhold(struct builder *b, struct entry *entry, const char *state, const char *reason, struct err *e)
@@ -400,18 +499,16 @@ withhold(struct builder *b, struct entry *entry, const char *state, const char *
 	unsigned char md5[PEER_HASH_BYTES];
 
 	entry->done = true;
-	if (!peer_record_hash(table, key, entry->key_len, md5, e))
+	if (!peer_record_hash(table, key, entry->key_len, md5, e) || !list_withheld(b, entry, md5, e))
 		return false;
-	/* It is in this group no more: the answer must not be taken for a yes to it. */
-	for (size_t i = 0; i < b->nowed; i++)
-		if (memcmp(b->owed[i].md5, md5, sizeof md5) == 0)
-			b->owed[i].sent = false;
 	return db_exec(g->db, "INSERT INTO sync_owed (peer, record_hash, table_name, record_id, state, last_error, refused_at, last_id,"
-			   " first_operation, changed_at, origin, via, whole, queue_ids) VALUES (?, ?, ?, ?, ?, LEFT(?, 500), NOW(6), ?, ?, ?, ?, ?, ?, ?)"
-			   " ON DUPLICATE KEY UPDATE state=VALUES(state), last_error=VALUES(last_error), last_id=VALUES(last_id), changed_at=VALUES(changed_at), sent_epoch=0",
+			   " first_operation, changed_at, origin, via, whole, link, queue_ids) VALUES (?, ?, ?, ?, ?, LEFT(?, 500), NOW(6), ?, ?, ?, ?, ?, ?, ?, ?)"
+			   " ON DUPLICATE KEY UPDATE state=VALUES(state), last_error=VALUES(last_error), last_id=VALUES(last_id), changed_at=VALUES(changed_at), sent_epoch=0,"
+			   " queue_ids=IF(FIND_IN_SET(VALUES(queue_ids), queue_ids), queue_ids, CONCAT_WS(',', VALUES(queue_ids), queue_ids))",
 		DB_ARGS(db_text(g->peer), db_bytes(md5, sizeof md5), db_text(table), db_bytes(key, entry->key_len), db_text(state), db_text(reason),
 		    db_u64(entry->last_id), db_u64(entry->first), db_text(collapse_text(c, entry->changed_at)),
-		    db_text(collapse_text(c, entry->origin)), db_text(collapse_text(c, entry->via)), db_u64(entry->whole), db_u64(entry->last_id)), e) &&
+		    db_text(collapse_text(c, entry->origin)), db_text(collapse_text(c, entry->via)), db_u64(entry->whole),
+		    entry->link == 0 ? db_null() : db_u64(entry->link), db_u64(entry->last_id)), e) &&
 	    db_exec(g->db, "UPDATE sync_queue SET last_error=LEFT(?, 500) WHERE id=?", DB_ARGS(db_text(reason), db_u64(entry->last_id)), e);
 }
 
@@ -542,6 +639,25 @@ withhold_table(struct builder *b, size_t table, const char *why, struct err *e)
 	return true;
 }
 
+/* Keys of an older form of the table: altered a moment ago, sync/drift has not seen it yet. */
+static bool
+withhold_malformed(struct builder *b, const struct table *t, size_t table, struct err *e)
+{
+	struct collapse *c = &b->g->collapse;
+	char why[MESSAGE_REASON_MAX];
+
+	for (size_t i = 0; i < c->n; i++) {
+		struct entry *entry = &c->entries[i];
+
+		if (entry->table != table || !entry->send || record_key_fits(t, collapse_text(c, entry->key), entry->key_len))
+			continue;
+		(void)snprintf(why, sizeof why, "table %s: this record's key was recorded before the table's key was altered", t->name);
+		if (!withhold(b, entry, "waiting", why, e))
+			return false;
+	}
+	return true;
+}
+
 static bool
 check_tables(struct builder *b, struct err *e)
 {
@@ -551,10 +667,17 @@ check_tables(struct builder *b, struct err *e)
 	for (size_t i = 0; i < c->ntables; i++) {
 		const char *name = collapse_table_name(c, i);
 		const struct table *t = catalog_table(b->g->catalog, name);
+		const char *reason = waits_for(b, name);
 
-		if (t != NULL && t->problem == NULL)
+		if (reason == NULL && t != NULL && t->problem == NULL) {
+			if (!withhold_malformed(b, t, i, e))
+				return false;
 			continue;
-		(void)snprintf(why, sizeof why, "table %s %s", name, t == NULL ? "does not exist or is not replicated any more" : t->problem);
+		}
+		if (reason != NULL)
+			(void)snprintf(why, sizeof why, "%s", reason);
+		else
+			(void)snprintf(why, sizeof why, "table %s %s", name, t == NULL ? "does not exist or is not replicated any more" : t->problem);
 		if (!withhold_table(b, i, why, e))
 			return false;
 	}
@@ -785,7 +908,7 @@ build_once(struct builder *b, enum group_result *result, struct err *e)
 {
 	struct group *g = b->g;
 
-	if (!positions(b, e) || !mark_and_collapse(b, e) || !owed_visit(g->db, g->peer, take_owed, b, e) ||
+	if (!load_waiting(b, e) || !positions(b, e) || !mark_and_collapse(b, e) || !owed_visit(g->db, g->peer, take_owed, b, e) ||
 	    !unsettled_visit(g->db, g->peer, take_unsettled, b, e))
 		return false;
 	if (!has_records(&g->collapse) && g->last_part)
@@ -797,6 +920,14 @@ build_once(struct builder *b, enum group_result *result, struct err *e)
 static void
 builder_free(struct builder *b)
 {
+	for (size_t i = 0; i < b->nwaiting; i++) {
+		free(b->waiting[i].table);
+		free(b->waiting[i].reason);
+	}
+	for (size_t i = 0; i < b->nboundaries; i++)
+		free(b->boundaries[i].table);
+	free(b->waiting);
+	free(b->boundaries);
 	free(b->owed);
 	free(b->unsettled);
 	free(b->indexes);
@@ -843,7 +974,7 @@ group_preview(struct group *g, group_preview_fn *visit, void *arg, struct err *e
 	const struct collapse *c = &g->collapse;
 	bool ok;
 
-	ok = db_begin_snapshot(g->db, e) && positions(&b, e) && mark_and_collapse(&b, e) && owed_visit(g->db, g->peer, take_owed, &b, e);
+	ok = db_begin_snapshot(g->db, e) && load_waiting(&b, e) && positions(&b, e) && mark_and_collapse(&b, e) && owed_visit(g->db, g->peer, take_owed, &b, e);
 	db_rollback(g->db);
 	for (size_t table = 0; ok && table < c->ntables; table++) {
 		uint64_t records = 0;

@@ -226,6 +226,17 @@ insert_owed(struct settle *s, const struct refusal_note *note, const struct entr
 		    db_u64(entry->whole), entry->link == 0 ? db_null() : db_u64(entry->link), db_u64(s->upto.epoch), db_text(buf_cstr(&note->ids))), e);
 }
 
+/* A change that was sent, and superseded here before the answer came: queue_visit leaves it out. */
+static bool
+is_superseded(struct settle *s, const struct refusal *r)
+{
+	uint64_t n = 0;
+	struct err ignored;
+
+	return db_number(s->db, "SELECT 1 FROM sync_queue WHERE id<=? AND status='superseded' AND table_name=? AND record_id=? LIMIT 1",
+		   DB_ARGS(db_u64(s->upto.high), db_text(r->table), db_bytes(r->key, r->key_len)), &n, NULL, &ignored) && n == 1;
+}
+
 static bool
 settle_refusal(struct settle *s, const struct refusal_note *note, struct err *e)
 {
@@ -233,8 +244,8 @@ settle_refusal(struct settle *s, const struct refusal_note *note, struct err *e)
 	const struct entry *entry = collapse_find(&s->collapse, r->table, r->key, r->key_len);
 	unsigned char md5[PEER_HASH_BYTES];
 
-	if (entry == NULL || !entry->send) /* nothing new: it must have been owed before */
-		return note->known || err_set(e, ERR_INPUT, "the peer refuses record %s of table %s, which it was not sent", r->key, r->table);
+	if (entry == NULL || !entry->send) /* nothing new: it must have been owed before, or has lost meanwhile to what came from the peer */
+		return note->known || is_superseded(s, r) || err_set(e, ERR_INPUT, "the peer refuses record %s of table %s, which it was not sent", r->key, r->table);
 	if (!peer_record_hash(r->table, r->key, r->key_len, md5, e))
 		return false;
 	return note->known ? raise_owed(s, entry, md5, e) : insert_owed(s, note, entry, md5, e);

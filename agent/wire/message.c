@@ -346,6 +346,10 @@ message_put_section(struct buf *out, const struct table *t)
 		line_quote(out, t->columns[i].type, strlen(t->columns[i].type));
 		buf_char(out, ']');
 	}
+	for (size_t i = 0; i < t->nkey; i++) {
+		buf_str(out, i > 0 ? "," : "],\"key\":[");
+		line_quote(out, t->columns[t->key[i]].name, strlen(t->columns[t->key[i]].name));
+	}
 	buf_str(out, "]}\n");
 }
 
@@ -358,8 +362,11 @@ message_section_free(struct section *s)
 		if (s->types != NULL)
 			free(s->types[i]);
 	}
+	for (size_t i = 0; i < s->nkey; i++)
+		free(s->key[i]);
 	free(s->names);
 	free(s->types);
+	free(s->key);
 	memset(s, 0, sizeof *s);
 }
 
@@ -401,6 +408,32 @@ get_columns(struct json_object *o, struct section *s, struct err *e)
 	return true;
 }
 
+/* May be missing: not every agent says it. */
+static bool
+get_key(struct json_object *o, struct section *s, struct err *e)
+{
+	struct json_object *list;
+	size_t n;
+
+	if (!json_object_object_get_ex(o, "key", &list))
+		return true;
+	if (!json_object_is_type(list, json_type_array) || json_object_array_length(list) > CATALOG_KEY_COLUMNS)
+		return missing("key", e);
+	n = json_object_array_length(list);
+	s->key = calloc(n + 1, sizeof *s->key);
+	for (size_t i = 0; s->key != NULL && i < n; i++) {
+		struct json_object *name = json_object_array_get_idx(list, i);
+
+		if (!json_object_is_type(name, json_type_string) || strlen(json_object_get_string(name)) != (size_t)json_object_get_string_len(name))
+			return missing("key", e);
+		s->key[i] = strdup(json_object_get_string(name));
+		if (s->key[i] == NULL)
+			return err_set(e, ERR_MEMORY, "out of memory for a message");
+		s->nkey++;
+	}
+	return s->key != NULL || err_set(e, ERR_MEMORY, "out of memory for a message");
+}
+
 bool
 message_parse_section(const char *text, size_t len, struct section *s, struct err *e)
 {
@@ -410,7 +443,7 @@ message_parse_section(const char *text, size_t len, struct section *s, struct er
 	memset(s, 0, sizeof *s);
 	if (!parse_object(text, len, &o, e))
 		return false;
-	ok = get_text(o, "table", s->table, sizeof s->table, e) && get_columns(o, s, e);
+	ok = get_text(o, "table", s->table, sizeof s->table, e) && get_columns(o, s, e) && get_key(o, s, e);
 	json_object_put(o);
 	if (!ok)
 		message_section_free(s);

@@ -71,8 +71,10 @@ struct answer_header {
 struct section {
 	char table[65 * 4];
 	size_t ncolumns;
-	char **names; /* owned, as types */
+	char **names; /* owned, as types and key */
 	char **types;
+	size_t nkey; /* 0: not said */
+	char **key;  /* names of the primary key's columns, in its order */
 };
 
 /* What a record line says beside values. Borrowed from the line. */

@@ -28,7 +28,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one round, small sizes")
     parser.add_argument("--rounds", type=int, default=3, help="how often each thing is measured")
     parser.add_argument("--only", action="append", metavar="NAME", default=[],
-                        help="only this part: catchup, latency, capture, growth, nothing")
+                        help="only this part: catchup, latency, capture, growth, nothing, drift")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     return parser.parse_args()
 
@@ -72,6 +72,7 @@ def main() -> int:
     common = (SERVER_OPTIONS, BUFFER_POOL)
     parts: dict[str, Callable[[], figures.Part]] = {
         "nothing": lambda: size.measure_nothing(*common, options.quick),
+        "drift": lambda: size.measure_drift(*common, options.quick),
         "latency": lambda: latency.measure(*common, options.quick),
         "capture": lambda: capture.measure(*common, rounds, options.quick),
         "catchup": lambda: catchup.measure(*common, rounds, options.quick),

@@ -1,7 +1,9 @@
-"""Backlogs of growing size: time, records a second, memory; and a drain that finds nothing."""
+"""Backlogs of growing size: time, records a second, memory; a drain that finds nothing; the look at
+many tables in each drain."""
 
 from __future__ import annotations
 
+import re
 import time
 
 from bench import work
@@ -48,4 +50,24 @@ def measure_nothing(options: list[str], buffer_pool: str, quick: bool) -> Part:
     with Laptops(options, buffer_pool) as laptops:
         times = [run_drain(laptops.anna)[0] * 1000 for _ in range(10 if quick else 30)]
         part.add("start to exit", times, "ms", at_most=50)
+    return part
+
+
+def measure_drift(options: list[str], buffer_pool: str, quick: bool) -> Part:
+    """What the look at all tables costs each drain: have ids, definitions or triggers changed?"""
+    tables, columns = 300, 20
+    part = Part("drift", f"The look at {tables} tables of {columns} columns in each drain")
+    with Laptops(options, buffer_pool) as laptops:
+        anna = laptops.anna
+        more = ", ".join(f"c{i} VARCHAR(40) NOT NULL DEFAULT 'x'" for i in range(1, columns))
+        for i in range(tables - len(anna.sql("SHOW TABLES"))):
+            anna.sql(f"CREATE TABLE many_{i} (id INT PRIMARY KEY, {more})")
+        anna.change_conf({"log": {"level": "debug"}})
+        anna.install()
+        anna.agent_log.write_text("", encoding="utf-8")
+        for _ in range(10 if quick else 30):
+            run_drain(anna)
+        times = [float(each) for each in re.findall(r"looked at the tables in (\d+) ms",
+                                                    anna.agent_log.read_text(encoding="utf-8"))]
+        part.add("one look", times, "ms", at_most=30)
     return part

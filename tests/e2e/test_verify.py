@@ -365,7 +365,7 @@ def test_an_edit_of_the_peer_that_was_not_seen_survives_a_repair(fresh_pair: Pai
         unseen(two.anna, "UPDATE t SET v = 'anna' WHERE id IN (5, 6)", "DELETE FROM t WHERE id = 7")
         two.bert.sql("UPDATE t SET v = 'bert was here' WHERE id IN (5, 7)")
         table = compare(two.anna, "--repair", "--from", "anna", check=0)["t"]
-        assert table["queued"] == 3 and found(table) == {"busy": ["5", "7"], "different": ["6"]}
+        assert table["queued"] == 2 and found(table) == {"busy": ["5", "7"], "different": ["6"]}
         two.anna.drain(check=0)
         two.wire["bert", "anna"].heal()
         two.anna.start_serve()

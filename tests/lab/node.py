@@ -1,7 +1,7 @@
 """One laptop: a private server, an app database, an agent.conf and the agent.
 
 The app writes as root through the socket; the agent has an account of its own with privileges on
-the app's database and the sync database and none beside. Every run of the agent is looked through
+the app's database and the sync database and, beside these, PROCESS alone, as docs and --check ask for. Every run of the agent is looked through
 for reports of the sanitizers.
 """
 
@@ -112,6 +112,7 @@ class Node:
         for database in (self.database, self.sync_database):
             pattern = database.replace("_", r"\_")  # in a grant, _ stands for any character
             self.server.sql(f"GRANT ALL ON `{pattern}`.* TO '{ACCOUNT}'@'localhost'")
+        self.server.sql(f"GRANT PROCESS ON *.* TO '{ACCOUNT}'@'localhost'")
 
     # agent.conf --------------------------------------------------------------------------------
 

@@ -164,7 +164,7 @@ put_section(struct buf *out)
 	char id[] = "id", int_type[] = "int(11)", name[] = "na\"me", text_type[] = "varchar(40) utf8mb4_bin", table[] = "or`der\\s";
 	struct column columns[] = { { .name = id, .type = int_type }, { .name = name, .type = text_type } };
 
-	message_put_section(out, &(struct table){ .name = table, .columns = columns, .ncolumns = 2 });
+	message_put_section(out, &(struct table){ .name = table, .columns = columns, .ncolumns = 2, .nkey = 2, .key = { 1, 0 } });
 }
 
 static bool
@@ -183,6 +183,9 @@ parse_section(const char *text, size_t len, struct err *e)
 	assert_string_equal(s.types[0], "int(11)");
 	assert_string_equal(s.names[1], "na\"me");
 	assert_string_equal(s.types[1], "varchar(40) utf8mb4_bin");
+	assert_int_equal(s.nkey, 2);
+	assert_string_equal(s.key[0], "na\"me");
+	assert_string_equal(s.key[1], "id");
 	message_section_free(&s);
 	return true;
 }
@@ -229,7 +232,7 @@ static const struct kind {
 		{ "applied", NULL, NUMBER }, { "refused", NULL, NUMBER }, { "floor", NULL, NUMBER } } },
 	{ "error", "{\"error\":\"behind\",\"message\":\"say \\\"hello\\\"\\n\",\"cursor\":{\"epoch\":\"4\",\"stamp\":\"" STAMP "\"}}\n", put_error,
 	    parse_error, { { "error", NULL, TEXT }, { "message", NULL, TEXT }, { "epoch", "cursor", NUMBER }, { "stamp", "cursor", HEX_OR_NOTHING } } },
-	{ "section", "{\"table\":\"or`der\\\\s\",\"columns\":[[\"id\",\"int(11)\"],[\"na\\\"me\",\"varchar(40) utf8mb4_bin\"]]}\n", put_section,
+	{ "section", "{\"table\":\"or`der\\\\s\",\"columns\":[[\"id\",\"int(11)\"],[\"na\\\"me\",\"varchar(40) utf8mb4_bin\"]],\"key\":[\"na\\\"me\",\"id\"]}\n", put_section,
 	    parse_section, { { "table", NULL, TEXT }, { "columns", NULL, COLUMNS } } },
 };
 
@@ -584,6 +587,26 @@ test_sections(void **state)
 	assert_true(message_parse_section("{\"table\":\"t\",\"columns\":[]}", 26, &s, &e));
 	assert_int_equal(s.ncolumns, 0);
 	message_section_free(&s);
+	message_section_free(&s);
+}
+
+/* An older agent does not name the key. */
+static void
+test_section_key(void **state)
+{
+	static const char *const bad[] = { "7", "\"id\"", "[7]", "[[\"id\"]]", "[\"i\\u0000d\"]", "{}", "null" };
+	struct section s;
+	struct err e;
+	char text[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		(void)snprintf(text, sizeof text, "{\"table\":\"t\",\"columns\":[[\"id\",\"int\"]],\"key\":%s}", bad[i]);
+		assert_false(message_parse_section(text, strlen(text), &s, &e));
+	}
+	(void)snprintf(text, sizeof text, "{\"table\":\"t\",\"columns\":[[\"id\",\"int\"]]}");
+	assert_true(message_parse_section(text, strlen(text), &s, &e));
+	assert_int_equal(s.nkey, 0);
 	message_section_free(&s);
 }
 
@@ -1146,6 +1169,7 @@ main(void)
 		NAMED("a group ends behind its beginning", test_group_order),
 		NAMED("malformed columns are refused, a table without any is not", test_sections),
 		NAMED("a column with a NUL in its name or type is refused", test_section_nul),
+		NAMED("a key in a section is names or missing", test_section_key),
 		NAMED("a section holds as many columns as a server allows", test_section_columns),
 		NAMED("a section's table name has room for 64 characters and a limit", test_section_name_width),
 		NAMED("a header begins with a brace", test_is_header),

@@ -1,0 +1,507 @@
+/* Drift. Lives here: what follows when a table is not as it was noted. Not here: the facts (capture/identity),
+ * what triggers look like (capture/trigger), how tables are compared (sync/compare). */
+#include "sync/drift.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "capture/closure.h"
+#include "capture/trigger.h"
+#include "change/moved.h"
+#include "change/peer.h"
+#include "sync/compare.h"
+
+enum {
+	LOCK_WAIT_S = 30,      /* for another drain that puts triggers back */
+	GRACE_S = 2,	       /* a new table's, to get its own triggers */
+	DIRTY_ROWS = 10000     /* of sync_queue, read at once */
+};
+
+static const char key_altered[] = "its primary key was altered";
+
+struct drift_facts {
+	struct db *db;
+	const struct conf *conf;
+	const struct node_identity *node;
+	const struct catalog *catalog;
+	struct identity_list was, now;
+};
+
+/* --- marks --- */
+
+static bool
+mark(const struct drift_facts *f, const char *table, enum moved_act act, const char *reason, struct err *e)
+{
+	for (size_t i = 0; i < f->conf->npeers; i++) {
+		const char *peer = f->conf->peers[i].name;
+		bool news = false;
+
+		if (!moved_mark(f->db, peer, &(struct moved){ .table = table, .act = act, .reason = reason }, false, &news, e))
+			return false;
+		if (news) /* triggers that cannot be put back at once are found wrong again and again: said once */
+			log_warning(peer, "table %s: %s; nothing is sent from it until it has been compared", table, reason);
+	}
+	return true;
+}
+
+bool
+drift_mark_all(struct db *db, const struct catalog *c, const char *peer, struct err *e)
+{
+	bool news;
+
+	for (size_t i = 0; i < c->ntables; i++)
+		if (c->tables[i].problem == NULL &&
+		    !moved_mark(db, peer, &(struct moved){ .table = c->tables[i].name, .act = MOVED_LOOK, .reason = "the link began anew" }, true, &news, e))
+			return false;
+	return true;
+}
+
+static bool
+mark_gone(const struct drift_facts *f, const char *table, struct err *e)
+{
+	for (size_t i = 0; i < f->conf->npeers; i++) {
+		bool news = false;
+
+		if (!moved_gone(f->db, f->conf->peers[i].name, table, &news, e))
+			return false;
+		if (news)
+			log_warning(f->conf->peers[i].name, "table %s was dropped or renamed: its changes wait until it is back or agent --install is run", table);
+	}
+	return true;
+}
+
+/* --- judging --- */
+
+/* A table that was gone and is there again, as it was. */
+static bool
+is_back(const struct drift_facts *f, const char *table, bool *back, struct err *e)
+{
+	uint64_t gone = 0;
+	bool ok = db_number(f->db, "SELECT COUNT(*) FROM sync_drift WHERE table_name=? AND state='gone'", DB_ARGS(db_text(table)), &gone, NULL, e);
+
+	*back = gone > 0;
+	return ok;
+}
+
+static bool
+judge_one(const struct drift_facts *f, const struct identity *was, struct err *e)
+{
+	const struct identity *now = identity_find(&f->now, was->table);
+	const char *what;
+	bool back = false;
+
+	if (now == NULL)
+		return !conf_wants_table(f->conf, was->table) || mark_gone(f, was->table, e);
+	switch (identity_compare(was, now, &what)) {
+	case IDENTITY_SAME:
+		return is_back(f, was->table, &back, e) && (!back || (mark(f, was->table, MOVED_MINE, "it was away for a while", e) && moved_ready(f->db, was->table, e)));
+	case IDENTITY_TRUNCATED:
+	case IDENTITY_ALTERED:
+		return mark(f, was->table, MOVED_MINE, what, e);
+	case IDENTITY_REPLACED:
+		break;
+	}
+	return mark(f, was->table, MOVED_LOOK, what, e);
+}
+
+static bool
+judge_all(const struct drift_facts *f, struct err *e)
+{
+	for (size_t i = 0; i < f->was.n; i++)
+		if (!judge_one(f, &f->was.items[i], e))
+			return false;
+	return true;
+}
+
+/* Did anything move? */
+static bool
+any_news(const struct drift_facts *f, bool *news, struct err *e)
+{
+	uint64_t gone = 0, gone_now = 0;
+	const char *what;
+
+	*news = false;
+	if (!db_number(f->db, "SELECT COUNT(DISTINCT table_name) FROM sync_drift WHERE state='gone'", DB_NO_ARGS, &gone, NULL, e))
+		return false;
+	for (size_t i = 0; i < f->was.n; i++) {
+		const struct identity *was = &f->was.items[i], *now = identity_find(&f->now, was->table);
+
+		if (now == NULL)
+			gone_now += conf_wants_table(f->conf, was->table);
+		else
+			*news = *news || identity_compare(was, now, &what) != IDENTITY_SAME || (was->ids[0] == '\0' && now->ids[0] != '\0');
+	}
+	*news = *news || gone != gone_now;
+	return true;
+}
+
+/* --- noting --- */
+
+struct wrong_list {
+	const struct catalog *c;
+	bool *wrong; /* by the catalog's index */
+};
+
+static void
+note_wrong(const struct table *t, const char *what, void *arg)
+{
+	struct wrong_list *w = arg;
+
+	(void)what;
+	t = catalog_table(w->c, t->name);
+	if (t != NULL) /* a parent that is not replicated has no identity */
+		w->wrong[t - w->c->tables] = true;
+}
+
+static bool
+supersede_owed(const struct owed *o, void *arg, struct err *e)
+{
+	const struct drift_facts *f = ((const void *const *)arg)[0];
+	const char *table = ((const void *const *)arg)[1];
+
+	return strcmp(o->table, table) != 0 || queue_mark_rows(f->db, o->queue_ids, "superseded", o->attempts, o->last_error, e);
+}
+
+/* Rows whose keys are of an older form of the table say nothing any more. What they meant cannot be told from what
+ * the peer changed meanwhile: equal tables go on, for others a person chooses. */
+static bool
+draw_boundary(const struct drift_facts *f, const char *table, struct err *e)
+{
+	const void *arg[2] = { f, table };
+	bool ok = mark(f, table, MOVED_LOOK, key_altered, e);
+
+	for (size_t i = 0; ok && i < f->conf->npeers; i++)
+		ok = owed_visit(f->db, f->conf->peers[i].name, supersede_owed, arg, e);
+	return ok && db_exec(f->db, "DELETE FROM sync_owed WHERE table_name=?", DB_ARGS(db_text(table)), e) &&
+	    db_exec(f->db, "DELETE FROM sync_unsettled WHERE table_name=?", DB_ARGS(db_text(table)), e) &&
+	    db_exec(f->db, "UPDATE sync_identity SET boundary=NEXTVAL(sync_sequence) WHERE table_name=?", DB_ARGS(db_text(table)), e);
+}
+
+/* Writes that the stale triggers could not name: the comparison stands for them. Read first: an UPDATE that
+ * searches would wait for the app's open transactions. */
+static bool
+supersede_dirty(const struct drift_facts *f, const char *table, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	if (!db_query(f->db, "SELECT id FROM sync_queue WHERE operation='dirty' AND status<>'superseded' AND table_name=? ORDER BY id LIMIT ?",
+		DB_ARGS(db_text(table), db_u64(DIRTY_ROWS)), &rows, e))
+		return false;
+	while ((ok = db_rows_next(rows, &more, e)) && more)
+		if (!(ok = db_exec(f->db, "UPDATE sync_queue SET status='superseded' WHERE id=?", DB_ARGS(db_u64(db_rows_u64(rows, 0))), e)))
+			break;
+	db_rows_free(rows);
+	return ok;
+}
+
+static bool
+note_one(const struct drift_facts *f, const struct identity *now, const struct identity *after, const struct table *t, struct err *e)
+{
+	const struct identity *was = identity_find(&f->was, t->name);
+	const char *what;
+	struct buf key;
+	bool ok;
+
+	if (was != NULL && strcmp(was->triggers, after->triggers) == 0 && identity_compare(was, now, &what) == IDENTITY_SAME && strcmp(was->ids, now->ids) == 0)
+		return true;
+	buf_init(&key, IDENTITY_TEXT_MAX);
+	identity_put_key(&key, t);
+	ok = buf_check(&key, "a key", e) && db_begin(f->db, e);
+	if (ok) {
+		ok = identity_note(f->db, now, after->triggers, buf_cstr(&key), e) &&
+		    (was == NULL || strcmp(was->key, buf_cstr(&key)) == 0 || draw_boundary(f, t->name, e)) && moved_ready(f->db, t->name, e) &&
+		    (was == NULL || supersede_dirty(f, t->name, e)) && db_commit(f->db, e);
+		if (!ok)
+			db_rollback(f->db);
+	}
+	buf_free(&key);
+	return ok;
+}
+
+/* Note every table (enrolled: only known ones) whose triggers are right by now. What was read before the
+ * triggers were put back is noted: whatever moved meanwhile is noticed next time. */
+static bool
+note_all(const struct drift_facts *f, bool known_only, struct err *e)
+{
+	struct identity_list after;
+	struct wrong_list w = { f->catalog, calloc(f->catalog->ntables + 1, sizeof *w.wrong) };
+	bool ok;
+
+	if (w.wrong == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for the tables' identities");
+	ok = identity_read(f->db, f->conf, false, &after, e);
+	if (!ok) {
+		free(w.wrong);
+		return false;
+	}
+	ok = trigger_verify(f->db, f->conf, f->catalog, f->node, note_wrong, &w, e);
+	for (size_t i = 0; ok && i < f->catalog->ntables; i++) {
+		const struct table *t = &f->catalog->tables[i];
+		const struct identity *now = identity_find(&f->now, t->name), *there = identity_find(&after, t->name);
+
+		if (t->problem == NULL && !w.wrong[i] && now != NULL && there != NULL && (!known_only || identity_find(&f->was, t->name) != NULL))
+			ok = note_one(f, now, there, t, e);
+	}
+	identity_free(&after);
+	free(w.wrong);
+	return ok;
+}
+
+/* --- the look --- */
+
+static bool
+read_facts(struct drift_facts *f, bool columns, struct err *e)
+{
+	identity_free(&f->was);
+	identity_free(&f->now);
+	return identity_load(f->db, &f->was, e) && identity_read(f->db, f->conf, columns || f->was.young, &f->now, e);
+}
+
+static bool
+take_lock(const struct drift_facts *f, struct err *e)
+{
+	char name[64];
+	uint64_t got = 0;
+
+	(void)snprintf(name, sizeof name, "tandem.%.16s drift", f->node->token); /* no peer's name has a blank */
+	return db_number(f->db, "SELECT GET_LOCK(?, ?)", DB_ARGS(db_text(name), db_u64(LOCK_WAIT_S)), &got, NULL, e) &&
+	    (got == 1 || err_set(e, ERR_DB_BUSY, "another agent is putting triggers back; try again"));
+}
+
+/* A table without our triggers may just be loaded from a dump, which makes them itself: whoever stood in line
+ * for its lock would be first, and break the load. */
+static int
+wait_for(const struct table *t, void *arg)
+{
+	const struct drift_facts *f = arg;
+	const struct identity *was = identity_find(&f->was, t->name), *now = identity_find(&f->now, t->name);
+
+	if (was == NULL || now == NULL || template_key_width(t) > CATALOG_KEY_BYTES)
+		return TRIGGER_SKIP;
+	return now->triggers[0] == '\0' ? 0 : TRIGGER_WAIT_S;
+}
+
+/* How long until the youngest table without our triggers has stood for GRACE_S: a dump that is being loaded makes
+ * its triggers moments after the table. */
+static bool
+grace_left(const struct drift_facts *f, uint64_t *seconds, struct err *e)
+{
+	*seconds = 0;
+	for (size_t i = 0; i < f->was.n; i++) {
+		const struct identity *now = identity_find(&f->now, f->was.items[i].table);
+		uint64_t left = 0;
+
+		if (now == NULL || now->triggers[0] != '\0' || f->was.items[i].triggers[0] == '\0')
+			continue;
+		if (!db_number(f->db, "SELECT GREATEST(0, ? - TIMESTAMPDIFF(SECOND, ?, NOW()))", DB_ARGS(db_u64(GRACE_S), db_text(now->created)), &left, NULL, e))
+			return false;
+		if (left > *seconds && left <= GRACE_S)
+			*seconds = left;
+	}
+	return true;
+}
+
+/* Marked at once; the triggers are put back when a load has had its moment. */
+static bool
+judge_and_wait(struct drift_facts *f, struct err *e)
+{
+	uint64_t seconds;
+
+	if (!read_facts(f, true, e) || !judge_all(f, e) || !grace_left(f, &seconds, e))
+		return false;
+	if (seconds == 0)
+		return true;
+	clock_nap_ms((int64_t)seconds * 1000);
+	return read_facts(f, true, e) && judge_all(f, e);
+}
+
+/* Something moved. On a connection of its own, whose settings and lock go with it. */
+static bool
+mend(const struct conf *conf, struct err *e)
+{
+	struct node_identity node;
+	struct drift_facts f = { .conf = conf, .node = &node };
+	struct catalog *c = NULL;
+	bool ok;
+
+	ok = db_open(&conf->database, &f.db, e) && schema_enter(f.db, conf, &node, e) && take_lock(&f, e) && judge_and_wait(&f, e) &&
+	    catalog_read(f.db, conf, &c, e) && closure_judge(c, e);
+	f.catalog = c;
+	ok = ok && trigger_mend(f.db, conf, c, &node, wait_for, &f, e) && note_all(&f, true, e);
+	identity_free(&f.was);
+	identity_free(&f.now);
+	catalog_free(c);
+	db_close(f.db);
+	return ok;
+}
+
+bool
+drift_look(struct db *db, const struct conf *conf, const struct node_identity *node, struct err *e)
+{
+	struct drift_facts f = { .db = db, .conf = conf, .node = node };
+	bool news = false, ok;
+
+	ok = read_facts(&f, false, e) && any_news(&f, &news, e) && (news || !f.was.young || identity_grown(db, e));
+	identity_free(&f.was);
+	identity_free(&f.now);
+	return ok && (!news || mend(conf, e));
+}
+
+/* --- around --install --- */
+
+/* Tables that were replicated once and have no identity: excluded for a while. */
+static bool
+judge_returned(const struct drift_facts *f, struct err *e)
+{
+	struct wrong_list w = { f->catalog, calloc(f->catalog->ntables + 1, sizeof *w.wrong) };
+	bool ok;
+
+	if (w.wrong == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for the tables' identities");
+	ok = trigger_verify(f->db, f->conf, f->catalog, f->node, note_wrong, &w, e);
+	for (size_t i = 0; ok && i < f->catalog->ntables; i++) {
+		const char *name = f->catalog->tables[i].name;
+		uint64_t enrolled = 0;
+
+		if (!w.wrong[i] || identity_find(&f->was, name) != NULL)
+			continue;
+		ok = db_number(f->db, "SELECT COUNT(*) FROM sync_table WHERE table_name=?", DB_ARGS(db_text(name)), &enrolled, NULL, e) &&
+		    (enrolled == 0 || mark(f, name, MOVED_LOOK, "it was not replicated for a while", e));
+	}
+	free(w.wrong);
+	return ok;
+}
+
+bool
+drift_before_install(struct db *db, const struct conf *conf, const struct node_identity *node, const struct catalog *c, struct drift_facts **out, struct err *e)
+{
+	struct drift_facts *f = calloc(1, sizeof *f);
+
+	*out = f;
+	if (f == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for the tables' identities");
+	f->db = db;
+	f->conf = conf;
+	f->node = node;
+	f->catalog = c;
+	return take_lock(f, e) && read_facts(f, true, e) && judge_all(f, e) && judge_returned(f, e);
+}
+
+/* Tables that are gone are forgotten whole; of those that are excluded now it is kept that they were
+ * replicated once. */
+static bool
+forget_gone(const struct drift_facts *f, struct err *e)
+{
+	for (size_t i = 0; i < f->was.n; i++) {
+		const char *table = f->was.items[i].table;
+		bool wanted = conf_wants_table(f->conf, table);
+
+		if (wanted && identity_find(&f->now, table) != NULL)
+			continue;
+		log_info(NULL, "table %s is %s: forgotten", table, wanted ? "gone" : "excluded");
+		if (!identity_forget(f->db, table, e) || !db_exec(f->db, "DELETE FROM sync_drift WHERE table_name=?", DB_ARGS(db_text(table)), e))
+			return false;
+		if (wanted && (!db_exec(f->db, "DELETE FROM sync_owed WHERE table_name=?", DB_ARGS(db_text(table)), e) ||
+				  !db_exec(f->db, "DELETE FROM sync_table WHERE table_name=?", DB_ARGS(db_text(table)), e)))
+			return false;
+	}
+	return true;
+}
+
+bool
+drift_after_install(struct drift_facts *f, struct err *e)
+{
+	return note_all(f, false, e) && forget_gone(f, e);
+}
+
+bool
+drift_sees_ids(const struct drift_facts *f)
+{
+	return f->now.ids_known;
+}
+
+void
+drift_facts_free(struct drift_facts *f)
+{
+	if (f == NULL)
+		return;
+	identity_free(&f->was);
+	identity_free(&f->now);
+	free(f);
+}
+
+/* --- comparing --- */
+
+struct settling {
+	struct link *link;
+	const struct catalog *catalog;
+};
+
+static bool
+leave(const struct link *l, const struct moved *m, const char *message, struct err *e)
+{
+	if (m->message == NULL || strcmp(m->message, message) != 0) /* asked again and again: said once */
+		log_info(l->peer->name, "table %s waits: %s", m->table, message);
+	return moved_note(l->db, l->peer->name, m, message, e);
+}
+
+/* Compared: free, or a person's. */
+static bool
+take_result(const struct link *l, const struct moved *m, const struct compare_result *r, struct err *e)
+{
+	uint64_t differ = r->only_here + r->only_there + r->different;
+
+	/* What is on its way under an older key never arrives. */
+	if (strcmp(m->reason, key_altered) == 0)
+		differ += r->pending + r->busy;
+	if (m->act == MOVED_MINE || differ == 0) {
+		log_info(l->peer->name, "table %s was compared: %llu records, %llu differ, %llu of them are sent from here", m->table, (unsigned long long)r->records,
+		    (unsigned long long)differ, (unsigned long long)r->queued);
+		return moved_done(l->db, l->peer->name, m, e);
+	}
+	log_warning(l->peer->name, "table %s is held: %s; %llu records differ from those of peer %s; agent --status names the choices", m->table, m->reason,
+	    (unsigned long long)differ, l->peer->name);
+	return moved_hold(l->db, l->peer->name, m, differ, e);
+}
+
+/* Does it keep only this table back? (definitions that differ, a backlog too long to be looked through) */
+static bool
+is_about_table(const struct err *e)
+{
+	return e->code == ERR_PEER_REFUSED || e->code == ERR_LIMIT || e->code == ERR_INPUT || e->code == ERR_DB_MISSING || e->code == ERR_DB_REJECTED;
+}
+
+static bool
+settle_one(const struct moved *m, void *arg, struct err *e)
+{
+	const struct settling *s = arg;
+	const struct table *t = catalog_table(s->catalog, m->table);
+	struct compare_result result = { 0 };
+	char message[ERR_MSG_MAX];
+
+	if (t == NULL || t->problem != NULL) {
+		(void)snprintf(message, sizeof message, "table %s %s", m->table, t == NULL ? "is not replicated any more" : t->problem);
+		return leave(s->link, m, message, e);
+	}
+	if (!link_open(s->link, e))
+		return false;
+	if (compare_table(s->link, s->catalog, m->table, m->act == MOVED_MINE ? COMPARE_MINE : COMPARE_LOOK, &result, e))
+		return take_result(s->link, m, &result, e);
+	if (!is_about_table(e))
+		return err_prefix(e, "comparing table %s", m->table);
+	(void)snprintf(message, sizeof message, "%s", e->msg);
+	err_clear(e);
+	return leave(s->link, m, message, e);
+}
+
+bool
+drift_settle(struct link *l, const struct catalog *c, bool retry, struct err *e)
+{
+	struct settling s = { l, c };
+
+	return moved_visit_due(l->db, l->peer->name, retry, settle_one, &s, e);
+}

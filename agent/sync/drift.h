@@ -1,0 +1,33 @@
+/* What no trigger saw: noticed from the tables' identities, marked for each peer, mended, compared.
+ * docs/design.md, drift, has the rules. */
+#ifndef TANDEM_SYNC_DRIFT_H
+#define TANDEM_SYNC_DRIFT_H
+
+#include "capture/identity.h"
+#include "db/schema.h"
+#include "sync/link.h"
+
+enum {
+	DRIFT_PAUSE_MS = 1000, /* at least, between two looks of a daemon */
+	DRIFT_SHARE = 100      /* and so many times as long as a look takes: at most 1 % of the time */
+};
+
+/* Look at all tables; mark what moved and put triggers back. Cheap when nothing did. */
+MUST_CHECK bool drift_look(struct db *db, const struct conf *conf, const struct node_identity *node, struct err *e);
+
+/* The two halves of that around --install's own work on the triggers. before marks what moved since the
+ * identities were noted; after notes them for every table whose triggers are right, and forgets tables that are
+ * gone. Free with drift_facts_free. */
+struct drift_facts;
+MUST_CHECK bool drift_before_install(struct db *db, const struct conf *conf, const struct node_identity *node, const struct catalog *c, struct drift_facts **out, struct err *e);
+MUST_CHECK bool drift_after_install(struct drift_facts *f, struct err *e);
+/* Did the server show the tables' ids? Without them TRUNCATE cannot be noticed. */
+bool drift_sees_ids(const struct drift_facts *f);
+void drift_facts_free(struct drift_facts *f);
+/* The link began anew: all tables are compared before anything is sent to the peer. */
+MUST_CHECK bool drift_mark_all(struct db *db, const struct catalog *c, const char *peer, struct err *e);
+
+/* Compare the marked tables, over an open link. What cannot be compared stays marked, with the reason. */
+MUST_CHECK bool drift_settle(struct link *l, const struct catalog *c, bool retry, struct err *e);
+
+#endif
