@@ -181,6 +181,12 @@ allowance_covered(struct db *db, const char *peer, uint64_t *upto_id, struct err
 }
 
 bool
+allowance_cover(struct db *db, const char *peer, uint64_t upto_id, struct err *e)
+{
+	return db_exec(db, "UPDATE sync_allowance SET allowed_id=GREATEST(allowed_id, ?) WHERE peer=?", DB_ARGS(db_u64(upto_id), db_text(peer)), e);
+}
+
+bool
 allowance_granted(struct db *db, const char *peer, bool *granted, struct err *e)
 {
 	uint64_t n = 0;

@@ -46,6 +46,8 @@ MUST_CHECK bool allowance_tidy(const struct allowance *a, struct err *e);
 
 /* Changes of this node up to this id have a person's yes. */
 MUST_CHECK bool allowance_covered(struct db *db, const char *peer, uint64_t *upto_id, struct err *e);
+/* Make it this one, if it is newer: a yes is said to what a drain finds, such as an emptied table. */
+MUST_CHECK bool allowance_cover(struct db *db, const char *peer, uint64_t upto_id, struct err *e);
 /* Is there a yes to whatever the peer's next group deletes here? */
 MUST_CHECK bool allowance_granted(struct db *db, const char *peer, bool *granted, struct err *e);
 /* A group of the peer is applied: nothing of it waits any more. last: it is not a part with more to come, so a

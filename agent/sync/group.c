@@ -873,6 +873,8 @@ check_losses(struct builder *b, uint64_t deletes, struct err *e)
 	const struct allowance a = { g->db, g->conf, g->peer, ALLOWANCE_SENT, g->base.epoch, g->upto.epoch, !g->last_part || g->base.cut };
 	char reason[ALLOWANCE_TEXT_MAX] = "";
 
+	if (g->allow_deletes)
+		return allowance_cover(g->db, g->peer, g->upto.high, e);
 	if (deletes > 0 ? !judge_losses(b, &a, reason, e) : g->state.unanswered && !allowance_tidy(&a, e))
 		return false;
 	if (reason[0] == '\0')

@@ -320,6 +320,23 @@ def _read(node: Node) -> int:
     return sum(int(n) for _, n in node.sql("SHOW GLOBAL STATUS LIKE 'Handler_read%'"))
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_yes_covers_an_emptied_table_that_the_drain_itself_finds(fresh_pair: Pair, asked: bool) -> None:
+    anna, bert = _ready(fresh_pair, 100)
+    anna.drain(check=0)
+    anna.sql("TRUNCATE t")
+    if asked:
+        assert "would lose 100 of its 100 records" in anna.drain(check=5).stderr
+    assert "on bert" in anna.drain(ALLOW, check=5).stderr
+    bert.stop_serve()
+    bert.start_serve()
+    assert "on bert" in anna.drain(check=5).stderr  # the yes has outlived its drain
+    bert.drain(ALLOW)
+    anna.drain(check=0)
+    fresh_pair.assert_equal()
+    assert _count(bert) == 0
+
+
 def test_a_held_link_is_held_while_it_is_tried_again(fresh_pair: Pair) -> None:
     anna, bert = _ready(fresh_pair, 100)
     anna.change_conf(OFF)
