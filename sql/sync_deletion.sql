@@ -1,6 +1,6 @@
 -- Records that went away in a table within the last hour, as max_delete counts them: in a group that was sent,
 -- or in one that was applied. Rows of a group that is built again replace those of the first time. had: records
--- of the table before the group, counted no further than matters.
+-- of the table before the group, 0 where there were more than mattered.
 CREATE TABLE IF NOT EXISTS sync_deletion (
   peer VARCHAR(32) CHARACTER SET ascii NOT NULL,
   direction ENUM('sent','applied') CHARACTER SET ascii NOT NULL,

@@ -22,6 +22,7 @@ function fill(id, rows, empty) {
 
 function stateOf(peer) {
   if (peer.held) return ["held: " + peer.held, "bad"];
+  if (peer.held_back) return ["holds deletions back: " + peer.held_back, "bad"];
   if (peer.paused) return ["paused", ""];
   return peer.in_step ? ["in step", "good"] : ["not in step", "bad"];
 }

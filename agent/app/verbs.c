@@ -136,6 +136,8 @@ drain_peer(const struct cli *cli, const struct conf *conf, const struct conf_pee
 
 	if (!drain_new(conf, peer, NULL, &d, e))
 		return cli_exit_code(e);
+	if (cli->allow_deletes)
+		drain_allow_deletes(d);
 	code = drain_one(cli, d, peer, e);
 	drain_free(d);
 	return code;

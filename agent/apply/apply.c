@@ -11,6 +11,7 @@
 #include "apply/careful.h"
 #include "apply/quick.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/plant.h"
 #include "capture/body.h"
 #include "capture/guard.h"
@@ -21,6 +22,7 @@ struct applier {
 	const struct conf *conf;
 	const struct node_identity *node;
 	struct catalog *catalog;
+	bool watch; /* deletions may be held back, or a yes to some be open: true until found otherwise */
 };
 
 bool
@@ -41,6 +43,7 @@ applier_new(struct db *db, const struct conf *conf, const struct node_identity *
 	a->db = db;
 	a->conf = conf;
 	a->node = node;
+	a->watch = true;
 	*out = a;
 	return true;
 }
@@ -254,27 +257,43 @@ finish(struct pass *p, int64_t started_ms, struct buf *answer, struct err *e)
 
 /* --- the brake on mass deletion --- */
 
-/* What was removed here, as max_delete counts it. reason "": go on. *used: only a person's yes let it pass. */
+/* What was removed here, as max_delete counts it. reason "": go on. */
 static bool
-check_losses(struct pass *p, char reason[ALLOWANCE_TEXT_MAX], bool *used, struct err *e)
+check_losses(struct pass *p, char reason[ALLOWANCE_TEXT_MAX], struct err *e)
 {
-	struct allowance_loss *losses = calloc(p->catalog->ntables + 1, sizeof *losses);
-	bool granted = false, ok;
+	const struct allowance judged = { p->db, p->conf, p->peer, ALLOWANCE_APPLIED, p->cursor.epoch, p->header.upto.epoch, false };
+	struct allowance_loss *losses;
+	bool yes = false, ok;
 	size_t n = 0;
 
-	*used = false;
+	reason[0] = '\0';
+	if (p->lost == NULL)
+		return true;
+	losses = calloc(p->catalog->ntables + 1, sizeof *losses);
 	if (losses == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a group");
-	for (size_t i = 0; p->lost != NULL && i < p->catalog->ntables; i++)
+	for (size_t i = 0; i < p->catalog->ntables; i++)
 		if (p->lost[i] > 0)
 			losses[n++] = (struct allowance_loss){ p->catalog->tables[i].name, p->lost[i] };
-	ok = allowance_check(p->db, p->conf, p->peer, ALLOWANCE_APPLIED, p->cursor.epoch, p->header.upto.epoch, losses, n, reason, e);
-	if (ok && reason[0] != '\0' && (ok = allowance_granted(p->db, p->peer, &granted, e)) && granted) {
-		reason[0] = '\0';
-		*used = p->header.last; /* of a group in parts the yes covers them all */
-	}
+	ok = allowance_check(&judged, losses, n, reason, e) && (reason[0] == '\0' || allowance_granted(p->db, p->peer, &yes, e));
 	free(losses);
+	if (yes)
+		reason[0] = '\0';
 	return ok;
+}
+
+/* Commit. What waited of the peer, and a yes to it, end with that; most of the time there is neither. */
+static bool
+finish_watched(struct applier *a, struct pass *p, int64_t started_ms, struct buf *answer, struct err *e)
+{
+	bool quiet = false;
+	struct err ignored;
+
+	if ((a->watch && !allowance_applied(a->db, p->peer, p->header.last, e)) || !finish(p, started_ms, answer, e))
+		return false;
+	if (a->watch && allowance_is_quiet(a->db, &quiet, &ignored))
+		a->watch = !quiet;
+	return true;
 }
 
 /* Nothing of the group stays; the sender's link waits, and here --status says why. */
@@ -284,7 +303,9 @@ hold_back(struct applier *a, const struct pass *p, const char *reason, int *stat
 	char text[MESSAGE_REASON_MAX];
 
 	db_rollback(a->db);
+	a->watch = true;
 	(void)snprintf(text, sizeof text, "%.300s: if that is meant, run agent --drain --allow-deletes --peer %s on %s", reason, p->peer, a->node->name);
+	log_warning(p->peer, "its deletions are held back: %s", text);
 	return allowance_wait(a->db, p->peer, text, e) && say_no(answer, status, "deletes", text, &p->cursor);
 }
 
@@ -303,7 +324,7 @@ static bool
 try_once(struct applier *a, struct pass *p, struct pass_reader *r, int *status, struct buf *answer, struct err *e)
 {
 	int64_t started_ms = clock_mono_ms();
-	bool answered = false, careful = false, used = false;
+	bool answered = false, careful = false;
 	char reason[ALLOWANCE_TEXT_MAX];
 
 	if (!begin(a, p, &answered, status, answer, e))
@@ -330,12 +351,12 @@ try_once(struct applier *a, struct pass *p, struct pass_reader *r, int *status, 
 		if (!careful_apply(p, r, e))
 			return false;
 	}
-	if (!check_losses(p, reason, &used, e))
+	if (!check_losses(p, reason, e))
 		return false;
 	if (reason[0] != '\0')
 		return hold_back(a, p, reason, status, answer, e);
 	*status = 200;
-	return allowance_applied(a->db, p->peer, used, e) && finish(p, started_ms, answer, e);
+	return finish_watched(a, p, started_ms, answer, e);
 }
 
 static bool

@@ -134,6 +134,8 @@ all_plain(struct knot *k, const struct chunk *c)
 static bool
 put_removals(struct chunk *c, struct err *e)
 {
+	uint64_t lost = 0;
+
 	for (size_t i = 0; i < c->n; i++) {
 		struct item *item = &c->items[i];
 		struct record_meta old = item->meta;
@@ -142,13 +144,14 @@ put_removals(struct chunk *c, struct err *e)
 			continue;
 		old.key = item->meta.old_key;
 		old.key_len = item->meta.old_key_len;
+		lost += item->shape == TARGET_DELETE; /* the writing round finds it gone */
 		if (item->local != NULL &&
 		    !target_put(&c->target, TARGET_DELETE, &item->meta, NULL, e))
 			return false;
 		if (item->old_here && !target_put(&c->target, TARGET_DELETE, &old, NULL, e))
 			return false;
 	}
-	return target_flush(&c->target, e);
+	return target_flush(&c->target, e) && pass_note_lost(c->pass, c->target.table, lost, e);
 }
 
 static bool

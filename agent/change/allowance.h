@@ -10,6 +10,7 @@ enum {
 	ALLOWANCE_SMALL = 50,	     /* a table with no more records than this may lose all of them */
 	ALLOWANCE_WINDOW_S = 3600,   /* deletions are added up over so long */
 	ALLOWANCE_GRANT_S = 3600,    /* a yes to what a peer wants to delete here is good for so long */
+	ALLOWANCE_SHOWN = 100 * 1000, /* records counted for a sentence to a person, never more */
 	ALLOWANCE_TEXT_MAX = 512
 };
 
@@ -23,21 +24,37 @@ struct allowance_loss {
 
 /* Pure. Is it too much that a table which had so many records lost so many? */
 bool allowance_exceeds(const struct conf_limit *limit, uint64_t lost, uint64_t had);
-/* A table's records need not be counted any further: with as many only the number of losses matters. */
-uint64_t allowance_bound(const struct conf_limit *limit);
+/* A table's records need not be counted any further: with as many left so many losses are within the share.
+ * 0: the number of losses decides alone. */
+uint64_t allowance_bound(const struct conf_limit *limit, uint64_t lost);
 
-/* In the transaction of the group with that epoch: add its losses up with those of the last hour. base: the
- * epoch that the group builds on (what was noted above it came from an earlier try and is forgotten).
- * reason is "" when the group may go on, else the sentence that says what is held and by which table. */
-MUST_CHECK bool allowance_check(struct db *db, const struct conf *conf, const char *peer, enum allowance_side side, uint64_t base, uint64_t epoch,
-    const struct allowance_loss *losses, size_t n, char reason[ALLOWANCE_TEXT_MAX], struct err *e);
+/* The group whose losses are judged, in the transaction that makes or applies it. */
+struct allowance {
+	struct db *db;
+	const struct conf *conf;
+	const char *peer;
+	enum allowance_side side;
+	uint64_t base, epoch; /* it builds on one and ends with the other */
+	bool part;	      /* of a group that was cut: what the other parts delete may be gone already */
+};
+
+/* Add losses up with those of the last hour. reason is "" when the group may go on, else the sentence that
+ * says what is held and by which table. */
+MUST_CHECK bool allowance_check(const struct allowance *a, const struct allowance_loss *losses, size_t n, char reason[ALLOWANCE_TEXT_MAX], struct err *e);
+/* Forget what was noted above base (it came from tries that were never accepted), and what is too old. */
+MUST_CHECK bool allowance_tidy(const struct allowance *a, struct err *e);
 
 /* Changes of this node up to this id have a person's yes. */
 MUST_CHECK bool allowance_covered(struct db *db, const char *peer, uint64_t *upto_id, struct err *e);
+/* Make it this one, if it is newer: a yes is said to what a drain finds, such as an emptied table. */
+MUST_CHECK bool allowance_cover(struct db *db, const char *peer, uint64_t upto_id, struct err *e);
 /* Is there a yes to whatever the peer's next group deletes here? */
 MUST_CHECK bool allowance_granted(struct db *db, const char *peer, bool *granted, struct err *e);
-/* A group of the peer was applied: nothing of it waits, and a yes to it is used up. */
-MUST_CHECK bool allowance_applied(struct db *db, const char *peer, bool used, struct err *e);
+/* A group of the peer is applied: nothing of it waits any more. last: it is not a part with more to come, so a
+ * yes ends here, needed or not (what it was for has been part of this). */
+MUST_CHECK bool allowance_applied(struct db *db, const char *peer, bool last, struct err *e);
+/* Is nothing held back of any peer, and no yes open? Then allowance_applied has nothing to do. */
+MUST_CHECK bool allowance_is_quiet(struct db *db, bool *quiet, struct err *e);
 /* Note for --status what is held back of the peer. */
 MUST_CHECK bool allowance_wait(struct db *db, const char *peer, const char *reason, struct err *e);
 /* What is held back of the peer here, "" = nothing. */

@@ -20,6 +20,7 @@ struct entry {
 	bool whole;
 	bool send;	    /* at least one change is not from the peer itself */
 	bool owed;	    /* the peer has refused it before */
+	bool tried;	    /* it was sent before just as it is now */
 	bool absent;	    /* set by the reader: the record does not exist now */
 	bool done;	    /* set by the reader: its line is written */
 };

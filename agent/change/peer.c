@@ -53,7 +53,7 @@ peer_load(struct db *db, const char *peer, struct peer_state *out, struct err *e
 	bool more = false, ok;
 
 	memset(out, 0, sizeof *out);
-	ok = db_query(db, "SELECT incarnation, acked_epoch, acked_stamp, floor_epoch, held, start_epoch, quiet_epoch, last_success IS NULL FROM sync_peer WHERE peer=?",
+	ok = db_query(db, "SELECT incarnation, acked_epoch, acked_stamp, floor_epoch, held, start_epoch, quiet_epoch, last_success IS NULL, sent_seen IS NOT NULL FROM sync_peer WHERE peer=?",
 		 DB_ARGS(db_text(peer)), &rows, e) && db_rows_next(rows, &more, e);
 	if (ok && !more)
 		ok = err_set(e, ERR_DB_MISSING, "peer %s is not registered: run agent --install", peer);
@@ -66,6 +66,7 @@ peer_load(struct db *db, const char *peer, struct peer_state *out, struct err *e
 		out->start_epoch = db_rows_u64(rows, 5);
 		out->quiet_epoch = db_rows_u64(rows, 6);
 		out->fresh = db_rows_u64(rows, 7) != 0;
+		out->unanswered = db_rows_u64(rows, 8) != 0;
 	}
 	db_rows_free(rows);
 	return ok;

@@ -18,6 +18,7 @@ struct peer_state {
 	uint64_t floor_epoch;
 	uint64_t start_epoch;
 	uint64_t quiet_epoch;
+	bool unanswered; /* a group is, or was, on its way to it */
 	bool fresh; /* it has never acknowledged anything since it was registered */
 	char held[PEER_TEXT_MAX]; /* "" = not held */
 };

@@ -29,6 +29,7 @@ struct drain {
 	struct mark quiet;  /* everything this contains has been found to be nothing for the peer */
 	bool has_quiet;
 	int64_t look_at; /* for drift, not before */
+	bool allow_deletes; /* a person's yes to whatever is found */
 };
 
 bool
@@ -241,6 +242,7 @@ remember_quiet(struct drain *d, struct group *g)
 static bool
 build(struct drain *d, struct group *g, const struct build_options *how, enum group_result *result, struct err *e)
 {
+	g->allow_deletes = d->allow_deletes;
 	if (group_build(g, how, result, e))
 		return true;
 	return e->code == ERR_HELD ? link_hold(&d->link, e) : false;
@@ -266,6 +268,7 @@ send_one(struct drain *d, struct group *g, struct group *next, struct drain_repo
 	else {
 		struct err ahead;
 
+		next->allow_deletes = d->allow_deletes;
 		*next_ready = !g->last_part && group_build(next, &how, &result, &ahead) && result == GROUP_READY;
 		/* While the peer applies: the statuses of the parts before. */
 		if (report->groups > 0 && !settle_statuses(d->db, d->conf, &ahead))
@@ -423,6 +426,12 @@ drain_run(struct drain *d, bool retry, struct drain_report *report, struct err *
 	ok = note_outcome(d, ok, e);
 	release_lock(d);
 	return ok;
+}
+
+void
+drain_allow_deletes(struct drain *d)
+{
+	d->allow_deletes = true;
 }
 
 bool

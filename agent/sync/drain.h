@@ -29,6 +29,8 @@ MUST_CHECK bool drain_look(struct drain *d, bool retry, bool *pending, struct er
 /* Send until nothing is pending. retry: at the end, once more what was refused. An error is noted in
  * sync_peer for --status and returned. ERR_PEER: not reached, nothing lost. */
 MUST_CHECK bool drain_run(struct drain *d, bool retry, struct drain_report *report, struct err *e);
+/* A person says yes to all deletes that this drain finds. */
+void drain_allow_deletes(struct drain *d);
 /* Does somebody have to look: is anything parked, or the link held? */
 MUST_CHECK bool drain_needs_person(struct drain *d, bool *yes, struct err *e);
 /* Statuses and purge, when there is time. */

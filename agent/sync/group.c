@@ -306,6 +306,7 @@ take_owed(const struct owed *o, void *arg, struct err *e)
 		b->retries = b->retries || !has_news;
 		if (!merge_owed(b, o, &entry, e))
 			return false;
+		entry->tried = !has_news && o->sent_epoch != 0 && o->sent_epoch <= b->g->base.epoch;
 		key->sent = true;
 	}
 	key->hash = record_hash(o->table, o->key, o->key_len);
@@ -828,11 +829,11 @@ note_sent(struct builder *b, struct err *e)
 /* --- the brake on mass deletion --- */
 
 /* Is it a record that the peer has, and that goes away there without a person's yes? One that was born in this
- * group it never had; one that was refused before was counted then; the old key of a changed one is done. */
+ * group it never had; one that is only tried again was counted then; the old key of a changed one is done. */
 static bool
 is_loss(const struct entry *entry, uint64_t covered)
 {
-	return entry->send && !entry->done && entry->absent && !entry->owed && entry->first != OP_INSERT && entry->last_id > covered;
+	return entry->send && !entry->done && entry->absent && !entry->tried && entry->first != OP_INSERT && entry->last_id > covered;
 }
 
 /* Each table that loses something, in losses (room for all tables); how many there are. */
@@ -849,30 +850,35 @@ count_losses(const struct collapse *c, uint64_t covered, struct allowance_loss *
 	return n;
 }
 
-/* ERR_HELD: a table loses more than max_delete allows. */
 static bool
-check_losses(struct builder *b, struct err *e)
+judge_losses(struct builder *b, const struct allowance *a, char reason[ALLOWANCE_TEXT_MAX], struct err *e)
 {
-	struct group *g = b->g;
-	struct allowance_loss *losses;
-	char reason[ALLOWANCE_TEXT_MAX];
+	const struct collapse *c = &b->g->collapse;
+	struct allowance_loss *losses = calloc(c->ntables + 1, sizeof *losses);
 	uint64_t covered = 0;
 	bool ok;
 
-	reason[0] = '\0';
-	losses = calloc(g->collapse.ntables + 1, sizeof *losses);
 	if (losses == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a group");
-	if (count_losses(&g->collapse, 0, losses) == 0) { /* nearly always */
-		free(losses);
-		return true;
-	}
-	memset(losses, 0, (g->collapse.ntables + 1) * sizeof *losses);
-	ok = allowance_covered(g->db, g->peer, &covered, e) &&
-	    allowance_check(g->db, g->conf, g->peer, ALLOWANCE_SENT, g->base.epoch, g->upto.epoch, losses, count_losses(&g->collapse, covered, losses), reason, e);
+	ok = allowance_covered(a->db, a->peer, &covered, e) && allowance_check(a, losses, count_losses(c, covered, losses), reason, e);
 	free(losses);
-	if (!ok || reason[0] == '\0')
-		return ok;
+	return ok;
+}
+
+/* ERR_HELD: a table loses more than max_delete allows. Without deletes there is nothing to ask. */
+static bool
+check_losses(struct builder *b, uint64_t deletes, struct err *e)
+{
+	struct group *g = b->g;
+	const struct allowance a = { g->db, g->conf, g->peer, ALLOWANCE_SENT, g->base.epoch, g->upto.epoch, !g->last_part || g->base.cut };
+	char reason[ALLOWANCE_TEXT_MAX] = "";
+
+	if (g->allow_deletes)
+		return allowance_cover(g->db, g->peer, g->upto.high, e);
+	if (deletes > 0 ? !judge_losses(b, &a, reason, e) : g->state.unanswered && !allowance_tidy(&a, e))
+		return false;
+	if (reason[0] == '\0')
+		return true;
 	return err_set(e, ERR_HELD, "%s: if that is meant, run agent --drain --allow-deletes --peer %s here", reason, g->peer);
 }
 
@@ -881,6 +887,7 @@ write_group(struct builder *b, struct err *e)
 {
 	struct group *g = b->g;
 	const char *dir = g->conf->node.state_dir;
+	uint64_t upserts;
 
 	if (!catalog_refresh(g->db, g->conf, &g->catalog, e))
 		return false;
@@ -894,11 +901,12 @@ write_group(struct builder *b, struct err *e)
 	if (!check_tables(b, e) || !write_upserts(b, e))
 		return false;
 	b->out = g->head;
+	upserts = g->records;
 	/* The header counts what the deletes add, so they are counted first. */
 	for (size_t i = 0; i < g->collapse.n; i++)
 		if (g->collapse.entries[i].send && !g->collapse.entries[i].done && g->collapse.entries[i].absent)
 			g->records++;
-	if (!check_losses(b, e))
+	if (!check_losses(b, g->records - upserts, e))
 		return false;
 	return write_head(b, e) && write_owed(b, e) && write_deletes(b, e) && spool_finish(g->head, e) && note_sent(b, e);
 }

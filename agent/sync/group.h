@@ -20,6 +20,7 @@ struct group {
 	struct mark base, last, upto;
 	bool fresh;  /* upto is made by this group */
 	bool last_part;
+	bool allow_deletes; /* of the caller: a person said yes to whatever is found now */
 	uint64_t records;
 	struct collapse collapse;
 	struct spool *head, *body; /* header, owed and deletes; then updates and inserts */

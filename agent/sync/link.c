@@ -99,8 +99,6 @@ take_welcome(struct link *l, struct buf *answer, int64_t before_us, struct err *
 	if (!peer_load(l->db, l->peer->name, &state, e) || !check_identity(l, &state, &w, e) || !check_clock(l, &w, before_us, &skew_ms, e) ||
 	    !peer_met(l->db, l->peer->name, w.incarnation, skew_ms, e) || !numbering_note(l->db, l->peer->name, &w.numbering, e) || !client_open(l->client, w.session, e))
 		return false;
-	if (state.held[0] != '\0' && !peer_hold(l->db, l->peer->name, "", e))
-		return false;
 	buf_drop(answer, (size_t)(newline - answer->data) + 1);
 	if (answer->len == 0)
 		return true;

@@ -264,7 +264,8 @@ def test_a_reader_on_the_peer_never_sees_half_a_transaction_while_both_agents_se
 
 def _cutting(pair: Pair, *ddl: str) -> tuple[Node, Node]:
     anna, bert = _ready(pair, *ddl)
-    anna.change_conf({"sync": {"group_rows": str(GROUP_ROWS)}})
+    anna.change_conf({"sync": {"group_rows": str(GROUP_ROWS), "max_delete": "off"}})
+    bert.change_conf({"sync": {"max_delete": "off"}})
     return anna, bert
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import pytest
 
-from lab import Cluster, Pair, hand, until
+from lab import Cluster, Fault, Pair, hand, until
 from lab.node import Node
 
 TABLE = "CREATE TABLE t (id INT PRIMARY KEY, v INT NOT NULL)"
 ALLOW = "--allow-deletes"
+RECEIVE = "/api/sync/receive"
+OFF = {"sync": {"max_delete": "off"}}
 
 
 def _fill(rows: int, table: str = "t") -> str:
@@ -177,6 +179,197 @@ def test_a_group_in_parts_needs_one_yes(fresh_pair: Pair) -> None:
     assert _count(bert) == 500
     fresh_pair.settle()
     fresh_pair.assert_equal()
+
+
+def _counted(node: Node) -> list[tuple[str, int]]:
+    return [(str(table), int(n)) for table, n in
+            hand.sync(node, "SELECT table_name, SUM(records) FROM sync_deletion GROUP BY table_name")]
+
+
+def test_a_group_that_is_built_again_is_counted_once(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair, 5000)
+    wire = fresh_pair.wire["anna", "bert"]
+    anna.sql("DELETE FROM t WHERE id <= 900")
+    for turn in range(3):
+        wire.plan(Fault("cut_request", RECEIVE, times=2, at=40))  # made, and lost on the way
+        anna.drain(check=4)
+        anna.sql(f"UPDATE t SET v = {turn + 1} WHERE id = 5000")  # the next group has an epoch of its own
+    wire.drop_response(RECEIVE, times=2)  # applied, and anna does not know
+    anna.drain(check=4)
+    assert _count(bert) == 4100
+    anna.drain(check=0)
+    fresh_pair.assert_equal()
+    assert _counted(anna) == _counted(bert) == [("t", 900)]
+
+
+def test_deletions_undone_before_they_left_do_not_count(fresh_pair: Pair) -> None:
+    anna, _ = _ready(fresh_pair, 100)
+    anna.sql("DELETE FROM t WHERE id <= 40")
+    fresh_pair.wire["anna", "bert"].plan(Fault("cut_request", RECEIVE, times=2, at=40))
+    anna.drain(check=4)
+    anna.sql("INSERT INTO t SELECT seq, 7 FROM seq_1_to_40")
+    anna.drain(check=0)
+    anna.sql("DELETE FROM t WHERE id > 60")
+    anna.drain(check=0)
+    fresh_pair.assert_equal()
+    assert _counted(anna) == [("t", 40)]
+
+
+def test_what_waited_for_another_reason_counts_when_it_is_deleted(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair, 100)
+    bert.sql("ALTER TABLE t ADD COLUMN extra INT")
+    anna.sql("UPDATE t SET v = 1 WHERE id <= 60")
+    anna.drain(check=0)
+    assert _peer(anna)["waiting"] == 60
+    anna.sql("DELETE FROM t WHERE id <= 60")
+    assert "table t would lose 60 of its 100 records" in anna.drain(check=5).stderr
+    for _ in range(3):
+        anna.drain(ALLOW, check=0)  # they wait again, and trying them again is no loss
+    assert _count(bert) == 100 and _counted(anna) == []
+    anna.sql("DELETE FROM t WHERE id <= 70")
+    for _ in range(3):
+        anna.drain(check=0)
+    assert _counted(anna) == [("t", 10)]
+
+
+def test_deletions_that_can_only_go_together_count_where_they_arrive(fresh_pair: Pair) -> None:
+    hand.everywhere(fresh_pair, "CREATE TABLE egg (id INT PRIMARY KEY, hen INT)",
+                    "CREATE TABLE hen (id INT PRIMARY KEY, egg INT, FOREIGN KEY (egg) REFERENCES egg (id))",
+                    "ALTER TABLE egg ADD FOREIGN KEY (hen) REFERENCES hen (id)",
+                    "INSERT INTO egg SELECT seq, NULL FROM seq_1_to_100", "INSERT INTO hen SELECT seq, seq FROM seq_1_to_100",
+                    "UPDATE egg SET hen = id")
+    anna, bert = _ready(fresh_pair, 1)
+    anna.change_conf(OFF)
+    for first, last, code in ((1, 40, 0), (41, 60, 5)):
+        hand.transaction(anna, f"UPDATE egg SET hen = NULL WHERE id BETWEEN {first} AND {last}",
+                         f"DELETE FROM hen WHERE id BETWEEN {first} AND {last}", f"DELETE FROM egg WHERE id BETWEEN {first} AND {last}")
+        ran = anna.drain(check=code)
+    assert "would lose 60 of its 100 records" in ran.stderr and "on bert" in ran.stderr
+    assert (_count(bert, "egg"), _count(bert, "hen")) == (60, 60)
+    bert.drain(ALLOW)
+    anna.drain(check=0)
+    fresh_pair.assert_equal()
+
+
+def test_the_receivers_yes_ends_with_the_last_part_whatever_is_in_it(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair, 3000, "CREATE TABLE other (id INT PRIMARY KEY)")
+    anna.change_conf({"sync": {"group_rows": "500", "max_delete": "off"}})
+    hand.transaction(anna, "DELETE FROM t WHERE id <= 1500", "INSERT INTO other SELECT seq FROM seq_1_to_10")
+    anna.drain(check=5)
+    bert.drain(ALLOW)
+    anna.drain(check=0)
+    assert (_count(bert), _count(bert, "other")) == (1500, 10)
+    anna.sql("DELETE FROM t")
+    assert "on bert" in anna.drain(check=5).stderr
+    assert _count(bert) == 1000  # the first part is within the limit, and came
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_the_receivers_yes_ends_with_the_next_group_even_if_that_needs_none(fresh_pair: Pair, restarted: bool) -> None:
+    anna, bert = _ready(fresh_pair, 5000)
+    anna.change_conf(OFF)
+    anna.sql("DELETE FROM t WHERE id <= 1000")
+    anna.drain(check=0)
+    anna.sql("DELETE FROM t WHERE id = 1001")
+    anna.drain(check=5)
+    bert.drain(ALLOW)
+    if restarted:
+        bert.stop_serve()
+        bert.start_serve()
+    anna.drain(check=0)  # one record: counting began anew with the yes
+    anna.sql("DELETE FROM t")
+    assert "on bert" in anna.drain(check=5).stderr
+    bert.drain(ALLOW)
+    anna.sql("INSERT INTO t SELECT seq, 0 FROM seq_1002_to_5000")
+    anna.drain(check=0)  # all of it is taken back
+    anna.sql("DELETE FROM t")
+    assert "on bert" in anna.drain(check=5).stderr
+    assert _count(bert) == 3999
+
+
+def test_the_parts_of_a_large_group_lose_a_share_of_what_the_table_had(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair, 1000)
+    for node in (anna, bert):
+        node.change_conf({"sync": {"group_rows": "100", "max_delete": "50%, 100000"}})
+    bert.stop_serve()
+    bert.start_serve()
+    anna.sql("DELETE FROM t WHERE id <= 500")
+    anna.drain(check=0)
+    assert _count(bert) == 500
+    anna.sql("DELETE FROM t WHERE id = 501")
+    assert "would lose 501 of its 1000 records" in anna.drain(check=5).stderr
+
+
+@pytest.mark.parametrize("limit", ["50%, 1000000000", "1%, 1000000000", "100%, 1000000000"])
+def test_a_single_deletion_is_cheap_however_large_table_and_limit(fresh_pair: Pair, limit: str) -> None:
+    anna, bert = _ready(fresh_pair, 20000)
+    for node in (anna, bert):
+        node.change_conf({"sync": {"max_delete": limit}})
+    bert.stop_serve()
+    bert.start_serve()
+    anna.sql("DELETE FROM t WHERE id = 1")
+    before = [_read(node) for node in (anna, bert)]
+    anna.drain(check=0)
+    looked_at = [_read(node) - rows for node, rows in zip((anna, bert), before)]
+    assert max(looked_at) < 10000, looked_at
+    assert _count(bert) == 19999
+
+
+def _read(node: Node) -> int:
+    """Rows that the server has looked at in the app's tables, one after the other."""
+    return sum(int(n) for _, n in node.sql("SHOW GLOBAL STATUS LIKE 'Handler_read%'"))
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_yes_covers_an_emptied_table_that_the_drain_itself_finds(fresh_pair: Pair, asked: bool) -> None:
+    anna, bert = _ready(fresh_pair, 100)
+    anna.drain(check=0)
+    anna.sql("TRUNCATE t")
+    if asked:
+        assert "would lose 100 of its 100 records" in anna.drain(check=5).stderr
+    assert "on bert" in anna.drain(ALLOW, check=5).stderr
+    bert.stop_serve()
+    bert.start_serve()
+    assert "on bert" in anna.drain(check=5).stderr  # the yes has outlived its drain
+    bert.drain(ALLOW)
+    anna.drain(check=0)
+    fresh_pair.assert_equal()
+    assert _count(bert) == 0
+
+
+def test_a_held_link_is_held_while_it_is_tried_again(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair, 100)
+    anna.change_conf(OFF)
+    anna.sql("DELETE FROM t")
+    anna.drain(check=5)
+    fault = fresh_pair.wire["anna", "bert"].plan(Fault("hold_request", RECEIVE))
+    anna.start_serve()
+    until(lambda: fault.hits, 20, "anna tries again")
+    assert "on bert" in str(_peer(anna)["held"])
+    fault.release()
+    bert.drain(ALLOW)
+    until(lambda: _count(bert) == 0, 90, "the deletions arrive")
+    until(lambda: _peer(anna)["held"] is None, 20, "nothing holds the link any more")
+
+
+def test_the_receivers_log_says_what_is_held_back(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair, 100)
+    anna.change_conf(OFF)
+    anna.sql("DELETE FROM t")
+    anna.drain(check=5)
+    assert "table t would lose 100 of its 100 records" in bert.agent_log.read_text()
+    hand.unseen(bert, "DELETE FROM t")
+    anna.drain(check=0)  # nothing to lose there any more
+    assert _peer(bert)["held_back"] is None and _peer(anna)["held"] is None
+
+
+def test_large_tables_are_named_with_their_size(fresh_pair: Pair) -> None:
+    anna, _ = _ready(fresh_pair, 20000)
+    for low in range(0, 1000, 100):
+        anna.sql(f"DELETE FROM t WHERE id > {low} AND id <= {low + 100}")
+        anna.drain(check=0)
+    anna.sql("DELETE FROM t WHERE id = 1001")
+    assert "would lose 1001 of its 20000 records" in anna.drain(check=5).stderr
 
 
 def test_a_relay_asks_at_every_laptop() -> None:

@@ -43,17 +43,31 @@ a_share_and_a_number_say_what_is_too_much(void **state)
 }
 
 static void
-beyond_the_bound_only_the_number_matters(void **state)
+counting_no_further_than_the_bound_says_the_same(void **state)
 {
 	(void)state;
-	for (unsigned percent = 1; percent <= 100; percent++) {
-		const struct conf_limit limit = { percent, 700 };
-		uint64_t bound = allowance_bound(&limit);
+	for (unsigned percent = 1; percent <= 100; percent += 3) {
+		const struct conf_limit limit = { percent, 150 };
 
-		assert_true(bound > ALLOWANCE_SMALL);
-		for (uint64_t lost = 1; lost < 1400; lost += 7)
-			assert_int_equal(allowance_exceeds(&limit, lost, bound + 1), allowance_exceeds(&limit, lost, UINT32_MAX));
+		for (uint64_t lost = 1; lost < 200; lost++) {
+			uint64_t bound = allowance_bound(&limit, lost);
+
+			for (uint64_t left = 0; left < 400; left += 3)
+				assert_int_equal(allowance_exceeds(&limit, lost, lost + (left < bound ? left : bound)), allowance_exceeds(&limit, lost, lost + left));
+		}
 	}
+}
+
+static void
+little_is_counted_and_nothing_where_the_number_decides(void **state)
+{
+	(void)state;
+	assert_int_equal(allowance_bound(&(struct conf_limit){ 50, 1000 }, 1), ALLOWANCE_SMALL + 1);
+	assert_int_equal(allowance_bound(&(struct conf_limit){ 50, 1000 }, 1000), 2001);
+	assert_int_equal(allowance_bound(&(struct conf_limit){ 50, 1000 }, 1001), 0);
+	assert_int_equal(allowance_bound(&(struct conf_limit){ 50, 1000000000 }, 1), ALLOWANCE_SMALL + 1);
+	assert_int_equal(allowance_bound(&(struct conf_limit){ 100, 1000 }, 900), 0);
+	assert_int_equal(allowance_bound(&(struct conf_limit){ 100, 0 }, 1), 0);
 }
 
 int
@@ -61,7 +75,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_share_and_a_number_say_what_is_too_much),
-		cmocka_unit_test(beyond_the_bound_only_the_number_matters),
+		cmocka_unit_test(counting_no_further_than_the_bound_says_the_same),
+		cmocka_unit_test(little_is_counted_and_nothing_where_the_number_decides),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
