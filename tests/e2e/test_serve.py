@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lab import Node, Pair, until
+from lab import Node, Pair, hand, until
 from lab.node import PASSWORD
 
 LARGE, HUGE = 100_000, 200_000  # rows of one transaction
@@ -294,6 +294,9 @@ def test_an_idle_pair_writes_nothing_and_sends_nothing() -> None:
         two.bert.sql("INSERT INTO t VALUES (2, '')")
         two.wait_quiet()
         until(lambda: all(node.status()["peers"][0]["in_step"] for node in two.nodes), 20, "in step")
+        # A table's age is noted once, two seconds after it was made.
+        until(lambda: all(hand.sync(node, "SELECT COUNT(*) FROM sync_identity WHERE noted_at < created + INTERVAL 2 SECOND")
+                          == [(0,)] for node in two.nodes), 20, "no table is new")
         until(lambda: _settled(two), 20, "the last settling is over")
         written = [_written(node) for node in two.nodes]
         passed = [link.bytes_passed for link in two.wire.values()]
