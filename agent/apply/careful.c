@@ -4,6 +4,7 @@
 #include "apply/careful.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "apply/knot.h"
 #include "apply/namesake.h"
@@ -41,6 +42,7 @@ one_round(struct careful *c, struct err *e)
 		.ntodo = c->ntodo,
 	};
 
+	c->pass->first_round = c->todo == NULL;
 	return round_run(&d, e);
 }
 
@@ -80,7 +82,7 @@ parent_is_open(const struct careful *c, const struct refused *r)
 	for (size_t i = 0; t != NULL && i < t->nparents; i++)
 		if (c->pass->open_tables[t->parents[i]])
 			return true;
-	return false;
+	return t != NULL && t->self_reference && c->pass->open_tables[t - c->pass->catalog->tables];
 }
 
 /* Tables whose records wait or are at fault themselves. */
@@ -99,6 +101,36 @@ open_tables(struct careful *c, struct err *e)
 	return true;
 }
 
+static bool
+take_deleted(const struct change *change, void *arg, bool *stop, struct err *e)
+{
+	struct pass *p = arg;
+
+	(void)stop;
+	if (change->operation != OP_DELETE || (change->via != NULL && strcmp(change->via, p->peer) == 0))
+		return true;
+	return pass_open_table(p, change->table, e);
+}
+
+/* Tables with deletes that the sender has not seen: it will learn of them, and send the parent again if a
+ * child of its own hangs on it (apply/family). */
+static bool
+open_deleted(struct careful *c, struct err *e)
+{
+	struct mark seen = c->pass->seen;
+	bool any = false, ok;
+
+	for (size_t i = 0; i < c->deferred.n; i++)
+		any = any || c->deferred.items[i].db_errno == REFUSED_NO_PARENT;
+	if (!any)
+		return true;
+	if (!id_set_copy(&c->pass->seen.holes, &seen.holes, e))
+		return false;
+	ok = queue_look(c->pass->db, &seen, take_deleted, c->pass, e);
+	id_set_free(&seen.holes);
+	return ok;
+}
+
 /* A record whose parent itself waits or was refused is not at fault: it waits, without attempts.
  * The server names the constraint and not the row, so any open record of a parent table counts. */
 static bool
@@ -106,7 +138,7 @@ excuse_children(struct careful *c, struct err *e)
 {
 	bool moved = true;
 
-	if (!open_tables(c, e))
+	if (!open_tables(c, e) || !open_deleted(c, e))
 		return false;
 	while (moved && c->pass->open_tables != NULL) {
 		moved = false;

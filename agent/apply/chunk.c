@@ -2,6 +2,7 @@
  * is done with them (apply/judge, apply/span). */
 #include "apply/chunk.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,13 +11,14 @@
 /* A block of memory that is given back as a whole. */
 struct block {
 	struct block *next;
+	max_align_t align; /* of what follows */
 	char data[];
 };
 
 /* --- memory --- */
 
-static void *
-take_memory(struct chunk *c, size_t len, struct err *e)
+void *
+chunk_memory(struct chunk *c, size_t len, struct err *e)
 {
 	struct block *b = malloc(sizeof *b + len);
 
@@ -52,7 +54,7 @@ chunk_copy(struct chunk *c, const struct line_value *from, size_t n, struct err 
 
 	for (size_t i = 0; i < n; i++)
 		total += from[i].data == NULL ? 0 : from[i].len + 1;
-	to = take_memory(c, total, e);
+	to = chunk_memory(c, total, e);
 	if (to == NULL)
 		return NULL;
 	at = (char *)(to + n);

@@ -27,6 +27,10 @@ struct item {
 	char local_changed_at[QUEUE_TIME_LEN + 1];
 	char local_node[CONF_NAME_MAX + 1];
 	size_t concurrent;
+	struct kin *kin; /* what hangs on a row that is to be deleted, the farthest first (apply/family) */
+	char kin_changed_at[QUEUE_TIME_LEN + 1]; /* version of what follows for them */
+	bool kept;	 /* not deleted, because of a child (apply/family) */
+	bool later;	 /* records that come later in the group may take its children away */
 };
 
 struct chunk {
@@ -55,6 +59,9 @@ MUST_CHECK bool chunk_add(struct chunk *c, const struct pass_reader *r, struct e
 bool chunk_is_full(const struct chunk *c);
 /* Forget the records. */
 void chunk_clear(struct chunk *c);
+
+/* Memory until the chunk is cleared, aligned for anything. NULL: out of memory. */
+void *chunk_memory(struct chunk *c, size_t len, struct err *e);
 
 /* Copy values and the texts behind them into the chunk's memory. NULL: out of memory. */
 struct line_value *chunk_copy(

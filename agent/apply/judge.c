@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "apply/fit.h"
+#include "apply/family.h"
 #include "base/plant.h"
 #include "change/record.h"
 
@@ -31,8 +32,8 @@ sort_items(struct chunk *c)
 	qsort(c->sorted, c->n, sizeof *c->sorted, by_item_hash);
 }
 
-static struct item *
-find_item(struct chunk *c, const char *key, size_t len)
+struct item *
+judge_find(struct chunk *c, const char *key, size_t len)
 {
 	struct item wanted = { .hash = record_hash(c->target.table->name, key, len) };
 	struct item *w = &wanted, **found;
@@ -91,7 +92,7 @@ lock_rows(struct chunk *c, struct err *e)
 	ok = ok && buf_check(&sql, "a list of keys", e) &&
 	    db_stream(c->pass->db, sql.data, sql.len, &rows, e);
 	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
-		struct item *item = find_item(c, db_rows_text(rows, 0), db_rows_len(rows, 0));
+		struct item *item = judge_find(c, db_rows_text(rows, 0), db_rows_len(rows, 0));
 
 		if (item != NULL && !(ok = take_local_row(c, item, rows, e)))
 			break;
@@ -278,5 +279,5 @@ judge_chunk(struct chunk *c, struct err *e)
 	for (size_t i = 0; i < c->n; i++)
 		if (!judge_item(c, &c->items[i], e))
 			return false;
-	return true;
+	return family_judge(c, e);
 }

@@ -56,6 +56,12 @@ look_begin(struct look *l, struct mark *seen)
 		qsort(l->hashes, l->nhashes, sizeof *l->hashes, by_value);
 }
 
+bool
+look_expects(const struct look *l, uint64_t hash)
+{
+	return l->nhashes > 0 && bsearch(&hash, l->hashes, l->nhashes, sizeof hash, by_value) != NULL;
+}
+
 static bool
 grow_changes(struct look *l, struct err *e)
 {
@@ -83,7 +89,7 @@ take_local(const struct change *c, void *arg, bool *stop, struct err *e)
 	if (c->key == NULL || (c->via != NULL && strcmp(c->via, l->peer) == 0))
 		return true;
 	hash = record_hash(c->table, c->key, c->key_len);
-	if (l->nhashes == 0 || bsearch(&hash, l->hashes, l->nhashes, sizeof hash, by_value) == NULL)
+	if (!look_expects(l, hash))
 		return true;
 	if (!grow_changes(l, e))
 		return false;

@@ -6,34 +6,12 @@
 
 #include <string.h>
 
+#include "apply/family.h"
 #include "apply/inbox.h"
 #include "apply/judge.h"
 #include "base/plant.h"
 
 /* --- the conflict --- */
-
-static void
-put_row_json(struct buf *out, const struct chunk *c, const struct line_value *values)
-{
-	buf_char(out, '{');
-	for (size_t i = 0; i < c->target.table->ncolumns; i++) {
-		const char *name = c->target.table->columns[c->target.map[i]].name;
-		struct buf one;
-
-		buf_str(out, i > 0 ? "," : "");
-		line_quote(out, name, strlen(name));
-		buf_char(out, ':');
-		buf_init(&one, LINE_BYTES_MAX);
-		if (values[i].data == NULL)
-			buf_str(&one, "null");
-		else
-			line_text(&one, values[i].data, values[i].len);
-		buf_put(out, one.data, one.len);
-		out->failed = out->failed || one.failed;
-		buf_free(&one);
-	}
-	buf_char(out, '}');
-}
 
 /* Keep both versions whole. */
 static bool
@@ -47,16 +25,16 @@ keep_conflict(struct chunk *c, const struct item *item, struct err *e)
 	buf_init(&local, INBOX_ROW_MAX);
 	buf_init(&remote, INBOX_ROW_MAX);
 	if (item->local != NULL)
-		put_row_json(&local, c, item->local);
+		inbox_put_row(&local, c->target.table, c->target.map, item->local);
 	if (m->operation != 'd')
-		put_row_json(&remote, c, item->values);
+		inbox_put_row(&remote, c->target.table, c->target.map, item->values);
 	ok = buf_check(&local, "a kept version", e) && buf_check(&remote, "a kept version", e) &&
 	    inbox_keep(c->pass->db, &(struct inbox_conflict){
 		.peer = c->pass->peer,
 		.table = c->target.table->name,
 		.key = m->key,
 		.key_len = m->key_len,
-		.rule = "newer",
+		.rule = item->kept ? "child" : "newer",
 		.verdict = verdict[item->decision.verdict],
 		.local = { item->local_changed_at, item->local_node, local.data, local.len },
 		.remote = { m->changed_at, judge_node(c, item), remote.data, remote.len },
@@ -139,5 +117,5 @@ outcome_finish(struct chunk *c, struct item *item, struct err *e)
 		return false;
 	if (item->decision.supersede && item->concurrent > 0 && !supersede(c, item, e))
 		return false;
-	return relay_item(c, item, e);
+	return family_relay(c, item, e) && relay_item(c, item, e);
 }

@@ -60,6 +60,7 @@ struct pass {
 	bool *open_tables; /* by the catalog's index: records of it are refused or owed */
 	uint64_t *lost; /* by the catalog's index: records removed here; NULL = none */
 	bool namesakes; /* some numbers were given to different rows here and there (apply/namesake) */
+	bool first_round; /* of the careful way: what is put aside now is tried again */
 	uint64_t applied;
 };
 

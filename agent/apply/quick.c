@@ -2,15 +2,66 @@
  * (apply/careful). */
 #include "apply/quick.h"
 
+#include "apply/family.h"
 #include "apply/fit.h"
 #include "apply/namesake.h"
+#include "change/record.h"
 
 struct quick {
 	struct pass *pass;
 	struct pass_reader *reader;
 	struct target target;
 	bool open;
+	bool parent; /* the open table's rows take others along: its deletes are held until that was looked at */
+	struct buf held; /* their keys */
+	size_t ends[RECORD_KEYS];
+	size_t nheld;
 };
+
+/* --- deletes that take others along --- */
+
+static const char *
+held_key(size_t i, size_t *len, void *arg)
+{
+	const struct quick *q = arg;
+	size_t from = i == 0 ? 0 : q->ends[i - 1];
+
+	*len = q->ends[i] - from;
+	return buf_cstr(&q->held) + from;
+}
+
+static bool
+release(struct quick *q, bool *careful, struct err *e)
+{
+	size_t n = q->nheld;
+
+	if (n == 0)
+		return true;
+	if (!family_left(q->pass, q->target.table, n, held_key, q, careful, e))
+		return false;
+	for (size_t i = 0; !*careful && i < n; i++) {
+		struct record_meta m = { .operation = 'd' };
+
+		m.key = held_key(i, &m.key_len, q);
+		if (!target_put(&q->target, TARGET_DELETE, &m, NULL, e))
+			return false;
+	}
+	q->nheld = 0;
+	buf_reset(&q->held);
+	return true;
+}
+
+static bool
+hold(struct quick *q, const struct record_meta *m, bool *careful, struct err *e)
+{
+	buf_put(&q->held, m->key, m->key_len);
+	if (!buf_check(&q->held, "a list of keys", e))
+		return false;
+	q->ends[q->nheld++] = q->held.len;
+	return q->nheld < record_keys_at_once(q->target.table) || release(q, careful, e);
+}
+
+/* --- records --- */
 
 static enum target_shape
 shape_of(char operation)
@@ -49,22 +100,25 @@ relay_record(struct quick *q, struct err *e)
 }
 
 static bool
-write_record(struct quick *q, struct err *e)
+write_record(struct quick *q, bool *careful, struct err *e)
 {
 	const struct record_meta *m = &q->reader->meta;
+	bool held = q->parent && m->operation == 'd';
 
 	q->pass->applied++;
-	return look_expect(&q->pass->look, record_hash(q->target.table->name, m->key, m->key_len), e) &&
-	    target_put(&q->target, shape_of(m->operation), m, q->reader->values + RECORD_FIXED, e) && relay_record(q, e);
+	return look_expect(&q->pass->look, record_hash(q->target.table->name, m->key, m->key_len), e) && relay_record(q, e) &&
+	    (held ? hold(q, m, careful, e) : target_put(&q->target, shape_of(m->operation), m, q->reader->values + RECORD_FIXED, e));
 }
 
 static bool
-close_section(struct quick *q, struct err *e)
+close_section(struct quick *q, bool *careful, struct err *e)
 {
 	bool ok;
 
 	if (!q->open)
 		return true;
+	if (!release(q, careful, e) || *careful)
+		return *careful;
 	ok = target_flush(&q->target, e) && pass_note_lost(q->pass, q->target.table, q->target.deleted, e);
 	target_close(&q->target);
 	q->open = false;
@@ -72,10 +126,11 @@ close_section(struct quick *q, struct err *e)
 }
 
 static bool
-open_section(struct quick *q, struct err *e)
+open_section(struct quick *q, bool *careful, struct err *e)
 {
-	if (!close_section(q, e))
-		return false;
+	if (!close_section(q, careful, e) || *careful)
+		return *careful;
+	q->parent = family_follows(q->pass->catalog, q->reader->table);
 	q->open = target_open(&q->target, q->pass->db, q->pass->catalog->database, q->reader->table, &q->reader->section, e);
 	return q->open;
 }
@@ -86,14 +141,14 @@ take_line(struct quick *q, enum pass_line what, bool *careful, struct err *e)
 {
 	if (what == PASS_SECTION) {
 		if (q->reader->section.ncolumns == 0) /* a list of owed records alone */
-			return close_section(q, e);
+			return close_section(q, careful, e);
 		*careful = q->reader->table == NULL;
-		return *careful || open_section(q, e);
+		return *careful || open_section(q, careful, e);
 	}
 	if (q->reader->meta.operation == 'o')
 		return pass_note_owed(q->pass, q->reader, e);
 	*careful = !is_plain(q);
-	return *careful || write_record(q, e);
+	return *careful || write_record(q, careful, e);
 }
 
 static bool
@@ -105,7 +160,7 @@ write_all(struct quick *q, bool *careful, struct err *e)
 		if (!pass_next(q->pass, q->reader, &what, e))
 			return false;
 		if (what == PASS_END)
-			return close_section(q, e) && pass_relay_flush(q->pass, e);
+			return close_section(q, careful, e) && (*careful || pass_relay_flush(q->pass, e));
 		if (!take_line(q, what, careful, e) || *careful)
 			return !*careful ? false : true;
 	}
@@ -123,9 +178,11 @@ quick_apply(struct pass *p, struct pass_reader *r, bool *careful, struct err *e)
 	*careful = p->namesakes;
 	if (*careful)
 		return true;
+	buf_init(&q.held, RECORD_SQL_MAX);
 	ok = pass_begin(p, r, e) && write_all(&q, careful, e);
 	if (q.open)
 		target_close(&q.target);
+	buf_free(&q.held);
 	if (!ok && (e->code == ERR_DB_DUPLICATE || e->code == ERR_DB_REJECTED)) {
 		*careful = true;
 		return true;

@@ -7,6 +7,7 @@
 
 #include "apply/fit.h"
 #include "apply/namesake.h"
+#include "apply/family.h"
 #include "apply/outcome.h"
 
 /* --- refusals --- */
@@ -97,6 +98,12 @@ put_unwritable_aside(struct chunk *c, struct refused_list *refused, struct err *
 				return false;
 			continue;
 		}
+		if (item->later) {
+			(void)err_set(&why, ERR_DB_REJECTED, "table %s: rows hang on it that the group changes later", c->target.table->name);
+			why.db_errno = REFUSED_HAS_CHILDREN;
+			if (!put_aside(c, item, refused, &why, e))
+				return false;
+		}
 		if (item->shape == WRITE_NOTHING || item->shape == TARGET_DELETE)
 			continue;
 		if (!namesake_parent(c, item, &parent, e) || (parent != NULL && !put_child_aside(c, item, parent, e)))
@@ -120,7 +127,7 @@ put_item(struct chunk *c, const struct item *item, struct err *e)
 {
 	struct record_meta old = item->meta;
 
-	if (!target_put(&c->target, (enum target_shape)item->shape, &item->meta, item->values, e))
+	if (!family_remove(c, item, e) || !target_put(&c->target, (enum target_shape)item->shape, &item->meta, item->values, e))
 		return false;
 	if (item->shape != TARGET_UPDATE || !item->old_here)
 		return true;

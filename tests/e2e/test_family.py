@@ -1,0 +1,155 @@
+"""A parent is deleted on one laptop while the other has a child that hangs on it: the child wins, with its
+parent. Whatever else hangs there goes by name, is kept and told to everybody."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab import Pair, hand
+from lab.node import Node
+
+TABLES = (
+    "CREATE TABLE a (id INT PRIMARY KEY, v INT)",
+    "CREATE TABLE b (id INT PRIMARY KEY, a INT, v INT, FOREIGN KEY (a) REFERENCES a (id) ON DELETE {action})",
+    "CREATE TABLE c (id INT PRIMARY KEY, b INT, v INT, FOREIGN KEY (b) REFERENCES b (id) ON DELETE {action})",
+)
+TREE = ("CREATE TABLE tree (id INT PRIMARY KEY, above INT, v INT, FOREIGN KEY (above)"
+        " REFERENCES tree (id) ON DELETE CASCADE)")
+ROWS = (
+    "INSERT INTO a VALUES (1, 0), (2, 0)",
+    "INSERT INTO b VALUES (10, 1, 0), (20, 2, 0)",
+    "INSERT INTO c VALUES (100, 10, 0), (200, 20, 0)",
+    "INSERT INTO tree VALUES (1, NULL, 0), (2, 1, 0), (3, 2, 0), (9, 9, 0)",
+)
+BOTH = pytest.mark.parametrize("first", ["anna", "bert"])
+
+
+def _ready(pair: Pair, action: str = "CASCADE") -> tuple[Node, Node]:
+    """Installed, with the same rows, which came through the link."""
+    hand.everywhere(pair, *[table.format(action=action) for table in TABLES], TREE)
+    pair.install()
+    for rows in ROWS:
+        pair.anna.sql(rows)
+    pair.settle()
+    pair.assert_equal()
+    return pair.anna, pair.bert
+
+
+def _settle(pair: Pair, first: str) -> None:
+    """Both drain, the named one first, until all is in step; nothing was counted as an attempt."""
+    one, other = (pair.anna, pair.bert) if first == "anna" else (pair.bert, pair.anna)
+    other.start_serve()
+    one.drain(check=0)
+    assert [row for row in hand.owed(one) if row[3] > 0] == []
+    other.stop_serve()
+    pair.settle()
+    pair.assert_equal()
+    assert [row for node in pair.nodes for row in hand.owed(node)] == []
+
+
+def _kept(node: Node, rule: str) -> list[tuple[str, str, bool, bool]]:
+    """What is kept there under a rule: table, key, is there a local row, a remote one."""
+    return [(table, bytes(key).decode(), bool(local), bool(remote)) for table, key, local, remote in hand.sync(
+        node, "SELECT table_name, record_id, local_row IS NOT NULL, remote_row IS NOT NULL FROM sync_conflict"
+        " WHERE policy = %s ORDER BY id", [rule])]
+
+
+@BOTH
+@pytest.mark.parametrize("action", ["CASCADE", "SET NULL", "RESTRICT"])
+def test_a_new_child_keeps_its_parent_whoever_drains_first(fresh_pair: Pair, first: str, action: str) -> None:
+    anna, bert = _ready(fresh_pair, action)
+    hand.transaction(anna, "DELETE FROM c WHERE id = 100", "DELETE FROM b WHERE id = 10", "DELETE FROM a WHERE id = 1")
+    bert.sql("INSERT INTO b VALUES (11, 1, 5)")
+    _settle(fresh_pair, first)
+    assert anna.sql("SELECT id FROM a") == [(1,), (2,)]
+    assert anna.sql("SELECT id, a, v FROM b") == [(11, 1, 5), (20, 2, 0)]
+    assert ("a", "1", True, False) in _kept(bert, "child")
+
+
+@BOTH
+def test_a_new_grandchild_keeps_child_and_parent(fresh_pair: Pair, first: str) -> None:
+    anna, bert = _ready(fresh_pair)
+    anna.sql("DELETE FROM a WHERE id = 1")
+    bert.sql("INSERT INTO c VALUES (101, 10, 5)")
+    _settle(fresh_pair, first)
+    assert anna.sql("SELECT id FROM a") == [(1,), (2,)]
+    assert anna.sql("SELECT id FROM b") == [(10,), (20,)]
+    assert anna.sql("SELECT id FROM c") == [(101,), (200,)]
+    assert _kept(bert, "child") == [("b", "10", True, False), ("a", "1", True, False)]
+
+
+@BOTH
+@pytest.mark.parametrize("newest", ["delete", "update"])
+def test_a_child_that_wins_over_its_own_delete_keeps_its_parents(fresh_pair: Pair, first: str, newest: str) -> None:
+    anna, bert = _ready(fresh_pair)
+    work = [(bert, "UPDATE c SET v = 7 WHERE id = 100"), (anna, "DELETE FROM a WHERE id = 1")]
+    for node, statement in work if newest == "delete" else work[::-1]:
+        node.sql(statement)
+    _settle(fresh_pair, first)
+    wins = newest == "update"
+    assert anna.sql("SELECT id FROM a") == ([(1,), (2,)] if wins else [(2,)])
+    assert anna.sql("SELECT id FROM b") == ([(10,), (20,)] if wins else [(20,)])
+    assert anna.sql("SELECT id, v FROM c") == ([(100, 7), (200, 0)] if wins else [(200, 0)])
+
+
+@BOTH
+def test_a_new_leaf_keeps_the_tree_above_it(fresh_pair: Pair, first: str) -> None:
+    anna, bert = _ready(fresh_pair)
+    anna.sql("DELETE FROM tree WHERE id IN (1, 9)")
+    bert.sql("INSERT INTO tree VALUES (4, 3, 5)")
+    _settle(fresh_pair, first)
+    assert anna.sql("SELECT id, above FROM tree") == [(1, None), (2, 1), (3, 2), (4, 3)]
+
+
+def test_a_whole_tree_goes_without_a_word(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair)
+    anna.sql("DELETE FROM tree")
+    anna.sql("DELETE FROM a")
+    _settle(fresh_pair, "anna")
+    assert hand.sync(bert, "SELECT COUNT(*) FROM sync_conflict") == [(0,)]
+    assert hand.captured(bert) == 0
+
+
+@BOTH
+def test_a_child_that_moved_to_another_parent_does_not_keep_the_old_one(fresh_pair: Pair, first: str) -> None:
+    anna, bert = _ready(fresh_pair)
+    bert.sql("UPDATE b SET v = 5 WHERE id = 10")
+    hand.transaction(anna, "UPDATE b SET a = 2 WHERE id = 10", "DELETE FROM a WHERE id = 1")
+    _settle(fresh_pair, first)
+    assert anna.sql("SELECT id FROM a") == [(2,)]
+    assert anna.sql("SELECT id, a FROM b") == [(10, 2), (20, 2)]
+    assert anna.sql("SELECT id FROM c") == [(100,), (200,)]
+
+
+@pytest.mark.parametrize("action", ["CASCADE", "SET NULL"])
+def test_what_no_queue_knew_of_goes_by_name_and_is_kept(fresh_pair: Pair, action: str) -> None:
+    anna, bert = _ready(fresh_pair, action)
+    hand.unseen(bert, "INSERT INTO b VALUES (11, 1, 5)", "INSERT INTO c VALUES (111, 11, 5)")
+    anna.sql("DELETE FROM a WHERE id = 1")
+    bert.start_serve()
+    anna.drain(check=0)
+    nulled = action == "SET NULL"
+    assert bert.sql("SELECT a FROM b WHERE id = 11") == ([(None,)] if nulled else [])
+    assert _kept(bert, "cascade") == (
+        [("b", "11", True, True)] if nulled else [("c", "111", True, False), ("b", "11", True, False)])
+    told = hand.sync(bert, "SELECT table_name, operation, record_id, via FROM sync_queue ORDER BY id")
+    assert told == ([("b", "update", b"11", None)] if nulled
+                    else [("c", "delete", b"111", None), ("b", "delete", b"11", None)])
+    bert.stop_serve()
+    if not nulled:
+        fresh_pair.settle()
+        fresh_pair.assert_equal()
+
+
+def test_a_child_that_the_sender_had_refused_keeps_its_parent(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair)
+    anna.sql("DELETE FROM a WHERE id = 1")
+    bert.sql("INSERT INTO b VALUES (11, 1, 5)")
+    anna.start_serve()
+    for _ in range(7):
+        bert.drain(check=0)
+    assert [(row[0], row[1], row[2], row[3]) for row in hand.owed(bert)] == [("b", "11", "waiting", 0)]
+    anna.stop_serve()
+    fresh_pair.settle()
+    fresh_pair.assert_equal()
+    assert anna.sql("SELECT id, a FROM b WHERE a = 1") == [(11, 1)]
