@@ -196,7 +196,7 @@ def test_the_page_answers_while_a_huge_group_is_applied() -> None:
                 slowest, asked = max(slowest, time.monotonic() - asked_at), asked + 1
             assert time.monotonic() < deadline, "the group does not arrive"
         print(f"{asked} answers while {HUGE} rows were applied, slowest {slowest * 1000:.0f} ms")
-        assert asked >= 3 and slowest < 1.0
+        assert asked >= 3 and slowest < 5.0  # not as long as the group takes
         two.wait_quiet()
         two.assert_equal()
 

@@ -52,8 +52,10 @@ def _q(name: str) -> str:
 class Monkey:
     """Works on one node. done counts what the server took, by kind of statement; refused counts its errors."""
 
-    def __init__(self, node: Node, rng: random.Random, exclude: tuple[str, ...] = ()) -> None:
+    def __init__(self, node: Node, rng: random.Random, exclude: tuple[str, ...] = (),
+                 without: tuple[str, ...] = ()) -> None:
         self.rng = rng
+        self.without = without  # kinds of statements that it leaves alone
         self.connection = node.connect(autocommit=True)
         self.tables = {name: table for name, table in self._schema().items() if table.key and name not in exclude}
         self.done: Counter[str] = Counter()
@@ -121,7 +123,8 @@ class Monkey:
     def _one(self) -> None:
         table = self.tables[self.rng.choice(sorted(self.tables))]
         kind = self.rng.choices(("insert", "update", "delete", "key", "many", "replace"), (5, 8, 2, 1, 2, 1))[0]
-        getattr(self, "_" + kind)(table)
+        if kind not in self.without:
+            getattr(self, "_" + kind)(table)
 
     def _where(self, table: _Table) -> tuple[str, list[Any]] | None:
         """A row that is there, by its key."""

@@ -21,6 +21,8 @@ from lab import Node
 from lab.node import Options
 from lab.waiting import until
 
+pytestmark = pytest.mark.slow  # the server at work more than the agent
+
 TWIN = "twin"
 Record = tuple[str, str]  # table, key as text
 Rows = dict[str, dict[tuple[Any, ...], tuple[Any, ...]]]
