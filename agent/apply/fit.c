@@ -11,7 +11,8 @@
 enum {
 	TYPE_ARGS = 2,
 	SHOWN = 117,	/* bytes of a name or a type in a reason: two of each fit in MESSAGE_REASON_MAX */
-	UTF8_OCTETS = 4 /* the widest character of any charset */
+	UTF8_OCTETS = 4, /* the widest character of any charset */
+	REFUSED_CHECK = 4025 /* the server's number for a row that breaks a CHECK */
 };
 
 /* --- a type's text --- */
@@ -468,6 +469,12 @@ fit_table(const struct table *t, const struct section *s, char *reason)
 		if (!named[i])
 			return differs(t, t->columns[i].name, "missing", t->columns[i].type, reason);
 	return true;
+}
+
+bool
+fit_lifts_checks(const struct table *t, uint64_t there, const struct err *why)
+{
+	return why->db_errno == REFUSED_CHECK && t->checks != 0 && there == t->checks && t->quiet;
 }
 
 bool

@@ -24,6 +24,11 @@ struct fit_value {
  * ('1.50' and '1.500')? */
 bool fit_same(const char *here, struct fit_value a, struct fit_value b);
 
+/* A server's refusal: is it a CHECK that the server where the row comes from has just so, and did not hold against
+ * it there (a session may turn CHECKs off)? Then the row is written without CHECKs. there: of the table there. Not
+ * where triggers of the app fire: what they write is held to its CHECKs. */
+bool fit_lifts_checks(const struct table *t, uint64_t there, const struct err *why);
+
 /* No NULL for a column that is NOT NULL here? Else reason as above: the column differs there. The i-th value
  * is of the column map[i]. */
 bool fit_nulls(const struct table *t, const size_t *map, const struct line_value *values, char *reason);

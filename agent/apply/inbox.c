@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/fit.h"
 #include "capture/body.h"
 #include "change/peer.h"
 #include "change/record.h"
@@ -73,6 +74,17 @@ keep_rest(struct db *db, uint64_t id, const char *side, const struct inbox_versi
 	return true;
 }
 
+/* In front of the pieces: with what CHECKs the row was taken where it was. */
+static bool
+keep_checks(struct db *db, uint64_t id, const char *side, const struct inbox_version *v, struct err *e)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof text, "%llu", (unsigned long long)v->checks);
+	return v->row == NULL || v->checks == 0 ||
+	    db_exec(db, "INSERT INTO sync_conflict_part (conflict, side, part, data) VALUES (?, ?, 0, ?)", DB_ARGS(db_u64(id), db_text(side), db_text(text)), e);
+}
+
 bool
 inbox_keep(struct db *db, const struct inbox_conflict *c, struct err *e)
 {
@@ -84,10 +96,10 @@ inbox_keep(struct db *db, const struct inbox_conflict *c, struct err *e)
 		    db_text(c->local.changed_at), db_text(c->local.node), first_piece(db, &c->local), db_text(c->remote.changed_at),
 		    db_text(c->remote.node), first_piece(db, &c->remote)), e))
 		return false;
-	if (c->local.row_len <= size && c->remote.row_len <= size)
+	if (c->local.row_len <= size && c->remote.row_len <= size && c->local.checks == 0 && c->remote.checks == 0)
 		return true;
-	return db_number(db, "SELECT LAST_INSERT_ID()", DB_NO_ARGS, &id, NULL, e) && keep_rest(db, id, "local", &c->local, e) &&
-	    keep_rest(db, id, "remote", &c->remote, e);
+	return db_number(db, "SELECT LAST_INSERT_ID()", DB_NO_ARGS, &id, NULL, e) && keep_checks(db, id, "local", &c->local, e) &&
+	    keep_checks(db, id, "remote", &c->remote, e) && keep_rest(db, id, "local", &c->local, e) && keep_rest(db, id, "remote", &c->remote, e);
 }
 
 /* --- reading --- */
@@ -265,6 +277,7 @@ struct decider {
 	const struct table *table;
 	uint64_t id;
 	enum inbox_keep keep;
+	uint64_t checks; /* of the table where the chosen version was */
 	bool found;
 	bool here;	/* the record exists now */
 	char table_name[65 * 4];
@@ -299,6 +312,13 @@ copy_conflict(const struct inbox_conflict *c, void *arg, struct err *e)
 }
 
 static bool
+load_checks(struct decider *d, struct err *e)
+{
+	return db_number(d->db, "SELECT data FROM sync_conflict_part WHERE conflict=? AND side=? AND part=0",
+	    DB_ARGS(db_u64(d->id), db_text(d->keep == INBOX_LOCAL ? "local" : "remote")), &d->checks, NULL, e);
+}
+
+static bool
 load_conflict(struct decider *d, struct err *e)
 {
 	const struct inbox_filter f = { .id = d->id, .most = 1 };
@@ -310,7 +330,7 @@ load_conflict(struct decider *d, struct err *e)
 	d->table = catalog_table(d->catalog, d->table_name);
 	if (d->table == NULL || d->table->problem != NULL)
 		return err_set(e, ERR_USAGE, "table %s %s", d->table_name, d->table == NULL ? "is not replicated any more" : d->table->problem);
-	return true;
+	return load_checks(d, e);
 }
 
 static void
@@ -440,6 +460,18 @@ run_statement(struct decider *d, struct statement *st, struct err *e)
 	return ok;
 }
 
+/* As apply/span does: what a server took with the CHECKs of this one is taken. */
+static bool
+run_unchecked(struct decider *d, struct statement *st, struct err *e)
+{
+	bool ok;
+
+	if (!fit_lifts_checks(d->table, d->checks, e))
+		return false;
+	ok = db_checks(d->db, false, e) && run_statement(d, st, e);
+	return db_checks(d->db, true, ok ? e : NULL) && ok;
+}
+
 static bool
 write_record(struct decider *d, struct err *e)
 {
@@ -460,7 +492,7 @@ write_record(struct decider *d, struct err *e)
 		buf_str(&st->sql, " WHERE ");
 		ok = record_put_match(d->db, &st->sql, d->table, d->key.data, d->key.len);
 	}
-	ok = ok && buf_check(&st->sql, "a record", e) && run_statement(d, st, e);
+	ok = ok && buf_check(&st->sql, "a record", e) && (run_statement(d, st, e) || run_unchecked(d, st, e));
 	buf_free(&st->sql);
 	free(st);
 	return ok || err_prefix(e, "table %s", d->table_name);
@@ -498,8 +530,8 @@ keep_current(struct decider *d, const struct node_identity *node, struct err *e)
 		.key_len = d->key.len,
 		.rule = "resolve",
 		.verdict = "apply",
-		.local = { now, node->name, d->here ? d->current.data : NULL, d->current.len },
-		.remote = { d->changed_at[d->keep], d->node[d->keep], d->deleted[d->keep] ? NULL : chosen->data, chosen->len },
+		.local = { now, node->name, d->here ? d->current.data : NULL, d->current.len, d->table->checks },
+		.remote = { d->changed_at[d->keep], d->node[d->keep], d->deleted[d->keep] ? NULL : chosen->data, chosen->len, d->checks },
 	};
 
 	for (size_t i = 0; i < 2; i++)

@@ -17,6 +17,7 @@ struct inbox_version {
 	const char *node;
 	const char *row; /* JSON object, NULL: deleted there */
 	size_t row_len;
+	uint64_t checks; /* of the table where the row was (struct table's); not read by inbox_visit */
 };
 
 /* One row of sync_conflict. Texts borrowed from the reader. */

@@ -36,8 +36,8 @@ keep_conflict(struct chunk *c, const struct item *item, struct err *e)
 		.key_len = m->key_len,
 		.rule = item->kept ? "child" : "newer",
 		.verdict = verdict[item->decision.verdict],
-		.local = { item->local_changed_at, item->local_node, local.data, local.len },
-		.remote = { m->changed_at, judge_node(c, item), remote.data, remote.len },
+		.local = { item->local_changed_at, item->local_node, local.data, local.len, c->target.table->checks },
+		.remote = { m->changed_at, judge_node(c, item), remote.data, remote.len, c->target.checks },
 	    }, e);
 	buf_free(&local);
 	buf_free(&remote);

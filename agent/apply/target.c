@@ -135,6 +135,7 @@ target_open(struct target *to, struct db *db, const char *database, const struct
 		return err_set(e, ERR_MEMORY, "out of memory for a statement");
 	}
 	assert(s->ncolumns == t->ncolumns);
+	to->checks = s->checks;
 	for (size_t i = 0; i < s->ncolumns; i++) {
 		(void)table_column(t, s->names[i], strlen(s->names[i]), &to->map[i]);
 		to->widened[i] = strcmp(s->types[i], t->columns[to->map[i]].type) != 0;

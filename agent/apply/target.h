@@ -15,6 +15,7 @@ struct target {
 	const char *database;
 	const struct table *table;
 	size_t *map; /* i-th value on the wire -> column of the table */
+	uint64_t checks; /* of the table there (struct table's) */
 	bool *widened; /* is its type here another one than there? */
 	struct bulk *bulks[TARGET_SHAPES];
 	struct db_arg *args;

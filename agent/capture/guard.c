@@ -161,6 +161,7 @@ forget_problems(struct catalog *c)
 	for (size_t i = 0; i < c->ntables; i++) {
 		struct table *t = &c->tables[i];
 
+		t->quiet = true;
 		if (!t->undecided)
 			continue;
 		free(t->problem);
@@ -182,7 +183,10 @@ judge(const struct conf *conf, struct catalog *c, const struct list *list, struc
 
 		for (n = 1; i + n < list->n && strcmp(list->items[i + n].table, name) == 0;)
 			n++;
-		if (t != NULL && choice(conf, name)[0] == '\0' && join_names(&list->items[i], n, names) && !set_undecided(t, names, e))
+		if (t == NULL || !join_names(&list->items[i], n, names))
+			continue;
+		t->quiet = strcmp(choice(conf, name), "guard") == 0;
+		if (choice(conf, name)[0] == '\0' && !set_undecided(t, names, e))
 			return false;
 	}
 	return true;

@@ -321,6 +321,29 @@ read_keys(struct db *db, struct catalog *c, struct err *e)
 	return ok;
 }
 
+/* --- checks --- */
+
+static const char sql_checks[] =
+    "SELECT TABLE_NAME, CONV(LEFT(MD5(CHECK_CLAUSE),16),16,10) FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA=?";
+
+static bool
+read_checks(struct db *db, struct catalog *c, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	if (!db_query(db, sql_checks, DB_ARGS(db_text(c->database)), &rows, e))
+		return false;
+	while ((ok = db_rows_next(rows, &more, e)) && more) {
+		struct table *t = find(c, db_rows_text(rows, 0));
+
+		if (t != NULL)
+			t->checks += db_rows_u64(rows, 1);
+	}
+	db_rows_free(rows);
+	return ok;
+}
+
 /* --- foreign keys and order --- */
 
 static const char sql_foreign_keys[] =
@@ -497,6 +520,7 @@ static const char sql_fingerprint[] =
     " FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA=d.name AND REFERENCED_TABLE_NAME IS NOT NULL)"
     " + (SELECT IFNULL(SUM(CRC32(CONCAT_WS('|', TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE))), 0)"
     " FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA=d.name)"
+    " + (SELECT IFNULL(SUM(CRC32(CONCAT_WS('|', TABLE_NAME, CHECK_CLAUSE))), 0) FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA=d.name)"
     " FROM (SELECT ? name) d";
 
 static bool
@@ -540,7 +564,7 @@ catalog_read(struct db *db, const struct conf *conf, struct catalog **out, struc
 	}
 	c->guarded_ms = -1;
 	if (!read_tables(db, conf, c, e) || !read_columns(db, c, e) || !read_keys(db, c, e) ||
-	    !read_foreign_keys(db, c, e) || !order_tables(c, e)) {
+	    !read_checks(db, c, e) || !read_foreign_keys(db, c, e) || !order_tables(c, e)) {
 		catalog_free(c);
 		return err_prefix(e, "reading the tables of database %s", conf->database.name);
 	}

@@ -62,9 +62,11 @@ struct table {
 	bool self_reference;
 	bool auto_increment; /* the key has an AUTO_INCREMENT column */
 	char *row_end; /* system-versioned with columns of its own for it: the one that ends a row, or NULL */
+	uint64_t checks; /* one number for its CHECKs, whatever their order and names; 0: none */
 	size_t rank;   /* parents have a lower rank than children, circles aside */
 	char *problem; /* why it cannot be replicated, or NULL */
 	char *remedy;
+	bool quiet;	/* no trigger of the app fires for the agent (capture/guard) */
 	bool undecided; /* the problem is the app's triggers (capture/guard): ours stay until a person has decided */
 };
 

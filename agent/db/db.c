@@ -129,6 +129,16 @@ db_strict(struct db *db, bool strict, struct err *e)
 	return db_exec(db, sql, DB_NO_ARGS, e);
 }
 
+bool
+db_checks(struct db *db, bool on, struct err *e)
+{
+	if (!on)
+		return db_exec(db, "SET check_constraint_checks=0", DB_NO_ARGS, e);
+	if (db_is_lost(db) || db_exec(db, "SET check_constraint_checks=1", DB_NO_ARGS, e))
+		return true;
+	return db_fail(db, CR_SERVER_LOST, "CHECKs could not be put back on", e);
+}
+
 static bool
 set_session(struct db *db, struct err *e)
 {

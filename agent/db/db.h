@@ -86,6 +86,10 @@ void db_rollback(struct db *db);
  * SHOW WARNINGS lists up to DB_WARNINGS_MAX. */
 MUST_CHECK bool db_strict(struct db *db, bool strict, struct err *e);
 
+/* CHECKs of tables: on (as set at connect) or off. A connection on which they cannot be put back on counts as
+ * lost. e may be NULL. */
+MUST_CHECK bool db_checks(struct db *db, bool on, struct err *e);
+
 /* Append a quoted value or identifier to SQL text being built. */
 void db_quote(struct db *db, struct buf *sql, const char *data, size_t len);
 void db_quote_name(struct buf *sql, const char *name);

@@ -118,6 +118,7 @@ keep_row(struct db *db, const struct repair_loser *l, const struct db_rows *row,
 	put_row(&local, l->table, row);
 	c.local.row = local.data;
 	c.local.row_len = local.len;
+	c.local.checks = l->table->checks;
 	if (l->there) {
 		c.remote.row = "{}";
 		c.remote.row_len = 2;

@@ -350,7 +350,10 @@ message_put_section(struct buf *out, const struct table *t)
 		buf_str(out, i > 0 ? "," : "],\"key\":[");
 		line_quote(out, t->columns[t->key[i]].name, strlen(t->columns[t->key[i]].name));
 	}
-	buf_str(out, "]}\n");
+	buf_char(out, ']');
+	if (t->checks != 0)
+		put_number(out, "checks", t->checks);
+	buf_str(out, "}\n");
 }
 
 void
@@ -434,6 +437,13 @@ get_key(struct json_object *o, struct section *s, struct err *e)
 	return s->key != NULL || err_set(e, ERR_MEMORY, "out of memory for a message");
 }
 
+/* As get_key; nor does a table without CHECKs say it. */
+static bool
+get_checks(struct json_object *o, struct section *s, struct err *e)
+{
+	return !json_object_object_get_ex(o, "checks", NULL) || get_number(o, "checks", &s->checks, e);
+}
+
 bool
 message_parse_section(const char *text, size_t len, struct section *s, struct err *e)
 {
@@ -443,7 +453,7 @@ message_parse_section(const char *text, size_t len, struct section *s, struct er
 	memset(s, 0, sizeof *s);
 	if (!parse_object(text, len, &o, e))
 		return false;
-	ok = get_text(o, "table", s->table, sizeof s->table, e) && get_columns(o, s, e) && get_key(o, s, e);
+	ok = get_text(o, "table", s->table, sizeof s->table, e) && get_columns(o, s, e) && get_key(o, s, e) && get_checks(o, s, e);
 	json_object_put(o);
 	if (!ok)
 		message_section_free(s);

@@ -544,16 +544,6 @@ def test_a_person_can_choose_a_version_whose_values_need_care(fresh_pair: Pair) 
     assert anna.sql("SELECT e+0, HEX(c), HEX(l), m+0, at+0, f+0e0 FROM t") == lost
 
 
-def test_a_row_that_breaks_a_check_is_refused_and_the_others_go_on(fresh_pair: Pair) -> None:
-    hand.everywhere(fresh_pair, "CREATE TABLE t (id INT PRIMARY KEY, j JSON)")
-    _serve_by_hand(fresh_pair)
-    anna, bert = fresh_pair.nodes
-    hand.transaction(anna, "SET check_constraint_checks=0", "INSERT INTO t VALUES (1, 'no json'), (2, '{}')")
-    anna.drain(check=(0, 5))
-    assert [(key, state) for _, key, state, _, reason in hand.owed(anna) if "CONSTRAINT" in reason] == [("1", "retry")]
-    assert bert.sql("SELECT id FROM t") == [(2,)]
-
-
 def test_the_list_of_types_in_the_docs_is_what_is_tried_here() -> None:
     made = subprocess.run([places.REPOSITORY / "scripts" / "types-doc"], capture_output=True, text=True, check=True).stdout
     assert (places.REPOSITORY / "docs" / "types.md").read_text() == made, "run scripts/types-doc >docs/types.md"

@@ -332,6 +332,28 @@ test_nulls(void **state)
 	assert_string_equal(l.reason, "table goods differs: column name is NULL there and varchar(40) utf8mb4_bin NOT NULL here");
 }
 
+/* Only a row that broke the very CHECKs that both have, where none of the app's triggers would write too. */
+static void
+test_checks_that_are_lifted(void **state)
+{
+	static const struct {
+		unsigned db_errno;
+		uint64_t here, there;
+		bool quiet, lifts;
+	} cases[] = {
+		{ 4025, 7, 7, true, true }, { 4025, 7, 7, false, false }, { 4025, 7, 8, true, false }, { 4025, 7, 0, true, false },
+		{ 4025, 0, 0, true, false }, { 4025, 0, 7, true, false }, { 1452, 7, 7, true, false }, { 0, 7, 7, true, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		const struct table t = { .checks = cases[i].here, .quiet = cases[i].quiet };
+		const struct err why = { .db_errno = cases[i].db_errno };
+
+		assert_int_equal(fit_lifts_checks(&t, cases[i].there, &why), cases[i].lifts);
+	}
+}
+
 /* However long the names and types are, both definitions are in the reason, and it is UTF-8. */
 static void
 test_reasons_are_whole(void **state)
@@ -368,6 +390,7 @@ main(void)
 		NAMED("values of a widened column are compared as values", test_values_that_are_the_same),
 		NAMED("tables that differ are named with both definitions", test_tables),
 		NAMED("a NULL does not fit a column that is NOT NULL", test_nulls),
+		NAMED("CHECKs are lifted where both tables have the same and no trigger fires", test_checks_that_are_lifted),
 		NAMED("reasons name both definitions, however long they are", test_reasons_are_whole),
 	};
 

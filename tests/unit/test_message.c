@@ -610,6 +610,37 @@ test_section_key(void **state)
 	message_section_free(&s);
 }
 
+/* Nor does it tell of CHECKs, and nobody does where there are none. */
+static void
+test_section_checks(void **state)
+{
+	static const char *const bad[] = { "7", "\"\"", "\"-1\"", "\"0x7\"", "\"18446744073709551616\"", "[]", "null" };
+	char id[] = "id", type[] = "int(11)", name[] = "t", text[128];
+	struct column column = { .name = id, .type = type };
+	struct table t = { .name = name, .columns = &column, .ncolumns = 1, .nkey = 1 };
+	const uint64_t said[] = { 0, 1, UINT64_MAX };
+	struct section s;
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		(void)snprintf(text, sizeof text, "{\"table\":\"t\",\"columns\":[[\"id\",\"int\"]],\"checks\":%s}", bad[i]);
+		assert_false(message_parse_section(text, strlen(text), &s, &e));
+	}
+	for (size_t i = 0; i < sizeof said / sizeof said[0]; i++) {
+		struct buf out;
+
+		t.checks = said[i];
+		buf_init(&out, MESSAGE_HEADER_MAX);
+		message_put_section(&out, &t);
+		assert_int_equal(strstr(buf_cstr(&out), "checks") != NULL, said[i] != 0);
+		assert_true(message_parse_section(out.data, out.len - 1, &s, &e));
+		assert_true(s.checks == said[i]);
+		message_section_free(&s);
+		buf_free(&out);
+	}
+}
+
 static void
 test_section_nul(void **state)
 {
@@ -1170,6 +1201,7 @@ main(void)
 		NAMED("malformed columns are refused, a table without any is not", test_sections),
 		NAMED("a column with a NUL in its name or type is refused", test_section_nul),
 		NAMED("a key in a section is names or missing", test_section_key),
+		NAMED("the number of CHECKs in a section is a number or missing", test_section_checks),
 		NAMED("a section holds as many columns as a server allows", test_section_columns),
 		NAMED("a section's table name has room for 64 characters and a limit", test_section_name_width),
 		NAMED("a header begins with a brace", test_is_header),
