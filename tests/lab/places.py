@@ -20,6 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = REPOSITORY / "tests" / "data"
 
 _OWNER_LOCK = "owner.lock"
+_DOOR = "door.lock"
 _RUN_PREFIX = "run-"
 
 
@@ -52,11 +53,17 @@ def new_folder(name: str) -> Path:
 @lru_cache(maxsize=None)
 def _run_folder() -> Path:
     root = lab_root()
-    _sweep(root)
-    folder = Path(tempfile.mkdtemp(prefix=_RUN_PREFIX, dir=root))
-    # The lock is held until this process ends, however it ends; the number is kept on purpose.
-    lock = os.open(folder / _OWNER_LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    # One at a time: between its making and its locking a folder looks as if nobody owned it.
+    door = os.open(root / _DOOR, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        _sweep(root)
+        folder = Path(tempfile.mkdtemp(prefix=_RUN_PREFIX, dir=root))
+        # The lock is held until this process ends, however it ends; the number is kept on purpose.
+        lock = os.open(folder / _OWNER_LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    finally:
+        os.close(door)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
