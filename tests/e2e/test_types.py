@@ -6,14 +6,14 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
+from itertools import permutations
 from typing import Any
 
 import pytest
 
 from lab import Pair, compare, hand, places, until
 from lab.node import Node
-from lab.type_matrix import (ALL_BYTES, BYTES, CHARSETS, CHOICES, KEY_GROUPS, KEYS, MOMENTS, NUMBERS, REFUSED, SPECIALS, TEXTS,
-                       WAITING, WIDENINGS, Columns, x)
+from lab.type_matrix import ALL_BYTES, KEY_GROUPS, KEYS, REFUSED, VALUES, WAITING, WIDENINGS, Columns, x
 
 # What the app's sessions are like that write here; none is strict, so that zero dates may be written.
 SESSIONS: tuple[Mapping[str, Any], ...] = (
@@ -73,8 +73,7 @@ def _updates(columns: Columns, rows: range, step: int) -> list[str]:
             f" WHERE id={row}" for row in rows]
 
 
-@pytest.mark.parametrize("columns", [NUMBERS, MOMENTS, TEXTS, CHARSETS, BYTES, CHOICES, SPECIALS],
-                         ids=["numbers", "moments", "texts", "charsets", "bytes", "choices", "specials"])
+@pytest.mark.parametrize("columns", VALUES.values(), ids=VALUES.keys())
 def test_values_of_every_type_travel_byte_for_byte_after_insert_update_and_delete(
         fresh_pair: Pair, columns: Columns) -> None:
     anna, bert = _ready(fresh_pair, _table(columns))
@@ -89,10 +88,6 @@ def test_values_of_every_type_travel_byte_for_byte_after_insert_update_and_delet
         _write(bert, session + 1, *_updates(columns, rows[::2], 1), *_updates(columns, range(-1 - session, -session), 2))
         _write(anna, session + 2, *_updates(columns, rows[1::2], 1))
     _in_step(fresh_pair)
-    alone = [f"UPDATE t SET c{i}={value} WHERE id={row}" for row in range(2)
-             for i, value in enumerate(_row(columns, row + 2))]
-    _write(anna, 0, *alone)  # each column alone
-    _in_step(fresh_pair)
     _write(bert, 1, "UPDATE t SET id=id+100000 WHERE id=1")
     _write(anna, 1, f"UPDATE t SET {nulls} WHERE id%3=0")
     _write(bert, 2, "DELETE FROM t WHERE id%3=1 OR id%3=-1")
@@ -102,6 +97,25 @@ def test_values_of_every_type_travel_byte_for_byte_after_insert_update_and_delet
     _write(anna, 2, "DELETE FROM t")
     _in_step(fresh_pair)
     assert bert.sql("SELECT COUNT(*) FROM t") == [(0,)]
+
+
+@pytest.mark.parametrize("columns", VALUES.values(), ids=VALUES.keys())
+def test_every_value_becomes_every_other_one_and_the_same_on_both_sides_is_no_conflict(fresh_pair: Pair, columns: Columns) -> None:
+    """One column of one row at a time: were that change not seen, nothing else would carry it."""
+    hand.everywhere(fresh_pair, _table(columns))
+    _serve_by_hand(fresh_pair)
+    anna, bert = fresh_pair.nodes
+    steps = [(i, *step) for i, values in enumerate(columns.values()) for step in permutations(["NULL", *values], 2)]
+    _write(anna, 0, *[f"INSERT INTO t (id, c{i}) VALUES ({row}, {before})" for row, (i, before, _) in enumerate(steps)])
+    _in_step(fresh_pair)
+    updates = [f"UPDATE t SET c{i}={after} WHERE id={row}" for row, (i, _, after) in enumerate(steps)]
+    _write(bert, 1, *updates[::2])
+    _write(anna, 2, *updates[1::2])
+    _in_step(fresh_pair)
+    _write(anna, 0, *updates)  # to what is there already, unseen by the other
+    _write(bert, 1, *updates)
+    _in_step(fresh_pair)
+    assert [hand.sync(node, "SELECT COUNT(*) FROM sync_conflict") for node in fresh_pair.nodes] == [[(0,)]] * 2
 
 
 def test_columns_that_the_server_fills_keep_the_values_of_where_they_were_written(fresh_pair: Pair) -> None:
@@ -301,6 +315,22 @@ def test_it_does_not_matter_how_a_session_is_set_up(fresh_pair: Pair) -> None:
     assert bert.sql("SELECT COUNT(*), COUNT(DISTINCT HEX(v)) FROM t") == [(16, 1)]
 
 
+@pytest.mark.parametrize("mode", ["TRADITIONAL", "ORACLE", "EMPTY_STRING_IS_NULL,ORACLE,TRADITIONAL,PAD_CHAR_TO_FULL_LENGTH"])
+def test_values_of_every_type_travel_under_any_sql_mode(fresh_pair: Pair, mode: str) -> None:
+    """IGNORE: what the mode refuses is written as the server alters it."""
+    anna, bert = _ready(fresh_pair, *[_table(columns).replace("TABLE t", f"TABLE {name}", 1) for name, columns in VALUES.items()])
+
+    def write(node: Node, statements: Callable[[Columns], Sequence[str]]) -> None:
+        hand.transaction(node, f"SET sql_mode='{mode}', time_zone='-3:30'", *[
+            one.replace(" t ", f" {name} ", 1) for name, columns in VALUES.items() for one in statements(columns)])
+        _in_step(fresh_pair)
+
+    write(anna, lambda columns: [one.replace("INSERT", "INSERT IGNORE", 1) for one in _inserts(columns, range(10))])
+    write(bert, lambda columns: [one.replace("UPDATE", "UPDATE IGNORE", 1) for one in _updates(columns, range(0, 10, 2), 1)])
+    write(anna, lambda _: ["DELETE FROM t WHERE MOD(id, 3)=2", "UPDATE t SET id=id+100 WHERE MOD(id, 3)=1"])
+    assert {tuple(bert.sql(f"SELECT COUNT(*), MAX(id) FROM {name}")) for name in VALUES} == {((7, 107),)}
+
+
 def test_keys_that_a_collation_calls_equal_become_each_other(fresh_pair: Pair) -> None:
     collations = ["utf8mb4_general_ci", "utf8mb4_nopad_bin", "utf8mb4_general_nopad_ci", "utf8mb4_bin", "latin1_swedish_ci", "utf8mb4_unicode_520_ci"]
     anna, bert = _ready(fresh_pair, *[
@@ -419,15 +449,15 @@ def test_a_wider_type_takes_every_value_exactly_and_the_narrower_one_waits_for_i
     anna, bert = _apart(fresh_pair, [(one.narrow, one.wide) for one in WIDENINGS], form)
     _write(anna, 0, *[f"INSERT INTO t{i} (id, v) VALUES ({n}, {value})" for i, one in enumerate(WIDENINGS)
                       for n, value in enumerate([*one.values, "NULL"])])
-    anna.drain(check=0)
+    hand.drain(anna, check=0)
     assert hand.owed(anna) == []
     everything = [f"UPDATE t{i} SET n=1" for i in range(len(WIDENINGS))]
     _write(anna, 1, *everything)  # both make the same of every row, neither has seen the other's
     _write(bert, 2, *everything)
-    anna.drain(check=0)
+    hand.drain(anna, check=0)
     assert hand.sync(bert, "SELECT COUNT(*) FROM sync_conflict") == [(0,)]
     _write(bert, 0, *[f"INSERT INTO t{i} (id, v) VALUES (100, {one.values[0]})" for i, one in enumerate(WIDENINGS)])
-    bert.drain(check=(0, 5))
+    hand.drain(bert, check=(0, 5))
     _hold_apart(bert, len(WIDENINGS), [i for i, one in enumerate(WIDENINGS) if one.both_ways])
     for i, one in enumerate(WIDENINGS):
         hand.unseen(anna, "SET sql_mode='ALLOW_INVALID_DATES'", f"ALTER TABLE t{i} MODIFY v {one.wide}")
@@ -440,9 +470,9 @@ def test_keys_may_be_wider_where_both_sides_write_them_alike(fresh_pair: Pair) -
     form = "CREATE TABLE T (v TYPE NOT NULL, w INT, PRIMARY KEY (v))"
     anna, bert = _apart(fresh_pair, [(one.narrow, one.wide) for one in wide], form)
     _write(anna, 0, *[f"INSERT INTO t{i} VALUES ({value}, {n})" for i, one in enumerate(wide) for n, value in enumerate(one.values)])
-    anna.drain(check=0)
+    hand.drain(anna, check=0)
     _write(anna, 1, *[f"UPDATE t{i} SET w=w+10" for i in range(len(wide))], *[f"DELETE FROM t{i} WHERE w=10" for i in range(len(wide))])
-    anna.drain(check=0)
+    hand.drain(anna, check=0)
     assert hand.owed(anna) == []
     for i, one in enumerate(wide):
         assert bert.sql(f"SELECT w FROM t{i} ORDER BY w") == [(n + 10,) for n in range(1, len(one.values))], one
@@ -450,7 +480,7 @@ def test_keys_may_be_wider_where_both_sides_write_them_alike(fresh_pair: Pair) -
     keys = [{(table, bytes(key)) for table, key in hand.sync(node, "SELECT table_name, record_id FROM sync_queue")}
             for node in (anna, bert)]
     assert keys[1] and keys[1] <= keys[0]  # the same text on both sides
-    bert.drain(check=(0, 5))
+    hand.drain(bert, check=(0, 5))
     _hold_apart(bert, len(wide), [i for i, one in enumerate(wide) if one.both_ways])
     for i, one in enumerate(wide):
         hand.unseen(anna, f"ALTER TABLE t{i} MODIFY v {one.wide} NOT NULL")
@@ -465,7 +495,7 @@ def test_keys_that_would_be_written_otherwise_wait_although_the_type_is_wider(fr
     plain = [(one.narrow.replace(" NULL", ""), one.wide.replace(" NULL", "")) for one in wide]
     anna, bert = _apart(fresh_pair, plain, form)
     _write(anna, 0, *[f"INSERT INTO t{i} VALUES ({one.values[0]}, 1)" for i, one in enumerate(wide)])
-    anna.drain(check=(0, 5))
+    hand.drain(anna, check=(0, 5))
     _hold_apart(anna, len(wide))
     for i, (here, _) in enumerate(plain):
         bert.sql(f"ALTER TABLE t{i} MODIFY v {here} NOT NULL")
@@ -481,7 +511,7 @@ def test_what_a_type_does_not_hold_exactly_waits_until_both_agree(fresh_pair: Pa
     _write(anna, 0, *[f"INSERT INTO t{i} (id, v) VALUES (1, {value})" for i, (_, _, value) in enumerate(WAITING)],
            "INSERT INTO other VALUES (1)")
     for _ in range(4):
-        anna.drain(check=(0, 5))
+        hand.drain(anna, check=(0, 5))
     _hold_apart(anna, len(WAITING))
     assert bert.sql("SELECT * FROM other") == [(1,)]
     for i, (there, _, _) in enumerate(WAITING):
@@ -518,7 +548,7 @@ def test_a_null_waits_where_the_column_is_not_null_and_the_other_records_go_on(f
     _serve_by_hand(fresh_pair)
     _write(anna, 0, "INSERT INTO t VALUES (1, 1, FROM_UNIXTIME(1)), (2, NULL, FROM_UNIXTIME(1)), (3, 3, NULL)")
     for _ in range(4):
-        anna.drain(check=(0, 5))
+        hand.drain(anna, check=(0, 5))
     assert bert.sql("SELECT id FROM t") == [(1,)]
     assert [(key, state, attempts, reason) for _, key, state, attempts, reason in hand.owed(anna)] == [
         ("2", "waiting", 0, "table t differs: column a is NULL there and int(11) NOT NULL here"),
@@ -535,7 +565,7 @@ def test_a_person_can_choose_a_version_whose_values_need_care(fresh_pair: Pair) 
     _write(anna, 0, f"UPDATE t SET e='none', c={x(b'a' + ALL_BYTES[200:208])}, l={x(ALL_BYTES[128:137])}, m=300, at=0, f=0.1")
     _write(bert, 0, "UPDATE t SET e='b', c='b', l='b', m=1, at=FROM_UNIXTIME(7), f=2")
     lost = anna.sql("SELECT e+0, HEX(c), HEX(l), m+0, at+0, f+0e0 FROM t")
-    anna.drain(check=(0, 5))
+    hand.drain(anna, check=(0, 5))
     _in_step(fresh_pair)
     assert bert.sql("SELECT e+0 FROM t") == [(2,)]
     (number,) = [row[0] for row in hand.sync(bert, "SELECT id FROM sync_conflict")]

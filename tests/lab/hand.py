@@ -3,7 +3,7 @@ do not see, looks at the agent's own tables, settings of a running server."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from pymysql.err import OperationalError
 from lab.node import Node
 from lab.pair import Cluster
 from lab.server import Row, Server
+from lab.waiting import until
 
 DEADLOCK = 1213
 
@@ -54,6 +55,11 @@ def everywhere(cluster: Cluster, *statements: Statement) -> None:
         connection = node.connect()
         run(connection, *statements)
         connection.close()
+
+
+def drain(node: Node, check: int | Collection[int] = 0) -> None:
+    """One --drain of a node whose --serve may be at it just now: then it is repeated."""
+    until(lambda: "is running" not in node.drain(check=check).stdout, what=f"{node.name} drains")
 
 
 def token(node: Node) -> str:
