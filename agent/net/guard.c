@@ -144,6 +144,7 @@ note_own_answer(struct conn *c, struct evbuffer *output)
 	if (status < 200)
 		return;
 	enter(c, CONN_WRITING);
+	c->over = true;
 	c->guard->o.refused(c->address, status, "not a request that can be read", c->guard->o.arg);
 }
 
@@ -156,6 +157,12 @@ on_output(struct evbuffer *output, const struct evbuffer_cb_info *info, void *ar
 		note_own_answer(c, output);
 	else if (c->state == CONN_WRITING)
 		c->moved += info->n_deleted;
+	/* After some of its refusals (CONNECT) evhttp goes on reading. What stands there already is
+	 * read in a later turn than the timer's. */
+	if (c->over && info->n_deleted > 0 && evbuffer_get_length(output) == 0) {
+		c->doomed = true;
+		event_active(c->timer, EV_TIMEOUT, 1);
+	}
 }
 
 /* Closing. */
@@ -360,9 +367,9 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		arm(c, now_ms);
 		return;
 	}
-	if (c->doomed)
+	if (c->doomed && !c->over)
 		c->guard->o.refused(c->address, 0, "too many bytes waiting", c->guard->o.arg);
-	else if (why[c->state] != NULL && (c->moved > 0 || c->state == CONN_WRITING))
+	else if (!c->over && why[c->state] != NULL && (c->moved > 0 || c->state == CONN_WRITING))
 		c->guard->o.refused(c->address, 0, why[c->state], c->guard->o.arg);
 	drop(c);
 }
