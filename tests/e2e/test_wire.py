@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.server
 import json
 import re
+import secrets
 import socket
 import subprocess
 import threading
