@@ -602,6 +602,28 @@ parse_meta(const struct line_value *v, struct record_meta *m, struct err *e)
 	return ok;
 }
 
+/* Two digits. */
+static unsigned
+pair_of(const char *digits)
+{
+	return (unsigned)(digits[0] - '0') * 10 + (unsigned)(digits[1] - '0');
+}
+
+/* Is there such a moment, and does a TIMESTAMP hold it? What does not would fail at every try. */
+static bool
+is_moment(const char *t)
+{
+	static const unsigned days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	unsigned year = pair_of(t) * 100 + pair_of(t + 2), month = pair_of(t + 5), day = pair_of(t + 8);
+	bool leap = year % 4 == 0; /* 2000 is one, and no other hundred is within */
+
+	if (strncmp(t, "1970-01-01 00:00:01", 19) < 0 || strncmp(t, "2038-01-19 03:14:07", 19) > 0)
+		return false;
+	if (month < 1 || month > 12 || day < 1 || day > days[month - 1] + (month == 2 && leap))
+		return false;
+	return pair_of(t + 11) < 24 && pair_of(t + 14) < 60 && pair_of(t + 17) < 60;
+}
+
 /* "2026-11-21 02:03:04.123456": versions compare as text, so the form must be exact. */
 static bool
 is_time(const struct line_value *v)
@@ -613,7 +635,7 @@ is_time(const struct line_value *v)
 	for (size_t i = 0; i < QUEUE_TIME_LEN; i++)
 		if (form[i] == 'd' ? v->data[i] < '0' || v->data[i] > '9' : v->data[i] != form[i])
 			return false;
-	return true;
+	return is_moment(v->data);
 }
 
 bool

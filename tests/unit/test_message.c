@@ -1005,13 +1005,28 @@ static void
 test_record_times(void **state)
 {
 	static const char *const bad[] = { "zzzzzzzzzzzzzzzzzzzzzzzzzz", "2026-11-21T02:03:04.123456", "2026-11-21 02:03:04,123456",
-		"2026-11-21 02:03:04.12345 ", "2026-11-21 02:03:04.12345x", "+026-11-21 02:03:04.123456", "2026-11-21 02:03:04.\\u000023456" };
+		"2026-11-21 02:03:04.12345 ", "2026-11-21 02:03:04.12345x", "+026-11-21 02:03:04.123456", "2026-11-21 02:03:04.\\u000023456",
+		"2026-02-29 00:00:00.000000", "2026-04-31 00:00:00.000000", "2026-00-01 00:00:00.000000", "2026-13-01 00:00:00.000000",
+		"2026-01-00 00:00:00.000000", "2026-01-01 24:00:00.000000", "2026-01-01 00:60:00.000000", "2026-01-01 00:00:60.000000",
+		"0000-00-00 00:00:00.000000", "1970-01-01 00:00:00.999999", "2038-01-19 03:14:08.000000", "9999-12-31 23:59:59.999999" };
+	static const char *const good[] = { "1970-01-01 00:00:01.000000", "2038-01-19 03:14:07.999999", "2000-02-29 23:59:59.999999",
+		"2024-02-29 00:00:00.000000" };
+	struct line_value values[RECORD_FIXED] = { 0 };
+	struct record_meta m;
+	struct err e;
 	char line[100];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		(void)snprintf(line, sizeof line, "[\"i\",\"k\",\"%s\",null]", bad[i]);
 		refuse_record(line, strlen(line));
+	}
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+		size_t n;
+
+		(void)snprintf(line, sizeof line, "[\"i\",\"k\",\"%s\",null]", good[i]);
+		assert_true(line_parse(line, strlen(line), values, RECORD_FIXED, &n, &e));
+		assert_true(message_parse_record(values, n, &m, &e));
 	}
 }
 
