@@ -23,7 +23,8 @@ struct kin {
 	const char *key;
 	size_t key_len;
 	uint64_t hash;
-	bool gone; /* deleted or altered by family_remove */
+	bool told; /* a record of the group, which says itself what becomes of it */
+	bool gone; /* deleted or altered by family_remove, and nobody has said so */
 };
 
 /* Does deleting rows of the table change replicated rows of others, or others of its own? */
