@@ -4,8 +4,8 @@
 #include "apply/careful.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "apply/family.h"
 #include "apply/knot.h"
 #include "apply/namesake.h"
 #include "apply/round.h"
@@ -42,7 +42,6 @@ one_round(struct careful *c, struct err *e)
 		.ntodo = c->ntodo,
 	};
 
-	c->pass->first_round = c->todo == NULL;
 	return round_run(&d, e);
 }
 
@@ -85,6 +84,19 @@ parent_is_open(const struct careful *c, const struct refused *r)
 	return t != NULL && t->self_reference && c->pass->open_tables[t - c->pass->catalog->tables];
 }
 
+/* Rows that were deleted here, or got another key, unseen by the sender: when it hears of that, it brings
+ * the parent back (apply/family) or lets its child follow. */
+static bool
+open_removed(struct careful *c, struct err *e)
+{
+	const struct look *l = &c->pass->look;
+
+	for (size_t i = 0; i < l->nremoved; i++)
+		if (!pass_open_table(c->pass, l->removed[i], e))
+			return false;
+	return true;
+}
+
 /* Tables whose records wait or are at fault themselves. */
 static bool
 open_tables(struct careful *c, struct err *e)
@@ -101,36 +113,6 @@ open_tables(struct careful *c, struct err *e)
 	return true;
 }
 
-static bool
-take_deleted(const struct change *change, void *arg, bool *stop, struct err *e)
-{
-	struct pass *p = arg;
-
-	(void)stop;
-	if (change->operation != OP_DELETE || (change->via != NULL && strcmp(change->via, p->peer) == 0))
-		return true;
-	return pass_open_table(p, change->table, e);
-}
-
-/* Tables with deletes that the sender has not seen: it will learn of them, and send the parent again if a
- * child of its own hangs on it (apply/family). */
-static bool
-open_deleted(struct careful *c, struct err *e)
-{
-	struct mark seen = c->pass->seen;
-	bool any = false, ok;
-
-	for (size_t i = 0; i < c->deferred.n; i++)
-		any = any || c->deferred.items[i].db_errno == REFUSED_NO_PARENT;
-	if (!any)
-		return true;
-	if (!id_set_copy(&c->pass->seen.holes, &seen.holes, e))
-		return false;
-	ok = queue_look(c->pass->db, &seen, take_deleted, c->pass, e);
-	id_set_free(&seen.holes);
-	return ok;
-}
-
 /* A record whose parent itself waits or was refused is not at fault: it waits, without attempts.
  * The server names the constraint and not the row, so any open record of a parent table counts. */
 static bool
@@ -138,8 +120,11 @@ excuse_children(struct careful *c, struct err *e)
 {
 	bool moved = true;
 
-	if (!open_tables(c, e) || !open_deleted(c, e))
+	if (!open_tables(c, e) || !open_removed(c, e))
 		return false;
+	for (size_t i = 0; i < c->deferred.n; i++)
+		if (c->deferred.items[i].after_children)
+			c->deferred.items[i].kind = REFUSED_WAITING;
 	while (moved && c->pass->open_tables != NULL) {
 		moved = false;
 		for (size_t i = 0; i < c->deferred.n; i++) {
@@ -181,6 +166,17 @@ all_rounds(struct careful *c, struct err *e)
 	return pass_relay_flush(c->pass, e);
 }
 
+static bool
+expect(struct pass *p, const struct pass_reader *r, struct err *e)
+{
+	uint64_t hash = record_hash(r->section.table, r->meta.key, r->meta.key_len);
+
+	if (!family_expect(p->family, r->table, hash, r->meta.operation))
+		return err_set(e, ERR_MEMORY, "out of memory for a group");
+	return look_expect(&p->look, hash, e) &&
+	    (r->meta.old_key == NULL || look_expect(&p->look, record_hash(r->section.table, r->meta.old_key, r->meta.old_key_len), e));
+}
+
 /* Name every record to the look and find the oldest epoch that counts as seen for one of them. */
 static bool
 survey(struct pass *p, struct pass_reader *r, uint64_t *oldest, struct err *e)
@@ -197,10 +193,10 @@ survey(struct pass *p, struct pass_reader *r, uint64_t *oldest, struct err *e)
 			continue;
 		if (r->meta.has_seen && r->meta.seen < *oldest)
 			*oldest = r->meta.seen;
-		if (!look_expect(&p->look,
-			record_hash(r->section.table, r->meta.key, r->meta.key_len), e))
+		if (!expect(p, r, e))
 			return false;
 	} while (what != PASS_END);
+	family_ready(p->family);
 	return true;
 }
 
@@ -216,6 +212,7 @@ begin_look(struct pass *p, struct pass_reader *r, struct err *e)
 	if (!found)
 		return err_set(e, ERR_PEER_REFUSED, "a record's seen epoch is not kept any more");
 	look_begin(&p->look, &seen);
+	p->look.seen = &p->seen;
 	return true;
 }
 
@@ -226,8 +223,11 @@ careful_apply(struct pass *p, struct pass_reader *r, struct err *e)
 	bool ok;
 
 	c.chunk = chunk_new(p, e);
-	ok = c.chunk != NULL && namesake_look(p, e) && begin_look(p, r, e) && all_rounds(&c, e);
+	p->family = family_new(p, e);
+	ok = c.chunk != NULL && p->family != NULL && namesake_look(p, e) && begin_look(p, r, e) && all_rounds(&c, e);
 	chunk_free(c.chunk);
+	family_free(p->family);
+	p->family = NULL;
 	refused_free(&c.deferred);
 	free(c.todo);
 	return ok;

@@ -2,7 +2,6 @@
  * is done with them (apply/judge, apply/span). */
 #include "apply/chunk.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,14 +10,13 @@
 /* A block of memory that is given back as a whole. */
 struct block {
 	struct block *next;
-	max_align_t align; /* of what follows */
 	char data[];
 };
 
 /* --- memory --- */
 
-void *
-chunk_memory(struct chunk *c, size_t len, struct err *e)
+static void *
+take_memory(struct chunk *c, size_t len, struct err *e)
 {
 	struct block *b = malloc(sizeof *b + len);
 
@@ -54,7 +52,7 @@ chunk_copy(struct chunk *c, const struct line_value *from, size_t n, struct err 
 
 	for (size_t i = 0; i < n; i++)
 		total += from[i].data == NULL ? 0 : from[i].len + 1;
-	to = chunk_memory(c, total, e);
+	to = take_memory(c, total, e);
 	if (to == NULL)
 		return NULL;
 	at = (char *)(to + n);

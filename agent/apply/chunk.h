@@ -9,6 +9,7 @@ enum {
 	CHUNK_RECORDS = 500,		/* locked, judged and written together */
 	CHUNK_BYTES = 4 * 1024 * 1024,	/* of their lines, unless one alone is longer */
 	CHUNK_MARKS = 8,		/* marks of own seens kept loaded; few differ in a group */
+	ITEM_HASHES = 8,		/* further keys of a record that are followed; a row seldom changes its key twice */
 	WRITE_NOTHING = TARGET_SHAPES	/* the verdict leaves the row as it is */
 };
 
@@ -20,17 +21,27 @@ struct item {
 	struct line_value *values;
 	struct line_value *local; /* the row as it is here, in the section's order; NULL = absent */
 	bool old_here;		  /* the row under meta.old_key exists */
+	struct line_value *old_local; /* that row */
+	const char *now_key;	  /* the key that the record was given here, unseen by the sender; NULL: none */
+	size_t now_key_len;
+	struct line_value *now_local; /* its row */
+	uint64_t also[ITEM_HASHES]; /* of the record's other keys */
+	size_t nalso;
+	bool version_of_old; /* the greatest local version is of one of them */
+	const char *at_key;  /* the row that is deleted or updated; NULL: meta.key */
+	size_t at_key_len;
+	struct line_value *write; /* what is written; NULL: values */
+	bool drop_old;	     /* the row under meta.old_key goes as well */
 	bool done;
 	int shape; /* enum target_shape or WRITE_NOTHING */
 	struct decision decision;
-	size_t look_from, look_n; /* its concurrent changes in the look */
 	char local_changed_at[QUEUE_TIME_LEN + 1];
 	char local_node[CONF_NAME_MAX + 1];
 	size_t concurrent;
-	struct kin *kin; /* what hangs on a row that is to be deleted, the farthest first (apply/family) */
-	char kin_changed_at[QUEUE_TIME_LEN + 1]; /* version of what follows for them */
-	bool kept;	 /* not deleted, because of a child (apply/family) */
-	bool later;	 /* records that come later in the group may take its children away */
+	size_t kin_from, kin_n; /* its children that are still here, in the family's list */
+	const struct table *waits_for; /* the group has changes of its children in there that come first */
+	bool split;		/* the row under meta.old_key stays beside the new one, because of its children */
+	const char *rule;	/* what decided; NULL: the policy */
 };
 
 struct chunk {
@@ -59,9 +70,6 @@ MUST_CHECK bool chunk_add(struct chunk *c, const struct pass_reader *r, struct e
 bool chunk_is_full(const struct chunk *c);
 /* Forget the records. */
 void chunk_clear(struct chunk *c);
-
-/* Memory until the chunk is cleared, aligned for anything. NULL: out of memory. */
-void *chunk_memory(struct chunk *c, size_t len, struct err *e);
 
 /* Copy values and the texts behind them into the chunk's memory. NULL: out of memory. */
 struct line_value *chunk_copy(

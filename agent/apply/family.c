@@ -1,588 +1,482 @@
-/* Parents and what hangs on them. Lives here: finding the rows, whether one of them keeps its parent, removing
- * them one by one. Not here: the versions of one record (apply/conflict), children that arrive without their
- * parent (apply/careful). Tables that are not replicated are left to the server: there is nothing to keep of
- * them, and nothing to tell anybody. */
+/* What becomes of children when their parent is deleted. Lives here: the decision. Not here: finding the
+ * children (apply/kin), deleting them (apply/cascade), the verdict about a record by itself (apply/conflict).
+ *
+ * A child that was changed here and not seen by the sender wins: the parent stays and is queued whole, for
+ * every peer. A child that the group itself changes comes first: the parent waits for the next round. Any
+ * other child goes as the foreign key says, explicitly, so that its last version is kept and every peer is
+ * told. */
 #include "apply/family.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "apply/inbox.h"
 #include "apply/judge.h"
+#include "apply/lineage.h"
 
-enum {
-	FAMILY_DEPTH = 15 /* the server refuses a cascade that goes deeper */
+enum own_state { OWN_COMES, OWN_DONE, OWN_KEPT };
+
+/* A record of the group whose table has parents. */
+struct own {
+	uint64_t hash;
+	char operation;
+	enum own_state state;
 };
+
+struct family {
+	struct pass *pass;
+	struct own *own; /* sorted by hash */
+	size_t nown, own_cap;
+	size_t *journal; /* own records in the order in which they were finished */
+	size_t njournal, journal_cap;
+	struct kin_list kin; /* of the chunk at hand */
+	struct look look;    /* local changes of these */
+	struct mark below;   /* the mark that one item's `children` names, the last that was asked for */
+};
+
+/* --- the group's own records --- */
+
+struct family *
+family_new(struct pass *p, struct err *e)
+{
+	struct family *f = calloc(1, sizeof *f);
+
+	if (f == NULL)
+		(void)err_set(e, ERR_MEMORY, "out of memory for a group");
+	else
+		f->pass = p;
+	return f;
+}
+
+void
+family_free(struct family *f)
+{
+	if (f == NULL)
+		return;
+	free(f->own);
+	free(f->journal);
+	kin_list_free(&f->kin);
+	look_free(&f->look);
+	mark_free(&f->below);
+	free(f);
+}
+
+bool
+family_expect(struct family *f, const struct table *t, uint64_t hash, char operation)
+{
+	struct own *grown;
+
+	if (t == NULL || (t->nparents == 0 && !t->self_reference))
+		return true;
+	if (f->nown == f->own_cap) {
+		f->own_cap = f->own_cap == 0 ? 256 : f->own_cap * 2;
+		grown = realloc(f->own, f->own_cap * sizeof *grown);
+		if (grown == NULL)
+			return false;
+		f->own = grown;
+	}
+	f->own[f->nown++] = (struct own){ .hash = hash, .operation = operation };
+	return true;
+}
+
+static int
+by_hash(const void *a, const void *b)
+{
+	const struct own *x = a, *y = b;
+
+	return x->hash < y->hash ? -1 : x->hash > y->hash;
+}
+
+void
+family_ready(struct family *f)
+{
+	if (f->nown > 1)
+		qsort(f->own, f->nown, sizeof *f->own, by_hash);
+}
+
+static struct own *
+find_own(const struct family *f, uint64_t hash)
+{
+	struct own wanted = { .hash = hash };
+
+	return f->nown == 0 ? NULL : bsearch(&wanted, f->own, f->nown, sizeof wanted, by_hash);
+}
+
+bool
+family_names(const struct family *f, uint64_t hash)
+{
+	return find_own(f, hash) != NULL;
+}
+
+bool
+family_brings(const struct family *f, uint64_t hash)
+{
+	const struct own *own = find_own(f, hash);
+
+	return own != NULL && own->operation != 'd';
+}
+
+struct kin_list *
+family_kin(struct family *f)
+{
+	return &f->kin;
+}
+
+bool
+family_done(struct family *f, const struct item *item, struct err *e)
+{
+	struct own *own = find_own(f, item->hash);
+	size_t *grown;
+
+	if (own == NULL)
+		return true;
+	if (f->njournal == f->journal_cap) {
+		f->journal_cap = f->journal_cap == 0 ? 256 : f->journal_cap * 2;
+		grown = realloc(f->journal, f->journal_cap * sizeof *grown);
+		if (grown == NULL)
+			return err_set(e, ERR_MEMORY, "out of memory for a group");
+		f->journal = grown;
+	}
+	f->journal[f->njournal++] = (size_t)(own - f->own);
+	own->state = item->decision.verdict == VERDICT_KEEP && lineage_row(item) != NULL ? OWN_KEPT : OWN_DONE;
+	return true;
+}
+
+size_t
+family_mark(const struct family *f)
+{
+	return f->njournal;
+}
+
+void
+family_rewind(struct family *f, size_t mark)
+{
+	while (f->njournal > mark)
+		f->own[f->journal[--f->njournal]].state = OWN_COMES;
+}
 
 /* --- foreign keys --- */
 
-/* The replicated table whose rows hang on those of t by the key, or NULL. */
-static const struct table *
-child_of(const struct catalog *c, const struct foreign_key *k, const struct table *t)
+bool
+family_points_at(const struct catalog *c, const struct foreign_key *k, const struct table *t)
 {
-	const struct table *child = strcmp(k->parent, t->name) == 0 ? catalog_table(c, k->child) : NULL;
+	return strcmp(k->parent, t->name) == 0 && kin_table(c, k->child) != NULL;
+}
 
-	return child != NULL && child->problem == NULL ? child : NULL;
+bool
+family_cascades(const struct catalog *c, const struct table *t)
+{
+	for (size_t i = 0; i < c->nkeys; i++)
+		if (c->keys[i].on_delete != FK_RESTRICT && family_points_at(c, &c->keys[i], t))
+			return true;
+	return false;
+}
+
+static bool
+is_key_column(const struct table *t, const char *name)
+{
+	size_t at;
+
+	return table_column(t, name, strlen(name), &at) && t->columns[at].in_key;
 }
 
 bool
 family_follows(const struct catalog *c, const struct table *t)
 {
-	for (size_t i = 0; i < c->nkeys; i++)
-		if (c->keys[i].on_delete != FK_RESTRICT && child_of(c, &c->keys[i], t) != NULL)
-			return true;
+	for (size_t i = 0; i < c->nkeys; i++) {
+		const struct foreign_key *k = &c->keys[i];
+
+		if (k->on_update == FK_RESTRICT || !family_points_at(c, k, t))
+			continue;
+		for (size_t n = 0; n < k->ncolumns; n++)
+			if (!is_key_column(t, k->referenced[n]))
+				return true;
+	}
 	return false;
-}
-
-/* FROM the parent's rows whose condition follows: " FROM (SELECT `id` FROM parent FORCE INDEX (PRIMARY)". The
- * derived table keeps the columns of the two from being mistaken for each other. */
-static void
-put_parents(struct buf *sql, const struct catalog *c, const struct foreign_key *k)
-{
-	for (size_t i = 0; i < k->ncolumns; i++) {
-		buf_str(sql, i == 0 ? " FROM (SELECT " : ",");
-		db_quote_name(sql, k->referenced[i]);
-	}
-	buf_str(sql, " FROM ");
-	template_table(sql, c->database, k->parent);
-	buf_str(sql, " FORCE INDEX (PRIMARY)");
-}
-
-static void
-put_children(struct buf *sql, const struct catalog *c, const struct foreign_key *k)
-{
-	buf_str(sql, ") AS p STRAIGHT_JOIN ");
-	template_table(sql, c->database, k->child);
-	for (size_t i = 0; i < k->ncolumns; i++) {
-		buf_str(sql, i == 0 ? " AS c ON c." : " AND c.");
-		db_quote_name(sql, k->columns[i]);
-		buf_str(sql, "=p.");
-		db_quote_name(sql, k->referenced[i]);
-	}
-}
-
-static bool
-malformed_key(const struct table *t, struct err *e)
-{
-	return err_set(e, ERR_INPUT, "table %s: a malformed key", t->name);
-}
-
-/* --- the quick look --- */
-
-/* The rows about to be deleted. */
-struct doomed {
-	struct pass *pass;
-	const struct table *table;
-	size_t n;
-	record_key_fn *key_of;
-	void *arg;
-};
-
-/* After this no app can hang another row on them; what it has not committed yet is waited for. */
-static bool
-lock_doomed(const struct doomed *d, struct err *e)
-{
-	struct db_rows *rows = NULL;
-	struct buf sql;
-	bool ok;
-
-	buf_init(&sql, RECORD_SQL_MAX);
-	buf_str(&sql, "SELECT 1 FROM ");
-	template_table(&sql, d->pass->catalog->database, d->table->name);
-	buf_str(&sql, " FORCE INDEX (PRIMARY)");
-	ok = record_put_keys(d->pass->db, &sql, d->table, d->n, d->key_of, d->arg) || malformed_key(d->table, e);
-	buf_str(&sql, " FOR UPDATE");
-	ok = ok && buf_check(&sql, "a list of keys", e) && db_query(d->pass->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e);
-	db_rows_free(rows);
-	buf_free(&sql);
-	return ok;
-}
-
-/* Of a table that refers to itself: a row that is deleted anyway is no surprise. */
-static void
-put_not_doomed(struct buf *sql, const struct doomed *d)
-{
-	size_t len;
-
-	buf_str(sql, " WHERE CAST(");
-	template_key(sql, d->table, "c.");
-	buf_str(sql, " AS BINARY) NOT IN (");
-	for (size_t i = 0; i < d->n; i++) {
-		const char *key = d->key_of(i, &len, d->arg);
-
-		buf_str(sql, i == 0 ? "x'" : ",x'");
-		buf_hex(sql, key, len);
-		buf_char(sql, '\'');
-	}
-	buf_char(sql, ')');
-}
-
-static bool
-ask_key(const struct doomed *d, const struct foreign_key *k, bool *any, struct err *e)
-{
-	uint64_t one = 0;
-	struct buf sql;
-	bool ok;
-
-	buf_init(&sql, RECORD_SQL_MAX);
-	buf_str(&sql, "SELECT 1");
-	put_parents(&sql, d->pass->catalog, k);
-	ok = record_put_keys(d->pass->db, &sql, d->table, d->n, d->key_of, d->arg) || malformed_key(d->table, e);
-	put_children(&sql, d->pass->catalog, k);
-	if (strcmp(k->child, k->parent) == 0)
-		put_not_doomed(&sql, d);
-	buf_str(&sql, " LIMIT 1");
-	ok = ok && buf_check(&sql, "a list of keys", e) && db_number(d->pass->db, buf_cstr(&sql), DB_NO_ARGS, &one, NULL, e);
-	*any = one != 0;
-	buf_free(&sql);
-	return ok;
 }
 
 bool
-family_left(struct pass *p, const struct table *t, size_t n, record_key_fn *key_of, void *arg, bool *any, struct err *e)
+family_alone(struct pass *p, const struct kin_parents *rows, bool *alone, uint64_t *here, struct err *e)
 {
-	const struct doomed d = { p, t, n, key_of, arg };
+	const struct catalog *c = p->catalog;
+	bool any = false, ok = kin_lock_parents(p, rows, here, e);
+
+	for (size_t i = 0; ok && !any && *here > 0 && i < c->nkeys; i++)
+		if (c->keys[i].on_delete != FK_RESTRICT && family_points_at(c, &c->keys[i], rows->table))
+			ok = kin_any(p, &c->keys[i], rows, &any, e);
+	*alone = !any;
+	return ok;
+}
+
+/* --- the children of a chunk's deletes --- */
+
+bool
+family_is_removed(const struct item *item)
+{
+	return item->decision.verdict == VERDICT_APPLY && item->shape == (int)TARGET_DELETE;
+}
+
+struct removed {
+	const struct item *items[CHUNK_RECORDS];
+	size_t n;
+};
+
+static const char *
+key_of_removed(size_t i, size_t *len, void *arg)
+{
+	const struct removed *r = arg;
+
+	*len = r->items[i]->at_key != NULL ? r->items[i]->at_key_len : r->items[i]->meta.key_len;
+	return r->items[i]->at_key != NULL ? r->items[i]->at_key : r->items[i]->meta.key;
+}
+
+/* Does anything hang on one of the rows that go? Nearly always nothing does. */
+static bool
+any_children(struct chunk *c, bool *any, struct err *e)
+{
+	const struct catalog *catalog = c->pass->catalog;
+	const struct table *t = c->target.table;
+	struct removed r = { .n = 0 };
+	struct kin_parents of = { t, 0, key_of_removed, &r };
 
 	*any = false;
-	if (!lock_doomed(&d, e))
-		return false;
-	for (size_t i = 0; !*any && i < p->catalog->nkeys; i++) {
-		const struct foreign_key *k = &p->catalog->keys[i];
-
-		if (k->on_delete != FK_RESTRICT && child_of(p->catalog, k, t) != NULL && !ask_key(&d, k, any, e))
+	for (size_t i = 0; i < c->n; i++)
+		if (family_is_removed(&c->items[i]))
+			r.items[r.n++] = &c->items[i];
+	of.n = r.n;
+	for (size_t i = 0; r.n > 0 && !*any && i < catalog->nkeys; i++)
+		if (family_points_at(catalog, &catalog->keys[i], t) && !kin_any(c->pass, &catalog->keys[i], &of, any, e))
 			return false;
+	return true;
+}
+
+/* What the foreign key does to a child that the group says nothing about. */
+static enum kin_fate
+fate_of(const struct family *f, const struct kin *kin)
+{
+	const struct own *own = find_own(f, kin->hash);
+
+	if (own != NULL && own->state == OWN_COMES && own->operation == 'd')
+		return KIN_OWN;
+	return kin->by->on_delete == FK_CASCADE ? KIN_DELETED : kin->by->on_delete == FK_SET_NULL ? KIN_NULLED : KIN_STAYS;
+}
+
+struct level {
+	const struct kin_list *list;
+	const size_t *indexes;
+};
+
+static const char *
+key_of_level(size_t i, size_t *len, void *arg)
+{
+	const struct level *l = arg;
+
+	*len = l->list->items[l->indexes[i]].key_len;
+	return l->list->items[l->indexes[i]].key;
+}
+
+/* Append the children of the parents, all of one table. */
+static bool
+find_children(struct chunk *c, const struct item *item, const struct kin_parents *of, struct err *e)
+{
+	struct family *f = c->pass->family;
+	const struct catalog *catalog = c->pass->catalog;
+	size_t from = f->kin.n;
+
+	for (size_t i = 0; i < catalog->nkeys; i++)
+		if (family_points_at(catalog, &catalog->keys[i], of->table) && !kin_find(c, &catalog->keys[i], of, &f->kin, item->kin_from, e))
+			return false;
+	for (size_t i = from; i < f->kin.n; i++) {
+		struct kin *kin = &f->kin.items[i];
+
+		kin->fate = fate_of(f, kin);
+		if (kin->table == c->target.table && kin->hash == item->hash)
+			kin->row = NULL; /* it points at itself */
 	}
 	return true;
 }
 
-/* --- finding what hangs on one record --- */
-
-struct row {
-	const struct table *table;
-	const char *key;
-	size_t key_len;
-};
-
-struct walk {
-	struct chunk *chunk;
-	struct item *item;
-	const struct table *path[FAMILY_DEPTH]; /* from the item's table down */
-	size_t depth;
-};
-
+/* The children of those in [from, to) that go themselves. */
 static bool
-same_row(const struct row *a, const struct table *t, const char *key, size_t len)
+find_next_level(struct chunk *c, const struct item *item, size_t from, size_t to, struct err *e)
 {
-	return a->table == t && a->key_len == len && memcmp(a->key, key, len) == 0;
+	struct family *f = c->pass->family;
+	const struct catalog *catalog = c->pass->catalog;
+	size_t *indexes = calloc(to - from + 1, sizeof *indexes);
+	struct level level = { &f->kin, indexes };
+	bool ok = indexes != NULL || err_set(e, ERR_MEMORY, "out of memory for the children of a record");
+
+	for (size_t t = 0; ok && t < catalog->ntables; t++) {
+		struct kin_parents of = { &catalog->tables[t], 0, key_of_level, &level };
+
+		for (size_t i = from; ok && i < to; i++) {
+			const struct kin *kin = &f->kin.items[i];
+			bool goes = kin->row != NULL && (kin->fate == KIN_DELETED || kin->fate == KIN_OWN);
+
+			if (goes && kin->table == of.table)
+				indexes[of.n++] = i;
+			if (of.n > 0 && (i + 1 == to || of.n == record_keys_at_once(of.table))) {
+				ok = find_children(c, item, &of, e);
+				of.n = 0;
+			}
+		}
+	}
+	free(indexes);
+	return ok;
 }
 
-/* Only where a table comes twice on the way can a row. */
 static bool
-been_here(const struct walk *w, const struct row *r)
+gather(struct chunk *c, struct item *item, struct err *e)
 {
-	bool circle = false;
+	struct family *f = c->pass->family;
+	struct removed r = { { item }, 1 };
+	struct kin_parents of = { c->target.table, 1, key_of_removed, &r };
+	size_t done, end;
 
-	for (size_t i = 0; i < w->depth; i++)
-		circle = circle || w->path[i] == r->table;
-	if (!circle)
+	item->kin_from = done = f->kin.n;
+	if (!find_children(c, item, &of, e))
 		return false;
-	if (same_row(r, w->path[0], w->item->meta.key, w->item->meta.key_len))
+	for (end = f->kin.n; done < end; done = end, end = f->kin.n)
+		if (!find_next_level(c, item, done, end, e))
+			return false;
+	item->kin_n = f->kin.n - item->kin_from;
+	return true;
+}
+
+/* --- which of them were changed here --- */
+
+/* The mark that counts as seen for the item's children. */
+static bool
+seen_below(struct family *f, const struct item *item, const struct mark **out, struct err *e)
+{
+	bool found = true;
+
+	*out = &f->pass->seen;
+	if (!item->meta.has_children || item->meta.children == f->pass->seen.epoch)
 		return true;
-	for (const struct kin *k = w->item->kin; k != NULL; k = k->next)
-		if (same_row(r, k->table, k->key, k->key_len))
+	*out = &f->below;
+	if (f->below.epoch == item->meta.children)
+		return true;
+	mark_free(&f->below);
+	if (!queue_load_mark(f->pass->db, item->meta.children, &f->below, &found, e))
+		return false;
+	return found || err_set(e, ERR_PEER_REFUSED, "a record's seen epoch is not kept any more");
+}
+
+/* After the children are locked: what the queue says of them. */
+bool
+family_look(struct chunk *c, struct err *e)
+{
+	struct family *f = c->pass->family;
+	const struct mark *seen = &f->pass->seen;
+	struct mark oldest = { 0 };
+	bool found = true;
+
+	look_free(&f->look);
+	look_init(&f->look, f->pass->conf->node.name, f->pass->peer);
+	for (size_t i = 0; i < f->kin.n; i++)
+		if (!look_expect(&f->look, f->kin.items[i].hash, e))
+			return false;
+	for (size_t i = 0; i < c->n; i++)
+		if (c->items[i].kin_n > 0 && c->items[i].meta.has_children && c->items[i].meta.children < seen->epoch &&
+		    !seen_below(f, &c->items[i], &seen, e))
+			return false;
+	if (!queue_load_mark(f->pass->db, seen->epoch, &oldest, &found, e))
+		return false;
+	if (!found)
+		return err_set(e, ERR_PEER_REFUSED, "a record's seen epoch is not kept any more");
+	look_begin(&f->look, &oldest);
+	return look_refresh(&f->look, f->pass->db, e);
+}
+
+static bool
+is_concurrent(struct family *f, const struct kin *kin, const struct mark *seen)
+{
+	const struct own *own = find_own(f, kin->hash);
+	size_t from, n;
+
+	if (own != NULL && own->state == OWN_KEPT)
+		return true;
+	look_find(&f->look, kin->hash, &from, &n);
+	for (size_t i = from; i < from + n; i++)
+		if (!mark_contains(seen, f->look.changes[i].id))
 			return true;
 	return false;
 }
 
-/* The app may be changing the row: what it does is in the queue when the lock is ours. */
+/* --- the decision --- */
+
+/* The group says something about the child that has to come first. */
 static bool
-lock_row(struct walk *w, const struct row *r, bool *here, struct err *e)
+comes_first(const struct family *f, const struct kin *kin)
 {
-	struct db *db = w->chunk->pass->db;
-	uint64_t one = 0;
-	struct buf sql;
-	bool ok;
+	const struct own *own = find_own(f, kin->hash);
 
-	buf_init(&sql, TEMPLATE_SQL_MAX);
-	buf_str(&sql, "SELECT 1 FROM ");
-	template_table(&sql, w->chunk->pass->catalog->database, r->table->name);
-	buf_str(&sql, " FORCE INDEX (PRIMARY) WHERE ");
-	ok = record_put_match(db, &sql, r->table, r->key, r->key_len) || malformed_key(r->table, e);
-	buf_str(&sql, " FOR UPDATE");
-	ok = ok && buf_check(&sql, "a key", e) && db_number(db, buf_cstr(&sql), DB_NO_ARGS, &one, NULL, e);
-	*here = one != 0;
-	buf_free(&sql);
-	return ok;
+	return own != NULL && own->state == OWN_COMES && (own->operation != 'd' || kin->concurrent) && !f->pass->tying;
 }
 
-static enum kin_fate
-fate_of(const struct walk *w, const struct foreign_key *by, const struct row *r)
-{
-	static const enum kin_fate fates[] = { KIN_STAYS, KIN_DELETED, KIN_NULLED };
-	const struct item *other = r->table == w->path[0] ? judge_find(w->chunk, r->key, r->key_len) : NULL;
-
-	if (other != NULL && other->meta.key_len == r->key_len && memcmp(other->meta.key, r->key, r->key_len) == 0 && other->shape == TARGET_DELETE)
-		return KIN_OWN;
-	return fates[by->on_delete];
-}
-
-/* Put in front: so what hangs on a row stands before it. */
-static struct kin *
-add_kin(struct walk *w, const struct foreign_key *by, const struct row *r, struct err *e)
-{
-	struct kin *kin = chunk_memory(w->chunk, sizeof *kin + r->key_len + 1, e);
-	char *key = (char *)(kin + 1);
-
-	if (kin == NULL)
-		return NULL;
-	memcpy(key, r->key, r->key_len + 1);
-	*kin = (struct kin){
-		.next = w->item->kin,
-		.table = r->table,
-		.by = by,
-		.fate = fate_of(w, by, r),
-		.key = key,
-		.key_len = r->key_len,
-		.hash = record_hash(r->table->name, key, r->key_len),
-	};
-	kin->told = look_expects(&w->chunk->pass->look, kin->hash);
-	w->item->kin = kin;
-	return kin;
-}
-
-static bool find_kin(struct walk *w, const struct row *parent, struct err *e);
-
+/* The parent stays: a new version of this node, later than the delete whatever the clocks say. */
 static bool
-take_child(struct walk *w, const struct foreign_key *by, const struct row *r, struct err *e)
+keep_parent(struct chunk *c, struct item *item, struct err *e)
 {
-	struct kin *kin;
-	bool here = false;
-
-	if (been_here(w, r))
-		return true;
-	if (!lock_row(w, r, &here, e))
-		return false;
-	if (!here)
-		return true;
-	kin = add_kin(w, by, r, e);
-	if (kin == NULL)
-		return false;
-	if (kin->fate != KIN_DELETED && kin->fate != KIN_OWN)
-		return true;
-	return find_kin(w, &(struct row){ r->table, kin->key, kin->key_len }, e);
-}
-
-static bool
-find_children(struct walk *w, const struct row *parent, const struct foreign_key *by, struct err *e)
-{
-	const struct pass *p = w->chunk->pass;
-	struct row r = { .table = child_of(p->catalog, by, parent->table) };
-	struct db_rows *rows = NULL;
-	bool more = false, ok;
-	struct buf sql;
-
-	if (r.table == NULL)
-		return true;
-	buf_init(&sql, TEMPLATE_SQL_MAX);
-	buf_str(&sql, "SELECT ");
-	template_key(&sql, r.table, "c.");
-	put_parents(&sql, p->catalog, by);
-	buf_str(&sql, " WHERE ");
-	ok = record_put_match(p->db, &sql, parent->table, parent->key, parent->key_len) || malformed_key(parent->table, e);
-	put_children(&sql, p->catalog, by);
-	ok = ok && buf_check(&sql, "a key", e) && db_query(p->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e);
-	buf_free(&sql);
-	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
-		r.key = db_rows_text(rows, 0);
-		r.key_len = db_rows_len(rows, 0);
-		ok = take_child(w, by, &r, e);
-	}
-	db_rows_free(rows);
-	return ok;
-}
-
-/* Recursion is as deep as the server's own cascades may be. */
-static bool
-find_kin(struct walk *w, const struct row *parent, struct err *e)
-{
-	const struct catalog *c = w->chunk->pass->catalog;
-	bool ok = true;
-
-	if (w->depth == FAMILY_DEPTH)
-		return true;
-	w->path[w->depth++] = parent->table;
-	for (size_t i = 0; ok && i < c->nkeys; i++)
-		ok = find_children(w, parent, &c->keys[i], e);
-	w->depth--;
-	return ok;
-}
-
-/* --- judging --- */
-
-/* The sender of the group has not this change of ours: not seen, or refused by it. */
-static bool
-is_unknown(struct chunk *c, struct look *look, const struct mark *seen, const struct kin *kin, bool *yes, struct err *e)
-{
-	unsigned char hash[PEER_HASH_BYTES];
-	size_t from, n;
-	uint64_t one = 0;
-
-	look_find(look, kin->hash, &from, &n);
-	for (size_t i = 0; i < n; i++)
-		if (!mark_contains(seen, look->changes[from + i].id))
-			return (*yes = true);
-	if (!peer_record_hash(kin->table->name, kin->key, kin->key_len, hash, e) ||
-	    !db_number(c->pass->db, "SELECT 1 FROM sync_owed WHERE peer=? AND record_hash=? AND state<>'discarded'", DB_ARGS(db_text(c->pass->peer), db_bytes(hash, sizeof hash)), &one, NULL, e))
-		return false;
-	*yes = one != 0;
-	return true;
-}
-
-/* The version of what follows from the delete: a new one of this node, later than the delete. */
-static bool
-take_time(struct chunk *c, struct item *item, struct err *e)
-{
-	struct db_rows *rows = NULL;
-	bool more = false, ok;
-
-	ok = db_query(c->pass->db, "SELECT GREATEST(NOW(6), TIMESTAMP(?) + INTERVAL 1 MICROSECOND)", DB_ARGS(db_text(item->meta.changed_at)), &rows, e) &&
-	    db_rows_next(rows, &more, e);
-	if (ok && more && db_rows_text(rows, 0) != NULL)
-		(void)snprintf(item->kin_changed_at, sizeof item->kin_changed_at, "%s", db_rows_text(rows, 0));
-	else if (ok)
-		ok = err_set(e, ERR_INPUT, "a record's time is none");
-	db_rows_free(rows);
-	return ok;
-}
-
-/* The parent stays, and is sent again whole. */
-static void
-keep_parent(const struct chunk *c, struct item *item)
-{
-	memcpy(item->local_changed_at, item->kin_changed_at, sizeof item->local_changed_at);
-	(void)snprintf(item->local_node, sizeof item->local_node, "%s", c->pass->conf->node.name);
 	item->decision = (struct decision){ .verdict = VERDICT_KEEP, .conflict = true, .requeue = true, .supersede = true };
+	item->rule = "child";
 	item->shape = WRITE_NOTHING;
-	item->kept = true;
-	item->kin = NULL;
+	(void)snprintf(item->local_node, sizeof item->local_node, "%s", c->pass->conf->node.name);
+	return pass_now_after(c->pass, item->meta.changed_at, item->local_changed_at, e);
 }
 
-/* While other records of the group are still to come that may take a child away, the verdict waits. */
-static bool
-judge_parent(struct chunk *c, struct item *item, struct look *look, struct err *e)
+bool
+family_weigh(struct chunk *c, struct item *item, bool *wins, struct err *e)
 {
+	struct family *f = c->pass->family;
 	const struct mark *seen;
-	bool unknown = false;
 
-	if (!judge_seen(c, item, &seen, e))
-		return false;
-	for (const struct kin *k = item->kin; k != NULL; k = k->next) {
-		if (k->fate == KIN_OWN)
-			continue;
-		if (c->pass->first_round && k->told)
-			item->later = true;
-		if (!unknown && !is_unknown(c, look, seen, k, &unknown, e))
-			return false;
-	}
-	if (item->later) {
-		item->kin = NULL;
+	*wins = false;
+	if (item->kin_n == 0)
 		return true;
-	}
-	if (!take_time(c, item, e))
+	if (!seen_below(f, item, &seen, e))
 		return false;
-	if (unknown)
-		keep_parent(c, item);
+	for (size_t i = item->kin_from; i < item->kin_from + item->kin_n; i++) {
+		struct kin *kin = &f->kin.items[i];
+
+		if (kin->row == NULL)
+			continue;
+		kin->concurrent = is_concurrent(f, kin, seen);
+		*wins = *wins || kin->concurrent;
+		if (comes_first(f, kin))
+			item->waits_for = kin->table;
+	}
 	return true;
 }
 
 static bool
-is_parent(const struct item *item)
+decide(struct chunk *c, struct item *item, struct err *e)
 {
-	return item->shape == TARGET_DELETE && item->decision.verdict == VERDICT_APPLY;
+	bool wins;
+
+	return family_weigh(c, item, &wins, e) && (item->waits_for != NULL || !wins || keep_parent(c, item, e));
 }
 
-/* The local changes of everything that was found, since the oldest epoch that counts as seen. */
-static bool
-look_at_kin(struct chunk *c, struct look *look, struct err *e)
-{
-	const struct mark *oldest = NULL, *seen;
-	struct mark from;
-
-	for (size_t i = 0; i < c->n; i++) {
-		if (c->items[i].kin == NULL)
-			continue;
-		if (!judge_seen(c, &c->items[i], &seen, e))
-			return false;
-		if (oldest == NULL || seen->epoch < oldest->epoch)
-			oldest = seen;
-		for (const struct kin *k = c->items[i].kin; k != NULL; k = k->next)
-			if (!look_expect(look, k->hash, e))
-				return false;
-	}
-	from = *oldest;
-	if (!id_set_copy(&oldest->holes, &from.holes, e))
-		return false;
-	look_begin(look, &from);
-	return look_refresh(look, c->pass->db, e);
-}
-
-static bool
-find_all(struct chunk *c, bool *any, struct err *e)
-{
-	for (size_t i = 0; i < c->n; i++) {
-		struct item *item = &c->items[i];
-		struct walk w = { .chunk = c, .item = item };
-
-		if (!is_parent(item))
-			continue;
-		if (!find_kin(&w, &(struct row){ c->target.table, item->meta.key, item->meta.key_len }, e))
-			return false;
-		*any = *any || item->kin != NULL;
-	}
-	return true;
-}
-
-/* What was kept earlier in the group stands in the queue as a change of ours once the relay is run, so it
- * counts like any other change that the sender has not seen. */
 bool
 family_judge(struct chunk *c, struct err *e)
 {
-	struct look look;
-	bool any = false, ok;
+	bool any;
 
-	if (!pass_relay_flush(c->pass, e) || !find_all(c, &any, e))
+	kin_list_reset(&c->pass->family->kin);
+	if (!any_children(c, &any, e))
 		return false;
 	if (!any)
 		return true;
-	look_init(&look, c->pass->conf->node.name, c->pass->peer);
-	ok = look_at_kin(c, &look, e);
-	for (size_t i = 0; ok && i < c->n; i++)
-		if (c->items[i].kin != NULL)
-			ok = judge_parent(c, &c->items[i], &look, e);
-	look_free(&look);
-	return ok;
-}
-
-/* --- removing --- */
-
-/* The row as JSON; empty when it is gone. */
-static bool
-read_row(struct chunk *c, const struct kin *kin, struct buf *json, struct err *e)
-{
-	struct line_value *cells = calloc(kin->table->ncolumns + 1, sizeof *cells);
-	struct db *db = c->pass->db;
-	struct db_rows *rows = NULL;
-	bool more = false, ok;
-	struct buf sql;
-
-	if (cells == NULL)
-		return err_set(e, ERR_MEMORY, "out of memory for a record");
-	buf_init(&sql, TEMPLATE_SQL_MAX);
-	record_select(&sql, c->pass->catalog->database, kin->table);
-	buf_str(&sql, " WHERE ");
-	ok = record_put_match(db, &sql, kin->table, kin->key, kin->key_len) || malformed_key(kin->table, e);
-	ok = ok && buf_check(&sql, "a key", e) && db_query(db, buf_cstr(&sql), DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e);
-	for (size_t i = 0; ok && more && i < kin->table->ncolumns; i++) {
-		const char *text = db_rows_text(rows, 1 + i);
-
-		memcpy(&cells[i].data, &text, sizeof text);
-		cells[i].len = text == NULL ? 0 : db_rows_len(rows, 1 + i);
-	}
-	if (ok && more)
-		inbox_put_row(json, kin->table, NULL, cells);
-	db_rows_free(rows);
-	buf_free(&sql);
-	free(cells);
-	return ok && buf_check(json, "a kept version", e);
-}
-
-static bool
-write_kin(struct chunk *c, const struct kin *kin, struct err *e)
-{
-	const char *database = c->pass->catalog->database;
-	struct buf sql;
-	bool ok;
-
-	buf_init(&sql, TEMPLATE_SQL_MAX);
-	buf_str(&sql, kin->fate == KIN_DELETED ? "DELETE FROM " : "UPDATE ");
-	template_table(&sql, database, kin->table->name);
-	for (size_t i = 0; kin->fate == KIN_NULLED && i < kin->by->ncolumns; i++) {
-		buf_str(&sql, i == 0 ? " SET " : ",");
-		db_quote_name(&sql, kin->by->columns[i]);
-		buf_str(&sql, "=NULL");
-	}
-	buf_str(&sql, " WHERE ");
-	ok = record_put_match(c->pass->db, &sql, kin->table, kin->key, kin->key_len) || malformed_key(kin->table, e);
-	ok = ok && buf_check(&sql, "a statement", e) && db_exec_text(c->pass->db, sql.data, sql.len, e);
-	buf_free(&sql);
-	return ok;
-}
-
-/* When a row was made that no queue knows any more, nobody knows. */
-static const char long_ago[] = "2000-01-01 00:00:00.000000";
-
-static bool
-keep_kin(struct chunk *c, const struct item *item, const struct kin *kin, const struct buf rows[2], struct err *e)
-{
-	return inbox_keep(c->pass->db, &(struct inbox_conflict){
-		.peer = c->pass->peer,
-		.table = kin->table->name,
-		.key = kin->key,
-		.key_len = kin->key_len,
-		.rule = "cascade",
-		.verdict = "apply",
-		.local = { long_ago, c->pass->conf->node.name, rows[0].data, rows[0].len },
-		.remote = { item->meta.changed_at, judge_node(c, item), rows[1].data, rows[1].len },
-	    }, e);
-}
-
-/* In a circle, or when it had to wait for another record, a row that the group deletes too is still here. That
- * is no news to anybody: kept and queued as a change of ours, it would stand against its own delete. */
-static bool
-remove_one(struct chunk *c, const struct item *item, struct kin *kin, struct err *e)
-{
-	struct buf rows[2];
-	bool ok;
-
-	if (kin->told)
-		return write_kin(c, kin, e);
-	buf_init(&rows[0], INBOX_ROW_MAX);
-	buf_init(&rows[1], INBOX_ROW_MAX);
-	ok = read_row(c, kin, &rows[0], e);
-	kin->gone = ok && rows[0].len > 0;
-	if (kin->gone)
-		ok = write_kin(c, kin, e) && (kin->fate == KIN_DELETED || read_row(c, kin, &rows[1], e)) && keep_kin(c, item, kin, rows, e);
-	buf_free(&rows[0]);
-	buf_free(&rows[1]);
-	return ok;
-}
-
-bool
-family_remove(struct chunk *c, const struct item *item, struct err *e)
-{
-	for (struct kin *k = item->kin; k != NULL; k = k->next)
-		if ((k->fate == KIN_DELETED || k->fate == KIN_NULLED) && !remove_one(c, item, k, e))
+	for (size_t i = 0; i < c->n; i++)
+		if (family_is_removed(&c->items[i]) && !gather(c, &c->items[i], e))
 			return false;
-	return true;
-}
-
-bool
-family_relay(struct chunk *c, const struct item *item, struct err *e)
-{
-	for (const struct kin *k = item->kin; k != NULL; k = k->next) {
-		struct relay r = {
-			.table = k->table->name,
-			.operation = k->fate == KIN_DELETED ? OP_DELETE : OP_UPDATE,
-			.key = k->key,
-			.key_len = k->key_len,
-			.changed_at = item->kin_changed_at,
-			.node = c->pass->conf->node.name,
-			.requeue = true,
-		};
-
-		if (k->gone && ((k->fate == KIN_DELETED && !pass_note_lost(c->pass, k->table, 1, e)) || !pass_relay(c->pass, &r, e)))
+	if (!family_look(c, e))
+		return false;
+	for (size_t i = 0; i < c->n; i++)
+		if (family_is_removed(&c->items[i]) && !decide(c, &c->items[i], e))
 			return false;
-	}
 	return true;
 }

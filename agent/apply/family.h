@@ -1,45 +1,50 @@
-/* Rows that hang on a row which a group deletes. The sender's own children came with it as deletes; what is
- * still here is what it did not know of. With a change that it had not seen, such a child keeps its parent;
- * the others go by statements of ours, are kept and relayed. The server's cascade does no work for us. */
+/* Parents that a peer has deleted, and the rows that hang on them here. The server's own cascade never does
+ * work for us: it would take away what somebody here has just written. */
 #ifndef TANDEM_APPLY_FAMILY_H
 #define TANDEM_APPLY_FAMILY_H
 
-#include "apply/chunk.h"
-#include "change/record.h"
+#include "apply/kin.h"
 
-enum kin_fate {
-	KIN_DELETED, /* ON DELETE CASCADE */
-	KIN_NULLED,  /* ON DELETE SET NULL */
-	KIN_STAYS,   /* the server will refuse to delete the parent */
-	KIN_OWN	     /* a record of the same chunk deletes it */
-};
+struct family;
 
-/* A row that hangs on a record, or on one that hangs on it. Memory of the chunk. */
-struct kin {
-	struct kin *next;
-	const struct table *table;
-	const struct foreign_key *by; /* the one it hangs by */
-	enum kin_fate fate;
-	const char *key;
-	size_t key_len;
-	uint64_t hash;
-	bool told; /* a record of the group, which says itself what becomes of it */
-	bool gone; /* deleted or altered by family_remove, and nobody has said so */
-};
+/* Of one careful pass. NULL: out of memory. */
+struct family *family_new(struct pass *p, struct err *e);
+void family_free(struct family *f);
+/* Name a record of the group; when all are named, family_ready. */
+MUST_CHECK bool family_expect(struct family *f, const struct table *t, uint64_t hash, char operation);
+void family_ready(struct family *f);
 
-/* Does deleting rows of the table change replicated rows of others, or others of its own? */
-bool family_follows(const struct catalog *c, const struct table *t);
+/* Does the group say something about the record? */
+bool family_names(const struct family *f, uint64_t hash);
+/* Does it bring a row for it? */
+bool family_brings(const struct family *f, uint64_t hash);
+/* The children found for the chunk at hand. */
+struct kin_list *family_kin(struct family *f);
 
-/* Lock n rows of the table that are about to be deleted. *any: rows of replicated tables would go or be
- * altered with them (those among the n themselves left out). */
-MUST_CHECK bool family_left(struct pass *p, const struct table *t, size_t n, record_key_fn *key_of, void *arg, bool *any, struct err *e);
-
-/* The chunk is judged and locked: find what hangs on the rows that it deletes, and turn those verdicts to keep
- * that a child speaks against. */
+/* After the verdicts: what becomes of the chunk's deletes because of children that are still here. A delete
+ * waits for records of the group, is given up for a child that wins, or is given its children to take along
+ * (apply/cascade). */
 MUST_CHECK bool family_judge(struct chunk *c, struct err *e);
-/* Delete or alter what hangs on the item, and keep each row. Before the item itself goes. */
-MUST_CHECK bool family_remove(struct chunk *c, const struct item *item, struct err *e);
-/* Queue that for every peer: these are changes of this node. */
-MUST_CHECK bool family_relay(struct chunk *c, const struct item *item, struct err *e);
+/* Is the item's row to be deleted? */
+bool family_is_removed(const struct item *item);
+/* Is the foreign key one from a replicated table to this one? */
+bool family_points_at(const struct catalog *c, const struct foreign_key *k, const struct table *t);
+/* Look at the queue for the children found, which are locked by now. */
+MUST_CHECK bool family_look(struct chunk *c, struct err *e);
+/* Judge the item's children: does one of them win? Sets waits_for when changes of one come first. */
+MUST_CHECK bool family_weigh(struct chunk *c, struct item *item, bool *wins, struct err *e);
+/* The item is done. */
+MUST_CHECK bool family_done(struct family *f, const struct item *item, struct err *e);
+
+/* What was finished since the mark is open again: it was rolled back. */
+size_t family_mark(const struct family *f);
+void family_rewind(struct family *f, size_t mark);
+
+/* Would deleting rows of the table make the server change others (ON DELETE CASCADE, SET NULL)? */
+bool family_cascades(const struct catalog *c, const struct table *t);
+/* Would changing columns that are not the primary key? */
+bool family_follows(const struct catalog *c, const struct table *t);
+/* Lock the rows; *alone: the server would change no others, *here: how many there are. */
+MUST_CHECK bool family_alone(struct pass *p, const struct kin_parents *rows, bool *alone, uint64_t *here, struct err *e);
 
 #endif

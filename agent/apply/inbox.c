@@ -18,29 +18,6 @@ enum {
 
 /* --- keeping --- */
 
-void
-inbox_put_row(struct buf *out, const struct table *t, const size_t *map, const struct line_value *values)
-{
-	buf_char(out, '{');
-	for (size_t i = 0; i < t->ncolumns; i++) {
-		const char *name = t->columns[map == NULL ? i : map[i]].name;
-		struct buf one;
-
-		buf_str(out, i > 0 ? "," : "");
-		line_quote(out, name, strlen(name));
-		buf_char(out, ':');
-		buf_init(&one, LINE_BYTES_MAX);
-		if (values[i].data == NULL)
-			buf_str(&one, "null");
-		else
-			line_text(&one, values[i].data, values[i].len);
-		buf_put(out, one.data, one.len);
-		out->failed = out->failed || one.failed;
-		buf_free(&one);
-	}
-	buf_char(out, '}');
-}
-
 static const char sql_keep[] =
     "INSERT INTO sync_conflict (peer, table_name, record_id, policy, verdict, local_changed_at, local_origin, local_row,"
     " remote_changed_at, remote_origin, remote_row) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -100,6 +77,29 @@ inbox_keep(struct db *db, const struct inbox_conflict *c, struct err *e)
 		return true;
 	return db_number(db, "SELECT LAST_INSERT_ID()", DB_NO_ARGS, &id, NULL, e) && keep_checks(db, id, "local", &c->local, e) &&
 	    keep_checks(db, id, "remote", &c->remote, e) && keep_rest(db, id, "local", &c->local, e) && keep_rest(db, id, "remote", &c->remote, e);
+}
+
+void
+inbox_put_row(struct buf *out, const struct table *t, const size_t *map, const struct line_value *values)
+{
+	buf_char(out, '{');
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		const char *name = t->columns[map == NULL ? i : map[i]].name;
+		struct buf one;
+
+		buf_str(out, i > 0 ? "," : "");
+		line_quote(out, name, strlen(name));
+		buf_char(out, ':');
+		buf_init(&one, LINE_BYTES_MAX);
+		if (values[i].data == NULL)
+			buf_str(&one, "null");
+		else
+			line_text(&one, values[i].data, values[i].len);
+		buf_put(out, one.data, one.len);
+		out->failed = out->failed || one.failed;
+		buf_free(&one);
+	}
+	buf_char(out, '}');
 }
 
 /* --- reading --- */

@@ -43,12 +43,12 @@ struct inbox_filter {
 	uint64_t most;	   /* newest first */
 };
 
-/* A row as it is kept: values[i] belongs to the table's column map[i] (map NULL: i). */
-void inbox_put_row(struct buf *out, const struct table *t, const size_t *map, const struct line_value *values);
-
 /* Keep a conflict, in the transaction that is open: peer, table, key, rule, verdict and both versions of *c (the
  * rest is not read). Versions of any size. */
 MUST_CHECK bool inbox_keep(struct db *db, const struct inbox_conflict *c, struct err *e);
+
+/* A row as it is kept. map: the i-th value's column in the table; NULL: the catalog's order. */
+void inbox_put_row(struct buf *out, const struct table *t, const size_t *map, const struct line_value *values);
 
 /* Called for each, one in memory at a time. */
 typedef bool inbox_visitor(const struct inbox_conflict *c, void *arg, struct err *e);

@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "apply/fit.h"
 #include "apply/family.h"
+#include "apply/fit.h"
+#include "apply/follow.h"
+#include "apply/lineage.h"
 #include "base/plant.h"
 #include "change/record.h"
 
@@ -32,8 +34,8 @@ sort_items(struct chunk *c)
 	qsort(c->sorted, c->n, sizeof *c->sorted, by_item_hash);
 }
 
-struct item *
-judge_find(struct chunk *c, const char *key, size_t len)
+static struct item *
+find_item(struct chunk *c, const char *key, size_t len)
 {
 	struct item wanted = { .hash = record_hash(c->target.table->name, key, len) };
 	struct item *w = &wanted, **found;
@@ -92,37 +94,13 @@ lock_rows(struct chunk *c, struct err *e)
 	ok = ok && buf_check(&sql, "a list of keys", e) &&
 	    db_stream(c->pass->db, sql.data, sql.len, &rows, e);
 	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
-		struct item *item = judge_find(c, db_rows_text(rows, 0), db_rows_len(rows, 0));
+		struct item *item = find_item(c, db_rows_text(rows, 0), db_rows_len(rows, 0));
 
 		if (item != NULL && !(ok = take_local_row(c, item, rows, e)))
 			break;
 	}
 	while (!ok && rows != NULL && more && db_rows_next(rows, &more, NULL) && more)
 		; /* empty the result: the connection stays usable */
-	db_rows_free(rows);
-	buf_free(&sql);
-	return ok;
-}
-
-/* Lock the row under an old key of a record whose key has changed. */
-static bool
-lock_old_row(struct chunk *c, struct item *item, struct err *e)
-{
-	const struct record_meta *m = &item->meta;
-	struct db_rows *rows = NULL;
-	struct buf sql;
-	bool ok;
-
-	buf_init(&sql, TEMPLATE_SQL_MAX);
-	buf_str(&sql, "SELECT 1 FROM ");
-	template_table(&sql, c->target.database, c->target.table->name);
-	buf_str(&sql, " FORCE INDEX (PRIMARY) WHERE ");
-	ok = record_put_match(c->pass->db, &sql, c->target.table, m->old_key, m->old_key_len) ||
-	    malformed_key(c, e);
-	buf_str(&sql, " FOR UPDATE");
-	ok = ok && buf_check(&sql, "a key", e) &&
-	    db_query(c->pass->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e);
-	item->old_here = ok && db_rows_count(rows) > 0;
 	db_rows_free(rows);
 	buf_free(&sql);
 	return ok;
@@ -195,31 +173,39 @@ is_later(const struct local_change *lc, const struct item *item)
 		   lc->changed_at, lc->node, item->local_changed_at, item->local_node) > 0;
 }
 
-/* Gather the item's concurrent local changes into facts. */
+/* One more concurrent change; of_old: under another key than the record has there. */
+static void
+take_concurrent(struct item *item, struct facts *f, const struct local_change *lc, bool of_old, uint64_t *first_id)
+{
+	if (lc->id < *first_id) {
+		*first_id = lc->id;
+		f->local_made = lc->operation == OP_INSERT;
+	}
+	if (f->concurrent++ == 0 || is_later(lc, item)) {
+		memcpy(item->local_changed_at, lc->changed_at, sizeof lc->changed_at);
+		memcpy(item->local_node, lc->node, sizeof lc->node);
+		item->version_of_old = of_old;
+	}
+	f->local_whole = f->local_whole || lc->whole;
+	f->local_inserted = f->local_inserted || (lc->operation == OP_INSERT && !of_old);
+}
+
+/* Gather the item's concurrent local changes, under all its keys, into facts. */
 static bool
 find_concurrent(struct chunk *c, struct item *item, struct facts *f, struct err *e)
 {
+	const struct look *l = &c->pass->look;
 	const struct mark *seen;
 	uint64_t first_id = UINT64_MAX;
+	size_t from, n;
 
 	if (!judge_seen(c, item, &seen, e))
 		return false;
-	look_find(&c->pass->look, item->hash, &item->look_from, &item->look_n);
-	for (size_t i = 0; i < item->look_n; i++) {
-		const struct local_change *lc = &c->pass->look.changes[item->look_from + i];
-
-		if (mark_contains(seen, lc->id))
-			continue;
-		if (lc->id < first_id) {
-			first_id = lc->id;
-			f->local_made = lc->operation == OP_INSERT;
-		}
-		if (f->concurrent++ == 0 || is_later(lc, item)) {
-			memcpy(item->local_changed_at, lc->changed_at, sizeof lc->changed_at);
-			memcpy(item->local_node, lc->node, sizeof lc->node);
-		}
-		f->local_whole = f->local_whole || lc->whole;
-		f->local_inserted = f->local_inserted || lc->operation == OP_INSERT;
+	for (size_t k = 0; k <= item->nalso; k++) {
+		look_find(&c->pass->look, k == 0 ? item->hash : item->also[k - 1], &from, &n);
+		for (size_t i = from; i < from + n; i++)
+			if (!mark_contains(seen, l->changes[i].id))
+				take_concurrent(item, f, &l->changes[i], k > 0, &first_id);
 	}
 	f->local_changed_at = item->local_changed_at;
 	f->local_node = item->local_node;
@@ -229,38 +215,36 @@ find_concurrent(struct chunk *c, struct item *item, struct facts *f, struct err 
 
 /* --- judging --- */
 
-/* How the incoming version is written, given what is here. */
-static int
-shape_for(const struct item *item, bool same)
-{
-	if (item->meta.operation == 'd')
-		return item->local == NULL ? (int)WRITE_NOTHING : (int)TARGET_DELETE;
-	if (item->local != NULL)
-		return same ? (int)WRITE_NOTHING : (int)TARGET_UPDATE;
-	return item->old_here ? (int)TARGET_MOVE : (int)TARGET_INSERT;
-}
-
 static bool
 judge_item(struct chunk *c, struct item *item, struct err *e)
 {
 	struct facts f = {
 		.changed_at = item->meta.changed_at,
 		.node = judge_node(c, item),
-		.whole = item->meta.whole || item->meta.operation != 'u',
-		.inserted = item->meta.operation == 'i',
+		.whole = item->meta.whole || item->meta.operation != 'u' || lineage_is_linked(item),
+		.inserted = item->meta.operation == 'i' && (item->meta.old_key == NULL || item->local != NULL),
 		.removed = item->meta.operation == 'd',
-		.here = item->local != NULL,
 		.counter_key = c->target.table->auto_increment,
 	};
 
-	f.same = same_content(c, item);
 	if (!find_concurrent(c, item, &f, e))
 		return false;
+	f.here = lineage_row(item) != NULL;
+	f.same = same_content(c, item) && item->now_key == NULL && !(item->old_here && item->version_of_old);
 	item->decision = conflict_judge(c->pass->conf->sync.conflict, &f);
-	item->shape = WRITE_NOTHING;
-	if (item->decision.verdict == VERDICT_APPLY)
-		item->shape = shape_for(item, f.same);
-	return true;
+	return lineage_plan(c, item, f.same, e);
+}
+
+/* To the rows that were given other keys here. */
+static bool
+follow_all(struct chunk *c, struct err *e)
+{
+	bool followed = false;
+
+	for (size_t i = 0; c->pass->look.nmoved > 0 && i < c->n; i++)
+		if (!lineage_follow(c, &c->items[i], &followed, e))
+			return false;
+	return !followed || look_refresh(&c->pass->look, c->pass->db, e);
 }
 
 bool
@@ -272,12 +256,14 @@ judge_chunk(struct chunk *c, struct err *e)
 	if (!lock_rows(c, e))
 		return false;
 	for (size_t i = 0; i < c->n; i++)
-		if (c->items[i].meta.old_key != NULL && !lock_old_row(c, &c->items[i], e))
+		if (c->items[i].meta.old_key != NULL && !lineage_lock_old(c, &c->items[i], e))
 			return false;
 	if (!plant_is(PLANT_LOOK_FIRST) && !look_refresh(&c->pass->look, c->pass->db, e))
+		return false;
+	if (!follow_all(c, e))
 		return false;
 	for (size_t i = 0; i < c->n; i++)
 		if (!judge_item(c, &c->items[i], e))
 			return false;
-	return family_judge(c, e);
+	return family_judge(c, e) && follow_judge(c, e);
 }

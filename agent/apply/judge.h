@@ -11,8 +11,6 @@ MUST_CHECK bool judge_chunk(struct chunk *c, struct err *e);
 /* The mark that counts as seen for the item: the group's, or the one its own seen names. */
 MUST_CHECK bool judge_seen(
     struct chunk *c, const struct item *item, const struct mark **out, struct err *e);
-/* The chunk's record of that key, or NULL. */
-struct item *judge_find(struct chunk *c, const char *key, size_t len);
 /* The node that made the incoming version. */
 const char *judge_node(const struct chunk *c, const struct item *item);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/cascade.h"
 #include "apply/orphan.h"
 #include "apply/round.h"
 #include "apply/span.h"
@@ -146,7 +147,7 @@ put_removals(struct chunk *c, struct err *e)
 		old.key_len = item->meta.old_key_len;
 		lost += item->shape == TARGET_DELETE; /* the writing round finds it gone */
 		if (item->local != NULL &&
-		    !target_put(&c->target, TARGET_DELETE, &item->meta, NULL, e))
+		    !(cascade_write(c, item, e) && target_put(&c->target, TARGET_DELETE, &item->meta, NULL, e)))
 			return false;
 		if (item->old_here && !target_put(&c->target, TARGET_DELETE, &old, NULL, e))
 			return false;
@@ -210,9 +211,12 @@ static bool
 without_checks(struct knot *k, struct err *e)
 {
 	struct db *db = k->pass->db;
-	bool ok = db_exec(db, "SET foreign_key_checks=0", DB_NO_ARGS, e) &&
-	    run_round(k, remove_chunk, e) && run_round(k, write_chunk, e);
+	bool ok;
 
+	k->pass->tying = true;
+	ok = db_exec(db, "SET foreign_key_checks=0", DB_NO_ARGS, e) &&
+	    run_round(k, remove_chunk, e) && run_round(k, write_chunk, e);
+	k->pass->tying = false;
 	return checks_on(db, ok ? e : NULL) && ok;
 }
 
@@ -223,6 +227,7 @@ try_once(struct knot *k, struct err *e)
 	struct pass *p = k->pass;
 	uint64_t applied = p->applied;
 	uint64_t *lost = k->lost;
+	size_t finished = family_mark(p->family);
 
 	if (p->lost != NULL)
 		memcpy(lost, p->lost, p->catalog->ntables * sizeof *lost);
@@ -237,6 +242,7 @@ try_once(struct knot *k, struct err *e)
 	if (k->at_fault == 0)
 		return true;
 	p->applied = applied;
+	family_rewind(p->family, finished);
 	if (p->lost != NULL)
 		memcpy(p->lost, lost, p->catalog->ntables * sizeof *lost);
 	if (p->relays != NULL)

@@ -20,6 +20,14 @@ look_free(struct look *l)
 	mark_free(&l->looked);
 	free(l->hashes);
 	free(l->changes);
+	free(l->parted);
+	for (size_t i = 0; i < l->nmoved; i++)
+		free(l->moved[i].key);
+	free(l->moved);
+	free(l->also);
+	for (size_t i = 0; i < l->nremoved; i++)
+		free(l->removed[i]);
+	free(l->removed);
 	memset(l, 0, sizeof *l);
 }
 
@@ -56,12 +64,6 @@ look_begin(struct look *l, struct mark *seen)
 		qsort(l->hashes, l->nhashes, sizeof *l->hashes, by_value);
 }
 
-bool
-look_expects(const struct look *l, uint64_t hash)
-{
-	return l->nhashes > 0 && bsearch(&hash, l->hashes, l->nhashes, sizeof hash, by_value) != NULL;
-}
-
 static bool
 grow_changes(struct look *l, struct err *e)
 {
@@ -79,6 +81,145 @@ grow_changes(struct look *l, struct err *e)
 }
 
 static bool
+note_removed(struct look *l, const struct change *c, struct err *e)
+{
+	char **grown, *name;
+
+	if (l->seen == NULL || c->operation != OP_DELETE || mark_contains(l->seen, c->id))
+		return true;
+	for (size_t i = l->nremoved; i-- > 0;)
+		if (strcmp(l->removed[i], c->table) == 0)
+			return true;
+	name = strdup(c->table);
+	grown = realloc(l->removed, (l->nremoved + 1) * sizeof *grown);
+	if (grown != NULL)
+		l->removed = grown;
+	if (name == NULL || grown == NULL) {
+		free(name);
+		return err_set(e, ERR_MEMORY, "out of memory for concurrent changes");
+	}
+	l->removed[l->nremoved++] = name;
+	return true;
+}
+
+/* --- changes of keys --- */
+
+static bool
+grow_parted(struct look *l, struct err *e)
+{
+	size_t cap = l->parted_cap == 0 ? 64 : l->parted_cap * 2;
+	struct parted *grown;
+
+	if (l->nparted < l->parted_cap)
+		return true;
+	grown = realloc(l->parted, cap * sizeof *grown);
+	if (grown == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for concurrent changes");
+	l->parted = grown;
+	l->parted_cap = cap;
+	return true;
+}
+
+/* Ids come nearly in order, so the place is nearly always the end. */
+static bool
+note_parted(struct look *l, uint64_t id, uint64_t hash, struct err *e)
+{
+	size_t at = l->nparted;
+
+	if (!grow_parted(l, e))
+		return false;
+	while (at > 0 && l->parted[at - 1].id > id)
+		at--;
+	memmove(&l->parted[at + 1], &l->parted[at], (l->nparted - at) * sizeof *l->parted);
+	l->parted[at] = (struct parted){ id, hash };
+	l->nparted++;
+	return true;
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	const struct parted *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static bool
+grow_moved(struct look *l, struct err *e)
+{
+	size_t cap = l->moved_cap == 0 ? 16 : l->moved_cap * 2;
+	struct moved *moved;
+	uint64_t *also;
+
+	if (l->nmoved < l->moved_cap)
+		return true;
+	moved = realloc(l->moved, cap * sizeof *moved);
+	if (moved != NULL)
+		l->moved = moved;
+	also = realloc(l->also, cap * sizeof *also);
+	if (also != NULL)
+		l->also = also;
+	if (moved == NULL || also == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for concurrent changes");
+	l->moved_cap = cap;
+	return true;
+}
+
+/* An insert whose link names the delete of a record that is looked for: the record's new key is looked for too. */
+static bool
+note_moved(struct look *l, const struct change *c, uint64_t hash, struct err *e)
+{
+	struct parted wanted = { .id = c->link };
+	const struct parted *from = l->nparted == 0 ? NULL : bsearch(&wanted, l->parted, l->nparted, sizeof wanted, by_id);
+	struct moved to;
+	size_t at = l->nmoved;
+
+	if (c->link == 0 || from == NULL)
+		return true;
+	to = (struct moved){ .from = from->hash, .id = c->id, .hash = hash, .key = malloc(c->key_len + 1), .key_len = c->key_len };
+	if (to.key == NULL || !grow_moved(l, e)) {
+		free(to.key);
+		return err_set(e, ERR_MEMORY, "out of memory for concurrent changes");
+	}
+	memcpy(to.key, c->key, c->key_len);
+	to.key[c->key_len] = '\0';
+	while (at > 0 && (l->moved[at - 1].from > to.from || (l->moved[at - 1].from == to.from && l->moved[at - 1].id > to.id)))
+		at--;
+	memmove(&l->moved[at + 1], &l->moved[at], (l->nmoved - at) * sizeof *l->moved);
+	l->moved[at] = to;
+	for (at = l->nmoved; at > 0 && l->also[at - 1] > hash; at--)
+		l->also[at] = l->also[at - 1];
+	l->also[at] = hash;
+	l->nmoved++;
+	return true;
+}
+
+const struct moved *
+look_moved(const struct look *l, uint64_t hash)
+{
+	size_t low = 0, high = l->nmoved;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (l->moved[mid].from <= hash)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low > 0 && l->moved[low - 1].from == hash ? &l->moved[low - 1] : NULL;
+}
+
+static bool
+is_expected(const struct look *l, uint64_t hash)
+{
+	return (l->nhashes > 0 && bsearch(&hash, l->hashes, l->nhashes, sizeof hash, by_value) != NULL) ||
+	    (l->nmoved > 0 && bsearch(&hash, l->also, l->nmoved, sizeof hash, by_value) != NULL);
+}
+
+/* --- taking changes in --- */
+
+static bool
 take_local(const struct change *c, void *arg, bool *stop, struct err *e)
 {
 	struct look *l = arg;
@@ -89,14 +230,16 @@ take_local(const struct change *c, void *arg, bool *stop, struct err *e)
 	if (c->key == NULL || (c->via != NULL && strcmp(c->via, l->peer) == 0))
 		return true;
 	hash = record_hash(c->table, c->key, c->key_len);
-	if (!look_expects(l, hash))
+	if (!note_removed(l, c, e) || !note_moved(l, c, hash, e))
+		return false;
+	if (!is_expected(l, hash))
 		return true;
-	if (!grow_changes(l, e))
+	if (!grow_changes(l, e) || (c->operation == OP_DELETE && !note_parted(l, c->id, hash, e)))
 		return false;
 	to = &l->changes[l->n++];
 	to->hash = hash;
 	to->id = c->id;
-	to->operation = c->operation;
+	to->operation = c->operation == OP_INSERT && c->link != 0 ? OP_UPDATE : c->operation;
 	to->whole = c->whole || c->operation != OP_UPDATE;
 	(void)snprintf(to->changed_at, sizeof to->changed_at, "%s", c->changed_at);
 	(void)snprintf(to->node, sizeof to->node, "%s", c->origin == NULL ? l->self : c->origin);

@@ -4,11 +4,11 @@
 
 #include "apply/outcome.h"
 
-#include <string.h>
-
-#include "apply/family.h"
+#include "apply/cascade.h"
+#include "apply/follow.h"
 #include "apply/inbox.h"
 #include "apply/judge.h"
+#include "apply/lineage.h"
 #include "base/plant.h"
 
 /* --- the conflict --- */
@@ -19,13 +19,14 @@ keep_conflict(struct chunk *c, const struct item *item, struct err *e)
 {
 	static const char *const verdict[] = { "apply", "keep", "ask" };
 	const struct record_meta *m = &item->meta;
+	const struct line_value *row = lineage_row(item);
 	struct buf local, remote;
 	bool ok;
 
 	buf_init(&local, INBOX_ROW_MAX);
 	buf_init(&remote, INBOX_ROW_MAX);
-	if (item->local != NULL)
-		inbox_put_row(&local, c->target.table, c->target.map, item->local);
+	if (row != NULL)
+		inbox_put_row(&local, c->target.table, c->target.map, row);
 	if (m->operation != 'd')
 		inbox_put_row(&remote, c->target.table, c->target.map, item->values);
 	ok = buf_check(&local, "a kept version", e) && buf_check(&remote, "a kept version", e) &&
@@ -34,7 +35,7 @@ keep_conflict(struct chunk *c, const struct item *item, struct err *e)
 		.table = c->target.table->name,
 		.key = m->key,
 		.key_len = m->key_len,
-		.rule = item->kept ? "child" : "newer",
+		.rule = item->rule == NULL ? "newer" : item->rule,
 		.verdict = verdict[item->decision.verdict],
 		.local = { item->local_changed_at, item->local_node, local.data, local.len, c->target.table->checks },
 		.remote = { m->changed_at, judge_node(c, item), remote.data, remote.len, c->target.checks },
@@ -46,27 +47,35 @@ keep_conflict(struct chunk *c, const struct item *item, struct err *e)
 
 /* --- the losers --- */
 
+static bool
+forget_owed(struct chunk *c, const char *key, size_t key_len, struct err *e)
+{
+	unsigned char hash[PEER_HASH_BYTES];
+
+	return peer_record_hash(c->target.table->name, key, key_len, hash, e) &&
+	    db_exec(c->pass->db, "DELETE FROM sync_owed WHERE record_hash=?", DB_ARGS(db_bytes(hash, sizeof hash)), e);
+}
+
 /* The concurrent local changes lost: nobody is sent them any more. */
 static bool
 supersede(struct chunk *c, const struct item *item, struct err *e)
 {
-	const char *table = c->target.table->name;
-	unsigned char hash[PEER_HASH_BYTES];
+	struct look *l = &c->pass->look;
 	const struct mark *seen;
+	size_t from, n;
 
 	if (!judge_seen(c, item, &seen, e))
 		return false;
-	for (size_t i = 0; i < item->look_n; i++) {
-		const struct local_change *lc = &c->pass->look.changes[item->look_from + i];
-
-		if (!mark_contains(seen, lc->id) &&
-		    !db_exec(c->pass->db, "UPDATE sync_queue SET status='superseded' WHERE id=?",
-			DB_ARGS(db_u64(lc->id)), e))
-			return false;
+	for (size_t k = 0; k <= item->nalso; k++) {
+		look_find(l, k == 0 ? item->hash : item->also[k - 1], &from, &n);
+		for (size_t i = from; i < from + n; i++)
+			if (!mark_contains(seen, l->changes[i].id) &&
+			    !db_exec(c->pass->db, "UPDATE sync_queue SET status='superseded' WHERE id=?", DB_ARGS(db_u64(l->changes[i].id)), e))
+				return false;
 	}
-	return peer_record_hash(table, item->meta.key, item->meta.key_len, hash, e) &&
-	    db_exec(c->pass->db, "DELETE FROM sync_owed WHERE record_hash=?",
-		DB_ARGS(db_bytes(hash, sizeof hash)), e);
+	return forget_owed(c, item->meta.key, item->meta.key_len, e) &&
+	    (item->meta.old_key == NULL || forget_owed(c, item->meta.old_key, item->meta.old_key_len, e)) &&
+	    (item->now_key == NULL || forget_owed(c, item->now_key, item->now_key_len, e));
 }
 
 /* --- the other peers --- */
@@ -75,7 +84,7 @@ static bool
 relay_item(struct chunk *c, const struct item *item, struct err *e)
 {
 	bool incoming = item->decision.verdict == VERDICT_APPLY;
-	bool present = incoming ? item->meta.operation != 'd' : item->local != NULL;
+	bool present = incoming ? item->meta.operation != 'd' : lineage_row(item) != NULL;
 	struct relay r = {
 		.table = c->target.table->name,
 		.key = item->meta.key,
@@ -88,8 +97,12 @@ relay_item(struct chunk *c, const struct item *item, struct err *e)
 
 	if (!incoming && !item->decision.requeue)
 		return true; /* our own change is still on its way to everybody */
+	if (item->decision.requeue && lineage_is_linked(item))
+		return lineage_requeue(c, item, &r, present, e);
 	if (!present)
 		r.operation = OP_DELETE;
+	else if (item->rule != NULL)
+		r.operation = OP_UPDATE; /* the same record as before, no new one under its number */
 	else
 		r.operation = item->meta.operation == 'i' || r.requeue ? OP_INSERT : OP_UPDATE;
 	if (incoming && item->meta.old_key != NULL) { /* the others move their row as well */
@@ -117,5 +130,5 @@ outcome_finish(struct chunk *c, struct item *item, struct err *e)
 		return false;
 	if (item->decision.supersede && item->concurrent > 0 && !supersede(c, item, e))
 		return false;
-	return family_relay(c, item, e) && relay_item(c, item, e);
+	return relay_item(c, item, e) && follow_finish(c, item, e) && cascade_finish(c, item, e) && family_done(c->pass->family, item, e);
 }

@@ -329,24 +329,60 @@ node_or_null(const struct pass *p, const char *node)
 	return strcmp(node, p->conf->node.name) == 0 ? db_null() : db_text(node);
 }
 
+enum { RELAY_VALUES = 8 };
+
+static void
+relay_values(const struct pass *p, const struct relay *r, struct db_arg to[RELAY_VALUES])
+{
+	static const char *const name[] = { NULL, "insert", "update", "delete" };
+	const struct db_arg values[RELAY_VALUES] = {
+		db_text(r->linked ? "1" : "0"), db_text(r->table), db_text(name[r->operation]), db_bytes(r->key, r->key_len),
+		node_or_null(p, r->node), db_text(r->changed_at),
+		r->requeue ? db_null() : db_text(p->peer),
+		db_text(r->whole || r->requeue ? "1" : "0")
+	};
+
+	memcpy(to, values, sizeof values);
+}
+
 bool
 pass_relay(struct pass *p, const struct relay *r, struct err *e)
 {
-	static const char *const name[] = { NULL, "insert", "update", "delete" };
-	static const bool binary[] = { false, false, false, true, false, false, false, false };
+	static const bool binary[RELAY_VALUES] = { false, false, false, true, false, false, false, false };
+	struct db_arg values[RELAY_VALUES];
 	uint64_t affected;
 
 	if (!p->relay && !r->requeue)
 		return true;
-	if (p->relays == NULL && !bulk_new(p->db, sql_relay, sizeof binary, binary, &p->relays, e))
+	if (p->relays == NULL && !bulk_new(p->db, sql_relay, RELAY_VALUES, binary, &p->relays, e))
 		return false;
-	if (!bulk_add(p->relays, (const struct db_arg[]){
-		    db_text(r->linked ? "1" : "0"), db_text(r->table), db_text(name[r->operation]), db_text_n(r->key, r->key_len),
-		    node_or_null(p, r->node), db_text(r->changed_at),
-		    r->requeue ? db_null() : db_text(p->peer),
-		    db_text(r->whole || r->requeue ? "1" : "0") }, e))
+	relay_values(p, r, values);
+	if (!bulk_add(p->relays, values, e))
 		return false;
 	return !bulk_is_full(p->relays) || bulk_run(p->relays, &affected, e);
+}
+
+bool
+pass_queue(struct pass *p, const struct relay *r, struct err *e)
+{
+	struct db_arg values[RELAY_VALUES];
+
+	relay_values(p, r, values);
+	return (!p->relay && !r->requeue) || db_exec(p->db, sql_relay, values, RELAY_VALUES, e);
+}
+
+bool
+pass_now_after(struct pass *p, const char *changed_at, char out[QUEUE_TIME_LEN + 1], struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	ok = db_query(p->db, "SELECT GREATEST(NOW(6), CAST(? AS DATETIME(6)) + INTERVAL 1 MICROSECOND)", DB_ARGS(db_text(changed_at)), &rows, e) &&
+	    db_rows_next(rows, &more, e);
+	if (ok)
+		(void)snprintf(out, QUEUE_TIME_LEN + 1, "%s", db_rows_text(rows, 0));
+	db_rows_free(rows);
+	return ok;
 }
 
 bool

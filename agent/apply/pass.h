@@ -25,6 +25,7 @@ struct refused {
 	char *reason;
 	unsigned db_errno; /* of the server's refusal, 0 = ours */
 	enum refusal_kind kind;
+	bool after_children; /* a delete that waits for changes of its children (apply/family) */
 	bool tied; /* takes part in the knot that is being tried (apply/knot) */
 };
 
@@ -59,8 +60,9 @@ struct pass {
 	bool unsettled_read;
 	bool *open_tables; /* by the catalog's index: records of it are refused or owed */
 	uint64_t *lost; /* by the catalog's index: records removed here; NULL = none */
+	struct family *family; /* careful way: the children of what is deleted (apply/family) */
+	bool tying; /* a knot is being tried: foreign keys are not checked */
 	bool namesakes; /* some numbers were given to different rows here and there (apply/namesake) */
-	bool first_round; /* of the careful way: what is put aside now is tried again */
 	uint64_t applied;
 };
 
@@ -107,6 +109,10 @@ struct relay {
 	bool linked; /* the one relayed just before is the key this record had */
 };
 MUST_CHECK bool pass_relay(struct pass *p, const struct relay *r, struct err *e);
+/* The same at once, so that a rollback to a savepoint takes it back. */
+MUST_CHECK bool pass_queue(struct pass *p, const struct relay *r, struct err *e);
+/* A time for a version made now by this node, later than another one whatever the clocks say. */
+MUST_CHECK bool pass_now_after(struct pass *p, const char *changed_at, char out[QUEUE_TIME_LEN + 1], struct err *e);
 MUST_CHECK bool pass_relay_flush(struct pass *p, struct err *e);
 
 #endif

@@ -5,63 +5,18 @@
 #include "apply/family.h"
 #include "apply/fit.h"
 #include "apply/namesake.h"
-#include "change/record.h"
 
 struct quick {
 	struct pass *pass;
 	struct pass_reader *reader;
 	struct target target;
 	bool open;
-	bool parent; /* the open table's rows take others along: its deletes are held until that was looked at */
-	struct buf held; /* their keys */
-	size_t ends[RECORD_KEYS];
-	size_t nheld;
+	bool cascades; /* the server would change other rows when one of the table is deleted */
+	bool follows;  /* or when other columns than the key change */
+	struct buf keys; /* of deletes that wait until it is known that no children remain */
+	size_t at[RECORD_KEYS + 1]; /* where each begins in keys */
+	size_t nkeys;
 };
-
-/* --- deletes that take others along --- */
-
-static const char *
-held_key(size_t i, size_t *len, void *arg)
-{
-	const struct quick *q = arg;
-	size_t from = i == 0 ? 0 : q->ends[i - 1];
-
-	*len = q->ends[i] - from;
-	return buf_cstr(&q->held) + from;
-}
-
-static bool
-release(struct quick *q, bool *careful, struct err *e)
-{
-	size_t n = q->nheld;
-
-	if (n == 0)
-		return true;
-	if (!family_left(q->pass, q->target.table, n, held_key, q, careful, e))
-		return false;
-	for (size_t i = 0; !*careful && i < n; i++) {
-		struct record_meta m = { .operation = 'd' };
-
-		m.key = held_key(i, &m.key_len, q);
-		if (!target_put(&q->target, TARGET_DELETE, &m, NULL, e))
-			return false;
-	}
-	q->nheld = 0;
-	buf_reset(&q->held);
-	return true;
-}
-
-static bool
-hold(struct quick *q, const struct record_meta *m, bool *careful, struct err *e)
-{
-	buf_put(&q->held, m->key, m->key_len);
-	if (!buf_check(&q->held, "a list of keys", e))
-		return false;
-	q->ends[q->nheld++] = q->held.len;
-	return q->nheld < record_keys_at_once(q->target.table) || release(q, careful, e);
-}
-
-/* --- records --- */
 
 static enum target_shape
 shape_of(char operation)
@@ -77,7 +32,7 @@ is_plain(const struct quick *q)
 	const struct line_value *values = q->reader->values + RECORD_FIXED;
 	char reason[MESSAGE_REASON_MAX];
 
-	return m->old_key == NULL && !m->has_seen &&
+	return m->old_key == NULL && !m->has_seen && !m->has_children && !(q->follows && m->operation == 'u') &&
 	    (m->operation == 'd' || (!target_too_large(&q->target, values, reason) &&
 					fit_nulls(q->target.table, q->target.map, values, reason)));
 }
@@ -99,15 +54,73 @@ relay_record(struct quick *q, struct err *e)
 	return pass_relay(q->pass, &r, e);
 }
 
+/* --- deletes of parents --- */
+
+static const char *
+key_of_parent(size_t i, size_t *len, void *arg)
+{
+	const struct quick *q = arg;
+
+	*len = q->at[i + 1] - q->at[i] - 1;
+	return q->keys.data + q->at[i];
+}
+
+/* Delete what was gathered, if nothing hangs on it. */
+static bool
+delete_parents(struct quick *q, bool *careful, struct err *e)
+{
+	struct kin_parents of = { q->target.table, q->nkeys, key_of_parent, q };
+	bool alone = true;
+	uint64_t here = 0;
+
+	if (q->nkeys == 0)
+		return true;
+	if (!buf_check(&q->keys, "a list of keys", e) || !family_alone(q->pass, &of, &alone, &here, e))
+		return false;
+	*careful = !alone;
+	for (size_t i = 0; alone && i < q->nkeys; i++) {
+		struct record_meta m = { .operation = 'd' };
+
+		m.key = key_of_parent(i, &m.key_len, q);
+		if (!target_put(&q->target, TARGET_DELETE, &m, NULL, e))
+			return false;
+	}
+	q->nkeys = 0;
+	buf_reset(&q->keys);
+	/* Counted here: of rows that point at each other one delete may take several. */
+	return target_flush(&q->target, e) && pass_note_lost(q->pass, q->target.table, here, e);
+}
+
+static bool
+gather_parent(struct quick *q, bool *careful, struct err *e)
+{
+	const struct record_meta *m = &q->reader->meta;
+
+	q->at[q->nkeys] = q->keys.len;
+	buf_put(&q->keys, m->key, m->key_len);
+	buf_char(&q->keys, '\0');
+	q->at[++q->nkeys] = q->keys.len;
+	return q->nkeys < record_keys_at_once(q->target.table) || delete_parents(q, careful, e);
+}
+
+static bool
+put_record(struct quick *q, bool *careful, struct err *e)
+{
+	const struct record_meta *m = &q->reader->meta;
+
+	if (q->cascades && m->operation == 'd')
+		return gather_parent(q, careful, e);
+	return target_put(&q->target, shape_of(m->operation), m, q->reader->values + RECORD_FIXED, e);
+}
+
 static bool
 write_record(struct quick *q, bool *careful, struct err *e)
 {
 	const struct record_meta *m = &q->reader->meta;
-	bool held = q->parent && m->operation == 'd';
 
 	q->pass->applied++;
-	return look_expect(&q->pass->look, record_hash(q->target.table->name, m->key, m->key_len), e) && relay_record(q, e) &&
-	    (held ? hold(q, m, careful, e) : target_put(&q->target, shape_of(m->operation), m, q->reader->values + RECORD_FIXED, e));
+	return look_expect(&q->pass->look, record_hash(q->target.table->name, m->key, m->key_len), e) &&
+	    put_record(q, careful, e) && relay_record(q, e);
 }
 
 static bool
@@ -117,20 +130,19 @@ close_section(struct quick *q, bool *careful, struct err *e)
 
 	if (!q->open)
 		return true;
-	if (!release(q, careful, e) || *careful)
-		return *careful;
-	ok = target_flush(&q->target, e) && pass_note_lost(q->pass, q->target.table, q->target.deleted, e);
+	ok = delete_parents(q, careful, e);
+	if (ok && !*careful)
+		ok = target_flush(&q->target, e) && pass_note_lost(q->pass, q->target.table, q->cascades ? 0 : q->target.deleted, e);
 	target_close(&q->target);
 	q->open = false;
 	return ok;
 }
 
 static bool
-open_section(struct quick *q, bool *careful, struct err *e)
+open_section(struct quick *q, struct err *e)
 {
-	if (!close_section(q, careful, e) || *careful)
-		return *careful;
-	q->parent = family_follows(q->pass->catalog, q->reader->table);
+	q->cascades = family_cascades(q->pass->catalog, q->reader->table);
+	q->follows = family_follows(q->pass->catalog, q->reader->table);
 	q->open = target_open(&q->target, q->pass->db, q->pass->catalog->database, q->reader->table, &q->reader->section, e);
 	return q->open;
 }
@@ -140,10 +152,12 @@ static bool
 take_line(struct quick *q, enum pass_line what, bool *careful, struct err *e)
 {
 	if (what == PASS_SECTION) {
+		if (!close_section(q, careful, e) || *careful)
+			return *careful;
 		if (q->reader->section.ncolumns == 0) /* a list of owed records alone */
-			return close_section(q, careful, e);
+			return true;
 		*careful = q->reader->table == NULL;
-		return *careful || open_section(q, careful, e);
+		return *careful || open_section(q, e);
 	}
 	if (q->reader->meta.operation == 'o')
 		return pass_note_owed(q->pass, q->reader, e);
@@ -173,16 +187,16 @@ quick_apply(struct pass *p, struct pass_reader *r, bool *careful, struct err *e)
 	struct mark seen = p->seen;
 	bool any, ok;
 
+	buf_init(&q.keys, RECORD_SQL_MAX);
 	if (!namesake_look(p, e))
 		return false;
 	*careful = p->namesakes;
 	if (*careful)
 		return true;
-	buf_init(&q.held, RECORD_SQL_MAX);
 	ok = pass_begin(p, r, e) && write_all(&q, careful, e);
 	if (q.open)
 		target_close(&q.target);
-	buf_free(&q.held);
+	buf_free(&q.keys);
 	if (!ok && (e->code == ERR_DB_DUPLICATE || e->code == ERR_DB_REJECTED)) {
 		*careful = true;
 		return true;

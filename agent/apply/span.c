@@ -5,9 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "apply/cascade.h"
 #include "apply/fit.h"
+#include "apply/follow.h"
 #include "apply/namesake.h"
-#include "apply/family.h"
 #include "apply/outcome.h"
 
 /* --- refusals --- */
@@ -83,6 +84,26 @@ put_child_aside(struct chunk *c, struct item *item, const char *parent, struct e
 	return refused_add(&c->pass->refused, &r, e);
 }
 
+/* Its children here have changes of their own in the group. It is not at fault. */
+static bool
+put_parent_aside(struct chunk *c, struct item *item, struct refused_list *to, struct err *e)
+{
+	char text[MESSAGE_REASON_MAX];
+	struct refused r = {
+		.number = item->number,
+		.table = c->target.table->name,
+		.key_len = item->meta.key_len,
+		.reason = text,
+		.db_errno = REFUSED_HAS_CHILDREN,
+		.after_children = true,
+	};
+
+	(void)snprintf(text, sizeof text, "table %s: rows of table %s still belong to it here, and changes of them come first", c->target.table->name, item->waits_for->name);
+	item->done = true;
+	memcpy(&r.key, &item->meta.key, sizeof r.key);
+	return refused_add(to, &r, e);
+}
+
 /* What is not written at all. */
 static bool
 put_unwritable_aside(struct chunk *c, struct refused_list *refused, struct err *e)
@@ -92,17 +113,16 @@ put_unwritable_aside(struct chunk *c, struct refused_list *refused, struct err *
 		const char *parent;
 		struct err why = { 0 };
 
+		if (item->waits_for != NULL) {
+			if (!put_parent_aside(c, item, refused, e))
+				return false;
+			continue;
+		}
 		if (item->decision.verdict == VERDICT_ASK) {
 			c->pass->namesakes = true;
 			if (!put_collision_aside(c, item, e))
 				return false;
 			continue;
-		}
-		if (item->later) {
-			(void)err_set(&why, ERR_DB_REJECTED, "table %s: rows hang on it that the group changes later", c->target.table->name);
-			why.db_errno = REFUSED_HAS_CHILDREN;
-			if (!put_aside(c, item, refused, &why, e))
-				return false;
 		}
 		if (item->shape == WRITE_NOTHING || item->shape == TARGET_DELETE)
 			continue;
@@ -123,13 +143,22 @@ put_unwritable_aside(struct chunk *c, struct refused_list *refused, struct err *
 /* --- writing --- */
 
 static bool
-put_item(struct chunk *c, const struct item *item, struct err *e)
+put_item(struct chunk *c, struct item *item, struct err *e)
 {
-	struct record_meta old = item->meta;
+	struct record_meta m = item->meta, old = item->meta;
 
-	if (!family_remove(c, item, e) || !target_put(&c->target, (enum target_shape)item->shape, &item->meta, item->values, e))
+	if (item->at_key != NULL) {
+		m.key = item->at_key;
+		m.key_len = item->at_key_len;
+	}
+	if (item->shape == (int)TARGET_MOVE && !item->old_here) { /* from the key that it was given here */
+		m.old_key = item->now_key;
+		m.old_key_len = item->now_key_len;
+	}
+	if (!cascade_write(c, item, e) || !follow_find(c, item, e) ||
+	    (item->shape != WRITE_NOTHING && !target_put(&c->target, (enum target_shape)item->shape, &m, item->write == NULL ? item->values : item->write, e)))
 		return false;
-	if (item->shape != TARGET_UPDATE || !item->old_here)
+	if (!item->drop_old)
 		return true;
 	old.key = item->meta.old_key; /* both keys are here: the old one goes */
 	old.key_len = item->meta.old_key_len;
@@ -140,7 +169,7 @@ static bool
 put_span(struct chunk *c, size_t from, size_t to, struct err *e)
 {
 	for (size_t i = from; i < to; i++)
-		if (!c->items[i].done && c->items[i].shape != WRITE_NOTHING &&
+		if (!c->items[i].done && (c->items[i].shape != WRITE_NOTHING || c->items[i].drop_old) &&
 		    !put_item(c, &c->items[i], e))
 			return false;
 	return target_flush(&c->target, e);

@@ -132,23 +132,35 @@ find_mine(struct identity_list *l, const char *table)
 static const char sql_columns[] =
     "SELECT TABLE_NAME, SUM(CRC32(CONCAT_WS('|', ORDINAL_POSITION, COLUMN_NAME, COLUMN_TYPE, COLLATION_NAME, COLUMN_KEY, EXTRA, GENERATION_EXPRESSION)))"
     " FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=? GROUP BY BINARY TABLE_NAME";
+static const char sql_checks[] =
+    "SELECT TABLE_NAME, SUM(CRC32(CONCAT_WS('|', CONSTRAINT_NAME, CHECK_CLAUSE))) FROM information_schema.CHECK_CONSTRAINTS"
+    " WHERE CONSTRAINT_SCHEMA=? GROUP BY BINARY TABLE_NAME";
+static const char sql_references[] =
+    "SELECT TABLE_NAME, SUM(CRC32(CONCAT_WS('|', CONSTRAINT_NAME, REFERENCED_TABLE_NAME, UNIQUE_CONSTRAINT_NAME, UPDATE_RULE, DELETE_RULE)))"
+    " FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA=? GROUP BY BINARY TABLE_NAME";
 
 static bool
-read_columns(struct db *db, const struct conf *conf, struct identity_list *l, struct err *e)
+add_sums(struct db *db, const char *sql, const struct conf *conf, struct identity_list *l, struct err *e)
 {
 	struct db_rows *rows = NULL;
 	bool more = false, ok;
 
-	if (!db_query(db, sql_columns, DB_ARGS(db_text(conf->database.name)), &rows, e))
+	if (!db_query(db, sql, DB_ARGS(db_text(conf->database.name)), &rows, e))
 		return false;
 	while ((ok = db_rows_next(rows, &more, e)) && more) {
 		struct identity *to = find_mine(l, db_rows_text(rows, 0));
 
 		if (to != NULL)
-			to->columns = db_rows_u64(rows, 1);
+			to->columns += db_rows_u64(rows, 1);
 	}
 	db_rows_free(rows);
 	return ok;
+}
+
+static bool
+read_columns(struct db *db, const struct conf *conf, struct identity_list *l, struct err *e)
+{
+	return add_sums(db, sql_columns, conf, l, e) && add_sums(db, sql_checks, conf, l, e) && add_sums(db, sql_references, conf, l, e);
 }
 
 static const char sql_triggers[] =

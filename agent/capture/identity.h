@@ -13,7 +13,7 @@ struct identity {
 	char *table;
 	char *ids;	  /* of the table or its partitions; "" = not known */
 	char *created;	  /* "" = not known */
-	uint64_t columns; /* a sum over the columns' definitions; 0 = not read */
+	uint64_t columns; /* a sum over the definitions of columns, CHECKs and foreign keys; 0 = not read */
 	char *triggers;	  /* names, times of creation, definers, hashes of ours; "" = none */
 	char *key;	  /* names and types of the primary key, only as noted */
 	uint64_t boundary; /* only as noted: see sql/sync_identity.sql */

@@ -20,6 +20,7 @@ enum {
 struct seen_before {
 	uint64_t hash;
 	uint64_t epoch;
+	size_t table; /* offset in the collapse's arena */
 };
 
 /* What is only needed while building. */
@@ -45,6 +46,8 @@ struct builder {
 	struct spool *out;
 	const struct table *table; /* being written */
 	bool section_open;
+	bool orphans;	   /* of its rows' children some were refused here */
+	uint64_t children; /* then: what counts as seen of them */
 	size_t *indexes; /* of entries of one table */
 	struct waiting { /* tables that nothing is sent from */
 		char *table;
@@ -414,8 +417,8 @@ take_unsettled(const char *table, const char *key, size_t key_len, uint64_t epoc
 	if (grown == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for unsettled records");
 	b->unsettled = grown;
-	b->unsettled[b->nunsettled++] = (struct seen_before){ record_hash(table, key, key_len), epoch };
-	return true;
+	b->unsettled[b->nunsettled++] = (struct seen_before){ record_hash(table, key, key_len), epoch, collapse_keep(&b->g->collapse, table, strlen(table)) };
+	return buf_check(&b->g->collapse.arena, "unsettled records", e);
 }
 
 /* The table's header line stands once before its records. */
@@ -463,6 +466,10 @@ put_entry(struct builder *b, const struct entry *entry, char operation)
 	if (seen != NULL) {
 		m.has_seen = true;
 		m.seen = seen->epoch;
+	}
+	if (b->orphans && (operation == 'd' || entry->old_key != 0)) {
+		m.has_children = true;
+		m.children = b->children;
 	}
 	buf_reset(&b->line);
 	message_put_record(&b->line, &m);
@@ -685,6 +692,53 @@ check_tables(struct builder *b, struct err *e)
 	return true;
 }
 
+/* Tables whose rows hang on rows of the table, over any number of foreign keys; by the catalog's index. */
+static void
+mark_below(const struct catalog *c, const struct table *t, bool *below)
+{
+	bool grew = true;
+
+	while (grew) {
+		grew = false;
+		for (size_t i = 0; i < c->nkeys; i++) {
+			const struct table *child = catalog_table(c, c->keys[i].child), *parent = catalog_table(c, c->keys[i].parent);
+
+			if (child == NULL || parent == NULL || below[child - c->tables] || (parent != t && !below[parent - c->tables]))
+				continue;
+			below[child - c->tables] = grew = true;
+		}
+	}
+}
+
+/* Rows of the peer that were refused here hang on rows of the table, perhaps on one whose delete or change of
+ * key is being sent: the peer must not believe that they were seen by then. */
+static bool
+look_for_orphans(struct builder *b, struct err *e)
+{
+	const struct catalog *catalog = b->g->catalog;
+	bool *below;
+
+	b->orphans = false;
+	b->children = UINT64_MAX;
+	if (b->nunsettled == 0)
+		return true;
+	below = calloc(catalog->ntables + 1, sizeof *below);
+	if (below == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a group");
+	mark_below(catalog, b->table, below);
+	for (size_t i = 0; i < b->nunsettled; i++) {
+		const struct table *t = catalog_table(catalog, collapse_text(&b->g->collapse, b->unsettled[i].table));
+
+		if (t == NULL || !below[t - catalog->tables])
+			continue;
+		b->orphans = true;
+		if (b->unsettled[i].epoch < b->children)
+			b->children = b->unsettled[i].epoch;
+	}
+	free(below);
+	return true;
+}
+
 /* Parents before children. */
 static bool
 write_upserts(struct builder *b, struct err *e)
@@ -700,7 +754,7 @@ write_upserts(struct builder *b, struct err *e)
 		table = collapse_table_index(&g->collapse, b->table->name);
 		if (table == SIZE_MAX || b->table->problem != NULL)
 			continue;
-		if (!read_rows(b, entries_of(b, table, false), e) || !write_moved(b, table, e))
+		if (!look_for_orphans(b, e) || !read_rows(b, entries_of(b, table, false), e) || !write_moved(b, table, e))
 			return false;
 	}
 	return spool_finish(g->body, e);
@@ -719,6 +773,8 @@ write_deletes(struct builder *b, struct err *e)
 		b->table = &g->catalog->tables[g->catalog->order[i]];
 		b->section_open = false;
 		table = collapse_table_index(c, b->table->name);
+		if (table != SIZE_MAX && !look_for_orphans(b, e))
+			return false;
 		for (size_t k = 0; table != SIZE_MAX && k < c->n; k++) {
 			struct entry *entry = &c->entries[k];
 

@@ -208,14 +208,36 @@ raise_owed(struct settle *s, const struct entry *entry, const unsigned char *md5
 		db_text(changed_at), db_u64(entry->whole), entry->link == 0 ? db_null() : db_u64(entry->link), db_text(s->peer), db_bytes(md5, PEER_HASH_BYTES)), e);
 }
 
+/* A key that changed twice in the group: the peer knows the record by the first one, and a later try must name
+ * that. *link: id of the change that holds it. */
+static bool
+first_link(struct settle *s, const char *table, uint64_t *link, struct err *e)
+{
+	enum { HOPS_MAX = 64 }; /* as group.c follows them */
+
+	for (int hops = 0; *link != 0 && hops < HOPS_MAX; hops++) {
+		uint64_t before = 0;
+
+		if (!db_number(s->db, "SELECT b.link FROM sync_queue a STRAIGHT_JOIN sync_queue b FORCE INDEX (PRIMARY) ON b.id>? AND b.id<a.id"
+				      " AND b.table_name=a.table_name AND b.record_id=a.record_id WHERE a.id=? AND a.table_name=? ORDER BY b.id LIMIT 1",
+			DB_ARGS(db_u64(s->from.high), db_u64(*link), db_text(table)), &before, NULL, e))
+			return false;
+		if (before == 0) /* the peer had it under this key, or it was made under it */
+			return true;
+		*link = before;
+	}
+	return true;
+}
+
 static bool
 insert_owed(struct settle *s, const struct refusal_note *note, const struct entry *entry, const unsigned char *md5, struct err *e)
 {
 	const struct collapse *c = &s->collapse;
 	unsigned attempts = is_counted(s, note);
 	const char *state = state_after(s, note, attempts);
+	uint64_t link = entry->link;
 
-	return report(s, note, state, attempts) &&
+	return report(s, note, state, attempts) && first_link(s, note->refusal.table, &link, e) &&
 	    queue_mark_rows(s->db, buf_cstr(&note->ids), strcmp(state, "parked") == 0 ? "failed" : "pending", attempts, note->refusal.reason, e) &&
 	    db_exec(s->db, "INSERT INTO sync_owed (peer, record_hash, table_name, record_id, state, attempts, last_error, refused_at, last_id,"
 			   " first_operation, changed_at, origin, via, whole, link, sent_epoch, queue_ids)"
@@ -223,7 +245,7 @@ insert_owed(struct settle *s, const struct refusal_note *note, const struct entr
 		DB_ARGS(db_text(s->peer), db_bytes(md5, PEER_HASH_BYTES), db_text(note->refusal.table), db_bytes(note->refusal.key, note->refusal.key_len),
 		    db_text(state), db_u64(attempts), db_text(note->refusal.reason), db_u64(entry->last_id), db_u64(entry->first),
 		    db_text(collapse_text(c, entry->changed_at)), db_text(collapse_text(c, entry->origin)), db_text(collapse_text(c, entry->via)),
-		    db_u64(entry->whole), entry->link == 0 ? db_null() : db_u64(entry->link), db_u64(s->upto.epoch), db_text(buf_cstr(&note->ids))), e);
+		    db_u64(entry->whole), link == 0 ? db_null() : db_u64(link), db_u64(s->upto.epoch), db_text(buf_cstr(&note->ids))), e);
 }
 
 /* A change that was sent, and superseded here before the answer came: queue_visit leaves it out. */

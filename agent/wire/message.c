@@ -501,7 +501,7 @@ put_meta(struct buf *line, const struct record_meta *m)
 {
 	struct buf meta;
 
-	if (m->origin == NULL && m->via == NULL && m->old_key == NULL && !m->has_seen && !m->whole) {
+	if (m->origin == NULL && m->via == NULL && m->old_key == NULL && !m->has_seen && !m->has_children && !m->whole) {
 		line_null(line);
 		return;
 	}
@@ -515,6 +515,8 @@ put_meta(struct buf *line, const struct record_meta *m)
 		put_pair(&meta, "whole", "1");
 	if (m->has_seen)
 		put_number(&meta, "seen", m->seen);
+	if (m->has_children)
+		put_number(&meta, "children", m->children);
 	if (m->old_key != NULL) { /* in hexadecimal: a key need not be UTF-8 */
 		buf_str(&meta, meta.len > 1 ? ",\"old\":\"" : "\"old\":\"");
 		buf_hex(&meta, m->old_key, m->old_key_len);
@@ -591,6 +593,9 @@ parse_meta(const struct line_value *v, struct record_meta *m, struct err *e)
 	m->has_seen = ok && json_object_object_get_ex(o, "seen", NULL);
 	if (m->has_seen)
 		ok = get_number(o, "seen", &m->seen, e);
+	m->has_children = ok && json_object_object_get_ex(o, "children", NULL);
+	if (m->has_children)
+		ok = get_number(o, "children", &m->children, e);
 	if (ok && json_object_object_get_ex(o, "old", &old))
 		ok = parse_old_key(old, to, m, e);
 	json_object_put(o);

@@ -91,6 +91,8 @@ struct record_meta {
 	bool whole;
 	uint64_t seen;	    /* own seen; meaningful when has_seen */
 	bool has_seen;
+	uint64_t children;  /* of a delete or a new key: what counts as seen of the record's children; meaningful when has_children */
+	bool has_children;
 };
 
 enum {
