@@ -241,7 +241,7 @@ identity_load(struct db *db, struct identity_list *out, struct err *e)
 	bool more = false, ok;
 
 	memset(out, 0, sizeof *out);
-	if (!db_query(db, "SELECT table_name, ids, created, columns, triggers, key_columns, boundary, noted_at < created + INTERVAL 2 SECOND FROM sync_identity ORDER BY table_name", DB_NO_ARGS, &rows, e))
+	if (!db_query(db, "SELECT table_name, ids, created, columns, triggers, key_columns, boundary, noted_at < NULLIF(created, '') + INTERVAL 2 SECOND FROM sync_identity ORDER BY table_name", DB_NO_ARGS, &rows, e))
 		return false;
 	ok = make_room(out, db_rows_count(rows), e);
 	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
@@ -263,7 +263,8 @@ identity_load(struct db *db, struct identity_list *out, struct err *e)
 bool
 identity_grown(struct db *db, struct err *e)
 {
-	return db_exec(db, "UPDATE sync_identity SET noted_at=NOW(6) WHERE noted_at < created + INTERVAL 2 SECOND AND NOW(6) >= created + INTERVAL 2 SECOND", DB_NO_ARGS, e);
+	return db_exec(db, "UPDATE sync_identity SET noted_at=NOW(6) WHERE noted_at < NULLIF(created, '') + INTERVAL 2 SECOND"
+			   " AND NOW(6) >= NULLIF(created, '') + INTERVAL 2 SECOND", DB_NO_ARGS, e);
 }
 
 void
@@ -277,7 +278,7 @@ bool
 identity_note(struct db *db, const struct identity *now, const char *triggers, const char *key, struct err *e)
 {
 	return db_exec(db, "INSERT INTO sync_identity (table_name, ids, created, columns, key_columns, triggers) VALUES (?, ?, ?, ?, ?, ?)"
-			   " ON DUPLICATE KEY UPDATE ids=VALUES(ids), created=VALUES(created), columns=VALUES(columns), key_columns=VALUES(key_columns),"
+			   " ON DUPLICATE KEY UPDATE ids=VALUES(ids), created=IF(VALUES(created)='', created, VALUES(created)), columns=VALUES(columns), key_columns=VALUES(key_columns),"
 			   " triggers=VALUES(triggers), noted_at=NOW(6)",
 	    DB_ARGS(db_text(now->table), db_text(now->ids), db_text(now->created), db_u64(now->columns), db_text(key), db_text(triggers)), e);
 }
@@ -290,6 +291,12 @@ identity_forget(struct db *db, const char *table, struct err *e)
 
 /* --- what it means --- */
 
+bool
+identity_knows_more(const struct identity *was, const struct identity *now)
+{
+	return (was->ids[0] == '\0' && now->ids[0] != '\0') || (was->created[0] == '\0' && now->created[0] != '\0');
+}
+
 static size_t
 count(const char *text, char of)
 {
@@ -300,22 +307,35 @@ count(const char *text, char of)
 	return n;
 }
 
-/* Ids that one side does not know tell nothing. */
+/* What one side does not know tells nothing. */
+static bool
+same_known(const char *was, const char *now)
+{
+	return was[0] == '\0' || now[0] == '\0' || strcmp(was, now) == 0;
+}
+
 static bool
 same_ids(const struct identity *was, const struct identity *now)
 {
-	return was->ids[0] == '\0' || now->ids[0] == '\0' || strcmp(was->ids, now->ids) == 0;
+	return same_known(was->ids, now->ids);
+}
+
+/* The server does not say when it could not open the table at that moment. */
+static bool
+same_age(const struct identity *was, const struct identity *now)
+{
+	return same_known(was->created, now->created);
 }
 
 static const char *
 say_replaced(const struct identity *was, const struct identity *now)
 {
 	if (now->triggers[0] == '\0')
-		return same_ids(was, now) && strcmp(was->created, now->created) == 0 ? "its triggers were dropped" :
+		return same_ids(was, now) && same_age(was, now) ? "its triggers were dropped" :
 											"it was recreated or swapped: its triggers are gone";
 	if (count(now->triggers, '\n') < count(was->triggers, '\n'))
 		return "some of its triggers were dropped";
-	return strcmp(was->created, now->created) != 0 || !same_ids(was, now) ? "it was recreated or restored from a dump: its triggers are not this agent's" :
+	return !same_age(was, now) || !same_ids(was, now) ? "it was recreated or restored from a dump: its triggers are not this agent's" :
 							 "its triggers were altered or created anew by somebody else";
 }
 
@@ -326,7 +346,7 @@ identity_compare(const struct identity *was, const struct identity *now, const c
 		*what = say_replaced(was, now);
 		return IDENTITY_REPLACED;
 	}
-	if (strcmp(was->created, now->created) != 0 || (now->columns != 0 && was->columns != now->columns)) {
+	if (!same_age(was, now) || (now->columns != 0 && was->columns != now->columns)) {
 		*what = now->columns != 0 && was->columns != now->columns ? "its definition was altered" : "it was altered, rebuilt or renamed";
 		return IDENTITY_ALTERED;
 	}

@@ -42,6 +42,9 @@ void identity_put_key(struct buf *out, const struct table *t);
 MUST_CHECK bool identity_note(struct db *db, const struct identity *now, const char *triggers, const char *key, struct err *e);
 MUST_CHECK bool identity_forget(struct db *db, const char *table, struct err *e);
 
+/* Has the server said by now what it did not say when the table was noted? */
+bool identity_knows_more(const struct identity *was, const struct identity *now);
+
 enum identity_change {
 	IDENTITY_SAME,
 	IDENTITY_TRUNCATED, /* emptied, or partitions were emptied or exchanged: another id, all else as before */

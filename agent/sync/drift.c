@@ -132,7 +132,7 @@ any_news(const struct drift_facts *f, bool *news, struct err *e)
 		if (now == NULL)
 			gone_now += conf_wants_table(f->conf, was->table);
 		else
-			*news = *news || identity_compare(was, now, &what) != IDENTITY_SAME || (was->ids[0] == '\0' && now->ids[0] != '\0');
+			*news = *news || identity_compare(was, now, &what) != IDENTITY_SAME || identity_knows_more(was, now);
 	}
 	*news = *news || gone != gone_now;
 	return true;
@@ -206,7 +206,7 @@ note_one(const struct drift_facts *f, const struct identity *now, const struct i
 	struct buf key;
 	bool ok;
 
-	if (was != NULL && strcmp(was->triggers, after->triggers) == 0 && identity_compare(was, now, &what) == IDENTITY_SAME && strcmp(was->ids, now->ids) == 0)
+	if (was != NULL && strcmp(was->triggers, after->triggers) == 0 && identity_compare(was, now, &what) == IDENTITY_SAME && !identity_knows_more(was, now))
 		return true;
 	buf_init(&key, IDENTITY_TEXT_MAX);
 	identity_put_key(&key, t);
