@@ -17,6 +17,8 @@ from lab import Node, Pair, hand, load, until
 from lab.monkey import Monkey
 from lab.server import find_program
 
+pytestmark = pytest.mark.slow
+
 SHOP = "shop"
 RANDOM_STATEMENTS = 120  # of one side's turn
 
@@ -258,6 +260,8 @@ QUARRELS: dict[str, tuple[list[str], list[str]]] = {
         ["UPDATE product_texts SET title='bert' ORDER BY sku, language LIMIT 4", "UPDATE stock SET shelf=NULL ORDER BY sku LIMIT 4"]),
     "both rename one coupon": (
         ["UPDATE coupons SET code='anna' WHERE code='SOMMER'"], ["UPDATE coupons SET code='bert' WHERE code='SOMMER'"]),
+    "both rename one sku": (
+        ["UPDATE products SET sku=CONCAT('anna ', sku) ORDER BY sku LIMIT 1"], ["UPDATE products SET sku=CONCAT('bert ', sku) ORDER BY sku LIMIT 1"]),
     "one renames skus, one their languages": (
         ["UPDATE products SET sku=CONCAT('new ', sku) ORDER BY sku LIMIT 10"],
         ["UPDATE languages SET code='de-AT' WHERE code='de'", "DELETE FROM languages WHERE code='ja'"]),
@@ -279,20 +283,6 @@ def test_a_quarrel_in_the_shop_ends_equal_with_every_foreign_key_whole(shop: Pai
                 clerk.do(statement)
     shop.settle(codes=(0, 5))
     assert_in_step(shop)
-
-
-def test_a_sku_that_both_rename_waits_for_a_person_with_every_foreign_key_whole(shop: Pair) -> None:
-    """Two rows with one barcode: each side keeps its own, what hangs on the other's waits, the rest goes on."""
-    for node in shop.nodes:
-        with Clerk(node) as clerk:
-            clerk.do(f"UPDATE products SET sku=CONCAT('{node.name} ', sku) ORDER BY sku LIMIT 1")
-    shop.anna.sql("UPDATE `key` SET `value`='and on' WHERE `key`='version'")
-    shop.bert.start_serve()
-    until(lambda: shop.anna.drain().returncode == 5 and "products" in {row[0] for row in hand.owed(shop.anna) if row[2] == "parked"}, 60,
-          "the product is parked")
-    assert [line for node in shop.nodes for line in broken_keys(node)] == []
-    assert shop.bert.sql("SELECT `value` FROM `key` WHERE `key`='version'") == [("and on",)]
-    assert shop.anna.status()["peers"][0]["in_step"] is False
 
 
 def test_a_second_day_on_which_both_work_on_the_same_ends_equal(shop: Pair) -> None:
