@@ -5,9 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	DEFINER_GONE = 1449 /* the server's number: the account that installed was dropped */
-};
+#include "capture/definer.h"
 
 static int
 by_table(const void *a, const void *b)
@@ -198,9 +196,9 @@ read_triggers(struct db *db, const struct conf *conf, struct identity_list *l, s
 	return ok;
 }
 
-/* Empty when the account that installed may not see them. */
+/* Empty when the account that installed may not see them, or is gone. */
 static bool
-read_ids(struct db *db, const struct conf *conf, struct buf *ids, struct err *e)
+read_ids(struct db *db, const struct conf *conf, struct buf *ids, bool *orphan, struct err *e)
 {
 	struct db_rows *rows = NULL;
 	bool more = false, ok;
@@ -210,7 +208,8 @@ read_ids(struct db *db, const struct conf *conf, struct buf *ids, struct err *e)
 	if (ok && more && db_rows_text(rows, 0) != NULL)
 		buf_str(ids, db_rows_text(rows, 0));
 	db_rows_free(rows);
-	if (!ok && (e->code == ERR_DB_ACCESS || e->db_errno == DEFINER_GONE)) {
+	*orphan = !ok && e->db_errno == DEFINER_GONE;
+	if (*orphan || (!ok && e->code == ERR_DB_ACCESS)) {
 		err_clear(e);
 		return true;
 	}
@@ -221,12 +220,13 @@ bool
 identity_read(struct db *db, const struct conf *conf, bool columns, struct identity_list *out, struct err *e)
 {
 	struct buf ids;
-	bool ok;
+	bool orphan = false, ok;
 
 	memset(out, 0, sizeof *out);
 	buf_init(&ids, IDENTITY_TEXT_MAX);
-	ok = read_ids(db, conf, &ids, e) && read_tables(db, conf, buf_cstr(&ids), out, e) && (!columns || read_columns(db, conf, out, e)) && read_triggers(db, conf, out, e);
+	ok = read_ids(db, conf, &ids, &orphan, e) && read_tables(db, conf, buf_cstr(&ids), out, e) && (!columns || read_columns(db, conf, out, e)) && read_triggers(db, conf, out, e);
 	buf_free(&ids);
+	out->orphan = orphan;
 	if (!ok)
 		identity_free(out);
 	return ok;

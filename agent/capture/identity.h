@@ -23,6 +23,7 @@ struct identity_list {
 	struct identity *items; /* sorted by table, bytewise */
 	size_t n;
 	bool ids_known; /* the server showed ids: the installing account has PROCESS */
+	bool orphan;	/* the account that installed is gone: its triggers make the app's writes fail */
 	bool young;	/* as noted: a table had been altered within the second, so that another ALTER would not show in created */
 };
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "capture/closure.h"
+#include "capture/definer.h"
 #include "capture/trigger.h"
 #include "change/moved.h"
 #include "change/peer.h"
@@ -134,7 +135,7 @@ any_news(const struct drift_facts *f, bool *news, struct err *e)
 		else
 			*news = *news || identity_compare(was, now, &what) != IDENTITY_SAME || identity_knows_more(was, now);
 	}
-	*news = *news || gone != gone_now;
+	*news = *news || gone != gone_now || f->now.orphan;
 	return true;
 }
 
@@ -319,6 +320,26 @@ judge_and_wait(struct drift_facts *f, struct err *e)
 	return read_facts(f, true, e) && judge_all(f, e);
 }
 
+/* The account that installed was dropped. Nothing was lost: what the app wrote meanwhile failed. The triggers have
+ * been made anew; the routines come last, by which the others would be noticed next time. */
+static bool
+adopt(const struct drift_facts *f, struct err *e)
+{
+	struct buf gone;
+	uint64_t left = 0;
+	bool ok;
+
+	if (!f->now.orphan)
+		return true;
+	log_error(NULL, "the account that installed was dropped: the app's writes have failed (error 1449); triggers and routines are made anew under this agent's account");
+	buf_init(&gone, DEFINER_LIST_MAX);
+	ok = definer_find_gone(f->db, f->conf, &gone, e) && definer_count(f->db, f->conf, &gone, &left, e);
+	buf_free(&gone);
+	if (!ok || left > 0)
+		return ok;
+	return schema_renew(f->db, e) || err_prefix(e, "run agent --install with an account that may do this");
+}
+
 /* Something moved. On a connection of its own, whose settings and lock go with it. */
 static bool
 mend(const struct conf *conf, struct err *e)
@@ -331,7 +352,7 @@ mend(const struct conf *conf, struct err *e)
 	ok = db_open(&conf->database, &f.db, e) && schema_enter(f.db, conf, &node, e) && take_lock(&f, e) && judge_and_wait(&f, e) &&
 	    catalog_read(f.db, conf, &c, e) && closure_judge(c, e);
 	f.catalog = c;
-	ok = ok && trigger_mend(f.db, conf, c, &node, wait_for, &f, e) && note_all(&f, true, e);
+	ok = ok && trigger_mend(f.db, conf, c, &node, wait_for, &f, e) && adopt(&f, e) && note_all(&f, true, e);
 	identity_free(&f.was);
 	identity_free(&f.now);
 	catalog_free(c);
