@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/fit.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "capture/closure.h"
@@ -199,6 +200,38 @@ supersede_dirty(const struct drift_facts *f, const char *table, struct err *e)
 	return ok;
 }
 
+/* One column of a noted key, "id int(11)" up to what follows: does its type write every value as the column's type
+ * does? */
+static bool
+is_wider(const struct column *col, const char *noted, size_t len)
+{
+	size_t name = strlen(col->name);
+	char *type;
+	bool ok;
+
+	if (len <= name + 1 || strncmp(noted, col->name, name) != 0 || noted[name] != ' ')
+		return false;
+	type = strndup(noted + name + 1, len - name - 1);
+	ok = type != NULL && strstr(type, ", ") == NULL && fit_holds(col->type, type, true);
+	free(type);
+	return ok;
+}
+
+/* Do the queue's older rows still name their records? In "id int(11), no int(11)" stand the same columns in the same
+ * order, each of a type that wrote its values as today's does. Where that cannot be told they do not. */
+static bool
+names_the_same(const char *noted, const struct table *t)
+{
+	for (size_t i = 0; i < t->nkey; i++) {
+		const char *end = i + 1 < t->nkey ? strstr(noted, ", ") : noted + strlen(noted);
+
+		if (end == NULL || !is_wider(&t->columns[t->key[i]], noted, (size_t)(end - noted)))
+			return false;
+		noted = i + 1 < t->nkey ? end + 2 : end;
+	}
+	return true;
+}
+
 static bool
 note_one(const struct drift_facts *f, const struct identity *now, const struct identity *after, const struct table *t, struct err *e)
 {
@@ -214,7 +247,7 @@ note_one(const struct drift_facts *f, const struct identity *now, const struct i
 	ok = buf_check(&key, "a key", e) && db_begin(f->db, e);
 	if (ok) {
 		ok = identity_note(f->db, now, after->triggers, buf_cstr(&key), e) &&
-		    (was == NULL || strcmp(was->key, buf_cstr(&key)) == 0 || draw_boundary(f, t->name, e)) && moved_ready(f->db, t->name, e) &&
+		    (was == NULL || names_the_same(was->key, t) || draw_boundary(f, t->name, e)) && moved_ready(f->db, t->name, e) &&
 		    (was == NULL || supersede_dirty(f, t->name, e)) && db_commit(f->db, e);
 		if (!ok)
 			db_rollback(f->db);
