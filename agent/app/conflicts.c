@@ -110,6 +110,9 @@ conflicts_differences(const struct inbox_conflict *c, struct buf *json, struct b
 		if (!same_value(&local.pairs[i + 1], other))
 			put_difference(json, text, local.pairs[i].data, &local.pairs[i + 1], other);
 	}
+	for (size_t i = 0; ok && local.n > 0 && i < remote.n; i += 2)
+		if (find_value(&local, remote.pairs[i].data) == NULL)
+			put_difference(json, text, remote.pairs[i].data, NULL, &remote.pairs[i + 1]);
 	if (json != NULL)
 		buf_char(json, ']');
 	parsed_free(&local);
@@ -124,12 +127,18 @@ struct listing {
 	uint64_t n;
 };
 
+static bool
+is_undecided(const struct inbox_conflict *c)
+{
+	return strcmp(c->verdict, "ask") == 0 && c->resolved_at == NULL;
+}
+
 static const char *
 kept_side(const struct inbox_conflict *c)
 {
 	if (c->resolution != NULL)
 		return c->resolution;
-	if (strcmp(c->verdict, "ask") == 0)
+	if (is_undecided(c))
 		return "none";
 	return strcmp(c->verdict, "apply") == 0 ? "remote" : strcmp(c->verdict, "merge") == 0 ? "both" : "local";
 }
@@ -166,7 +175,7 @@ put_json(const struct inbox_conflict *c, struct buf *out, struct err *e)
 	put_string(out, "table", c->table, strlen(c->table));
 	put_string(out, "record_id", c->key, c->key_len);
 	put_string(out, "rule", c->rule, strlen(c->rule));
-	buf_fmt(out, ",\"kept\":\"%s\"", kept_side(c));
+	buf_fmt(out, ",\"kept\":\"%s\",\"undecided\":%s", kept_side(c), is_undecided(c) ? "true" : "false");
 	put_version_json(out, "local", &c->local);
 	put_version_json(out, "remote", &c->remote);
 	buf_str(out, ",\"differs\":");
@@ -192,7 +201,9 @@ put_text(const struct inbox_conflict *c, struct buf *out, struct err *e)
 	(void)text_escape(c->key, c->key_len, key, sizeof key);
 	(void)text_escape(c->table, strlen(c->table), table, sizeof table);
 	buf_fmt(out, "%llu: table %s, record %s: %s UTC, with peer %s, rule %s%s\n", (unsigned long long)c->id, table, key, c->happened_at, c->peer, c->rule,
-	    c->resolved_at != NULL ? ", decided by a person" : strcmp(kept, "none") == 0 ? ", NOT DECIDED" : "");
+	    c->resolved_at != NULL ? ", decided by a person" : is_undecided(c) ? ", NOT DECIDED" : "");
+	if (strcmp(c->rule, "unique") == 0)
+		buf_str(out, "  local is another row, which has the same unique value: only one of the two can have it\n");
 	put_version_text(out, "local", &c->local, strcmp(kept, "local") == 0);
 	put_version_text(out, "remote", &c->remote, strcmp(kept, "remote") == 0);
 	return conflicts_differences(c, NULL, out, e);

@@ -340,7 +340,7 @@ all_there(struct db *db, const struct cli *cli, const struct conf *conf, uint64_
 	for (size_t i = 0; i < conf->npeers; i++) {
 		struct peer_state state;
 		struct mark acked = { 0 };
-		uint64_t pending = 0, owed = 0, parked = 0, held = 0, moved = 0;
+		uint64_t pending = 0, owed = 0, parked = 0, held = 0, moved = 0, undecided = 0;
 		bool found = false, ok;
 
 		if (cli->peer != NULL && strcmp(cli->peer, conf->peers[i].name) != 0)
@@ -348,12 +348,13 @@ all_there(struct db *db, const struct cli *cli, const struct conf *conf, uint64_
 		ok = peer_load(db, conf->peers[i].name, &state, e) && queue_load_mark(db, state.acked_epoch, &acked, &found, e) &&
 		    queue_count_between(db, &acked, upto, conf->peers[i].name, &pending, e) &&
 		    db_number(db, "SELECT COUNT(*) FROM sync_owed WHERE peer=? AND state IN ('retry','waiting')", DB_ARGS(db_text(conf->peers[i].name)), &owed, NULL, e) &&
-		    owed_count(db, conf->peers[i].name, "parked", &parked, e) && moved_count(db, conf->peers[i].name, &held, &moved, e);
+		    owed_count(db, conf->peers[i].name, "parked", &parked, e) && moved_count(db, conf->peers[i].name, &held, &moved, e) &&
+		    db_number(db, "SELECT COUNT(*) FROM sync_undecided WHERE peer=?", DB_ARGS(db_text(conf->peers[i].name)), &undecided, NULL, e);
 		mark_free(&acked);
 		if (!ok)
 			return false;
 		a->there = a->there && pending + owed + moved == 0;
-		a->person = a->person || parked + held > 0 || state.held[0] != '\0';
+		a->person = a->person || parked + held + undecided > 0 || state.held[0] != '\0';
 	}
 	return true;
 }
@@ -374,7 +375,7 @@ wait_for_peers(struct db *db, const struct cli *cli, const struct conf *conf, in
 		if (!all_there(db, cli, conf, upto, &a, e))
 			return cli_exit_code(e);
 		if (a.person) {
-			(void)err_set(e, ERR_HELD, "a person has to look: agent --status and agent --parked say at what");
+			(void)err_set(e, ERR_HELD, "a person has to look: agent --status, --parked and --conflicts say at what");
 			return EXIT_PERSON;
 		}
 		if (a.there)

@@ -200,16 +200,16 @@ forget_settled(struct pass *p, struct err *e)
 static bool
 note_refused(struct pass *p, struct err *e)
 {
-	static const char *const kind[] = { "refused", "waiting", "collision" };
+	static const char *const kind[] = { "refused", "waiting", "collision", "manual" };
 
 	for (size_t i = 0; i < p->refused.n; i++) {
 		const struct refused *r = &p->refused.items[i];
 		unsigned char hash[PEER_HASH_BYTES];
 
-		/* IGNORE: seen_before of an earlier refusal is not moved by a later one. */
+		/* seen_before of an earlier refusal is not moved by a later one. */
 		if (!peer_record_hash(r->table, r->key, r->key_len, hash, e) ||
-		    !db_exec(p->db, "INSERT IGNORE INTO sync_unsettled (peer, record_hash, table_name, record_id, seen_before, kind, reason)"
-				    " VALUES (?, ?, ?, ?, ?, ?, LEFT(?, 500))",
+		    !db_exec(p->db, "INSERT INTO sync_unsettled (peer, record_hash, table_name, record_id, seen_before, kind, reason)"
+				    " VALUES (?, ?, ?, ?, ?, ?, LEFT(?, 500)) ON DUPLICATE KEY UPDATE kind=VALUES(kind), reason=VALUES(reason)",
 			DB_ARGS(db_text(p->peer), db_bytes(hash, sizeof hash), db_text(r->table), db_bytes(r->key, r->key_len),
 			    db_u64(p->cursor.epoch), db_text(kind[r->kind]), db_text(r->reason)), e))
 			return false;

@@ -47,8 +47,17 @@ struct inbox_filter {
  * rest is not read). Versions of any size. */
 MUST_CHECK bool inbox_keep(struct db *db, const struct inbox_conflict *c, struct err *e);
 
+/* Keep other versions in the place of those of an earlier one; of its local version alone; and a person has
+ * decided it, here or elsewhere. */
+enum inbox_keep { INBOX_LOCAL, INBOX_REMOTE };
+MUST_CHECK bool inbox_renew(struct db *db, uint64_t id, const struct inbox_conflict *c, struct err *e);
+MUST_CHECK bool inbox_renew_local(struct db *db, uint64_t id, const struct inbox_version *local, struct err *e);
+MUST_CHECK bool inbox_end(struct db *db, uint64_t id, enum inbox_keep which, struct err *e);
+
 /* A row as it is kept. map: the i-th value's column in the table; NULL: the catalog's order. */
 void inbox_put_row(struct buf *out, const struct table *t, const size_t *map, const struct line_value *values);
+/* The same of a row read with record_select. */
+void inbox_put_read(struct buf *out, const struct table *t, const struct db_rows *row);
 
 /* Called for each, one in memory at a time. */
 typedef bool inbox_visitor(const struct inbox_conflict *c, void *arg, struct err *e);
@@ -57,8 +66,6 @@ MUST_CHECK bool inbox_visit(struct db *db, const struct inbox_filter *f, inbox_v
 /* A kept row's names and values, alternating: pairs points into text (overwritten; len bytes, a NUL behind them).
  * max: room in pairs, in values. */
 MUST_CHECK bool inbox_parse_row(char *text, size_t len, struct line_value *pairs, size_t max, size_t *n, struct err *e);
-
-enum inbox_keep { INBOX_LOCAL, INBOX_REMOTE };
 
 /* A person decides: the chosen version is written here, as a new change of this node for every peer. What
  * stands in the record now is kept as a conflict of its own when it is neither of the two. ERR_USAGE: no such

@@ -9,6 +9,7 @@
 #include "apply/inbox.h"
 #include "apply/judge.h"
 #include "apply/lineage.h"
+#include "apply/undecided.h"
 #include "base/plant.h"
 
 /* --- the conflict --- */
@@ -129,6 +130,8 @@ outcome_finish(struct chunk *c, struct item *item, struct err *e)
 	if (item->decision.conflict && !plant_is(PLANT_LOSER_DROPPED) && !keep_conflict(c, item, e))
 		return false;
 	if (item->decision.supersede && item->concurrent > 0 && !supersede(c, item, e))
+		return false;
+	if (c->pass->ndisputes > 0 && !undecided_end(c, item, e))
 		return false;
 	return relay_item(c, item, e) && follow_finish(c, item, e) && cascade_finish(c, item, e) && family_done(c->pass->family, item, e);
 }

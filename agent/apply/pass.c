@@ -100,6 +100,9 @@ pass_free(struct pass *p)
 	p->owed = NULL;
 	free(p->unsettled);
 	p->unsettled = NULL;
+	free(p->disputes);
+	p->disputes = NULL;
+	p->ndisputes = 0;
 	free(p->open_tables);
 	p->open_tables = NULL;
 	free(p->lost);

@@ -15,7 +15,15 @@ enum {
 	REFUSED_NO_PARENT = 1452     /* a row that points at none */
 };
 
-enum refusal_kind { REFUSED, REFUSED_WAITING, REFUSED_COLLISION };
+enum refusal_kind { REFUSED, REFUSED_WAITING, REFUSED_COLLISION, REFUSED_UNDECIDED };
+
+/* Something open between us and the peer about a record (apply/undecided): a debt, or a conflict. */
+struct dispute {
+	uint64_t hash;
+	uint64_t owed_id;  /* the newest change of ours that it has refused */
+	uint64_t conflict; /* 0: it is a debt */
+	bool rival;	   /* another row has the record's unique value */
+};
 
 struct refused {
 	size_t number; /* of the record in the group */
@@ -62,6 +70,8 @@ struct pass {
 	uint64_t *lost; /* by the catalog's index: records removed here; NULL = none */
 	struct family *family; /* careful way: the children of what is deleted (apply/family) */
 	bool tying; /* a knot is being tried: foreign keys are not checked */
+	struct dispute *disputes; /* sorted by hash (apply/undecided) */
+	size_t ndisputes;
 	bool namesakes; /* some numbers were given to different rows here and there (apply/namesake) */
 	uint64_t applied;
 };

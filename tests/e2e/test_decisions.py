@@ -1,0 +1,255 @@
+"""What only a person can decide: listed on both sides, and one decision on either side ends it on both."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from lab import Pair, hand
+from lab.node import Node
+from lab.waiting import until
+
+DONE, PERSON = 0, 5
+NOTES = "CREATE TABLE notes (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(40), b BLOB)"
+PEOPLE = "CREATE TABLE people (id INT PRIMARY KEY, mail VARCHAR(40) UNIQUE, v VARCHAR(40))"
+CHILDREN = "CREATE TABLE calls (id INT PRIMARY KEY, person INT, FOREIGN KEY (person) REFERENCES people (id) ON DELETE CASCADE)"
+
+
+def _open(node: Node) -> list[dict[str, Any]]:
+    """What is not decided on the node."""
+    kept = json.loads(node.agent("--conflicts", "--json", check={DONE, PERSON}).stdout)["conflicts"]
+    return [one for one in kept if one["undecided"]]
+
+
+def _status(node: Node) -> dict[str, Any]:
+    status: dict[str, Any] = json.loads(node.agent("--status", "--json", check={DONE, PERSON}).stdout)
+    return status
+
+
+def _drain_both(pair: Pair) -> None:
+    for node in pair.nodes:
+        node.drain(check=(DONE, PERSON))
+
+
+def _disagree(pair: Pair, n: int = 1) -> None:
+    """Drain until both sides know of n records that a person has to decide."""
+    pair.start_serve()
+
+    def known() -> bool:
+        _drain_both(pair)
+        return all(len(_open(node)) == n for node in pair.nodes)
+    until(known, 60, "both sides list it")
+
+
+def _agree(pair: Pair) -> None:
+    """In step again, equal, and nothing is left over of what was not decided."""
+    pair.settle()
+    pair.assert_equal()
+    for node in pair.nodes:
+        assert _open(node) == []
+        assert hand.owed(node) == []
+        assert hand.sync(node, "SELECT * FROM sync_unsettled") == []
+        assert hand.sync(node, "SELECT * FROM sync_undecided") == []
+        assert all(peer["in_step"] for peer in _status(node)["peers"])
+
+
+def _start(pair: Pair, *ddl: str) -> tuple[Node, Node]:
+    hand.everywhere(pair, *ddl)
+    pair.install()
+    pair.start_serve()
+    pair.stop_serve()
+    for node in pair.nodes:
+        node.change_conf({"sync": {"interval": "10s"}})
+    return pair.anna, pair.bert
+
+
+def _collide(pair: Pair) -> tuple[Node, Node]:
+    """Both have a note 1 of their own, and know of the other's."""
+    anna, bert = _start(pair, NOTES)
+    for node in pair.nodes:
+        node.sql("INSERT INTO notes VALUES (1, %s, x'00ff')", [f"of {node.name}"])
+    _disagree(pair)
+    return anna, bert
+
+
+# one number, two rows ------------------------------------------------------------------------------
+
+def test_two_rows_with_one_number_are_listed_as_undecided_on_both_sides(fresh_pair: Pair) -> None:
+    for node in _collide(fresh_pair):
+        kept = _open(node)[0]
+        assert (kept["rule"], kept["kept"], kept["record_id"]) == ("collision", "none", "1")
+        assert kept["local"]["row"]["v"] == f"of {node.name}" and kept["local"]["node"] == node.name
+        assert kept["remote"]["row"]["v"] != kept["local"]["row"]["v"] and kept["differs"] == ["v"]
+        status = _status(node)
+        assert status["undecided"] == 1 and status["peers"][0]["undecided"] == 1
+        assert not status["peers"][0]["in_step"]
+        assert "NOT DECIDED" in node.agent("--conflicts", check=PERSON).stdout
+        assert "NOT DECIDED" in node.agent("--status", check=PERSON).stdout
+        assert "NOT DECIDED" in node.agent("--explain", "notes", "1", check=DONE).stdout
+        assert node.agent("--wait", "30", check=PERSON).returncode == PERSON
+
+
+def test_trying_again_lists_a_record_once_with_its_newest_version(fresh_pair: Pair) -> None:
+    anna, bert = _collide(fresh_pair)
+    before = _open(bert)[0]
+    anna.sql("UPDATE notes SET v='anna again'")
+    anna.agent("--retry", "all", check=DONE)
+    for _ in range(3):
+        _drain_both(fresh_pair)
+    now = _open(bert)
+    assert [one["id"] for one in now] == [before["id"]]
+    assert now[0]["remote"]["row"]["v"] == "anna again" and now[0]["local"]["row"]["v"] == "of bert"
+
+
+@pytest.mark.parametrize("keep", ["local", "remote"])
+@pytest.mark.parametrize("where", ["anna", "bert"])
+def test_a_decision_on_either_side_ends_it_on_both(fresh_pair: Pair, where: str, keep: str) -> None:
+    _collide(fresh_pair)
+    node = fresh_pair[where]
+    other = fresh_pair["bert" if where == "anna" else "anna"]
+    stays = where if keep == "local" else other.name
+    lost = {one.name: _open(one)[0] for one in fresh_pair.nodes}
+    node.agent("--resolve", str(lost[where]["id"]), "--keep", keep, check=DONE)
+    _agree(fresh_pair)
+    assert node.sql("SELECT v, HEX(b) FROM notes") == [(f"of {stays}", "00FF")]
+    # The other side lists it as decided, with the same outcome.
+    kept = json.loads(other.agent("--conflicts", "--json", check=DONE).stdout)["conflicts"]
+    assert kept[-1]["id"] == lost[other.name]["id"]
+    assert kept[-1][kept[-1]["kept"]]["row"]["v"] == f"of {stays}"
+
+
+def test_two_people_who_decide_differently_at_once_end_with_one_of_the_two(fresh_pair: Pair) -> None:
+    anna, bert = _collide(fresh_pair)
+    fresh_pair.stop_serve()
+    for node in (bert, anna):
+        node.agent("--resolve", str(_open(node)[0]["id"]), "--keep", "local", check=DONE)
+    _agree(fresh_pair)
+    assert anna.sql("SELECT v FROM notes") == [("of anna",)]  # decided last
+    anna.sql("UPDATE notes SET v='later'")
+    _agree(fresh_pair)
+
+
+def test_a_decision_made_while_the_other_side_edits_on_is_an_ordinary_conflict(fresh_pair: Pair) -> None:
+    anna, bert = _collide(fresh_pair)
+    anna.agent("--resolve", str(_open(anna)[0]["id"]), "--keep", "local", check=DONE)
+    bert.sql("UPDATE notes SET v='bert edits on'")
+    _agree(fresh_pair)
+    assert anna.sql("SELECT v FROM notes") == [("bert edits on",)]
+
+
+def test_what_waited_for_an_undecided_row_goes_on(fresh_pair: Pair) -> None:
+    anna, bert = _start(fresh_pair, NOTES, "CREATE TABLE words (id INT PRIMARY KEY, note INT, FOREIGN KEY (note) REFERENCES notes (id))")
+    for i, node in enumerate(fresh_pair.nodes):
+        hand.transaction(node, ("INSERT INTO notes VALUES (1, %s, NULL)", [node.name]),
+                         ("INSERT INTO words VALUES (%s, 1)", [10 + i]))
+    _disagree(fresh_pair)
+    assert all(attempts == 0 for node in fresh_pair.nodes for table, _, _, attempts, _ in hand.owed(node) if table == "words")
+    bert.agent("--resolve", str(_open(bert)[0]["id"]), "--keep", "local", check=DONE)
+    _agree(fresh_pair)
+    assert anna.sql("SELECT id, note FROM words ORDER BY id") == [(10, 1), (11, 1)]
+
+
+def test_an_undecided_record_that_is_deleted_is_decided(fresh_pair: Pair) -> None:
+    anna, bert = _collide(fresh_pair)
+    bert.sql("DELETE FROM notes")
+    for node in fresh_pair.nodes:
+        node.agent("--retry", "all", check=DONE)
+    _agree(fresh_pair)
+    assert bert.sql("SELECT v FROM notes") == [("of anna",)]
+
+
+# one unique value, two rows ------------------------------------------------------------------------
+
+def _two_mails(pair: Pair, *more: str) -> tuple[Node, Node]:
+    anna, bert = _start(pair, PEOPLE, *more)
+    anna.sql("INSERT INTO people VALUES (10, 'm@example.org', 'of anna')")
+    bert.sql("INSERT INTO people VALUES (20, 'M@example.org', 'of bert')")
+    _disagree(pair)
+    return anna, bert
+
+
+def test_two_rows_with_one_unique_value_both_stay_and_are_named_on_both_sides(fresh_pair: Pair) -> None:
+    anna, bert = _two_mails(fresh_pair)
+    assert anna.sql("SELECT id FROM people") == [(10,)] and bert.sql("SELECT id FROM people") == [(20,)]
+    kept = _open(anna)[0]
+    assert (kept["rule"], kept["record_id"]) == ("unique", "20")
+    assert kept["local"]["row"]["v"] == "of anna" and kept["remote"]["row"]["v"] == "of bert"
+    assert kept["local"]["node"] == "anna"
+    assert _open(bert)[0]["record_id"] == "10"
+    for node in fresh_pair.nodes:
+        assert _status(node)["undecided"] == 1
+        assert "unique value" in node.agent("--conflicts", check=PERSON).stdout
+
+
+@pytest.mark.parametrize("keep", ["local", "remote"])
+@pytest.mark.parametrize("where", ["anna", "bert"])
+def test_either_decision_about_a_unique_value_ends_it_equal(fresh_pair: Pair, where: str, keep: str) -> None:
+    anna, bert = _two_mails(fresh_pair)
+    node = fresh_pair[where]
+    annas = (where == "anna") == (keep == "local")
+    node.agent("--resolve", str(_open(node)[0]["id"]), "--keep", keep, check=DONE)
+    _agree(fresh_pair)
+    assert bert.sql("SELECT id, v FROM people") == [(10, "of anna") if annas else (20, "of bert")]
+    rows = [one[side]["row"]["v"] for n in fresh_pair.nodes
+            for one in json.loads(n.agent("--conflicts", "--json", check=DONE).stdout)["conflicts"]
+            for side in ("local", "remote") if one[side]["row"]]
+    assert "of bert" in rows and "of anna" in rows  # the one that went is kept whole
+
+
+@pytest.mark.parametrize("keep", ["local", "remote"])
+def test_opposite_decisions_about_a_unique_value_end_equal(fresh_pair: Pair, keep: str) -> None:
+    anna, bert = _two_mails(fresh_pair)
+    fresh_pair.stop_serve()
+    for node in (bert, anna):
+        node.agent("--resolve", str(_open(node)[0]["id"]), "--keep", keep, check=DONE)
+    _agree(fresh_pair)
+    assert anna.sql("SELECT id FROM people") == [(10 if keep == "local" else 20,)]
+
+
+def test_rows_that_hang_on_the_missing_row_wait_and_go_on(fresh_pair: Pair) -> None:
+    anna, bert = _two_mails(fresh_pair, CHILDREN)
+    anna.sql("INSERT INTO calls VALUES (1, 10)")
+
+    def waits() -> bool:
+        _drain_both(fresh_pair)
+        return [(state, attempts) for table, _, state, attempts, _ in hand.owed(anna) if table == "calls"] == [("waiting", 0)]
+    until(waits, 60, "the call waits")
+    bert.agent("--resolve", str(_open(bert)[0]["id"]), "--keep", "remote", check=DONE)
+    _agree(fresh_pair)
+    assert bert.sql("SELECT id, person FROM calls") == [(1, 10)]
+
+
+def test_a_unique_value_that_was_changed_ends_it_without_a_decision(fresh_pair: Pair) -> None:
+    anna, bert = _two_mails(fresh_pair)
+    bert.sql("UPDATE people SET mail='other@example.org'")
+    for node in fresh_pair.nodes:
+        node.agent("--retry", "all", check={DONE, 2})
+    _agree(fresh_pair)
+    assert anna.sql("SELECT id FROM people ORDER BY id") == [(10,), (20,)]
+
+
+def test_an_old_row_that_both_have_never_goes_for_a_unique_value(fresh_pair: Pair) -> None:
+    anna, bert = _start(fresh_pair, PEOPLE, "INSERT INTO people VALUES (10,'a','ten'),(20,'b','twenty')")
+    anna.sql("UPDATE people SET mail='x' WHERE id=10")
+    bert.sql("UPDATE people SET mail='x' WHERE id=20")
+    _disagree(fresh_pair)
+    ran = bert.agent("--resolve", str(_open(bert)[0]["id"]), "--keep", "remote", check=PERSON)
+    assert "on anna" in ran.stderr and "--keep local" in ran.stderr
+    anna.agent("--resolve", str(_open(anna)[0]["id"]), "--keep", "local", check=DONE)
+    _agree(fresh_pair)
+    assert bert.sql("SELECT id, mail FROM people ORDER BY id") == [(10, "x"), (20, "b")]
+
+
+# deciding ------------------------------------------------------------------------------------------
+
+def test_a_record_is_decided_twice_and_an_unknown_one_not_at_all(fresh_pair: Pair) -> None:
+    anna, bert = _collide(fresh_pair)
+    number = str(_open(anna)[0]["id"])
+    anna.agent("--resolve", number, "--keep", "remote", check=DONE)
+    _agree(fresh_pair)
+    anna.agent("--resolve", number, "--keep", "local", check=DONE)
+    _agree(fresh_pair)
+    assert bert.sql("SELECT v FROM notes") == [("of anna",)]
+    assert "there is no conflict 4711" in anna.agent("--resolve", "4711", "--keep", "local", check=2).stderr
