@@ -138,7 +138,7 @@ kept_side(const struct inbox_conflict *c)
 {
 	if (c->resolution != NULL)
 		return c->resolution;
-	if (is_undecided(c))
+	if (strcmp(c->verdict, "ask") == 0)
 		return "none";
 	return strcmp(c->verdict, "apply") == 0 ? "remote" : strcmp(c->verdict, "merge") == 0 ? "both" : "local";
 }
@@ -201,7 +201,7 @@ put_text(const struct inbox_conflict *c, struct buf *out, struct err *e)
 	(void)text_escape(c->key, c->key_len, key, sizeof key);
 	(void)text_escape(c->table, strlen(c->table), table, sizeof table);
 	buf_fmt(out, "%llu: table %s, record %s: %s UTC, with peer %s, rule %s%s\n", (unsigned long long)c->id, table, key, c->happened_at, c->peer, c->rule,
-	    c->resolved_at != NULL ? ", decided by a person" : is_undecided(c) ? ", NOT DECIDED" : "");
+	    c->resolution != NULL ? ", decided by a person" : c->resolved_at != NULL ? ", ended by itself" : is_undecided(c) ? ", NOT DECIDED" : "");
 	if (strcmp(c->rule, "unique") == 0)
 		buf_str(out, "  local is another row, which has the same unique value: only one of the two can have it\n");
 	put_version_text(out, "local", &c->local, strcmp(kept, "local") == 0);

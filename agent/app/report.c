@@ -148,7 +148,7 @@ read_peer(struct db *db, struct report_peer *to, const char *self, struct err *e
 	    owed_count(db, to->name, "waiting", &to->waiting, e) && owed_count(db, to->name, "parked", &to->parked, e) &&
 	    owed_count(db, to->name, "discarded", &to->discarded, e) &&
 	    db_number(db, "SELECT COUNT(*) FROM sync_unsettled WHERE peer=?", DB_ARGS(db_text(to->name)), &to->refused_here, NULL, e) &&
-	    db_number(db, "SELECT COUNT(*) FROM sync_undecided WHERE peer=?", DB_ARGS(db_text(to->name)), &to->undecided, NULL, e) &&
+	    db_number(db, "SELECT COUNT(*) FROM sync_undecided WHERE peer=? AND decision IS NULL", DB_ARGS(db_text(to->name)), &to->undecided, NULL, e) &&
 	    allowance_waiting(db, to->name, to->deletes, e);
 	mark_free(&acked);
 	to->in_step = ok && to->pending + to->retry + to->waiting + to->parked + to->discarded + to->refused_here + to->undecided + to->tables_moved == 0 && to->held[0] == '\0' && to->deletes[0] == '\0';

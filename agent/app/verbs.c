@@ -349,7 +349,7 @@ all_there(struct db *db, const struct cli *cli, const struct conf *conf, uint64_
 		    queue_count_between(db, &acked, upto, conf->peers[i].name, &pending, e) &&
 		    db_number(db, "SELECT COUNT(*) FROM sync_owed WHERE peer=? AND state IN ('retry','waiting')", DB_ARGS(db_text(conf->peers[i].name)), &owed, NULL, e) &&
 		    owed_count(db, conf->peers[i].name, "parked", &parked, e) && moved_count(db, conf->peers[i].name, &held, &moved, e) &&
-		    db_number(db, "SELECT COUNT(*) FROM sync_undecided WHERE peer=?", DB_ARGS(db_text(conf->peers[i].name)), &undecided, NULL, e);
+		    db_number(db, "SELECT COUNT(*) FROM sync_undecided WHERE peer=? AND decision IS NULL", DB_ARGS(db_text(conf->peers[i].name)), &undecided, NULL, e);
 		mark_free(&acked);
 		if (!ok)
 			return false;

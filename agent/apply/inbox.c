@@ -108,8 +108,24 @@ inbox_renew_local(struct db *db, uint64_t id, const struct inbox_version *local,
 bool
 inbox_end(struct db *db, uint64_t id, enum inbox_keep which, struct err *e)
 {
-	return db_exec(db, "DELETE FROM sync_undecided WHERE conflict=?", DB_ARGS(db_u64(id)), e) &&
-	    db_exec(db, "UPDATE sync_conflict SET resolved_at=NOW(6), resolution=? WHERE id=?", DB_ARGS(db_text(which == INBOX_LOCAL ? "local" : "remote"), db_u64(id)), e);
+	return db_exec(db, "UPDATE sync_conflict SET resolved_at=NOW(6), resolution=? WHERE id=?", DB_ARGS(db_text(which == INBOX_LOCAL ? "local" : "remote"), db_u64(id)), e);
+}
+
+#define SQL_ACCEPTED " WHERE u.peer=? AND u.decision IS NULL AND c.table_name=? AND ((u.rival_id IS NULL AND u.record_hash=?) OR u.rival_id=?)"
+
+bool
+inbox_accepted(struct db *db, const char *peer, const char *table, const char *key, size_t key_len, struct err *e)
+{
+	static const char *const sql[] = {
+		"UPDATE sync_undecided u STRAIGHT_JOIN sync_conflict c ON c.id=u.conflict SET c.resolved_at=NOW(6)" SQL_ACCEPTED,
+		"DELETE u FROM sync_undecided u STRAIGHT_JOIN sync_conflict c ON c.id=u.conflict" SQL_ACCEPTED,
+	};
+	unsigned char hash[PEER_HASH_BYTES];
+	bool ok = peer_record_hash(table, key, key_len, hash, e);
+
+	for (size_t i = 0; ok && i < sizeof sql / sizeof sql[0]; i++)
+		ok = db_exec(db, sql[i], DB_ARGS(db_text(peer), db_text(table), db_bytes(hash, sizeof hash), db_bytes(key, key_len)), e);
+	return ok;
 }
 
 static void
@@ -737,17 +753,19 @@ static bool
 decide(struct decider *d, const struct node_identity *node, struct err *e)
 {
 	return db_begin(d->db, e) && load_conflict(d, e) && take_time(d, e) && mute_triggers(d, node, e) && parse_chosen(d, e) && lock_record(d, e) &&
-	    (d->unique ? decide_unique : decide_version)(d, node, e) && inbox_end(d->db, d->id, d->keep, e) && db_commit(d->db, e);
+	    (d->unique ? decide_unique : decide_version)(d, node, e) && inbox_end(d->db, d->id, d->keep, e) &&
+	    db_exec(d->db, "UPDATE sync_undecided SET decision=LASTVAL(sync_sequence) WHERE conflict=?", DB_ARGS(db_u64(d->id)), e) && db_commit(d->db, e);
 }
 
 /* The server does not take the version: nothing was changed, and it is no trouble of the database. */
 static bool
 explain_refusal(const struct decider *d, struct err *e)
 {
+	const struct err why = *e;
+
 	if (e->code != ERR_DB_REJECTED && e->code != ERR_DB_DUPLICATE)
 		return false;
-	e->code = ERR_HELD;
-	return err_prefix(e, "conflict %llu: the server does not take that version, and nothing was changed; change what stands in its way, or keep the other one", (unsigned long long)d->id);
+	return err_set(e, ERR_HELD, "conflict %llu: %.300s; nothing was changed: change what stands in its way, or keep the other version", (unsigned long long)d->id, why.msg);
 }
 
 bool

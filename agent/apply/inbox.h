@@ -31,8 +31,8 @@ struct inbox_conflict {
 	const char *rule;    /* the policy that decided */
 	const char *verdict; /* apply: the remote version stayed; keep: the local one; ask: nobody decided */
 	struct inbox_version local, remote;
-	const char *resolved_at; /* NULL: no person has decided */
-	const char *resolution;	 /* local, remote */
+	const char *resolved_at; /* NULL: no person has decided, or had to */
+	const char *resolution;	 /* local, remote; NULL: it ended by itself */
 };
 
 struct inbox_filter {
@@ -53,6 +53,10 @@ enum inbox_keep { INBOX_LOCAL, INBOX_REMOTE };
 MUST_CHECK bool inbox_renew(struct db *db, uint64_t id, const struct inbox_conflict *c, struct err *e);
 MUST_CHECK bool inbox_renew_local(struct db *db, uint64_t id, const struct inbox_version *local, struct err *e);
 MUST_CHECK bool inbox_end(struct db *db, uint64_t id, enum inbox_keep which, struct err *e);
+
+/* The peer has taken a record of ours that it had refused: what was open about it, or about the row of its that
+ * wanted the same unique value, has ended (which version stands the next group from there tells). */
+MUST_CHECK bool inbox_accepted(struct db *db, const char *peer, const char *table, const char *key, size_t key_len, struct err *e);
 
 /* A row as it is kept. map: the i-th value's column in the table; NULL: the catalog's order. */
 void inbox_put_row(struct buf *out, const struct table *t, const size_t *map, const struct line_value *values);

@@ -127,11 +127,11 @@ outcome_finish(struct chunk *c, struct item *item, struct err *e)
 	c->pass->applied++;
 	if (item->shape == TARGET_DELETE && !pass_note_lost(c->pass, c->target.table, 1, e))
 		return false;
+	if (c->pass->ndisputes > 0 && !undecided_end(c, item, e))
+		return false;
 	if (item->decision.conflict && !plant_is(PLANT_LOSER_DROPPED) && !keep_conflict(c, item, e))
 		return false;
 	if (item->decision.supersede && item->concurrent > 0 && !supersede(c, item, e))
-		return false;
-	if (c->pass->ndisputes > 0 && !undecided_end(c, item, e))
 		return false;
 	return relay_item(c, item, e) && follow_finish(c, item, e) && cascade_finish(c, item, e) && family_done(c->pass->family, item, e);
 }

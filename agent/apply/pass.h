@@ -22,6 +22,7 @@ struct dispute {
 	uint64_t hash;
 	uint64_t owed_id;  /* the newest change of ours that it has refused */
 	uint64_t conflict; /* 0: it is a debt */
+	bool decided;	   /* here, by a person; the peer has not heard of it yet */
 	bool rival;	   /* another row has the record's unique value */
 };
 
@@ -99,6 +100,8 @@ void pass_reader_free(struct pass_reader *r);
 /* Remember a record that is listed as owed. One that never came here (its table is held there) is unsettled like
  * one that was refused: what goes back of it has not seen the sender's change. */
 MUST_CHECK bool pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e);
+/* The first dispute about the record with this hash (others follow it), or NULL. */
+const struct dispute *pass_dispute(const struct pass *p, uint64_t hash);
 /* Remember that records of the table are refused or owed. */
 MUST_CHECK bool pass_open_table(struct pass *p, const char *name, struct err *e);
 MUST_CHECK bool pass_note_open(struct pass *p, uint64_t hash, struct err *e);

@@ -49,11 +49,11 @@ add_conflicts(struct pass *p, struct err *e)
 	struct db_rows *rows = NULL;
 	bool more = false, ok;
 
-	ok = db_query(p->db, "SELECT c.table_name, c.record_id, c.id, u.rival_id IS NOT NULL FROM sync_undecided u JOIN sync_conflict c ON c.id=u.conflict WHERE u.peer=?",
+	ok = db_query(p->db, "SELECT c.table_name, c.record_id, c.id, u.rival_id IS NOT NULL, u.decision IS NOT NULL FROM sync_undecided u JOIN sync_conflict c ON c.id=u.conflict WHERE u.peer=?",
 	    DB_ARGS(db_text(p->peer)), &rows, e);
 	while (ok && (ok = db_rows_next(rows, &more, e)) && more)
 		ok = add(p, &(struct dispute){ .hash = record_hash(db_rows_text(rows, 0), db_rows_text(rows, 1), db_rows_len(rows, 1)), .conflict = db_rows_u64(rows, 2),
-				.rival = db_rows_u64(rows, 3) != 0 }, e);
+				.rival = db_rows_u64(rows, 3) != 0, .decided = db_rows_u64(rows, 4) != 0 }, e);
 	db_rows_free(rows);
 	return ok;
 }
@@ -78,22 +78,10 @@ undecided_look(struct pass *p, struct err *e)
 	return true;
 }
 
-/* The first one of the record, in a run of all of them. */
-static const struct dispute *
-find(const struct pass *p, uint64_t hash)
-{
-	const struct dispute wanted = { .hash = hash }, *found;
-
-	found = p->ndisputes == 0 ? NULL : bsearch(&wanted, p->disputes, p->ndisputes, sizeof wanted, by_hash);
-	while (found != NULL && found > p->disputes && found[-1].hash == hash)
-		found--;
-	return found;
-}
-
 bool
 undecided_concerns(const struct pass *p, uint64_t hash)
 {
-	return find(p, hash) != NULL;
+	return pass_dispute(p, hash) != NULL;
 }
 
 bool
@@ -118,7 +106,7 @@ keep(struct pass *p, const struct inbox_conflict *c, const struct db_arg *rival,
 		return false;
 	if (found ? !inbox_renew(p->db, id, c, e) : !inbox_keep(p->db, c, e) || !db_number(p->db, "SELECT LAST_INSERT_ID()", DB_NO_ARGS, &id, NULL, e))
 		return false;
-	return db_exec(p->db, "REPLACE INTO sync_undecided (peer, record_hash, conflict, rival_id) VALUES (?, ?, ?, ?)",
+	return db_exec(p->db, "REPLACE INTO sync_undecided (peer, record_hash, conflict, decision, rival_id) VALUES (?, ?, ?, NULL, ?)",
 	    DB_ARGS(db_text(p->peer), db_bytes(hash, sizeof hash), db_u64(id), *rival), e);
 }
 
@@ -270,17 +258,18 @@ end_conflict(struct chunk *c, const struct item *item, const struct dispute *d, 
 	if (!stays && !d->rival)
 		ok = buf_check(&row, "a kept version", e) && inbox_renew_local(c->pass->db, d->conflict, &local, e);
 	buf_free(&row);
-	return ok && inbox_end(c->pass->db, d->conflict, stays ? INBOX_LOCAL : INBOX_REMOTE, e);
+	return ok && inbox_end(c->pass->db, d->conflict, stays ? INBOX_LOCAL : INBOX_REMOTE, e) &&
+	    db_exec(c->pass->db, "DELETE FROM sync_undecided WHERE conflict=?", DB_ARGS(db_u64(d->conflict)), e);
 }
 
 bool
 undecided_end(struct chunk *c, const struct item *item, struct err *e)
 {
 	const struct pass *p = c->pass;
-	const struct dispute *d = find(p, item->hash), *end = p->disputes + p->ndisputes;
+	const struct dispute *d = pass_dispute(p, item->hash), *end = p->disputes + p->ndisputes;
 
 	for (; d != NULL && d < end && d->hash == item->hash; d++)
-		if (d->conflict != 0 ? !end_conflict(c, item, d, e) : !end_debt(c, item, d->owed_id, e))
+		if (!d->decided && (d->conflict != 0 ? !end_conflict(c, item, d, e) : !end_debt(c, item, d->owed_id, e)))
 			return false;
 	return true;
 }

@@ -32,6 +32,7 @@ struct settle {
 	struct refusal_note *notes; /* sorted by hash */
 	size_t n;
 	struct collapse collapse;
+	bool undecided; /* a person has something to decide between us and the peer */
 	struct settled *out;
 };
 
@@ -178,7 +179,7 @@ settle_owed(const struct owed *o, void *arg, struct err *e)
 	if (!peer_record_hash(o->table, o->key, o->key_len, md5, e))
 		return false;
 	if (note == NULL)
-		return queue_mark_rows(s->db, o->queue_ids, "synced", o->attempts, NULL, e) &&
+		return (!s->undecided || inbox_accepted(s->db, s->peer, o->table, o->key, o->key_len, e)) && queue_mark_rows(s->db, o->queue_ids, "synced", o->attempts, NULL, e) &&
 		    db_exec(s->db, "DELETE FROM sync_owed WHERE peer=? AND record_hash=?", DB_ARGS(db_text(s->peer), db_bytes(md5, sizeof md5)), e);
 	note->known = true;
 	/* A later change of the record takes the place of a parked one: its attempts begin anew. */
@@ -276,10 +277,12 @@ settle_refusal(struct settle *s, const struct refusal_note *note, struct err *e)
 static bool
 settle_refusals(struct settle *s, struct err *e)
 {
-	uint64_t any = 0;
+	uint64_t any = 0, undecided = 0;
 
-	if (!db_number(s->db, "SELECT 1 FROM sync_owed WHERE peer=? AND sent_epoch=? LIMIT 1", DB_ARGS(db_text(s->peer), db_u64(s->upto.epoch)), &any, NULL, e))
+	if (!db_number(s->db, "SELECT 1 FROM sync_owed WHERE peer=? AND sent_epoch=? LIMIT 1", DB_ARGS(db_text(s->peer), db_u64(s->upto.epoch)), &any, NULL, e) ||
+	    (any != 0 && !db_number(s->db, "SELECT 1 FROM sync_undecided WHERE peer=? LIMIT 1", DB_ARGS(db_text(s->peer)), &undecided, NULL, e)))
 		return false;
+	s->undecided = undecided != 0;
 	if (s->n > 0 && !queue_visit(s->db, &s->from, &s->upto, collect_ids, s, e))
 		return false;
 	if (any != 0 && !owed_visit(s->db, s->peer, settle_owed, s, e))
@@ -296,6 +299,7 @@ static bool
 write_books(struct settle *s, struct err *e)
 {
 	return settle_refusals(s, e) &&
+	    db_exec(s->db, "DELETE FROM sync_undecided WHERE peer=? AND decision<=?", DB_ARGS(db_text(s->peer), db_u64(s->upto.high)), e) &&
 	    db_exec(s->db, "UPDATE sync_peer SET acked_epoch=?, acked_stamp=?, floor_epoch=?, sent_seen=NULL, records_sent=records_sent+?,"
 			   " last_success=NOW(6), last_error=NULL, failures=0, held=NULL WHERE peer=?",
 		DB_ARGS(db_u64(s->upto.epoch), db_text(s->upto.stamp), db_u64(s->header.floor), db_u64(s->header.applied), db_text(s->peer)), e) &&
