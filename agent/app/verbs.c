@@ -12,6 +12,7 @@
 #include "app/explain.h"
 #include "app/init.h"
 #include "app/install.h"
+#include "app/preview.h"
 #include "app/report.h"
 #include "app/serve.h"
 #include "app/verify.h"
@@ -39,40 +40,6 @@ print_quoted(const char *text)
 	line_quote(&out, text, strlen(text));
 	(void)fputs(buf_cstr(&out), stdout);
 	buf_free(&out);
-}
-
-struct preview {
-	const struct cli *cli;
-	size_t n;
-};
-
-static void
-print_preview(const char *table, uint64_t records, void *arg)
-{
-	struct preview *p = arg;
-
-	if (p->cli->json) {
-		(void)fputs(p->n++ > 0 ? "," : "", stdout);
-		print_quoted(table);
-		(void)printf(":%llu", (unsigned long long)records);
-	} else if (!p->cli->quiet)
-		(void)printf("  %s: %llu records\n", table, (unsigned long long)records);
-}
-
-static enum exit_code
-preview_one(const struct cli *cli, struct drain *d, const struct conf_peer *peer, struct err *e)
-{
-	struct preview p = { .cli = cli };
-	bool ok;
-
-	if (cli->json)
-		(void)printf("{\"name\":\"%s\",\"records\":{", peer->name);
-	else if (!cli->quiet)
-		(void)printf("to peer %s:\n", peer->name);
-	ok = drain_preview(d, print_preview, &p, e);
-	if (cli->json)
-		(void)fputs("}}", stdout);
-	return ok ? EXIT_DONE : cli_exit_code(e);
 }
 
 /* What one peer's drain came to, for people or as JSON. */
@@ -109,8 +76,6 @@ drain_one(const struct cli *cli, struct drain *d, const struct conf_peer *peer, 
 	bool pending = false, person = false;
 	enum exit_code code = EXIT_DONE;
 
-	if (cli->dry_run)
-		return preview_one(cli, d, peer, e);
 	if (!drain_look(d, true, &pending, e) || (pending && !drain_run(d, true, &report, e)))
 		code = cli_exit_code(e);
 	else if (!report.busy && !drain_needs_person(d, &person, e))
@@ -138,7 +103,7 @@ drain_peer(const struct cli *cli, const struct conf *conf, const struct conf_pee
 		return cli_exit_code(e);
 	if (cli->allow_deletes)
 		drain_allow_deletes(d);
-	code = drain_one(cli, d, peer, e);
+	code = cli->dry_run ? preview_peer(cli, conf, d, peer, e) : drain_one(cli, d, peer, e);
 	drain_free(d);
 	return code;
 }
@@ -146,7 +111,8 @@ drain_peer(const struct cli *cli, const struct conf *conf, const struct conf_pee
 static bool
 peer_is_chosen(const struct cli *cli, const struct conf_peer *peer)
 {
-	return cli->peer == NULL ? !peer->paused : strcmp(cli->peer, peer->name) == 0;
+	/* A dry run names the paused ones, too. */
+	return cli->peer == NULL ? !peer->paused || cli->dry_run : strcmp(cli->peer, peer->name) == 0;
 }
 
 static bool

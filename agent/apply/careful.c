@@ -234,14 +234,14 @@ survey(struct pass *p, struct pass_reader *r, uint64_t *oldest, struct err *e)
 	return true;
 }
 
-static bool
-begin_look(struct pass *p, struct pass_reader *r, struct err *e)
+bool
+careful_survey(struct pass *p, struct pass_reader *r, struct err *e)
 {
 	struct mark seen = { 0 };
 	uint64_t oldest = 0;
 	bool found = false;
 
-	if (!survey(p, r, &oldest, e) || !queue_load_mark(p->db, oldest, &seen, &found, e))
+	if (!namesake_look(p, e) || !undecided_look(p, e) || !survey(p, r, &oldest, e) || !queue_load_mark(p->db, oldest, &seen, &found, e))
 		return false;
 	if (!found)
 		return err_set(e, ERR_PEER_REFUSED, "a record's seen epoch is not kept any more");
@@ -258,7 +258,7 @@ careful_apply(struct pass *p, struct pass_reader *r, struct err *e)
 
 	c.chunk = chunk_new(p, e);
 	p->family = family_new(p, e);
-	ok = c.chunk != NULL && p->family != NULL && namesake_look(p, e) && undecided_look(p, e) && begin_look(p, r, e) && all_rounds(&c, e);
+	ok = c.chunk != NULL && p->family != NULL && careful_survey(p, r, e) && all_rounds(&c, e);
 	chunk_free(c.chunk);
 	family_free(p->family);
 	p->family = NULL;

@@ -28,7 +28,7 @@ lock_row(struct chunk *c, const char *key, size_t key_len, struct line_value **o
 	record_select(&sql, c->target.database, t);
 	buf_str(&sql, " WHERE ");
 	ok = ok && (record_put_match(c->pass->db, &sql, t, key, key_len) || err_set(e, ERR_INPUT, "table %s: a malformed key", t->name));
-	buf_str(&sql, " FOR UPDATE");
+	buf_str(&sql, pass_lock(c->pass));
 	ok = ok && buf_check(&sql, "a key", e) && db_query(c->pass->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e);
 	for (size_t i = 0; ok && more && i < t->ncolumns; i++) {
 		const char *text = db_rows_text(rows, 1 + c->target.map[i]);

@@ -340,6 +340,12 @@ note_unseen(const struct pass *p, const struct pass_reader *r, struct err *e)
 		DB_ARGS(db_text(p->peer), db_bytes(md5, sizeof md5), db_text(r->section.table), db_bytes(r->meta.key, r->meta.key_len), db_u64(p->cursor.epoch)), e);
 }
 
+const char *
+pass_lock(const struct pass *p)
+{
+	return p->rehearsal ? "" : " FOR UPDATE";
+}
+
 bool
 pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e)
 {
@@ -348,7 +354,7 @@ pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e)
 
 	if (!pass_open_table(p, r->section.table, e) || !pass_note_open(p, hash, e) || !is_unsettled(p, hash, &known, e))
 		return false;
-	return known || is_decided(p, hash) || note_unseen(p, r, e);
+	return known || p->rehearsal || is_decided(p, hash) || note_unseen(p, r, e);
 }
 
 /* --- relaying --- */

@@ -55,6 +55,7 @@ struct pass {
 	const struct catalog *catalog;
 	const char *peer;
 	bool relay; /* other peers want it too */
+	bool rehearsal; /* judged only: nothing is locked and nothing written */
 	struct group_header header;
 	struct spool *spool;
 	struct cursor_state cursor; /* before this group */
@@ -102,6 +103,8 @@ void pass_reader_free(struct pass_reader *r);
 MUST_CHECK bool pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e);
 /* The first dispute about the record with this hash (others follow it), or NULL. */
 const struct dispute *pass_dispute(const struct pass *p, uint64_t hash);
+/* What a SELECT of rows that are judged ends with. */
+const char *pass_lock(const struct pass *p);
 /* Remember that records of the table are refused or owed. */
 MUST_CHECK bool pass_open_table(struct pass *p, const char *name, struct err *e);
 MUST_CHECK bool pass_note_open(struct pass *p, uint64_t hash, struct err *e);

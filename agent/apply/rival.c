@@ -44,18 +44,8 @@ struct condition {
 };
 
 static void
-add_column(struct condition *to, const struct rival_question *q, const char *name, size_t len, uint64_t prefix)
+add_value(struct condition *to, const struct column *col, const struct line_value *value, uint64_t prefix)
 {
-	const struct line_value *value;
-	const struct column *col;
-	size_t at;
-
-	if (!table_column(q->table, name, len, &at) || q->values[at] == NULL || q->values[at]->data == NULL || to->n == CATALOG_KEY_COLUMNS) {
-		to->usable = false;
-		return;
-	}
-	col = &q->table->columns[at];
-	value = q->values[at];
 	buf_str(&to->sql, to->n > 0 ? " AND " : "");
 	buf_str(&to->sql, prefix > 0 ? "LEFT(" : "");
 	db_quote_name(&to->sql, col->name);
@@ -67,6 +57,17 @@ add_column(struct condition *to, const struct rival_question *q, const char *nam
 	if (prefix > 0)
 		buf_fmt(&to->sql, ",%llu)", (unsigned long long)prefix);
 	to->args[to->n++] = template_binds_raw(col) ? db_bytes(value->data, value->len) : db_text_n(value->data, value->len);
+}
+
+static void
+add_column(struct condition *to, const struct rival_question *q, const char *name, size_t len, uint64_t prefix)
+{
+	size_t at;
+
+	if (!table_column(q->table, name, len, &at) || q->values[at] == NULL || q->values[at]->data == NULL || to->n == CATALOG_KEY_COLUMNS)
+		to->usable = false;
+	else
+		add_value(to, &q->table->columns[at], q->values[at], prefix);
 }
 
 static bool
@@ -125,5 +126,50 @@ rival_find(const struct rival_question *q, struct db_rows **rows, struct err *e)
 	}
 	db_rows_free(columns);
 	buf_free(&c.sql);
+	return ok;
+}
+
+bool
+rival_possible(const struct rival_question *q, bool *possible, struct err *e)
+{
+	uint64_t n = 0;
+	bool ok = db_number(q->db, "SELECT 1 FROM information_schema.STATISTICS WHERE TABLE_SCHEMA=? AND TABLE_NAME=? AND NON_UNIQUE=0 AND INDEX_NAME<>'PRIMARY' LIMIT 1",
+	    DB_ARGS(db_text(q->database), db_text(q->table->name)), &n, NULL, e);
+
+	*possible = n != 0;
+	return ok;
+}
+
+bool
+rival_parent(const struct rival_question *q, const struct foreign_key *k, const struct table *parent, bool *there, struct err *e)
+{
+	struct condition c = { .usable = true };
+	struct buf sql;
+	uint64_t n = 0;
+	bool ok = true;
+
+	*there = true;
+	buf_init(&c.sql, TEMPLATE_SQL_MAX);
+	buf_init(&sql, TEMPLATE_SQL_MAX);
+	for (size_t i = 0; i < k->ncolumns; i++) {
+		size_t from, to;
+
+		if (!table_column(q->table, k->columns[i], strlen(k->columns[i]), &from) || !table_column(parent, k->referenced[i], strlen(k->referenced[i]), &to) ||
+		    q->values[from]->data == NULL || c.n == CATALOG_KEY_COLUMNS)
+			c.usable = false; /* generated, or NULL: it points at nothing */
+		else if (c.usable)
+			add_value(&c, &parent->columns[to], q->values[from], 0);
+	}
+	if (c.usable) {
+		buf_str(&sql, "SELECT 1 FROM ");
+		template_table(&sql, q->database, parent->name);
+		buf_str(&sql, " WHERE ");
+		buf_put(&sql, c.sql.data, c.sql.len);
+		buf_str(&sql, " LIMIT 1");
+		ok = buf_check(&sql, "a foreign key", e) && db_number(q->db, buf_cstr(&sql), c.args, c.n, &n, NULL, e);
+		*there = n != 0;
+	}
+	buf_free(&c.sql);
+	buf_free(&sql);
 	return ok;
 }
