@@ -101,6 +101,28 @@ def test_a_new_leaf_keeps_the_tree_above_it(fresh_pair: Pair, first: str) -> Non
     assert anna.sql("SELECT id, above FROM tree") == [(1, None), (2, 1), (3, 2), (4, 3)]
 
 
+def test_who_hangs_on_what_goes_along_goes_without_a_word(fresh_pair: Pair) -> None:
+    """A circle: the address goes with its customer, whose default it is. Kept and queued as a change of bert's, the
+    customer without a default would stand against its own delete, and come back."""
+    hand.everywhere(
+        fresh_pair, "CREATE TABLE customer (id INT PRIMARY KEY, home INT)",
+        "CREATE TABLE address (id INT PRIMARY KEY, customer INT, FOREIGN KEY (customer) REFERENCES customer (id) ON DELETE CASCADE)",
+        "ALTER TABLE customer ADD FOREIGN KEY (home) REFERENCES address (id) ON DELETE SET NULL",
+        "CREATE TABLE sale (id INT PRIMARY KEY)",
+        "CREATE TABLE payment (id INT PRIMARY KEY, sale INT, FOREIGN KEY (sale) REFERENCES sale (id) ON DELETE CASCADE)",
+        "CREATE TABLE refund (id INT PRIMARY KEY, payment INT, FOREIGN KEY (payment) REFERENCES payment (id) ON DELETE SET NULL)",
+        "INSERT INTO customer VALUES (1, NULL), (2, NULL)", "INSERT INTO address VALUES (1, 1), (2, 2)",
+        "UPDATE customer SET home=id", "INSERT INTO sale VALUES (1), (2)", "INSERT INTO payment VALUES (1, 1), (2, 2)",
+        "INSERT INTO refund VALUES (1, 1), (2, 2)")
+    fresh_pair.install()
+    hand.transaction(fresh_pair.anna, "DELETE FROM customer WHERE id=1", "DELETE FROM sale WHERE id=1")
+    fresh_pair.settle()
+    fresh_pair.assert_equal()
+    assert fresh_pair.bert.sql("SELECT id, home FROM customer") == [(2, 2)]
+    assert fresh_pair.bert.sql("SELECT id, payment FROM refund ORDER BY id") == [(1, None), (2, 2)]
+    assert [row for node in fresh_pair.nodes for row in hand.sync(node, "SELECT table_name, record_id FROM sync_conflict")] == []
+
+
 def test_a_whole_tree_goes_without_a_word(fresh_pair: Pair) -> None:
     anna, bert = _ready(fresh_pair)
     anna.sql("DELETE FROM tree")
