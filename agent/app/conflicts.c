@@ -265,15 +265,61 @@ conflicts_run(const struct cli *cli, const struct conf *conf, struct err *e)
 
 /* --- deciding --- */
 
+/* *id 0: all that are undecided. */
 static bool
 parse_decision(const struct cli *cli, uint64_t *id, enum inbox_keep *keep, struct err *e)
 {
-	if (!mark_parse_u64(cli->argument, id) || *id == 0)
-		return err_set(e, ERR_USAGE, "--resolve takes the id that agent --conflicts shows");
+	*id = 0;
+	if (strcmp(cli->argument, "all") != 0 && (!mark_parse_u64(cli->argument, id) || *id == 0))
+		return err_set(e, ERR_USAGE, "--resolve takes the id that agent --conflicts shows, or all");
 	if (cli->keep == NULL || (strcmp(cli->keep, "local") != 0 && strcmp(cli->keep, "remote") != 0))
 		return err_set(e, ERR_USAGE, "say which version stays: agent --resolve %s --keep local, or --keep remote (agent --conflicts shows both)", cli->argument);
 	*keep = strcmp(cli->keep, "local") == 0 ? INBOX_LOCAL : INBOX_REMOTE;
 	return true;
+}
+
+/* One by one, each a decision of its own: what one does not take keeps no other from being decided. */
+static bool
+resolve_all(struct db *db, const struct cli *cli, const struct node_identity *node, const struct catalog *catalog, enum inbox_keep keep, uint64_t *done, struct err *e)
+{
+	const struct inbox_filter f = { .peer = cli->peer, .table = cli->table };
+	uint64_t *ids;
+	bool whole = true;
+	size_t n;
+
+	if (!inbox_undecided(db, &f, &ids, &n, e)) {
+		free(ids);
+		return false;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct err one = { 0 };
+
+		if (inbox_resolve(db, node, catalog, ids[i], keep, &one)) {
+			++*done;
+			continue;
+		}
+		if (!whole)
+			(void)fprintf(stderr, "agent: %s\n", e->msg);
+		*e = one;
+		whole = false;
+		if (one.code != ERR_HELD && one.code != ERR_USAGE)
+			break;
+	}
+	free(ids);
+	return whole;
+}
+
+static void
+print_resolved(const struct cli *cli, uint64_t id, uint64_t done, bool ok)
+{
+	if (cli->json && id == 0)
+		(void)printf("{\"decided\":%llu,\"keep\":\"%s\"}\n", (unsigned long long)done, cli->keep);
+	else if (cli->json && ok)
+		(void)printf("{\"resolved\":%llu,\"keep\":\"%s\"}\n", (unsigned long long)id, cli->keep);
+	else if (!cli->quiet && id == 0)
+		(void)printf("%llu conflicts: the %s versions stand here now and go to every peer with the next drain\n", (unsigned long long)done, cli->keep);
+	else if (!cli->quiet && ok)
+		(void)printf("conflict %llu: the %s version stands here now and goes to every peer with the next drain\n", (unsigned long long)id, cli->keep);
 }
 
 static bool
@@ -282,16 +328,16 @@ resolve(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 	struct node_identity node;
 	struct catalog *catalog = NULL;
 	enum inbox_keep keep = INBOX_LOCAL;
-	uint64_t id = 0;
-	bool ok;
+	uint64_t id = 0, done = 0;
+	bool ok, ready;
 
-	ok = parse_decision(cli, &id, &keep, e) && schema_enter(db, conf, &node, e) && catalog_read(db, conf, &catalog, e) &&
-	    guard_refresh(db, conf, catalog, &node, e) && inbox_resolve(db, &node, catalog, id, keep, e);
+	ready = ok = parse_decision(cli, &id, &keep, e) && schema_enter(db, conf, &node, e) && catalog_read(db, conf, &catalog, e) &&
+	    guard_refresh(db, conf, catalog, &node, e);
+	if (ok)
+		ok = id == 0 ? resolve_all(db, cli, &node, catalog, keep, &done, e) : inbox_resolve(db, &node, catalog, id, keep, e);
 	catalog_free(catalog);
-	if (ok && cli->json)
-		(void)printf("{\"resolved\":%llu,\"keep\":\"%s\"}\n", (unsigned long long)id, cli->keep);
-	else if (ok && !cli->quiet)
-		(void)printf("conflict %llu: the %s version stands here now and goes to every peer with the next drain\n", (unsigned long long)id, cli->keep);
+	if (ready)
+		print_resolved(cli, id, done, ok);
 	return ok;
 }
 

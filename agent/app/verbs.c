@@ -388,7 +388,7 @@ const struct verb verb_table[] = {
 	{ "retry", "ID|all", true, settle_parked, "send parked changes again" },
 	{ "discard", "ID", true, settle_parked, "give a parked change up" },
 	{ "conflicts", NULL, true, conflicts_run, "records that both sides changed: both versions, and which one stayed" },
-	{ "resolve", "ID", true, resolve_run, "make one version of a conflict stand, on every node" },
+	{ "resolve", "ID|all", true, resolve_run, "make one version of a conflict stand, on every node" },
 	{ "explain", "TABLE KEY", true, explain_run, "one record's life: captured, sent, applied, refused, in conflict" },
 	{ "wait", "[SECONDS]", true, wait_verb, "return when every peer has everything committed here up to now" },
 	{ NULL, NULL, false, NULL, NULL },

@@ -792,6 +792,25 @@ inbox_resolve(struct db *db, const struct node_identity *node, const struct cata
 	return ok;
 }
 
+bool
+inbox_undecided(struct db *db, const struct inbox_filter *f, uint64_t **ids, size_t *n, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	*n = 0;
+	*ids = NULL;
+	if (!db_query(db, "SELECT id FROM sync_conflict WHERE verdict='ask' AND resolved_at IS NULL AND peer=IFNULL(?, peer) AND table_name=IFNULL(?, table_name) ORDER BY id",
+		DB_ARGS(db_text(f->peer), db_text(f->table)), &rows, e))
+		return false;
+	*ids = calloc(db_rows_count(rows) + 1, sizeof **ids);
+	ok = *ids != NULL || err_set(e, ERR_MEMORY, "out of memory for conflicts");
+	while (ok && (ok = db_rows_next(rows, &more, e)) && more)
+		(*ids)[(*n)++] = db_rows_u64(rows, 0);
+	db_rows_free(rows);
+	return ok;
+}
+
 /* What is old enough, and then its further pieces: found first, so that nothing that is being kept meanwhile can
  * be taken for a rest. */
 static bool

@@ -76,6 +76,9 @@ MUST_CHECK bool inbox_parse_row(char *text, size_t len, struct line_value *pairs
  * conflict. ERR_DB_REJECTED, ERR_DB_DUPLICATE: the server does not take it; nothing was changed. */
 MUST_CHECK bool inbox_resolve(struct db *db, const struct node_identity *node, const struct catalog *catalog, uint64_t id, enum inbox_keep keep, struct err *e);
 
+/* The undecided ones that the filter (peer, table) lets through, the oldest first. Free *ids. */
+MUST_CHECK bool inbox_undecided(struct db *db, const struct inbox_filter *f, uint64_t **ids, size_t *n, struct err *e);
+
 /* Remove what has been kept long enough; undecided ones stay. */
 MUST_CHECK bool inbox_purge(struct db *db, unsigned retention_days, struct err *e);
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from lab import Pair, hand
+from lab import Pair, compare, hand
 from lab.node import Node
+from lab.type_matrix import VALUES, Columns
 from lab.waiting import until
 
 DONE, PERSON = 0, 5
@@ -260,3 +261,108 @@ def test_a_record_is_decided_twice_and_an_unknown_one_not_at_all(fresh_pair: Pai
     _agree(fresh_pair)
     assert bert.sql("SELECT v FROM notes") == [("of anna",)]
     assert "there is no conflict 4711" in anna.agent("--resolve", "4711", "--keep", "local", check=2).stderr
+
+
+def test_all_of_a_table_are_decided_in_one_go_and_no_other_ones(fresh_pair: Pair) -> None:
+    anna, bert = _start(fresh_pair, NOTES, PEOPLE)
+    for node in fresh_pair.nodes:
+        node.sql("INSERT INTO notes VALUES (1,%s,NULL),(2,%s,NULL),(3,%s,NULL)", [node.name] * 3)
+        node.sql("INSERT INTO people VALUES (%s,'m',%s)", [10 if node is anna else 20, node.name])
+    _disagree(fresh_pair, 4)
+    said = json.loads(bert.agent("--resolve", "all", "--table", "notes", "--keep", "remote", "--json", check=DONE).stdout)
+    assert said == {"decided": 3, "keep": "remote"}
+    assert [one["table"] for one in _open(bert)] == ["people"]
+    assert bert.sql("SELECT DISTINCT v FROM notes") == [("anna",)]
+    assert json.loads(bert.agent("--resolve", "all", "--keep", "local", "--json", check=DONE).stdout)["decided"] == 1
+    _agree(fresh_pair)
+    assert anna.sql("SELECT v FROM people") == [("bert",)] and anna.sql("SELECT DISTINCT v FROM notes") == [("anna",)]
+
+
+def test_what_the_server_refuses_ends_with_5_and_the_others_are_decided(fresh_pair: Pair) -> None:
+    anna, bert = _start(fresh_pair, NOTES)
+    for node in fresh_pair.nodes:
+        node.sql("INSERT INTO notes VALUES (1,%s,NULL),(2,'equally long',NULL)", [node.name])
+        node.sql("UPDATE notes SET b=%s WHERE id=2", [node.name])
+    _disagree(fresh_pair, 2)
+    bert.sql("ALTER TABLE notes ADD CONSTRAINT not_of_anna CHECK (v<>'anna')")
+    before = bert.sql("SELECT * FROM notes WHERE id=1")
+    ran = bert.agent("--resolve", "all", "--keep", "remote", check=PERSON)
+    assert "not_of_anna" in ran.stderr and "nothing was changed" in ran.stderr and "1 conflicts" in ran.stdout
+    assert bert.sql("SELECT * FROM notes WHERE id=1") == before and len(_open(bert)) == 1
+    bert.sql("ALTER TABLE notes DROP CONSTRAINT not_of_anna")
+    bert.agent("--resolve", "all", "--keep", "remote", check=DONE)
+    _agree(fresh_pair)
+    assert bert.sql("SELECT id, v, b FROM notes ORDER BY id") == [(1, "anna", None), (2, "equally long", b"anna")]
+
+
+def test_a_table_altered_since_is_decided_in_the_columns_that_are_left(fresh_pair: Pair) -> None:
+    anna, bert = _collide(fresh_pair)
+    for node in fresh_pair.nodes:
+        node.sql("ALTER TABLE notes DROP b, ADD w VARCHAR(10) DEFAULT 'new'")
+    assert "b" not in bert.agent("--conflicts", check=PERSON).stdout.split("NOT DECIDED")[1].split("local ")[0]
+    bert.agent("--resolve", str(_open(bert)[0]["id"]), "--keep", "remote", check=DONE)
+    _agree(fresh_pair)
+    assert anna.sql("SELECT id, v, w FROM notes") == [(1, "of anna", "new")]
+
+
+def test_columns_that_only_one_version_has_are_among_those_that_differ(fresh_pair: Pair) -> None:
+    """The older of the two versions was kept before the table got the column."""
+    anna, bert = _collide(fresh_pair)
+    kept = _open(anna)[0]
+    hand.sync(anna, "UPDATE sync_conflict SET remote_row=%s WHERE id=%s", [b'{"id":"1","v":"of bert","extra":"x"}', kept["id"]])
+    assert sorted(_open(anna)[0]["differs"]) == ["b", "extra", "v"]
+    assert "extra: local (no such column), remote" in anna.agent("--conflicts", check=PERSON).stdout
+
+
+# keeping -------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("columns", VALUES.values(), ids=VALUES.keys())
+def test_a_version_of_any_type_that_lost_comes_back_bit_for_bit(fresh_pair: Pair, columns: Columns) -> None:
+    """Every value of every type loses against NULL, and is chosen after all."""
+    names = ", ".join(f"c{i}" for i in range(len(columns)))
+    table = ", ".join(f"c{i} {definition}" for i, definition in enumerate(columns))
+    n = max(len(values) for values in columns.values())
+    anna, bert = _start(fresh_pair, f"CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, {table})")
+    connection = anna.connect(init_command="SET time_zone='+13:00', sql_mode='ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO'")
+    hand.run(connection, *[f"INSERT INTO t (id, {names}) VALUES ({row + 1}, "
+                           + ", ".join(values[row % len(values)] for values in columns.values()) + ")" for row in range(n)])
+    connection.close()
+    bert.sql(f"INSERT INTO t (id) SELECT seq FROM seq_1_to_{n}")
+    fresh_pair.start_serve()
+
+    def known() -> bool:
+        _drain_both(fresh_pair)
+        return all(_status(node)["undecided"] == n for node in fresh_pair.nodes)
+    until(known, 60, "both sides list all of them")
+    mine = compare.fingerprint(anna.side())["t"]
+    bert.agent("--resolve", "all", "--keep", "remote", check=DONE)
+    assert compare.fingerprint(bert.side())["t"] == mine
+    _agree(fresh_pair)
+    assert compare.fingerprint(anna.side())["t"] == mine
+
+
+def test_a_decided_conflict_is_kept_for_90_days_and_an_open_one_until_it_is_decided(fresh_pair: Pair) -> None:
+    anna, bert = _start(fresh_pair, NOTES, "CREATE TABLE t (id INT PRIMARY KEY, v LONGBLOB)", "INSERT INTO t VALUES (1,''),(2,'')")
+    for node in fresh_pair.nodes:
+        node.sql("UPDATE t SET v=CONCAT(%s, REPEAT('x', 9000000)) WHERE id=1", [node.name])  # kept in pieces
+        node.sql("UPDATE t SET v=%s WHERE id=2", [node.name])
+        node.sql("INSERT INTO notes VALUES (1,%s,NULL)", [node.name])
+    _disagree(fresh_pair)
+    fresh_pair.stop_serve()
+    node = next(one for one in fresh_pair.nodes if hand.sync(one, "SELECT 1 FROM sync_conflict WHERE table_name='t'"))
+
+    def left(days: int) -> list[tuple[str, int]]:
+        """What is left after the conflicts have become so many days older, and a drain."""
+        hand.sync(node, "UPDATE sync_conflict SET happened_at=happened_at - INTERVAL %s DAY", [days])
+        node.drain()
+        return [tuple(row) for row in hand.sync(node, "SELECT table_name, COUNT(*) FROM sync_conflict GROUP BY 1 ORDER BY 1")]
+    before = left(0)
+    assert dict(before)["notes"] == 1 and dict(before)["t"] >= 1
+    assert hand.sync(node, "SELECT COUNT(*) FROM sync_conflict_part WHERE part>0") != [(0,)]
+    assert left(89) == before
+    assert left(2) == [("notes", 1)]
+    assert hand.sync(node, "SELECT COUNT(*) FROM sync_conflict_part WHERE part>0") == [(0,)]
+    node.agent("--resolve", "all", "--keep", "local", check=DONE)
+    assert left(0) == [("notes", 1)]  # kept 90 days from the decision
+    hand.sync(node, "UPDATE sync_conflict SET resolved_at=resolved_at - INTERVAL 91 DAY")
+    assert left(0) == []
