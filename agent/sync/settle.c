@@ -173,8 +173,10 @@ settle_owed(const struct owed *o, void *arg, struct err *e)
 	unsigned attempts;
 	const char *state;
 
-	if (o->sent_epoch != s->upto.epoch)
-		return true; /* not in this group */
+	/* Not in this group; or tried again while this answer was on its way, which is no news: what is refused
+	 * is known, and what is not refused stands in the next answer. */
+	if (o->sent_epoch != s->upto.epoch && (note == NULL || o->sent_epoch < s->upto.epoch))
+		return true;
 	if (!peer_record_hash(o->table, o->key, o->key_len, md5, e))
 		return false;
 	if (note == NULL)
@@ -278,7 +280,7 @@ settle_refusals(struct settle *s, struct err *e)
 {
 	uint64_t any = 0;
 
-	if (!db_number(s->db, "SELECT 1 FROM sync_owed WHERE peer=? AND sent_epoch=? LIMIT 1", DB_ARGS(db_text(s->peer), db_u64(s->upto.epoch)), &any, NULL, e))
+	if (!db_number(s->db, "SELECT 1 FROM sync_owed WHERE peer=? AND sent_epoch>=? LIMIT 1", DB_ARGS(db_text(s->peer), db_u64(s->upto.epoch)), &any, NULL, e))
 		return false;
 	if (s->n > 0 && !queue_visit(s->db, &s->from, &s->upto, collect_ids, s, e))
 		return false;
