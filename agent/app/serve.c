@@ -34,6 +34,7 @@ enum {
 const struct route peer_routes[] = {
 	{ "POST", "/api/sync/hello", AUTH_HELLO, 64 * 1024, receive_hello },
 	{ "POST", "/api/sync/receive", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX, receive_group },
+	{ "POST", "/api/sync/rehearse", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX, receive_rehearsal },
 	{ "POST", "/api/sync/verify", AUTH_PEER, COMPARE_BODY_MAX, receive_verify },
 };
 const size_t npeer_routes = sizeof peer_routes / sizeof peer_routes[0];
