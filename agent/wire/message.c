@@ -8,7 +8,8 @@
 #include <string.h>
 
 enum {
-	JSON_DEPTH = 6
+	JSON_DEPTH = 6,
+	NAME_CHARACTERS = 64 /* of an identifier, as the server counts */
 };
 
 /* --- writing --- */
@@ -445,6 +446,17 @@ get_checks(struct json_object *o, struct section *s, struct err *e)
 	return !json_object_object_get_ex(o, "checks", NULL) || get_number(o, "checks", &s->checks, e);
 }
 
+/* Can it be the name of a table at all? A longer one would not fit into our own tables either. */
+static bool
+is_table_name(const char *name, struct err *e)
+{
+	size_t characters = 0;
+
+	for (; *name != '\0'; name++)
+		characters += ((unsigned char)*name & 0xc0) != 0x80;
+	return (characters > 0 && characters <= NAME_CHARACTERS) || err_set(e, ERR_INPUT, "a table's name that no table can have");
+}
+
 bool
 message_parse_section(const char *text, size_t len, struct section *s, struct err *e)
 {
@@ -454,7 +466,7 @@ message_parse_section(const char *text, size_t len, struct section *s, struct er
 	memset(s, 0, sizeof *s);
 	if (!parse_object(text, len, &o, e))
 		return false;
-	ok = get_text(o, "table", s->table, sizeof s->table, e) && get_columns(o, s, e) && get_key(o, s, e) && get_checks(o, s, e);
+	ok = get_text(o, "table", s->table, sizeof s->table, e) && is_table_name(s->table, e) && get_columns(o, s, e) && get_key(o, s, e) && get_checks(o, s, e);
 	json_object_put(o);
 	if (!ok)
 		message_section_free(s);

@@ -248,7 +248,7 @@ _SURROUNDINGS: dict[str, dict[str, str]] = {
 def test_odd_surroundings_change_nothing(two: Pair, what: str) -> None:
     env = {"PATH": os.environ["PATH"], **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")},
            **_SURROUNDINGS[what]}
-    two.anna.sql(f"INSERT INTO t VALUES ({3000 + list(_SURROUNDINGS).index(what)}, 'x')")
+    two.anna.sql(f"INSERT INTO t VALUES ({900_000 + list(_SURROUNDINGS).index(what)}, 'x')")
     ran = subprocess.run(two.anna.command("--drain"), env=env, cwd=two.anna.folder, timeout=60,
                          capture_output=True, stdin=subprocess.DEVNULL, check=False)
     assert ran.returncode == 0, ran
@@ -298,10 +298,10 @@ def test_no_secret_is_in_anything_that_the_agent_writes(two: Pair) -> None:
     for node in two.nodes:
         node.change_conf({"log": {"level": "debug"}})
     two.start_serve()
-    _works(two, 4000)
+    _works(two, 910_000)
     written = [two.anna.agent(*verb).stdout + two.anna.agent(*verb).stderr
                for verb in (["--status", "--json"], ["--status", "-v"], ["--check"], ["--drain", "-v"],
-                            ["--conflicts"], ["--parked"], ["--help"], ["--explain", "t", "4000"])]
+                            ["--conflicts"], ["--parked"], ["--help"], ["--explain", "t", "910000"])]
     written += [two.anna.get(path, two.anna.monitor_key)[1].decode()
                 for path in ("/", "/monitor.js", "/api/status", "/metrics")]
     written += [node.agent_log.read_text() + node.serve_log.read_text() for node in two.nodes]

@@ -107,7 +107,7 @@ def _all_but(bert: Node) -> dict[str, Any]:
 _NAMES = ["hidden", "seen", "nokey", "mysql.user", "mysql`.`global_priv", "app`.`hidden", "information_schema.TABLES",
           "app_sync.sync_node", "app_sync`.`sync_queue", "sync_queue", "sync_peer", "../t", "../../mysql/user", "T",
           "t ", " t", "t;DROP TABLE t", "t` (id) VALUES (7); DROP TABLE hidden; -- ", "t'--", "t\\", "t\u0000", "\u0442",
-          "t" * 64, "t" * 65, "x" * 255, "", "t/**/", "%", "*", "t\nhidden", "performance_schema.threads", "app.t"]
+          "t" * 64, "t" * 65, "\u20ac" * 64, "\U0001f6b2", "x" * 255, "", "t/**/", "%", "*", "t\nhidden", "performance_schema.threads", "app.t"]
 
 
 @pytest.mark.parametrize("operation", ["i", "u", "d"])
