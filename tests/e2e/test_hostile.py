@@ -14,13 +14,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab import Node, Pair, process, until
+from lab import Node, Pair, places, process, until
 from lab.impostor import HELLO, MIB, RECEIVE, TYPE, head, read, status_of
 
 _SILENT = 1000
 _BAD_SIGNATURES = 5000  # 100,000 in a long run
 _STRANGERS_MAX = 64 * MIB  # GUARD_STRANGERS_MAX
 _DEADLINE = 30.0  # for a change to arrive meanwhile; the machine may be shared
+# What a sanitizer keeps of freed memory is not the agent's.
+_SANITIZED = b"__asan_init" in places.agent_binary().read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +118,7 @@ def test_a_thousand_slow_or_silent_connections_keep_no_peer_out(two: Pair, what:
         two.anna.sql(f"UPDATE t SET v='{what}'")
         two.anna.drain(check=0)
         assert len(os.listdir(f"/proc/{two.bert.serve_pid}/fd")) < 400
-        assert _memory(two.bert) - before < 64 * MIB
+        assert _SANITIZED or _memory(two.bert) - before < 64 * MIB
     two.assert_equal()
 
 
@@ -187,9 +189,8 @@ def test_a_flood_of_bad_signatures_keeps_no_peer_out_and_costs_little(two: Pair,
     assert results == [count]
     each = (_cpu(two.bert.serve_pid) - before) / count * 1e6
     print(f"{each:.0f} us of CPU for a refused connection")
-    if b"-fsanitize" not in two.bert.agent("--version").stdout.encode():
-        assert each < 1000, f"{each:.0f} us"  # with the connection, the syncing beside it and a busy machine
-    assert _memory(two.bert) - memory < 32 * MIB
+    assert each < 1000, f"{each:.0f} us"  # with the connection, the syncing beside it and a busy machine
+    assert _SANITIZED or _memory(two.bert) - memory < 32 * MIB
     # Ten lines in ten seconds, then a count.
     assert two.bert.agent_log.stat().st_size - log < 2 * MIB
     _works(two, key)
