@@ -187,6 +187,7 @@ take_concurrent(struct item *item, struct facts *f, const struct local_change *l
 		item->version_of_old = of_old;
 	}
 	f->local_whole = f->local_whole || lc->whole;
+	f->local_decided = f->local_decided || lc->decided;
 	f->local_inserted = f->local_inserted || (lc->operation == OP_INSERT && !of_old);
 }
 
@@ -221,6 +222,7 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 	struct facts f = {
 		.changed_at = item->meta.changed_at,
 		.node = judge_node(c, item),
+		.decided = item->meta.whole,
 		.whole = item->meta.whole || item->meta.operation != 'u' || lineage_is_linked(item),
 		.inserted = item->meta.operation == 'i' && (item->meta.old_key == NULL || item->local != NULL),
 		.removed = item->meta.operation == 'd',

@@ -134,6 +134,16 @@ def test_two_people_who_decide_differently_at_once_end_with_one_of_the_two(fresh
     _agree(fresh_pair)
 
 
+def test_two_people_who_decide_and_edit_on_before_they_meet_end_with_the_last_edit(fresh_pair: Pair) -> None:
+    anna, bert = _collide(fresh_pair)
+    fresh_pair.stop_serve()
+    for node in (bert, anna):
+        node.agent("--resolve", str(_open(node)[0]["id"]), "--keep", "local", check=DONE)
+    bert.sql("UPDATE notes SET v='bert edits on'")
+    _agree(fresh_pair)
+    assert anna.sql("SELECT v FROM notes") == [("bert edits on",)]
+
+
 def test_a_decision_made_while_the_other_side_edits_on_is_an_ordinary_conflict(fresh_pair: Pair) -> None:
     anna, bert = _collide(fresh_pair)
     anna.agent("--resolve", str(_open(anna)[0]["id"]), "--keep", "local", check=DONE)
