@@ -234,6 +234,8 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 	f.here = lineage_row(item) != NULL;
 	f.same = same_content(c, item) && item->now_key == NULL && !(item->old_here && item->version_of_old);
 	item->decision = conflict_judge(c->pass->conf->sync.conflict, &f);
+	if (c->pass->ndisputes > 0 && pass_is_decided(c->pass, item->hash, f.changed_at, f.node)) /* sent before it heard of that */
+		item->decision = (struct decision){ .verdict = VERDICT_KEEP };
 	return lineage_plan(c, item, f.same, e);
 }
 

@@ -214,6 +214,23 @@ def test_either_decision_about_a_unique_value_ends_it_equal(fresh_pair: Pair, wh
 
 
 @pytest.mark.parametrize("keep", ["local", "remote"])
+@pytest.mark.parametrize("numbered", ["", "AUTO_INCREMENT"], ids=["chosen keys", "numbered"])
+def test_a_decision_stands_when_the_other_side_tries_again_before_it_hears_of_it(fresh_pair: Pair, numbered: str, keep: str) -> None:
+    anna, bert = _start(fresh_pair, f"CREATE TABLE people (id INT PRIMARY KEY {numbered}, mail VARCHAR(40) UNIQUE, v VARCHAR(40))")
+    anna.sql("INSERT INTO people VALUES (10, 'm@example.org', 'of anna')")
+    bert.sql("INSERT INTO people VALUES (20, 'M@example.org', 'of bert')")
+    _disagree(fresh_pair)
+    bert.change_conf({"peer anna": {"paused": "yes"}})
+    bert.agent("--resolve", "all", "--keep", keep, check=DONE)
+    bert.change_conf({"peer anna": {"paused": None}})
+    anna.agent("--retry", "all", check=DONE)
+    anna.drain(check=(DONE, PERSON))
+    assert _open(bert) == []
+    _agree(fresh_pair)
+    assert anna.sql("SELECT id FROM people") == [(20 if keep == "local" else 10,)]
+
+
+@pytest.mark.parametrize("keep", ["local", "remote"])
 def test_opposite_decisions_about_a_unique_value_end_equal(fresh_pair: Pair, keep: str) -> None:
     anna, bert = _two_mails(fresh_pair)
     fresh_pair.stop_serve()
