@@ -95,6 +95,17 @@ undecided_concerns(const struct pass *p, uint64_t hash)
 }
 
 bool
+undecided_owes(const struct pass *p, uint64_t hash)
+{
+	const struct dispute *d = pass_dispute(p, hash), *end = p->disputes + p->ndisputes;
+
+	for (; d != NULL && d < end && d->hash == hash; d++)
+		if (d->owed_id != 0)
+			return true;
+	return false;
+}
+
+bool
 undecided_is_collision(const struct chunk *c, const struct item *item)
 {
 	return c->target.table->auto_increment && item->meta.operation == 'i' && item->local != NULL;
