@@ -811,27 +811,28 @@ write_owed(struct builder *b, struct err *e)
 {
 	struct collapse *c = &b->g->collapse;
 	const char *last = "";
+	struct table bare = { 0 }; /* a section of a name alone: no columns are needed */
+	bool ok = true;
 
 	b->section_open = false;
-	for (size_t i = 0; i < b->nowed; i++) {
+	b->table = &bare;
+	for (size_t i = 0; ok && i < b->nowed; i++) {
 		struct owed_key *key = &b->owed[i];
 		const char *table = collapse_text(c, key->table);
 		struct record_meta m = { .operation = 'o', .key = collapse_text(c, key->key), .key_len = key->key_len };
-		struct table bare = { 0 };
 
 		if (key->sent || !key->listed)
 			continue;
-		memcpy(&bare.name, &table, sizeof table); /* a section of a name alone: no columns are needed */
-		b->table = &bare;
+		memcpy(&bare.name, &table, sizeof table);
 		b->section_open = strcmp(table, last) == 0;
 		last = table;
 		buf_reset(&b->line);
 		message_put_record(&b->line, &m);
 		line_end(&b->line);
-		if (!put_line(b, e))
-			return false;
+		ok = put_line(b, e);
 	}
-	return true;
+	b->table = NULL;
+	return ok;
 }
 
 static bool

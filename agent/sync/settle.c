@@ -175,8 +175,10 @@ settle_owed(const struct owed *o, void *arg, struct err *e)
 	unsigned attempts;
 	const char *state;
 
-	if (o->sent_epoch != s->upto.epoch)
-		return true; /* not in this group */
+	/* Not in this group; or tried again while this answer was on its way, which is no news: what is refused
+	 * is known, and what is not refused stands in the next answer. */
+	if (o->sent_epoch != s->upto.epoch && (note == NULL || o->sent_epoch < s->upto.epoch))
+		return true;
 	if (!peer_record_hash(o->table, o->key, o->key_len, md5, e))
 		return false;
 	if (note == NULL)
@@ -280,7 +282,7 @@ settle_refusals(struct settle *s, struct err *e)
 {
 	uint64_t any = 0, undecided = 0;
 
-	if (!db_number(s->db, "SELECT 1 FROM sync_owed WHERE peer=? AND sent_epoch=? LIMIT 1", DB_ARGS(db_text(s->peer), db_u64(s->upto.epoch)), &any, NULL, e) ||
+	if (!db_number(s->db, "SELECT 1 FROM sync_owed WHERE peer=? AND sent_epoch>=? LIMIT 1", DB_ARGS(db_text(s->peer), db_u64(s->upto.epoch)), &any, NULL, e) ||
 	    (any != 0 && !db_number(s->db, "SELECT 1 FROM sync_undecided WHERE peer=? LIMIT 1", DB_ARGS(db_text(s->peer)), &undecided, NULL, e)))
 		return false;
 	s->undecided = undecided != 0;
