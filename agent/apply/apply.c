@@ -415,7 +415,7 @@ rehearse(struct applier *a, struct pass *p, struct pass_reader *r, int *status, 
 	bool answered = false;
 
 	*status = 200;
-	return check_sender(p, r, e) && catalog_refresh(a->db, a->conf, &a->catalog, e) && (p->catalog = a->catalog) != NULL && db_begin_reading(a->db, e) &&
+	return check_sender(p, r, e) && catalog_refresh(a->db, a->conf, &a->catalog, e) && pass_use(p, a->catalog, e) && db_begin_reading(a->db, e) &&
 	    cursor_load(a->db, p->peer, false, &p->cursor, e) && check_cursor(p, &answered, status, answer, e) &&
 	    (answered || check_seen(p, a->node, &answered, status, answer, e)) && (answered || rehearse_run(p, r, answer, e));
 }

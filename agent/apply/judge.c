@@ -187,6 +187,7 @@ take_concurrent(struct item *item, struct facts *f, const struct local_change *l
 		item->version_of_old = of_old;
 	}
 	f->local_whole = f->local_whole || lc->whole;
+	f->local_decided = f->local_decided || lc->decided;
 	f->local_inserted = f->local_inserted || (lc->operation == OP_INSERT && !of_old);
 }
 
@@ -221,6 +222,7 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 	struct facts f = {
 		.changed_at = item->meta.changed_at,
 		.node = judge_node(c, item),
+		.decided = item->meta.whole,
 		.whole = item->meta.whole || item->meta.operation != 'u' || lineage_is_linked(item),
 		.inserted = item->meta.operation == 'i' && (item->meta.old_key == NULL || item->local != NULL),
 		.removed = item->meta.operation == 'd',
@@ -232,6 +234,8 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 	f.here = lineage_row(item) != NULL;
 	f.same = same_content(c, item) && item->now_key == NULL && !(item->old_here && item->version_of_old);
 	item->decision = conflict_judge(c->pass->conf->sync.conflict, &f);
+	if (c->pass->ndisputes > 0 && pass_is_decided(c->pass, item->hash, f.changed_at, f.node)) /* sent before it heard of that */
+		item->decision = (struct decision){ .verdict = VERDICT_KEEP };
 	return lineage_plan(c, item, f.same, e);
 }
 

@@ -309,7 +309,7 @@ lock_between(struct pass *p, const struct tie *tie, size_t n, const struct kin_p
 	buf_init(&sql, RECORD_SQL_MAX);
 	buf_str(&sql, "SELECT 1");
 	ok = put_join(&sql, p, tie, n, of) || malformed_key(of->table, e);
-	buf_str(&sql, " FOR UPDATE");
+	buf_str(&sql, pass_lock(p));
 	ok = ok && buf_check(&sql, "a list of keys", e) && db_query(p->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e);
 	db_rows_free(rows);
 	buf_free(&sql);

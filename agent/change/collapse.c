@@ -283,6 +283,7 @@ collapse_add(struct collapse *c, const struct change *change, struct err *e)
 	entry->send = true;
 	if (change->operation != OP_UPDATE || change->whole)
 		entry->whole = true;
+	entry->decided = entry->decided || change->whole;
 	raise_version(c, entry, change);
 	return buf_check(&c->arena, "a group's keys", e);
 }

@@ -18,6 +18,7 @@ struct entry {
 	uint64_t link;	    /* while collapsing: id of the change that holds the old key */
 	enum operation first; /* operation of its oldest change here */
 	bool whole;
+	bool decided; /* among them is what a verdict or a person has put in the record's place */
 	bool send;	    /* at least one change is not from the peer itself */
 	bool owed;	    /* the peer has refused it before */
 	bool tried;	    /* it was sent before just as it is now */

@@ -280,11 +280,13 @@ merge_owed(struct builder *b, const struct owed *o, struct entry **entry, struct
 		.whole = o->whole,
 	};
 	uint64_t newest = *entry == NULL ? o->last_id : (*entry)->last_id;
+	bool decided = *entry != NULL && (*entry)->decided; /* what is owed is whole for other reasons, too */
 
 	if (!collapse_add(c, &change, e))
 		return false;
 	*entry = collapse_find(c, o->table, o->key, o->key_len);
 	(*entry)->first = o->first;
+	(*entry)->decided = decided;
 	(*entry)->last_id = newest > o->last_id ? newest : o->last_id;
 	(*entry)->owed = true;
 	if ((*entry)->link == 0)
@@ -460,7 +462,7 @@ put_entry(struct builder *b, const struct entry *entry, char operation)
 		.via = collapse_text(c, entry->via),
 		.old_key = collapse_text(c, entry->old_key),
 		.old_key_len = entry->old_key_len,
-		.whole = entry->whole && operation == 'u',
+		.whole = (entry->whole && operation == 'u') || entry->decided,
 	};
 
 	if (b->nunsettled > 0 && !plant_is(PLANT_REFUSED_SEEN))

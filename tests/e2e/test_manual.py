@@ -1,0 +1,119 @@
+"""conflict = manual: each side keeps its own version until a person decides; one decision ends it on both."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from lab import Pair, hand
+from lab.node import Node
+from lab.waiting import until
+
+DONE, PERSON = 0, 5
+T = "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(40), n INT)"
+
+
+def _open(node: Node) -> list[dict[str, Any]]:
+    kept = json.loads(node.agent("--conflicts", "--json", check={DONE, PERSON}).stdout)["conflicts"]
+    return [one for one in kept if one["undecided"]]
+
+
+def _apart(pair: Pair, annas: str, berts: str, n: int = 1) -> tuple[Node, Node]:
+    """Both have changed the record, and both sides list it as undecided."""
+    hand.everywhere(pair, T, "INSERT INTO t VALUES (1,'first',0),(2,'second',0)")
+    for node in pair.nodes:
+        node.change_conf({"sync": {"interval": "10s", "conflict": "manual"}})
+    asked = pair.anna.agent("--check")
+    if "conflict" in asked.stderr and asked.returncode == 2:
+        pytest.skip("this agent has no conflict = manual yet")
+    pair.install()
+    pair.settle()
+    pair.anna.sql(annas)
+    pair.bert.sql(berts)
+    pair.start_serve()
+
+    def known() -> bool:
+        for node in pair.nodes:
+            node.drain(check=(DONE, PERSON))
+        return all(len(_open(node)) == n for node in pair.nodes)
+    until(known, 60, "both sides list it")
+    return pair.anna, pair.bert
+
+
+def _agree(pair: Pair) -> None:
+    pair.settle()
+    pair.assert_equal()
+    for node in pair.nodes:
+        assert _open(node) == [] and hand.owed(node) == []
+        assert hand.sync(node, "SELECT * FROM sync_unsettled") == []
+        assert json.loads(node.agent("--status", "--json", check=DONE).stdout)["peers"][0]["in_step"]
+
+
+CASES = {
+    "update against update": ("UPDATE t SET v='anna' WHERE id=1", "UPDATE t SET v='bert' WHERE id=1", "1"),
+    "update against delete": ("UPDATE t SET v='anna' WHERE id=1", "DELETE FROM t WHERE id=1", "1"),
+    "delete against update": ("DELETE FROM t WHERE id=1", "UPDATE t SET v='bert' WHERE id=1", "1"),
+    "insert against insert": ("INSERT INTO t VALUES (7,'anna',1)", "INSERT INTO t VALUES (7,'bert',2)", "7"),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize("where", ["anna", "bert"])
+@pytest.mark.parametrize("keep", ["local", "remote"])
+def test_each_side_keeps_its_own_until_a_person_decides_on_either(
+        fresh_pair: Pair, case: tuple[str, str, str], where: str, keep: str) -> None:
+    anna, bert = _apart(fresh_pair, *case[:2])
+    node = fresh_pair[where]
+    stays = where if keep == "local" else "bert" if where == "anna" else "anna"
+    want = fresh_pair[stays].sql("SELECT * FROM t")
+    assert anna.sql("SELECT * FROM t") != bert.sql("SELECT * FROM t")
+    kept = _open(node)[0]
+    assert (kept["rule"], kept["record_id"]) == ("manual", case[2])
+    assert kept["local"]["row"] != kept["remote"]["row"]
+    node.agent("--resolve", str(kept["id"]), "--keep", keep, check=DONE)
+    _agree(fresh_pair)
+    assert bert.sql("SELECT * FROM t") == want
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_two_people_who_decide_differently_at_once_converge(fresh_pair: Pair, case: tuple[str, str, str]) -> None:
+    anna, bert = _apart(fresh_pair, *case[:2])
+    want = anna.sql("SELECT * FROM t")
+    fresh_pair.stop_serve()
+    for node in (bert, anna):
+        node.agent("--resolve", str(_open(node)[0]["id"]), "--keep", "local", check=DONE)
+    _agree(fresh_pair)
+    assert bert.sql("SELECT * FROM t") == want  # decided last
+
+
+def test_an_edit_that_the_decision_had_not_seen_is_left_to_a_person_again(fresh_pair: Pair) -> None:
+    anna, bert = _apart(fresh_pair, *CASES["update against update"][:2])
+    fresh_pair.stop_serve()
+    anna.agent("--resolve", str(_open(anna)[0]["id"]), "--keep", "local", check=DONE)
+    bert.sql("UPDATE t SET v='bert edits on' WHERE id=1")
+    fresh_pair.start_serve()
+
+    def known() -> bool:
+        for node in fresh_pair.nodes:
+            node.drain(check=(DONE, PERSON))
+        return all(len(_open(node)) == 1 for node in fresh_pair.nodes)
+    until(known, 60, "both list it again")
+    assert _open(bert)[0]["local"]["row"]["v"] == "bert edits on"
+    bert.agent("--resolve", str(_open(bert)[0]["id"]), "--keep", "local", check=DONE)
+    _agree(fresh_pair)
+    assert anna.sql("SELECT v FROM t WHERE id=1") == [("bert edits on",)]
+
+
+def test_further_edits_on_one_side_renew_what_is_listed_on_the_other(fresh_pair: Pair) -> None:
+    anna, bert = _apart(fresh_pair, *CASES["update against update"][:2])
+    first = _open(bert)[0]["id"]
+    anna.sql("UPDATE t SET v='anna again', n=5 WHERE id=1")
+    anna.sql("UPDATE t SET n=6 WHERE id=2")
+    until(lambda: (anna.drain(check=(DONE, PERSON)), _open(bert)[0]["remote"]["row"]["v"])[1] == "anna again", 60, "bert lists it")
+    assert [one["id"] for one in _open(bert)] == [first]
+    assert bert.sql("SELECT n FROM t WHERE id=2") == [(6,)]  # the others go on
+    bert.agent("--resolve", str(first), "--keep", "remote", check=DONE)
+    _agree(fresh_pair)
+    assert bert.sql("SELECT v, n FROM t WHERE id=1") == [("anna again", 5)]
