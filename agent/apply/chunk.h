@@ -37,6 +37,7 @@ struct item {
 	struct decision decision;
 	char local_changed_at[QUEUE_TIME_LEN + 1];
 	char local_node[CONF_NAME_MAX + 1];
+	bool local_weak;
 	size_t concurrent;
 	size_t kin_from, kin_n; /* its children that are still here, in the family's list */
 	const struct table *waits_for; /* the group has changes of its children in there that come first */

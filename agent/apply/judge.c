@@ -169,8 +169,9 @@ same_content(const struct chunk *c, const struct item *item)
 static bool
 is_later(const struct local_change *lc, const struct item *item)
 {
-	return version_compare(
-		   lc->changed_at, lc->node, item->local_changed_at, item->local_node) > 0;
+	if (lc->weak != item->local_weak)
+		return item->local_weak;
+	return version_compare(lc->changed_at, lc->node, item->local_changed_at, item->local_node) > 0;
 }
 
 /* One more concurrent change; of_old: under another key than the record has there. */
@@ -184,6 +185,7 @@ take_concurrent(struct item *item, struct facts *f, const struct local_change *l
 	if (f->concurrent++ == 0 || is_later(lc, item)) {
 		memcpy(item->local_changed_at, lc->changed_at, sizeof lc->changed_at);
 		memcpy(item->local_node, lc->node, sizeof lc->node);
+		item->local_weak = lc->weak;
 		item->version_of_old = of_old;
 	}
 	f->local_whole = f->local_whole || lc->whole;
@@ -209,6 +211,7 @@ find_concurrent(struct chunk *c, struct item *item, struct facts *f, struct err 
 	}
 	f->local_changed_at = item->local_changed_at;
 	f->local_node = item->local_node;
+	f->local_weak = item->local_weak;
 	item->concurrent = f->concurrent;
 	return true;
 }
@@ -221,6 +224,7 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 	struct facts f = {
 		.changed_at = item->meta.changed_at,
 		.node = judge_node(c, item),
+		.weak = item->meta.weak,
 		.whole = item->meta.whole || item->meta.operation != 'u' || lineage_is_linked(item),
 		.inserted = item->meta.operation == 'i' && (item->meta.old_key == NULL || item->local != NULL),
 		.removed = item->meta.operation == 'd',

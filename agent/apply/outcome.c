@@ -5,6 +5,7 @@
 #include "apply/outcome.h"
 
 #include "apply/cascade.h"
+#include "apply/columns.h"
 #include "apply/follow.h"
 #include "apply/inbox.h"
 #include "apply/judge.h"
@@ -80,6 +81,19 @@ supersede(struct chunk *c, const struct item *item, struct err *e)
 
 /* --- the other peers --- */
 
+/* With what it says of single columns. */
+static bool
+relay_update(struct chunk *c, const struct item *item, struct relay *r, struct err *e)
+{
+	struct columns_texts texts;
+	bool ok;
+
+	columns_texts_init(&texts);
+	ok = columns_pass_on(c->pass, r, &c->target, &item->meta, &texts, e) && pass_relay(c->pass, r, e);
+	columns_texts_free(&texts);
+	return ok;
+}
+
 static bool
 relay_item(struct chunk *c, const struct item *item, struct err *e)
 {
@@ -116,7 +130,7 @@ relay_item(struct chunk *c, const struct item *item, struct err *e)
 		if (!pass_relay(c->pass, &old, e))
 			return false;
 	}
-	return pass_relay(c->pass, &r, e);
+	return relay_update(c, item, &r, e);
 }
 
 bool
