@@ -43,6 +43,7 @@ struct item {
 	const struct table *waits_for; /* the group has changes of its children in there that come first */
 	bool split;		/* the row under meta.old_key stays beside the new one, because of its children */
 	const char *rule;	/* what decided; NULL: the policy */
+	struct merged *merged;	/* column by column (apply/merge); NULL: not so. Owned */
 };
 
 struct chunk {

@@ -13,6 +13,7 @@
 #include "apply/fit.h"
 #include "apply/follow.h"
 #include "apply/lineage.h"
+#include "apply/merge.h"
 #include "base/plant.h"
 #include "change/record.h"
 
@@ -141,8 +142,8 @@ judge_node(const struct chunk *c, const struct item *item)
 	return item->meta.origin == NULL ? c->pass->peer : item->meta.origin;
 }
 
-static bool
-same_value(const struct target *to, size_t i, const struct line_value *a, const struct line_value *b)
+bool
+judge_same_value(const struct target *to, size_t i, const struct line_value *a, const struct line_value *b)
 {
 	if (a->data == NULL || b->data == NULL)
 		return a->data == b->data;
@@ -160,7 +161,7 @@ same_content(const struct chunk *c, const struct item *item)
 	if (item->local == NULL)
 		return false;
 	for (size_t i = 0; i < c->target.table->ncolumns; i++) {
-		if (!same_value(&c->target, i, &item->values[i], &item->local[i]))
+		if (!judge_same_value(&c->target, i, &item->values[i], &item->local[i]))
 			return false;
 	}
 	return true;
@@ -235,7 +236,10 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 		return false;
 	f.here = lineage_row(item) != NULL;
 	f.same = same_content(c, item) && item->now_key == NULL && !(item->old_here && item->version_of_old);
-	item->decision = conflict_judge(c->pass->conf->sync.conflict, &f);
+	if (!merge_is_possible(c, item, &f))
+		item->decision = conflict_judge(c->target.table->policy == POLICY_MERGE ? POLICY_NEWER : c->target.table->policy, &f);
+	else if (!merge_item(c, item, &f, &f.same, e))
+		return false;
 	return lineage_plan(c, item, f.same, e);
 }
 

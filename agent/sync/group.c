@@ -286,24 +286,21 @@ take_owed_row(const struct change *c, void *arg, bool *stop, struct err *e)
 	return c->key == NULL || collapse_add(arg, c, e);
 }
 
-/* The rows of the queue that an owed record stands for tell its columns and differences. */
+/* The rows of the queue that an owed record stands for tell its columns and differences. If there are none left,
+ * they have lost all of them meanwhile. *told: what is to be added for the record itself then tells, or NULL. */
 static bool
-take_owed_rows(struct builder *b, const struct owed *o, struct err *e)
+take_owed_rows(struct builder *b, const struct owed *o, const struct table *t, struct buf *told, struct err *e)
 {
-	struct collapse *c = &b->g->collapse;
-	const struct table *t;
+	const struct mask none = { { 0 } };
 
-	if (!load_catalog(b, e))
-		return false;
-	t = catalog_table(c->catalog, o->table);
-	return t == NULL || !mask_is_wanted(t) || queue_visit_ids(b->g->db, o->queue_ids, take_owed_row, c, e);
+	mask_write(t, &none, told);
+	return buf_check(told, "a record's columns", e) && queue_visit_ids(b->g->db, o->queue_ids, take_owed_row, &b->g->collapse, e);
 }
 
-/* What the peer has not accepted goes along with the record's later changes. */
+/* The owed record itself. */
 static bool
-merge_owed(struct builder *b, const struct owed *o, struct entry **entry, struct err *e)
+add_owed(struct builder *b, const struct owed *o, const struct buf *told, struct err *e)
 {
-	struct collapse *c = &b->g->collapse;
 	struct change change = {
 		.id = o->last_id,
 		.operation = o->first,
@@ -314,18 +311,37 @@ merge_owed(struct builder *b, const struct owed *o, struct entry **entry, struct
 		.origin = o->origin,
 		.via = o->via,
 		.whole = o->whole,
+		.columns = told->data,
+		.columns_len = told->len,
 	};
+
+	return collapse_add(&b->g->collapse, &change, e);
+}
+
+/* What the peer has not accepted goes along with the record's later changes. */
+static bool
+merge_owed(struct builder *b, const struct owed *o, struct entry **entry, struct err *e)
+{
+	struct collapse *c = &b->g->collapse;
 	uint64_t newest = *entry == NULL ? o->last_id : (*entry)->last_id;
 	uint64_t link = *entry == NULL ? 0 : (*entry)->link;
+	const struct table *t;
+	struct buf told;
+	bool ok = load_catalog(b, e);
 
-	if (!take_owed_rows(b, o, e))
+	buf_init(&told, MASK_BYTES);
+	t = ok ? catalog_table(c->catalog, o->table) : NULL;
+	if (t != NULL && mask_is_wanted(t)) {
+		ok = take_owed_rows(b, o, t, &told, e);
+		*entry = collapse_find(c, o->table, o->key, o->key_len);
+	} else
+		*entry = NULL;
+	if (ok && (*entry == NULL || !(*entry)->send || o->whole))
+		ok = add_owed(b, o, &told, e);
+	buf_free(&told);
+	if (!ok)
 		return false;
 	*entry = collapse_find(c, o->table, o->key, o->key_len);
-	if (*entry == NULL || !(*entry)->send || o->whole) {
-		if (!collapse_add(c, &change, e))
-			return false;
-		*entry = collapse_find(c, o->table, o->key, o->key_len);
-	}
 	(*entry)->first = o->first;
 	(*entry)->last_id = newest > o->last_id ? newest : o->last_id;
 	(*entry)->owed = true;
