@@ -33,13 +33,14 @@ conflict_judge(enum conf_policy policy, const struct facts *f)
 		d.supersede = true;
 		return d;
 	}
-	incoming_wins =
-	    version_compare(f->changed_at, f->node, f->local_changed_at, f->local_node) > 0;
+	/* What nobody meant to change never wins over what somebody did. */
+	incoming_wins = f->weak != f->local_weak ? f->local_weak :
+						   version_compare(f->changed_at, f->node, f->local_changed_at, f->local_node) > 0;
 	d.verdict = incoming_wins ? VERDICT_APPLY : VERDICT_KEEP;
 	d.supersede = incoming_wins;
 	if (f->same)
 		return d; /* equal content is no conflict, whoever was later */
-	d.conflict = true;
+	d.conflict = incoming_wins ? !f->local_weak : !f->weak; /* nothing is lost with a weak one */
 	/* One compare for the whole record, and the judge queues it again whoever won: with
 	 * anything less, chains of three and more nodes diverge. */
 	if (f->whole || f->local_whole || !f->here) {

@@ -17,6 +17,7 @@ enum verdict {
 struct facts {
 	const char *changed_at; /* incoming version */
 	const char *node;
+	bool weak;		/* incoming: nothing was changed on purpose (capture/mask) */
 	bool whole;		/* incoming: insert, delete, key change, or replaced by a verdict */
 	bool inserted;		/* incoming: the group says insert */
 	bool removed;		/* incoming: a delete */
@@ -26,6 +27,7 @@ struct facts {
 	size_t concurrent;	/* local changes that the sender had not seen */
 	const char *local_changed_at; /* the greatest version among them */
 	const char *local_node;
+	bool local_weak;	/* that version is */
 	bool local_whole;	/* any of them is whole */
 	bool local_inserted;	/* any of them is an insert */
 	bool local_made;	/* the oldest of them is: the record began here */

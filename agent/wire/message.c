@@ -502,7 +502,8 @@ put_meta(struct buf *line, const struct record_meta *m)
 {
 	struct buf meta;
 
-	if (m->origin == NULL && m->via == NULL && m->old_key == NULL && !m->has_seen && !m->has_children && !m->whole) {
+	if (m->origin == NULL && m->via == NULL && m->old_key == NULL && m->columns == NULL && m->difference == NULL && !m->weak &&
+	    !m->has_seen && !m->has_children && !m->whole) {
 		line_null(line);
 		return;
 	}
@@ -518,6 +519,12 @@ put_meta(struct buf *line, const struct record_meta *m)
 		put_number(&meta, "seen", m->seen);
 	if (m->has_children)
 		put_number(&meta, "children", m->children);
+	if (m->weak)
+		put_pair(&meta, "weak", "1");
+	if (m->columns != NULL)
+		put_pair(&meta, "columns", m->columns);
+	if (m->difference != NULL)
+		put_pair(&meta, "difference", m->difference);
 	if (m->old_key != NULL) { /* in hexadecimal: a key need not be UTF-8 */
 		buf_str(&meta, meta.len > 1 ? ",\"old\":\"" : "\"old\":\"");
 		buf_hex(&meta, m->old_key, m->old_key_len);
@@ -570,12 +577,39 @@ parse_old_key(struct json_object *old, char *to, struct record_meta *m, struct e
 	return true;
 }
 
+/* "name":"1" or nothing. */
+static bool
+parse_flag(struct json_object *o, const char *name, bool *flag, struct err *e)
+{
+	char text[2];
+
+	*flag = json_object_object_get_ex(o, name, NULL);
+	return !*flag || (get_text(o, name, text, sizeof text, e) && strcmp(text, "1") == 0) || missing(name, e);
+}
+
+/* A text of any length, if it is there, copied to *to, which moves behind it. */
+static bool
+parse_long(struct json_object *o, const char *name, char **to, const char **out, size_t *len, struct err *e)
+{
+	struct json_object *v;
+
+	if (!json_object_object_get_ex(o, name, &v))
+		return true;
+	if (!json_object_is_type(v, json_type_string) || strlen(json_object_get_string(v)) != (size_t)json_object_get_string_len(v))
+		return missing(name, e);
+	*len = (size_t)json_object_get_string_len(v);
+	*out = memcpy(*to, json_object_get_string(v), *len + 1);
+	*to += *len + 1;
+	return true;
+}
+
 /* The strings of the meta object are copied back over its own text, which is long enough. */
 static bool
 parse_meta(const struct line_value *v, struct record_meta *m, struct err *e)
 {
 	struct json_object *o, *old;
 	char *to = v->data, text[CONF_NAME_MAX + 1];
+	size_t len;
 	bool ok = true;
 
 	if (!parse_object(v->data, v->len, &o, e))
@@ -588,9 +622,8 @@ parse_meta(const struct line_value *v, struct record_meta *m, struct err *e)
 		m->via = memcpy(to, text, strlen(text) + 1);
 		to += strlen(text) + 1;
 	}
-	m->whole = ok && json_object_object_get_ex(o, "whole", NULL);
-	if (m->whole)
-		ok = (get_text(o, "whole", text, sizeof text, e) && strcmp(text, "1") == 0) || missing("whole", e);
+	ok = ok && parse_flag(o, "whole", &m->whole, e) && parse_flag(o, "weak", &m->weak, e) &&
+	    parse_long(o, "columns", &to, &m->columns, &m->columns_len, e) && parse_long(o, "difference", &to, &m->difference, &len, e);
 	m->has_seen = ok && json_object_object_get_ex(o, "seen", NULL);
 	if (m->has_seen)
 		ok = get_number(o, "seen", &m->seen, e);
