@@ -19,7 +19,7 @@ conflict_judge(enum conf_policy policy, const struct facts *f)
 	if (f->concurrent == 0)
 		return d;
 	/* Two laptops gave one number to two different rows: neither may overwrite the other. */
-	if (f->counter_key && f->inserted && f->local_inserted && f->here && !f->same) {
+	if (f->counter_key && f->inserted && f->local_inserted && f->here && !f->same && !(f->decided && f->local_decided)) {
 		d.verdict = VERDICT_ASK;
 		return d;
 	}

@@ -190,6 +190,7 @@ take_concurrent(struct item *item, struct facts *f, const struct local_change *l
 		item->version_of_old = of_old;
 	}
 	f->local_whole = f->local_whole || lc->whole;
+	f->local_decided = f->local_decided || lc->decided;
 	f->local_inserted = f->local_inserted || (lc->operation == OP_INSERT && !of_old);
 }
 
@@ -226,6 +227,7 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 		.changed_at = item->meta.changed_at,
 		.node = judge_node(c, item),
 		.weak = item->meta.weak,
+		.decided = item->meta.whole,
 		.whole = item->meta.whole || item->meta.operation != 'u' || lineage_is_linked(item),
 		.inserted = item->meta.operation == 'i' && (item->meta.old_key == NULL || item->local != NULL),
 		.removed = item->meta.operation == 'd',
@@ -240,6 +242,8 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 		item->decision = conflict_judge(c->target.table->policy == POLICY_MERGE ? POLICY_NEWER : c->target.table->policy, &f);
 	else if (!merge_item(c, item, &f, &f.same, e))
 		return false;
+	if (c->pass->ndisputes > 0 && pass_is_decided(c->pass, item->hash, f.changed_at, f.node)) /* sent before it heard of that */
+		item->decision = (struct decision){ .verdict = VERDICT_KEEP };
 	return lineage_plan(c, item, f.same, e);
 }
 

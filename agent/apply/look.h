@@ -14,6 +14,7 @@ struct local_change {
 	char node[CONF_NAME_MAX + 1];
 	enum operation operation; /* an insert that only gives a record another key counts as an update */
 	bool whole;
+	bool decided; /* put there by a verdict or a person */
 	bool weak; /* nothing was changed on purpose (capture/mask) */
 	struct versions versions; /* of its columns, where the table's rule is merge or it has counters */
 };

@@ -182,6 +182,9 @@ outcome_finish(struct chunk *c, struct item *item, struct err *e)
 	c->pass->applied++;
 	if (item->shape == TARGET_DELETE && !pass_note_lost(c->pass, c->target.table, 1, e))
 		return false;
+	/* What the peer has refused is given up: it hears of that by the record, or it would take it for open for ever. */
+	if (item->decision.supersede && item->concurrent > 0 && undecided_owes(c->pass, item->hash))
+		item->decision.requeue = true;
 	if (c->pass->ndisputes > 0 && !undecided_end(c, item, e))
 		return false;
 	if (item->decision.conflict && !plant_is(PLANT_LOSER_DROPPED) && !keep_conflict(c, item, e))

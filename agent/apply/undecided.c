@@ -2,6 +2,7 @@
  * decision made elsewhere has ended. Not here: the verdict (apply/conflict), a decision made here (apply/inbox). */
 #include "apply/undecided.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,11 +50,20 @@ add_conflicts(struct pass *p, struct err *e)
 	struct db_rows *rows = NULL;
 	bool more = false, ok;
 
-	ok = db_query(p->db, "SELECT c.table_name, c.record_id, c.id, u.rival_id IS NOT NULL, u.decision IS NOT NULL FROM sync_undecided u JOIN sync_conflict c ON c.id=u.conflict WHERE u.peer=?",
-	    DB_ARGS(db_text(p->peer)), &rows, e);
-	while (ok && (ok = db_rows_next(rows, &more, e)) && more)
-		ok = add(p, &(struct dispute){ .hash = record_hash(db_rows_text(rows, 0), db_rows_text(rows, 1), db_rows_len(rows, 1)), .conflict = db_rows_u64(rows, 2),
-				.rival = db_rows_u64(rows, 3) != 0, .decided = db_rows_u64(rows, 4) != 0 }, e);
+	ok = db_query(p->db, "SELECT c.table_name, c.record_id, c.id, u.rival_id IS NOT NULL, u.decision IS NOT NULL, c.remote_changed_at, c.remote_origin"
+			     " FROM sync_undecided u JOIN sync_conflict c ON c.id=u.conflict WHERE u.peer=?", DB_ARGS(db_text(p->peer)), &rows, e);
+	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
+		struct dispute d = {
+			.hash = record_hash(db_rows_text(rows, 0), db_rows_text(rows, 1), db_rows_len(rows, 1)),
+			.conflict = db_rows_u64(rows, 2),
+			.rival = db_rows_u64(rows, 3) != 0,
+			.decided = db_rows_u64(rows, 4) != 0,
+		};
+
+		(void)snprintf(d.changed_at, sizeof d.changed_at, "%s", db_rows_text(rows, 5));
+		(void)snprintf(d.node, sizeof d.node, "%s", db_rows_text(rows, 6));
+		ok = add(p, &d, e);
+	}
 	db_rows_free(rows);
 	return ok;
 }
@@ -82,6 +92,17 @@ bool
 undecided_concerns(const struct pass *p, uint64_t hash)
 {
 	return pass_dispute(p, hash) != NULL;
+}
+
+bool
+undecided_owes(const struct pass *p, uint64_t hash)
+{
+	const struct dispute *d = pass_dispute(p, hash), *end = p->disputes + p->ndisputes;
+
+	for (; d != NULL && d < end && d->hash == hash; d++)
+		if (d->owed_id != 0)
+			return true;
+	return false;
 }
 
 bool

@@ -10,6 +10,9 @@ MUST_CHECK bool undecided_look(struct pass *p, struct err *e);
 /* Is anything open about the record with this hash? */
 bool undecided_concerns(const struct pass *p, uint64_t hash);
 
+/* Is a change of ours among that, which the peer has refused? */
+bool undecided_owes(const struct pass *p, uint64_t hash);
+
 /* Is it two rows of different meaning under one automatic number, not two versions of one record? */
 bool undecided_is_collision(const struct chunk *c, const struct item *item);
 /* Neither version may go (VERDICT_ASK): keep both for a person, or renew what is kept. */

@@ -379,6 +379,7 @@ collapse_add(struct collapse *c, const struct change *change, struct err *e)
 	entry->send = true;
 	if (change->operation != OP_UPDATE || change->whole)
 		entry->whole = true;
+	entry->decided = entry->decided || change->whole;
 	if (!add_columns(c, entry, change, &weak, e))
 		return false;
 	raise_version(c, entry, change, weak);

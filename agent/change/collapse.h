@@ -22,6 +22,7 @@ struct entry {
 	struct buf *ids;    /* of its changes, "12,15", where it has versions; owned */
 	bool weak;	    /* the version is: nothing was changed on purpose (capture/mask) */
 	bool whole;
+	bool decided; /* among them is what a verdict or a person has put in the record's place */
 	bool send;	    /* at least one change is not from the peer itself */
 	bool owed;	    /* the peer has refused it before */
 	bool tried;	    /* it was sent before just as it is now */

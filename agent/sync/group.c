@@ -327,6 +327,7 @@ merge_owed(struct builder *b, const struct owed *o, struct entry **entry, struct
 	struct collapse *c = &b->g->collapse;
 	uint64_t newest = *entry == NULL ? o->last_id : (*entry)->last_id;
 	uint64_t link = *entry == NULL ? 0 : (*entry)->link;
+	bool decided = *entry != NULL && (*entry)->decided; /* what is owed is whole for other reasons, too */
 	const struct table *t;
 	struct buf told;
 	bool ok = load_catalog(b, e);
@@ -345,6 +346,7 @@ merge_owed(struct builder *b, const struct owed *o, struct entry **entry, struct
 		return false;
 	*entry = collapse_find(c, o->table, o->key, o->key_len);
 	(*entry)->first = o->first;
+	(*entry)->decided = decided;
 	(*entry)->last_id = newest > o->last_id ? newest : o->last_id;
 	(*entry)->owed = true;
 	(*entry)->link = link == 0 ? o->link : link;
@@ -552,7 +554,7 @@ put_entry(struct builder *b, const struct entry *entry, char operation, struct e
 		.old_key = collapse_text(c, entry->old_key),
 		.old_key_len = entry->old_key_len,
 		.weak = entry->weak && !entry->whole && operation == 'u',
-		.whole = entry->whole && operation == 'u',
+		.whole = (entry->whole && operation == 'u') || entry->decided,
 	};
 
 	if (!put_columns(b, entry, &m, e))

@@ -134,6 +134,16 @@ def test_two_people_who_decide_differently_at_once_end_with_one_of_the_two(fresh
     _agree(fresh_pair)
 
 
+def test_two_people_who_decide_and_edit_on_before_they_meet_end_with_the_last_edit(fresh_pair: Pair) -> None:
+    anna, bert = _collide(fresh_pair)
+    fresh_pair.stop_serve()
+    for node in (bert, anna):
+        node.agent("--resolve", str(_open(node)[0]["id"]), "--keep", "local", check=DONE)
+    bert.sql("UPDATE notes SET v='bert edits on'")
+    _agree(fresh_pair)
+    assert anna.sql("SELECT v FROM notes") == [("bert edits on",)]
+
+
 def test_a_decision_made_while_the_other_side_edits_on_is_an_ordinary_conflict(fresh_pair: Pair) -> None:
     anna, bert = _collide(fresh_pair)
     anna.agent("--resolve", str(_open(anna)[0]["id"]), "--keep", "local", check=DONE)
@@ -201,6 +211,23 @@ def test_either_decision_about_a_unique_value_ends_it_equal(fresh_pair: Pair, wh
             for one in json.loads(n.agent("--conflicts", "--json", check=DONE).stdout)["conflicts"]
             for side in ("local", "remote") if one[side]["row"]]
     assert "of bert" in rows and "of anna" in rows  # the one that went is kept whole
+
+
+@pytest.mark.parametrize("keep", ["local", "remote"])
+@pytest.mark.parametrize("numbered", ["", "AUTO_INCREMENT"], ids=["chosen keys", "numbered"])
+def test_a_decision_stands_when_the_other_side_tries_again_before_it_hears_of_it(fresh_pair: Pair, numbered: str, keep: str) -> None:
+    anna, bert = _start(fresh_pair, f"CREATE TABLE people (id INT PRIMARY KEY {numbered}, mail VARCHAR(40) UNIQUE, v VARCHAR(40))")
+    anna.sql("INSERT INTO people VALUES (10, 'm@example.org', 'of anna')")
+    bert.sql("INSERT INTO people VALUES (20, 'M@example.org', 'of bert')")
+    _disagree(fresh_pair)
+    bert.change_conf({"peer anna": {"paused": "yes"}})
+    bert.agent("--resolve", "all", "--keep", keep, check=DONE)
+    bert.change_conf({"peer anna": {"paused": None}})
+    anna.agent("--retry", "all", check=DONE)
+    anna.drain(check=(DONE, PERSON))
+    assert _open(bert) == []
+    _agree(fresh_pair)
+    assert anna.sql("SELECT id FROM people") == [(20 if keep == "local" else 10,)]
 
 
 @pytest.mark.parametrize("keep", ["local", "remote"])

@@ -29,7 +29,7 @@ static const struct {
 	[SAME_VERSION] = { T1, "a", T1, "a", false },
 };
 
-enum { WHOLE = 1, INSERTED = 2, HERE = 4, SAME = 8, COUNTER = 16, LOCAL_WHOLE = 32, LOCAL_INSERTED = 64, REMOVED = 128, LOCAL_MADE = 256, ALL = 512 };
+enum { WHOLE = 1, INSERTED = 2, HERE = 4, SAME = 8, COUNTER = 16, LOCAL_WHOLE = 32, LOCAL_INSERTED = 64, REMOVED = 128, LOCAL_MADE = 256, DECIDED = 512, LOCAL_DECIDED = 1024, ALL = 2048 };
 
 static struct facts
 facts(unsigned bits, size_t order, size_t concurrent)
@@ -49,6 +49,8 @@ facts(unsigned bits, size_t order, size_t concurrent)
 		.local_inserted = (bits & LOCAL_INSERTED) != 0,
 		.removed = (bits & REMOVED) != 0,
 		.local_made = (bits & LOCAL_MADE) != 0,
+		.decided = (bits & DECIDED) != 0,
+		.local_decided = (bits & LOCAL_DECIDED) != 0,
 	};
 }
 
@@ -80,7 +82,7 @@ test_no_concurrent(void **state)
 static struct decision
 by_the_rules(unsigned bits, bool wins)
 {
-	bool collision = (bits & COUNTER) && (bits & INSERTED) && (bits & LOCAL_INSERTED) && (bits & HERE);
+	bool collision = (bits & COUNTER) && (bits & INSERTED) && (bits & LOCAL_INSERTED) && (bits & HERE) && !((bits & DECIDED) && (bits & LOCAL_DECIDED));
 
 	if (bits & SAME) /* equal content is no conflict */
 		return (struct decision){ wins ? VERDICT_APPLY : VERDICT_KEEP, false, false, wins };
@@ -131,6 +133,10 @@ static const struct {
 	    { VERDICT_ASK, false, false, false } },
 	{ "insert against insert of one number, older", HERE | WHOLE | INSERTED | LOCAL_WHOLE | LOCAL_INSERTED | COUNTER, OLDER,
 	    { VERDICT_ASK, false, false, false } },
+	{ "insert against insert of one number, decided on one side", HERE | WHOLE | INSERTED | LOCAL_WHOLE | LOCAL_INSERTED | COUNTER | DECIDED, NEWER,
+	    { VERDICT_ASK, false, false, false } },
+	{ "insert against insert of one number, decided on both sides", HERE | WHOLE | INSERTED | LOCAL_WHOLE | LOCAL_INSERTED | COUNTER | DECIDED | LOCAL_DECIDED, NEWER,
+	    { VERDICT_APPLY, true, true, true } },
 	{ "insert against insert of one number, same content", HERE | WHOLE | INSERTED | LOCAL_WHOLE | LOCAL_INSERTED | COUNTER | SAME, NEWER,
 	    { VERDICT_APPLY, false, false, true } },
 	{ "insert of a number that was made and deleted here", WHOLE | INSERTED | LOCAL_WHOLE | LOCAL_INSERTED | COUNTER, NEWER,
