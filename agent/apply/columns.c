@@ -26,9 +26,8 @@ columns_read(const struct target *to, const struct record_meta *m, const char *n
 
 /* --- differences --- */
 
-/* "3:-5,7:0.25": the number of the counter at that place of the section; its length, 0: none. */
-static size_t
-find_difference(const char *text, size_t place, const char **number)
+size_t
+columns_find_difference(const char *text, size_t place, const char **number)
 {
 	while (text != NULL && *text != '\0') {
 		char *after;
@@ -80,7 +79,7 @@ columns_difference(const struct target *to, const struct record_meta *m, struct 
 			continue;
 		for (size_t k = 0; k < t->ncolumns && number == NULL; k++)
 			if (to->map[k] == i)
-				len = find_difference(m->difference, k, &number);
+				len = columns_find_difference(m->difference, k, &number);
 		if (!first)
 			buf_char(out, ',');
 		first = false;

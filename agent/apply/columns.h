@@ -13,6 +13,9 @@ MUST_CHECK bool columns_read(const struct target *to, const struct record_meta *
  * between them. Nothing when it brings none. */
 MUST_CHECK bool columns_difference(const struct target *to, const struct record_meta *m, struct buf *out, struct err *e);
 
+/* "3:-5,7:0.25": the number of the counter at that place of the section; its length, 0: none. */
+size_t columns_find_difference(const char *text, size_t place, const char **number);
+
 /* Texts behind a struct relay. */
 struct columns_texts {
 	struct buf columns, versions, difference;

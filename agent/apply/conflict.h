@@ -1,5 +1,6 @@
 /* The verdict about one record: a pure function of both sides' facts, so that both sides decide
- * alike. The policy built here is `newer`. docs/design.md has the rules and why. */
+ * alike. Whole records alone; apply/merge has what `merge` does
+ * with columns, and without them it judges as `newer` does. docs/design.md has the rules and why. */
 #ifndef TANDEM_APPLY_CONFLICT_H
 #define TANDEM_APPLY_CONFLICT_H
 
@@ -15,6 +16,7 @@ enum verdict {
 };
 
 struct facts {
+	const char *preferred;	/* node whose versions are above all others (POLICY_PREFER), else "" */
 	const char *changed_at; /* incoming version */
 	const char *node;
 	bool weak;		/* incoming: nothing was changed on purpose (capture/mask) */

@@ -168,11 +168,11 @@ same_content(const struct chunk *c, const struct item *item)
 }
 
 static bool
-is_later(const struct local_change *lc, const struct item *item)
+is_later(const struct local_change *lc, const struct item *item, const char *preferred)
 {
 	if (lc->weak != item->local_weak)
 		return item->local_weak;
-	return version_compare(lc->changed_at, lc->node, item->local_changed_at, item->local_node) > 0;
+	return version_compare_for(preferred, lc->changed_at, lc->node, item->local_changed_at, item->local_node) > 0;
 }
 
 /* One more concurrent change; of_old: under another key than the record has there. */
@@ -183,7 +183,7 @@ take_concurrent(struct item *item, struct facts *f, const struct local_change *l
 		*first_id = lc->id;
 		f->local_made = lc->operation == OP_INSERT;
 	}
-	if (f->concurrent++ == 0 || is_later(lc, item)) {
+	if (f->concurrent++ == 0 || is_later(lc, item, f->preferred)) {
 		memcpy(item->local_changed_at, lc->changed_at, sizeof lc->changed_at);
 		memcpy(item->local_node, lc->node, sizeof lc->node);
 		item->local_weak = lc->weak;
@@ -224,6 +224,7 @@ static bool
 judge_item(struct chunk *c, struct item *item, struct err *e)
 {
 	struct facts f = {
+		.preferred = c->target.table->preferred,
 		.changed_at = item->meta.changed_at,
 		.node = judge_node(c, item),
 		.weak = item->meta.weak,
@@ -239,7 +240,7 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 	f.here = lineage_row(item) != NULL;
 	f.same = same_content(c, item) && item->now_key == NULL && !(item->old_here && item->version_of_old);
 	if (!merge_is_possible(c, item, &f))
-		item->decision = conflict_judge(c->target.table->policy == POLICY_MERGE ? POLICY_NEWER : c->target.table->policy, &f);
+		item->decision = conflict_judge(c->target.table->policy, &f);
 	else if (!merge_item(c, item, &f, &f.same, e))
 		return false;
 	if (c->pass->ndisputes > 0 && pass_is_decided(c->pass, item->hash, f.changed_at, f.node)) /* sent before it heard of that */

@@ -8,6 +8,7 @@
 
 #include "apply/columns.h"
 #include "apply/judge.h"
+#include "base/decimal.h"
 
 /* --- the rule --- */
 
@@ -31,7 +32,7 @@ merge_is_possible(const struct chunk *c, const struct item *item, const struct f
 {
 	const struct table *t = c->target.table;
 
-	return t->policy == POLICY_MERGE && mask_is_wanted(t) && f->concurrent > 0 && !f->whole && !f->local_whole && item->local != NULL;
+	return (t->policy == POLICY_MERGE || t->ncounters > 0) && mask_is_wanted(t) && f->concurrent > 0 && !f->whole && !f->local_whole && item->local != NULL;
 }
 
 void
@@ -71,6 +72,35 @@ note_conflict(struct merged *m, const struct merge_facts *f, bool take)
 	if (m->verdict == NULL || versions_compare(f->theirs, &m->remote_version) > 0)
 		m->remote_version = *f->theirs;
 	m->verdict = m->verdict == NULL || strcmp(m->verdict, stayed) == 0 ? stayed : "merge";
+}
+
+/* Counters: what was added there is added to what they hold here. rows as in merge_row. */
+static bool
+add_counters(struct chunk *c, const struct item *item, struct line_value *rows[3], struct err *e)
+{
+	const struct target *to = &c->target;
+	struct buf sum;
+	bool ok = true;
+
+	buf_init(&sum, DECIMAL_DIGITS * 2);
+	for (size_t i = 0; ok && i < to->table->ncolumns; i++) {
+		const struct line_value *here = &item->local[i];
+		const char *number = NULL;
+		size_t len = to->table->columns[to->map[i]].counts && here->data != NULL ? columns_find_difference(item->meta.difference, i, &number) : 0;
+		struct line_value added, *kept;
+
+		if (len == 0)
+			continue;
+		buf_reset(&sum);
+		ok = decimal_add(&sum, here->data, here->len, number, len) || err_set(e, ERR_INPUT, "table %s: a counter that is no number", to->table->name);
+		added = (struct line_value){ sum.data, sum.len };
+		kept = ok ? chunk_copy(c, &added, 1, e) : NULL;
+		ok = kept != NULL;
+		for (size_t k = 0; ok && k < 3; k++)
+			rows[k][i] = *kept;
+	}
+	buf_free(&sum);
+	return ok;
 }
 
 /* Column by column: the row that is written, and for people the same with each side's values. rows: three of the
@@ -133,7 +163,7 @@ merge_versions(struct chunk *c, struct item *item, const struct versions *ours, 
 		return err_set(e, ERR_MEMORY, "out of memory for a record");
 	merge_row(c, item, &m->won, ours, m, rows);
 	versions_drop(&m->won, &m->kept);
-	ok = copy_rows(c, item, rows, same, e);
+	ok = add_counters(c, item, rows, e) && copy_rows(c, item, rows, same, e);
 	free(all);
 	return ok;
 }

@@ -1,4 +1,4 @@
-/* The rule merge: two updates of one record, compared column by column, each with its own version. Whole records
+/* The rule merge, and `newer` where columns add up: two updates of one record, compared column by column, each with its own version. Whole records
  * (inserts, deletes, changed keys, earlier verdicts) are not merged: apply/conflict judges them. */
 #ifndef TANDEM_APPLY_MERGE_H
 #define TANDEM_APPLY_MERGE_H

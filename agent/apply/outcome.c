@@ -16,10 +16,12 @@
 
 /* --- the conflict --- */
 
-static const char *
-rule_of(const struct chunk *c, const struct item *item)
+const char *
+outcome_rule(const struct chunk *c, const struct item *item)
 {
-	return item->rule != NULL ? item->rule : c->target.table->policy == POLICY_MERGE ? "merge" : "newer";
+	static const char *const name[] = { [POLICY_NEWER] = "newer", [POLICY_PREFER] = "prefer", [POLICY_MERGE] = "merge", [POLICY_MANUAL] = "manual" };
+
+	return item->rule != NULL ? item->rule : name[c->target.table->policy];
 }
 
 /* Of a merged record: the columns that conflict are the ones in which the two rows differ. */
@@ -40,7 +42,7 @@ keep_columns(struct chunk *c, const struct item *item, struct err *e)
 		.table = c->target.table->name,
 		.key = item->meta.key,
 		.key_len = item->meta.key_len,
-		.rule = rule_of(c, item),
+		.rule = outcome_rule(c, item),
 		.verdict = m->verdict,
 		.local = { m->local_version.changed_at, m->local_version.node, local.data, local.len, c->target.table->checks },
 		.remote = { m->remote_version.changed_at, m->remote_version.node, remote.data, remote.len, c->target.checks },
@@ -74,7 +76,7 @@ keep_conflict(struct chunk *c, const struct item *item, struct err *e)
 		.table = c->target.table->name,
 		.key = m->key,
 		.key_len = m->key_len,
-		.rule = rule_of(c, item),
+		.rule = outcome_rule(c, item),
 		.verdict = verdict[item->decision.verdict],
 		.local = { item->local_changed_at, item->local_node, local.data, local.len, c->target.table->checks },
 		.remote = { m->changed_at, judge_node(c, item), remote.data, remote.len, c->target.checks },

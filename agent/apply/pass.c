@@ -165,6 +165,23 @@ same_key(const struct table *t, const struct section *s, char *reason)
 	return false;
 }
 
+/* Two sides that judge by different rules would end with different rows. */
+static bool
+same_rule(const struct table *t, const struct section *s, char *reason)
+{
+	const char *there = s->rule == NULL ? "newer" : s->rule;
+	struct buf here;
+	bool same;
+
+	buf_init(&here, MESSAGE_HEADER_MAX);
+	table_rule(t, &here);
+	same = strcmp(buf_cstr(&here), there) == 0;
+	if (!same)
+		(void)snprintf(reason, MESSAGE_REASON_MAX, "table %.100s: conflict = %.150s there and %.150s here; make both agent.conf say the same", t->name, there, buf_cstr(&here));
+	buf_free(&here);
+	return same;
+}
+
 /* Match a section with our own catalog; what does not fit waits, with the reason. */
 static bool
 take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len, struct err *e)
@@ -180,7 +197,8 @@ take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len
 		(void)snprintf(r->reason, sizeof r->reason, "table %s %s here", r->table->name,
 		    r->table->problem);
 		r->table = NULL;
-	} else if (!fit_table(r->table, &r->section, r->reason) || !same_key(r->table, &r->section, r->reason))
+	} else if (!fit_table(r->table, &r->section, r->reason) || !same_key(r->table, &r->section, r->reason) ||
+	    (r->section.ncolumns > 0 && !same_rule(r->table, &r->section, r->reason)))
 		r->table = NULL;
 	return true;
 }

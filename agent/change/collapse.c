@@ -38,6 +38,14 @@ version_compare(const char *changed_at_a, const char *node_a, const char *change
 	return order != 0 ? order : strcmp(node_a, node_b);
 }
 
+int
+version_compare_for(const char *preferred, const char *changed_at_a, const char *node_a, const char *changed_at_b, const char *node_b)
+{
+	bool a = strcmp(node_a, preferred) == 0, b = strcmp(node_b, preferred) == 0;
+
+	return a != b ? a - b : version_compare(changed_at_a, node_a, changed_at_b, node_b);
+}
+
 void
 collapse_init(struct collapse *c, const char *self, const char *peer)
 {
@@ -249,6 +257,15 @@ keep_node(struct collapse *c, const char *name)
 	return at;
 }
 
+/* The node whose versions are above all others in the entry's table, "": of none. */
+static const char *
+preferred_node(const struct collapse *c, const struct entry *entry)
+{
+	const struct table *t = c->catalog == NULL ? NULL : catalog_table(c->catalog, collapse_table_name(c, entry->table));
+
+	return t == NULL ? "" : t->preferred;
+}
+
 /* A newer version takes the entry over; a weak one only a weak one. */
 static void
 raise_version(struct collapse *c, struct entry *entry, const struct change *change, bool weak)
@@ -257,7 +274,7 @@ raise_version(struct collapse *c, struct entry *entry, const struct change *chan
 	const char *had_node = entry->origin == 0 ? c->self : collapse_text(c, entry->origin);
 
 	if (entry->changed_at != 0 && (weak != entry->weak ? weak :
-	    version_compare(change->changed_at, node, collapse_text(c, entry->changed_at), had_node) <= 0))
+	    version_compare_for(preferred_node(c, entry), change->changed_at, node, collapse_text(c, entry->changed_at), had_node) <= 0))
 		return;
 	entry->weak = weak;
 	if (entry->changed_at == 0)

@@ -74,5 +74,7 @@ size_t collapse_keep(struct collapse *c, const char *text, size_t len);
 uint64_t record_hash(const char *table, const char *key, size_t key_len);
 /* Compare two versions: <0, 0, >0. Equal times are decided by the node's name. */
 int version_compare(const char *changed_at_a, const char *node_a, const char *changed_at_b, const char *node_b);
+/* The same where versions of one node are above all others (conflict = prefer NODE). "": of none. */
+int version_compare_for(const char *preferred, const char *changed_at_a, const char *node_a, const char *changed_at_b, const char *node_b);
 
 #endif

@@ -377,10 +377,41 @@ judge_rules(const struct conf *conf, struct catalog *c)
 
 		conf_rule(conf, t->name, &rule);
 		t->policy = rule.policy;
+		(void)snprintf(t->preferred, sizeof t->preferred, "%s", rule.node);
 		if (section != NULL)
 			judge_counters(t, section->add);
+		if (t->ncounters > 0 && (t->policy == POLICY_PREFER || t->policy == POLICY_MANUAL))
+			set_problem(t, "is to add up columns, which does not go together with conflict = prefer or manual", "choose conflict = newer or merge for it, or take add out");
 		for (size_t k = 0; k < t->ncolumns; k++)
 			t->stamped = t->stamped || (t->columns[k].stamped && !t->columns[k].in_key);
+	}
+}
+
+/* The counter that follows in the order of names: the columns may stand in another order there. NULL: none. */
+static const char *
+next_counter(const struct table *t, const char *after)
+{
+	const char *next = NULL;
+
+	for (size_t i = 0; t->ncounters > 0 && i < t->ncolumns; i++) {
+		const struct column *col = &t->columns[i];
+
+		if (col->counts && strcmp(col->name, after) > 0 && (next == NULL || strcmp(col->name, next) < 0))
+			next = col->name;
+	}
+	return next;
+}
+
+void
+table_rule(const struct table *t, struct buf *out)
+{
+	static const char *const name[] = { [POLICY_NEWER] = "newer", [POLICY_PREFER] = "prefer ", [POLICY_MERGE] = "merge", [POLICY_MANUAL] = "manual" };
+	const char *between = ", add = ";
+
+	buf_fmt(out, "%s%s", name[t->policy], t->preferred);
+	for (const char *c = next_counter(t, ""); c != NULL; c = next_counter(t, c)) {
+		buf_fmt(out, "%s%s", between, c);
+		between = ", ";
 	}
 }
 

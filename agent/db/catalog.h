@@ -70,6 +70,7 @@ struct table {
 	uint64_t checks; /* one number for its CHECKs, whatever their order and names; 0: none */
 	size_t rank;   /* parents have a lower rank than children, circles aside */
 	enum conf_policy policy; /* [table] conflict, else [sync]'s */
+	char preferred[CONF_NAME_MAX + 1]; /* of "prefer NODE", else "" */
 	size_t ncounters; /* columns that count */
 	bool stamped;	  /* it has columns that the server sets by itself, outside the key */
 	char *problem; /* why it cannot be replicated, or NULL */
@@ -105,5 +106,8 @@ bool catalog_kind(const char *data_type, const char *charset, enum column_kind *
 const struct table *catalog_table(const struct catalog *c, const char *name);
 /* The column of exactly that name; *at is its index. False when there is none. */
 bool table_column(const struct table *t, const char *name, size_t len, size_t *at);
+
+/* The table's rule for conflicts as people read it and both sides compare it: "prefer anna, add = stock". */
+void table_rule(const struct table *t, struct buf *out);
 
 #endif

@@ -334,6 +334,22 @@ message_parse_answer(const char *text, size_t len, struct answer_header *a, stru
 
 /* --- sections --- */
 
+/* Left out for the rule that agents follow who do not know of rules. */
+static void
+put_rule(struct buf *out, const struct table *t)
+{
+	struct buf rule;
+
+	if (t->policy == POLICY_NEWER && t->ncounters == 0)
+		return;
+	buf_init(&rule, MESSAGE_HEADER_MAX);
+	table_rule(t, &rule);
+	buf_str(out, ",\"rule\":");
+	line_quote(out, buf_cstr(&rule), rule.len);
+	out->failed = out->failed || rule.failed;
+	buf_free(&rule);
+}
+
 void
 message_put_section(struct buf *out, const struct table *t)
 {
@@ -354,6 +370,7 @@ message_put_section(struct buf *out, const struct table *t)
 	buf_char(out, ']');
 	if (t->checks != 0)
 		put_number(out, "checks", t->checks);
+	put_rule(out, t);
 	buf_str(out, "}\n");
 }
 
@@ -371,6 +388,7 @@ message_section_free(struct section *s)
 	free(s->names);
 	free(s->types);
 	free(s->key);
+	free(s->rule);
 	memset(s, 0, sizeof *s);
 }
 
@@ -445,6 +463,20 @@ get_checks(struct json_object *o, struct section *s, struct err *e)
 	return !json_object_object_get_ex(o, "checks", NULL) || get_number(o, "checks", &s->checks, e);
 }
 
+/* Not said: `newer`. */
+static bool
+get_rule(struct json_object *o, struct section *s, struct err *e)
+{
+	struct json_object *rule;
+
+	if (!json_object_object_get_ex(o, "rule", &rule))
+		return true;
+	if (!json_object_is_type(rule, json_type_string) || strlen(json_object_get_string(rule)) != (size_t)json_object_get_string_len(rule))
+		return missing("rule", e);
+	s->rule = strdup(json_object_get_string(rule));
+	return s->rule != NULL || err_set(e, ERR_MEMORY, "out of memory for a message");
+}
+
 bool
 message_parse_section(const char *text, size_t len, struct section *s, struct err *e)
 {
@@ -454,7 +486,7 @@ message_parse_section(const char *text, size_t len, struct section *s, struct er
 	memset(s, 0, sizeof *s);
 	if (!parse_object(text, len, &o, e))
 		return false;
-	ok = get_text(o, "table", s->table, sizeof s->table, e) && get_columns(o, s, e) && get_key(o, s, e) && get_checks(o, s, e);
+	ok = get_text(o, "table", s->table, sizeof s->table, e) && get_columns(o, s, e) && get_key(o, s, e) && get_checks(o, s, e) && get_rule(o, s, e);
 	json_object_put(o);
 	if (!ok)
 		message_section_free(s);

@@ -77,6 +77,7 @@ struct section {
 	size_t nkey; /* 0: not said */
 	char **key;  /* names of the primary key's columns, in its order */
 	uint64_t checks; /* struct table's; 0: not said, or none */
+	char *rule; /* table_rule's, owned; NULL: not said */
 };
 
 /* What a record line says beside values. Borrowed from the line. */

@@ -764,6 +764,7 @@ static void
 policies_are_read_but_not_all_are_there_yet(void **state)
 {
 	static const char *const later[] = { "prefer berta", "prefer  berta", "manual" };
+	static const enum conf_policy policies[] = { POLICY_PREFER, POLICY_PREFER, POLICY_MANUAL };
 	struct conf_rule rule;
 	static const char *const bad[] = { "older", "prefer", "prefer ", "prefer a b", "preferberta", "Newer", "" };
 	char text[500];
@@ -778,10 +779,18 @@ policies_are_read_but_not_all_are_there_yet(void **state)
 	conf_rule(conf, "v", &rule);
 	assert_int_equal(rule.policy, POLICY_MERGE);
 	for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
-		(void)snprintf(text, sizeof text, "%s[sync]\nconflict = %s\n", BASE, later[i]);
-		refuses(text, 8, ": this version does not have it yet; leave it at newer");
+		(void)snprintf(text, sizeof text, "%s[sync]\nconflict = %s\n[table t]\nconflict = newer\n", BASE, later[i]);
+		accepts(text);
+		conf_rule(conf, "u", &rule);
+		assert_int_equal(rule.policy, policies[i]);
+		assert_string_equal(rule.node, policies[i] == POLICY_PREFER ? "berta" : "");
+		conf_rule(conf, "t", &rule);
+		assert_int_equal(rule.policy, POLICY_NEWER);
+		assert_string_equal(rule.node, "");
 		(void)snprintf(text, sizeof text, "%s[table t]\nconflict = %s\n", BASE, later[i]);
-		refuses(text, 8, ": this version does not have it yet; leave it at nothing (empty)");
+		accepts(text);
+		conf_rule(conf, "t", &rule);
+		assert_int_equal(rule.policy, policies[i]);
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		(void)snprintf(text, sizeof text, "%s[sync]\nconflict = %s\n", BASE, bad[i]);
