@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from lab import Pair, hand
+from lab import Cluster, Pair, hand
 from lab.node import Node
 
 TABLE = "CREATE TABLE t (id INT PRIMARY KEY, name VARCHAR(20), price DECIMAL(9,2), stock INT UNSIGNED NOT NULL DEFAULT 0)"
@@ -137,3 +137,40 @@ def test_random_sales_on_both_laptops_all_count(fresh_pair: Pair, seed: int) -> 
             _settle(fresh_pair, dice.choice(["anna", "bert"]))
     _settle(fresh_pair, "anna")
     assert (_stock(anna), _stock(bert)) == (total, total)
+
+
+# three nodes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_sales_on_three_laptops_all_count_everywhere(seed: int) -> None:
+    """Each node's differences arrive once at every other, past a node in between. The prices: the latest one."""
+    dice = random.Random(seed)
+    with Cluster(3, "chain", schemas=(), conf={"table t": {"add": "stock"}}) as many:
+        hand.everywhere(many, TABLE, "INSERT INTO t VALUES (1, 'tea', 1, 1000), (2, 'mate', 1, 1000)")
+        many.install()
+        total = {1: 1000, 2: 1000}
+        for _ in range(3):
+            for _ in range(12):
+                row, n = dice.choice([1, 2]), dice.randrange(-9, 5)
+                dice.choice(many.nodes).sql(f"UPDATE t SET stock=stock+({n}){dice.choice(['', ', price=price+1'])} WHERE id={row}")
+                total[row] += n
+            many.settle(120)
+            many.assert_equal()
+            for node in many.nodes:
+                assert dict(node.sql("SELECT id, stock FROM t")) == total
+
+
+def test_the_preferred_node_wins_on_three_laptops() -> None:
+    with Cluster(3, "chain", schemas=(), conf={}) as many:
+        hand.everywhere(many, TABLE, ROW)
+        leaf, middle, other = many.nodes
+        for node in many.nodes:
+            node.change_conf({"table t": {"conflict": f"prefer {leaf.name}"}})
+        many.install()
+        leaf.sql("UPDATE t SET name='preferred'")
+        middle.sql("UPDATE t SET name='middle'")
+        other.sql("UPDATE t SET name='latest'")
+        many.settle(120)
+        many.assert_equal()
+        assert other.sql("SELECT name FROM t") == [("preferred",)]
