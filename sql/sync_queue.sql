@@ -1,9 +1,9 @@
 -- One row a change, appended by enqueue(), never updated by the app's sessions. No secondary
 -- index: pending and concurrent are ranges of the primary key (docs/design.md, marks).
 -- operation: 'dirty' = the table must be compared. record_id: the primary key as text
--- (docs/protocol.md, keys). changed_columns: bit string, only where a policy needs it (NULL: all).
+-- (docs/protocol.md, keys). changed_columns: what an update changed (agent/capture/mask.h; NULL: all).
 -- origin: the node that made the change, via: the peer that brought it (both NULL: made here).
--- versions, difference: of single columns, for the policies merge and add. link: id of the row
+-- versions, difference: of single columns, for the policies merge and add ('?': not known). link: id of the row
 -- that holds the key this record had before. status, attempt_count, last_error, synced_at are
 -- for people: they show the worst of all peers. synced_at is 2000-01-01 until then and never NULL:
 -- a row that grows when it is settled splits its page (settling took four times as long).

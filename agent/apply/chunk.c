@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/merge.h"
 #include "change/record.h"
 
 /* A block of memory that is given back as a whole. */
@@ -39,6 +40,8 @@ chunk_clear(struct chunk *c)
 		free(c->blocks);
 		c->blocks = next;
 	}
+	for (size_t i = 0; i < c->n; i++)
+		merged_free(c->items[i].merged);
 	c->n = 0;
 	c->bytes = 0;
 }
@@ -66,6 +69,13 @@ chunk_copy(struct chunk *c, const struct line_value *from, size_t n, struct err 
 	return to;
 }
 
+/* A text of the meta object, in the copy. */
+static const char *
+moved_text(const struct line_value *copy, const struct pass_reader *r, const char *text)
+{
+	return text == NULL ? NULL : copy[3].data + (text - r->values[3].data);
+}
+
 bool
 chunk_add(struct chunk *c, const struct pass_reader *r, struct err *e)
 {
@@ -81,12 +91,11 @@ chunk_add(struct chunk *c, const struct pass_reader *r, struct err *e)
 	item->meta = r->meta;
 	item->meta.key = copy[1].data;
 	item->meta.changed_at = copy[2].data;
-	if (r->meta.origin != NULL)
-		item->meta.origin = copy[3].data + (r->meta.origin - r->values[3].data);
-	if (r->meta.via != NULL)
-		item->meta.via = copy[3].data + (r->meta.via - r->values[3].data);
-	if (r->meta.old_key != NULL)
-		item->meta.old_key = copy[3].data + (r->meta.old_key - r->values[3].data);
+	item->meta.origin = moved_text(copy, r, r->meta.origin);
+	item->meta.via = moved_text(copy, r, r->meta.via);
+	item->meta.old_key = moved_text(copy, r, r->meta.old_key);
+	item->meta.columns = moved_text(copy, r, r->meta.columns);
+	item->meta.difference = moved_text(copy, r, r->meta.difference);
 	item->values = copy + RECORD_FIXED;
 	item->hash = record_hash(c->target.table->name, item->meta.key, item->meta.key_len);
 	c->n++;

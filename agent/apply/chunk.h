@@ -37,11 +37,13 @@ struct item {
 	struct decision decision;
 	char local_changed_at[QUEUE_TIME_LEN + 1];
 	char local_node[CONF_NAME_MAX + 1];
+	bool local_weak;
 	size_t concurrent;
 	size_t kin_from, kin_n; /* its children that are still here, in the family's list */
 	const struct table *waits_for; /* the group has changes of its children in there that come first */
 	bool split;		/* the row under meta.old_key stays beside the new one, because of its children */
 	const char *rule;	/* what decided; NULL: the policy */
+	struct merged *merged;	/* column by column (apply/merge); NULL: not so. Owned */
 };
 
 struct chunk {

@@ -3,10 +3,16 @@
 
 #include "apply/conflict.h"
 
-#include <assert.h>
-
 #include "base/plant.h"
 #include "change/collapse.h"
+
+static bool
+incoming_is_greater(enum conf_policy policy, const struct facts *f)
+{
+	const char *preferred = policy == POLICY_PREFER ? f->preferred : "";
+
+	return version_compare_for(preferred, f->changed_at, f->node, f->local_changed_at, f->local_node) > 0;
+}
 
 struct decision
 conflict_judge(enum conf_policy policy, const struct facts *f)
@@ -14,8 +20,6 @@ conflict_judge(enum conf_policy policy, const struct facts *f)
 	struct decision d = { .verdict = VERDICT_APPLY };
 	bool incoming_wins;
 
-	assert(policy == POLICY_NEWER);
-	(void)policy;
 	if (f->concurrent == 0)
 		return d;
 	/* Two laptops gave one number to two different rows: neither may overwrite the other. */
@@ -33,13 +37,17 @@ conflict_judge(enum conf_policy policy, const struct facts *f)
 		d.supersede = true;
 		return d;
 	}
-	incoming_wins =
-	    version_compare(f->changed_at, f->node, f->local_changed_at, f->local_node) > 0;
+	if (policy == POLICY_MANUAL && !f->same && !f->weak && !f->local_weak && !(f->decided && f->local_decided)) {
+		d.verdict = VERDICT_ASK;
+		return d;
+	}
+	/* What nobody meant to change never wins over what somebody did. */
+	incoming_wins = f->weak != f->local_weak ? f->local_weak : incoming_is_greater(policy, f);
 	d.verdict = incoming_wins ? VERDICT_APPLY : VERDICT_KEEP;
 	d.supersede = incoming_wins;
 	if (f->same)
 		return d; /* equal content is no conflict, whoever was later */
-	d.conflict = true;
+	d.conflict = incoming_wins ? !f->local_weak : !f->weak; /* nothing is lost with a weak one */
 	/* One compare for the whole record, and the judge queues it again whoever won: with
 	 * anything less, chains of three and more nodes diverge. */
 	if (f->whole || f->local_whole || !f->here) {

@@ -1,5 +1,6 @@
 /* The verdict about one record: a pure function of both sides' facts, so that both sides decide
- * alike. The policy built here is `newer`. docs/design.md has the rules and why. */
+ * alike. Whole records alone; apply/merge has what `merge` does
+ * with columns, and without them it judges as `newer` does. docs/design.md has the rules and why. */
 #ifndef TANDEM_APPLY_CONFLICT_H
 #define TANDEM_APPLY_CONFLICT_H
 
@@ -15,8 +16,10 @@ enum verdict {
 };
 
 struct facts {
+	const char *preferred;	/* node whose versions are above all others (POLICY_PREFER), else "" */
 	const char *changed_at; /* incoming version */
 	const char *node;
+	bool weak;		/* incoming: nothing was changed on purpose (capture/mask) */
 	bool whole;		/* incoming: insert, delete, key change, or replaced by a verdict */
 	bool decided;		/* incoming: a verdict or a person has put it in the record's place */
 	bool inserted;		/* incoming: the group says insert */
@@ -27,6 +30,7 @@ struct facts {
 	size_t concurrent;	/* local changes that the sender had not seen */
 	const char *local_changed_at; /* the greatest version among them */
 	const char *local_node;
+	bool local_weak;	/* that version is */
 	bool local_whole;	/* any of them is whole */
 	bool local_decided;	/* any of them is such a one. Where both are, no person is asked again: the later one stands */
 	bool local_inserted;	/* any of them is an insert */

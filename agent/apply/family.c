@@ -379,7 +379,7 @@ family_look(struct chunk *c, struct err *e)
 	bool found = true;
 
 	look_free(&f->look);
-	look_init(&f->look, f->pass->conf->node.name, f->pass->peer);
+	look_init(&f->look, f->pass->catalog, f->pass->conf->node.name, f->pass->peer);
 	for (size_t i = 0; i < f->kin.n; i++)
 		if (!look_expect(&f->look, f->kin.items[i].hash, e))
 			return false;

@@ -13,6 +13,7 @@
 #include "apply/fit.h"
 #include "apply/follow.h"
 #include "apply/lineage.h"
+#include "apply/merge.h"
 #include "base/plant.h"
 #include "change/record.h"
 
@@ -141,8 +142,8 @@ judge_node(const struct chunk *c, const struct item *item)
 	return item->meta.origin == NULL ? c->pass->peer : item->meta.origin;
 }
 
-static bool
-same_value(const struct target *to, size_t i, const struct line_value *a, const struct line_value *b)
+bool
+judge_same_value(const struct target *to, size_t i, const struct line_value *a, const struct line_value *b)
 {
 	if (a->data == NULL || b->data == NULL)
 		return a->data == b->data;
@@ -160,17 +161,18 @@ same_content(const struct chunk *c, const struct item *item)
 	if (item->local == NULL)
 		return false;
 	for (size_t i = 0; i < c->target.table->ncolumns; i++) {
-		if (!same_value(&c->target, i, &item->values[i], &item->local[i]))
+		if (!judge_same_value(&c->target, i, &item->values[i], &item->local[i]))
 			return false;
 	}
 	return true;
 }
 
 static bool
-is_later(const struct local_change *lc, const struct item *item)
+is_later(const struct local_change *lc, const struct item *item, const char *preferred)
 {
-	return version_compare(
-		   lc->changed_at, lc->node, item->local_changed_at, item->local_node) > 0;
+	if (lc->weak != item->local_weak)
+		return item->local_weak;
+	return version_compare_for(preferred, lc->changed_at, lc->node, item->local_changed_at, item->local_node) > 0;
 }
 
 /* One more concurrent change; of_old: under another key than the record has there. */
@@ -181,9 +183,10 @@ take_concurrent(struct item *item, struct facts *f, const struct local_change *l
 		*first_id = lc->id;
 		f->local_made = lc->operation == OP_INSERT;
 	}
-	if (f->concurrent++ == 0 || is_later(lc, item)) {
+	if (f->concurrent++ == 0 || is_later(lc, item, f->preferred)) {
 		memcpy(item->local_changed_at, lc->changed_at, sizeof lc->changed_at);
 		memcpy(item->local_node, lc->node, sizeof lc->node);
+		item->local_weak = lc->weak;
 		item->version_of_old = of_old;
 	}
 	f->local_whole = f->local_whole || lc->whole;
@@ -210,6 +213,7 @@ find_concurrent(struct chunk *c, struct item *item, struct facts *f, struct err 
 	}
 	f->local_changed_at = item->local_changed_at;
 	f->local_node = item->local_node;
+	f->local_weak = item->local_weak;
 	item->concurrent = f->concurrent;
 	return true;
 }
@@ -220,8 +224,10 @@ static bool
 judge_item(struct chunk *c, struct item *item, struct err *e)
 {
 	struct facts f = {
+		.preferred = c->target.table->preferred,
 		.changed_at = item->meta.changed_at,
 		.node = judge_node(c, item),
+		.weak = item->meta.weak,
 		.decided = item->meta.whole,
 		.whole = item->meta.whole || item->meta.operation != 'u' || lineage_is_linked(item),
 		.inserted = item->meta.operation == 'i' && (item->meta.old_key == NULL || item->local != NULL),
@@ -233,7 +239,10 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 		return false;
 	f.here = lineage_row(item) != NULL;
 	f.same = same_content(c, item) && item->now_key == NULL && !(item->old_here && item->version_of_old);
-	item->decision = conflict_judge(c->pass->conf->sync.conflict, &f);
+	if (!merge_is_possible(c, item, &f))
+		item->decision = conflict_judge(c->target.table->policy, &f);
+	else if (!merge_item(c, item, &f, &f.same, e))
+		return false;
 	if (c->pass->ndisputes > 0 && pass_is_decided(c->pass, item->hash, f.changed_at, f.node)) /* sent before it heard of that */
 		item->decision = (struct decision){ .verdict = VERDICT_KEEP };
 	return lineage_plan(c, item, f.same, e);

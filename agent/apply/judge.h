@@ -14,4 +14,7 @@ MUST_CHECK bool judge_seen(
 /* The node that made the incoming version. */
 const char *judge_node(const struct chunk *c, const struct item *item);
 
+/* Does the i-th value of the section hold the same in both, as far as the column's type here tells? */
+bool judge_same_value(const struct target *to, size_t i, const struct line_value *a, const struct line_value *b);
+
 #endif

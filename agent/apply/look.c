@@ -7,9 +7,10 @@
 #include <string.h>
 
 void
-look_init(struct look *l, const char *self, const char *peer)
+look_init(struct look *l, const struct catalog *catalog, const char *self, const char *peer)
 {
 	memset(l, 0, sizeof *l);
+	l->catalog = catalog;
 	l->self = self;
 	l->peer = peer;
 }
@@ -19,6 +20,8 @@ look_free(struct look *l)
 {
 	mark_free(&l->looked);
 	free(l->hashes);
+	for (size_t i = 0; i < l->n; i++)
+		versions_free(&l->changes[i].versions);
 	free(l->changes);
 	free(l->parted);
 	for (size_t i = 0; i < l->nmoved; i++)
@@ -225,6 +228,18 @@ is_expected(const struct look *l, uint64_t hash)
 
 /* --- taking changes in --- */
 
+/* What an update says of single columns. */
+static bool
+take_columns(const struct look *l, const struct change *c, struct local_change *to, struct err *e)
+{
+	const struct table *t = catalog_table(l->catalog, c->table);
+	struct mask told;
+
+	memset(&to->versions, 0, sizeof to->versions);
+	to->weak = t != NULL && !to->whole && mask_read(t, c->columns, c->columns_len, &told) == MASK_WEAK;
+	return t == NULL || to->whole || !mask_is_wanted(t) || versions_of_change(&to->versions, t, c, l->self, e);
+}
+
 static bool
 take_local(const struct change *c, void *arg, bool *stop, struct err *e)
 {
@@ -251,7 +266,7 @@ take_local(const struct change *c, void *arg, bool *stop, struct err *e)
 	(void)snprintf(to->changed_at, sizeof to->changed_at, "%s", c->changed_at);
 	(void)snprintf(to->node, sizeof to->node, "%s", c->origin == NULL ? l->self : c->origin);
 	l->sorted = false;
-	return true;
+	return take_columns(l, c, to, e);
 }
 
 static bool

@@ -15,6 +15,8 @@ struct local_change {
 	enum operation operation; /* an insert that only gives a record another key counts as an update */
 	bool whole;
 	bool decided; /* put there by a verdict or a person */
+	bool weak; /* nothing was changed on purpose (capture/mask) */
+	struct versions versions; /* of its columns, where the table's rule is merge or it has counters */
 };
 
 /* A local delete of a record that may turn out to be half of a change of key. */
@@ -33,6 +35,7 @@ struct moved {
 
 struct look {
 	const char *self; /* this node */
+	const struct catalog *catalog;
 	const char *peer; /* changes that came from it are no surprise to it */
 	struct mark looked;
 	const struct mark *seen; /* what the header states; NULL: removed is not wanted */
@@ -51,7 +54,7 @@ struct look {
 	bool sorted; /* changes are ordered by hash, then id */
 };
 
-void look_init(struct look *l, const char *self, const char *peer);
+void look_init(struct look *l, const struct catalog *catalog, const char *self, const char *peer);
 void look_free(struct look *l);
 /* Name a record of the group. */
 MUST_CHECK bool look_expect(struct look *l, uint64_t hash, struct err *e);

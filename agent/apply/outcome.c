@@ -5,14 +5,52 @@
 #include "apply/outcome.h"
 
 #include "apply/cascade.h"
+#include "apply/columns.h"
 #include "apply/follow.h"
 #include "apply/inbox.h"
 #include "apply/judge.h"
 #include "apply/lineage.h"
+#include "apply/merge.h"
 #include "apply/undecided.h"
 #include "base/plant.h"
 
 /* --- the conflict --- */
+
+const char *
+outcome_rule(const struct chunk *c, const struct item *item)
+{
+	static const char *const name[] = { [POLICY_NEWER] = "newer", [POLICY_PREFER] = "prefer", [POLICY_MERGE] = "merge", [POLICY_MANUAL] = "manual" };
+
+	return item->rule != NULL ? item->rule : name[c->target.table->policy];
+}
+
+/* Of a merged record: the columns that conflict are the ones in which the two rows differ. */
+static bool
+keep_columns(struct chunk *c, const struct item *item, struct err *e)
+{
+	const struct merged *m = item->merged;
+	struct buf local, remote;
+	bool ok;
+
+	buf_init(&local, INBOX_ROW_MAX);
+	buf_init(&remote, INBOX_ROW_MAX);
+	inbox_put_row(&local, c->target.table, c->target.map, m->local);
+	inbox_put_row(&remote, c->target.table, c->target.map, m->remote);
+	ok = buf_check(&local, "a kept version", e) && buf_check(&remote, "a kept version", e) &&
+	    inbox_keep(c->pass->db, &(struct inbox_conflict){
+		.peer = c->pass->peer,
+		.table = c->target.table->name,
+		.key = item->meta.key,
+		.key_len = item->meta.key_len,
+		.rule = outcome_rule(c, item),
+		.verdict = m->verdict,
+		.local = { m->local_version.changed_at, m->local_version.node, local.data, local.len, c->target.table->checks },
+		.remote = { m->remote_version.changed_at, m->remote_version.node, remote.data, remote.len, c->target.checks },
+	    }, e);
+	buf_free(&local);
+	buf_free(&remote);
+	return ok;
+}
 
 /* Keep both versions whole. */
 static bool
@@ -24,6 +62,8 @@ keep_conflict(struct chunk *c, const struct item *item, struct err *e)
 	struct buf local, remote;
 	bool ok;
 
+	if (item->merged != NULL)
+		return keep_columns(c, item, e);
 	buf_init(&local, INBOX_ROW_MAX);
 	buf_init(&remote, INBOX_ROW_MAX);
 	if (row != NULL)
@@ -36,7 +76,7 @@ keep_conflict(struct chunk *c, const struct item *item, struct err *e)
 		.table = c->target.table->name,
 		.key = m->key,
 		.key_len = m->key_len,
-		.rule = item->rule == NULL ? "newer" : item->rule,
+		.rule = outcome_rule(c, item),
 		.verdict = verdict[item->decision.verdict],
 		.local = { item->local_changed_at, item->local_node, local.data, local.len, c->target.table->checks },
 		.remote = { m->changed_at, judge_node(c, item), remote.data, remote.len, c->target.checks },
@@ -81,6 +121,19 @@ supersede(struct chunk *c, const struct item *item, struct err *e)
 
 /* --- the other peers --- */
 
+/* With what it says of single columns. */
+static bool
+relay_update(struct chunk *c, const struct item *item, struct relay *r, struct err *e)
+{
+	struct columns_texts texts;
+	bool ok;
+
+	columns_texts_init(&texts);
+	ok = columns_pass_on(c->pass, r, &c->target, &item->meta, &texts, e) && pass_relay(c->pass, r, e);
+	columns_texts_free(&texts);
+	return ok;
+}
+
 static bool
 relay_item(struct chunk *c, const struct item *item, struct err *e)
 {
@@ -96,6 +149,10 @@ relay_item(struct chunk *c, const struct item *item, struct err *e)
 		.requeue = item->decision.requeue,
 	};
 
+	if (item->merged != NULL) {
+		r.operation = OP_UPDATE;
+		return merge_relay(c, item, &r, e);
+	}
 	if (!incoming && !item->decision.requeue)
 		return true; /* our own change is still on its way to everybody */
 	if (item->decision.requeue && lineage_is_linked(item))
@@ -117,7 +174,7 @@ relay_item(struct chunk *c, const struct item *item, struct err *e)
 		if (!pass_relay(c->pass, &old, e))
 			return false;
 	}
-	return pass_relay(c->pass, &r, e);
+	return relay_update(c, item, &r, e);
 }
 
 bool
@@ -135,6 +192,8 @@ outcome_finish(struct chunk *c, struct item *item, struct err *e)
 	if (item->decision.conflict && !plant_is(PLANT_LOSER_DROPPED) && !keep_conflict(c, item, e))
 		return false;
 	if (item->decision.supersede && item->concurrent > 0 && !supersede(c, item, e))
+		return false;
+	if (item->merged != NULL && !merge_supersede(c, item, e))
 		return false;
 	return relay_item(c, item, e) && follow_finish(c, item, e) && cascade_finish(c, item, e) && family_done(c->pass->family, item, e);
 }

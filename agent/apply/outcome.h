@@ -4,6 +4,8 @@
 
 #include "apply/chunk.h"
 
+/* What decides about the item, as people read it. */
+const char *outcome_rule(const struct chunk *c, const struct item *item);
 /* Count the item as applied; keep what lost, supersede local changes, queue it for other peers. */
 MUST_CHECK bool outcome_finish(struct chunk *c, struct item *item, struct err *e);
 

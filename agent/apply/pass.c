@@ -86,7 +86,7 @@ pass_reset(struct pass *p)
 	bulk_free(p->relays);
 	p->relays = NULL;
 	look_free(&p->look);
-	look_init(&p->look, p->conf->node.name, p->peer);
+	look_init(&p->look, p->catalog, p->conf->node.name, p->peer);
 	p->nowed = 0;
 	p->applied = 0;
 	free(p->open_tables);
@@ -215,6 +215,23 @@ key_fits_values(const struct pass_reader *r)
 	return true;
 }
 
+/* Two sides that judge by different rules would end with different rows. */
+static bool
+same_rule(const struct table *t, const struct section *s, char *reason)
+{
+	const char *there = s->rule == NULL ? "newer" : s->rule;
+	struct buf here;
+	bool same;
+
+	buf_init(&here, MESSAGE_HEADER_MAX);
+	table_rule(t, &here);
+	same = strcmp(buf_cstr(&here), there) == 0;
+	if (!same)
+		(void)snprintf(reason, MESSAGE_REASON_MAX, "table %.100s: conflict = %.150s there and %.150s here; make both agent.conf say the same", t->name, there, buf_cstr(&here));
+	buf_free(&here);
+	return same;
+}
+
 /* Match a section with our own catalog; what does not fit waits, with the reason. */
 static bool
 take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len, struct err *e)
@@ -230,7 +247,8 @@ take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len
 		(void)snprintf(r->reason, sizeof r->reason, "table %s %s here", r->table->name,
 		    r->table->problem);
 		r->table = NULL;
-	} else if (!fit_table(r->table, &r->section, r->reason) || !same_key(r->table, &r->section, r->reason))
+	} else if (!fit_table(r->table, &r->section, r->reason) || !same_key(r->table, &r->section, r->reason) ||
+	    (r->section.ncolumns > 0 && !same_rule(r->table, &r->section, r->reason)))
 		r->table = NULL;
 	find_key_values(r);
 	return true;
@@ -432,8 +450,8 @@ pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e)
 /* --- relaying --- */
 
 static const char sql_relay[] =
-    "INSERT INTO sync_queue (link, id, table_name, operation, record_id, origin, changed_at, via, whole)"
-    " VALUES (IF(?='1', LASTVAL(sync_sequence), NULL), NEXTVAL(sync_sequence), ?, ?, ?, ?, ?, ?, ?)";
+    "INSERT INTO sync_queue (link, id, table_name, operation, record_id, origin, changed_at, via, whole, changed_columns, versions, difference)"
+    " VALUES (IF(?='1', LASTVAL(sync_sequence), NULL), NEXTVAL(sync_sequence), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 static struct db_arg
 node_or_null(const struct pass *p, const char *node)
@@ -441,7 +459,7 @@ node_or_null(const struct pass *p, const char *node)
 	return strcmp(node, p->conf->node.name) == 0 ? db_null() : db_text(node);
 }
 
-enum { RELAY_VALUES = 8 };
+enum { RELAY_VALUES = 11 };
 
 static void
 relay_values(const struct pass *p, const struct relay *r, struct db_arg to[RELAY_VALUES])
@@ -451,7 +469,8 @@ relay_values(const struct pass *p, const struct relay *r, struct db_arg to[RELAY
 		db_text(r->linked ? "1" : "0"), db_text(r->table), db_text(name[r->operation]), db_bytes(r->key, r->key_len),
 		node_or_null(p, r->node), db_text(r->changed_at),
 		r->requeue ? db_null() : db_text(p->peer),
-		db_text(r->whole || r->requeue ? "1" : "0")
+		db_text(r->whole || r->requeue ? "1" : "0"),
+		r->columns == NULL ? db_null() : db_bytes(r->columns, r->columns_len), db_text(r->versions), db_text(r->difference)
 	};
 
 	memcpy(to, values, sizeof values);
@@ -460,7 +479,7 @@ relay_values(const struct pass *p, const struct relay *r, struct db_arg to[RELAY
 bool
 pass_relay(struct pass *p, const struct relay *r, struct err *e)
 {
-	static const bool binary[RELAY_VALUES] = { false, false, false, true, false, false, false, false };
+	static const bool binary[RELAY_VALUES] = { [3] = true, [8] = true };
 	struct db_arg values[RELAY_VALUES];
 	uint64_t affected;
 

@@ -131,6 +131,10 @@ struct relay {
 	bool whole;
 	bool requeue;
 	bool linked; /* the one relayed just before is the key this record had */
+	const char *columns; /* what an update tells (apply/columns); NULL: nothing */
+	size_t columns_len;
+	const char *versions;
+	const char *difference;
 };
 MUST_CHECK bool pass_relay(struct pass *p, const struct relay *r, struct err *e);
 /* The same at once, so that a rollback to a savepoint takes it back. */

@@ -2,6 +2,7 @@
  * (apply/careful). */
 #include "apply/quick.h"
 
+#include "apply/columns.h"
 #include "apply/family.h"
 #include "apply/fit.h"
 #include "apply/namesake.h"
@@ -17,6 +18,7 @@ struct quick {
 	struct buf keys; /* of deletes that wait until it is known that no children remain */
 	size_t at[RECORD_KEYS + 1]; /* where each begins in keys */
 	size_t nkeys;
+	struct columns_texts texts; /* of the record that is relayed */
 };
 
 static enum target_shape
@@ -52,7 +54,7 @@ relay_record(struct quick *q, struct err *e)
 		.whole = m->whole,
 	};
 
-	return pass_relay(q->pass, &r, e);
+	return columns_pass_on(q->pass, &r, &q->target, m, &q->texts, e) && pass_relay(q->pass, &r, e);
 }
 
 /* --- deletes of parents --- */
@@ -189,6 +191,7 @@ quick_apply(struct pass *p, struct pass_reader *r, bool *careful, struct err *e)
 	bool any, ok;
 
 	buf_init(&q.keys, RECORD_SQL_MAX);
+	columns_texts_init(&q.texts);
 	if (!namesake_look(p, e) || !undecided_look(p, e))
 		return false;
 	*careful = p->namesakes;
@@ -198,6 +201,7 @@ quick_apply(struct pass *p, struct pass_reader *r, bool *careful, struct err *e)
 	if (q.open)
 		target_close(&q.target);
 	buf_free(&q.keys);
+	columns_texts_free(&q.texts);
 	if (!ok && (e->code == ERR_DB_DUPLICATE || e->code == ERR_DB_REJECTED)) {
 		*careful = true;
 		return true;

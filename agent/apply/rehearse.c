@@ -11,6 +11,7 @@
 #include "apply/fit.h"
 #include "apply/judge.h"
 #include "apply/namesake.h"
+#include "apply/outcome.h"
 #include "apply/rival.h"
 #include "apply/round.h"
 #include "apply/undecided.h"
@@ -57,7 +58,7 @@ list_conflict(struct rehearsal *r, const struct chunk *c, const struct item *ite
 	struct rehearsal_finding f = finding_of(c, item, "conflict", NULL);
 
 	f.verdict = verdict[item->decision.verdict];
-	f.rule = item->rule != NULL ? item->rule : item->decision.verdict != VERDICT_ASK ? "newer" : undecided_is_collision(c, item) ? "collision" : "manual";
+	f.rule = item->rule != NULL ? item->rule : item->decision.verdict != VERDICT_ASK ? outcome_rule(c, item) : undecided_is_collision(c, item) ? "collision" : "manual";
 	f.local_changed_at = item->local_changed_at;
 	f.local_node = item->local_node;
 	f.remote_changed_at = item->meta.changed_at;

@@ -98,7 +98,7 @@ static const struct conf_option_row options[] = {
 	{ INFO("sync", "retention_days", "30", "how long changes are kept after they were sent"),
 	    .kind = CONF_DAYS, AT(sync, retention_days), .min = 1, .max = 3650 },
 	{ INFO("sync", "conflict", "newer", "who wins a conflict"),
-	    .kind = CONF_POLICY, .built = "newer" },
+	    .kind = CONF_POLICY },
 	{ INFO("sync", "max_clock_skew", "30s", "how far two clocks may differ"),
 	    .kind = CONF_DURATION, AT(sync, max_clock_skew_ms), .min = 100, .max = MS_D },
 	{ INFO("sync", "notify", "", "command to run when a person is needed"),
@@ -122,9 +122,9 @@ static const struct conf_option_row options[] = {
 	{ INFO("table", "priority", "normal", "order inside a group"),
 	    .kind = CONF_WORD, AT(table, priority), .choices = "high|normal|low", .built = "normal" },
 	{ INFO("table", "conflict", "", "who wins a conflict in this table; empty: as [sync]"),
-	    .kind = CONF_POLICY_OF_TABLE, AT(table, conflict), .built = "|newer" },
+	    .kind = CONF_POLICY_OF_TABLE, AT(table, conflict) },
 	{ INFO("table", "add", "", "columns whose changes add up, such as a stock"),
-	    .kind = CONF_LIST, AT(table, add), .max = CONF_VALUE_MAX, .built = "" },
+	    .kind = CONF_LIST, AT(table, add), .max = CONF_VALUE_MAX },
 	{ INFO("table", "app_triggers", "", "what to do with the application's own triggers"),
 	    .kind = CONF_WORD, AT(table, app_triggers), .choices = "guard|run|" },
 	{ INFO("table", "direction", "both", "send this table's changes, receive them, or both"),
@@ -572,6 +572,16 @@ conf_table(const struct conf *c, const char *name)
 		if (strcmp(c->tables[i].name, name) == 0)
 			return &c->tables[i];
 	return NULL;
+}
+
+void
+conf_rule(const struct conf *c, const char *table, struct conf_rule *out)
+{
+	const struct conf_table *t = conf_table(c, table);
+
+	*out = (struct conf_rule){ c->sync.conflict, c->sync.conflict_node };
+	if (t != NULL && t->conflict[0] != '\0')
+		(void)conf_value_rule(t->conflict, out);
 }
 
 void

@@ -106,6 +106,12 @@ void conf_free(struct conf *c);
 const struct conf_peer *conf_peer(const struct conf *c, const char *name);
 /* The [table] section of that name, or NULL. Borrowed. */
 const struct conf_table *conf_table(const struct conf *c, const char *name);
+/* The rule for conflicts in a table: [table] conflict, else [sync]'s. */
+struct conf_rule {
+	enum conf_policy policy;
+	const char *node; /* of "prefer NODE", else "". Borrowed */
+};
+void conf_rule(const struct conf *c, const char *table, struct conf_rule *out);
 /* max_delete of [table], else of [sync]. */
 void conf_max_delete(const struct conf *c, const char *table, struct conf_limit *out);
 /* Does the comma list of patterns (* and ?) match name? Spaces around items ignored. */

@@ -378,23 +378,21 @@ set_level(const struct conf_option_row *o, void *base, const char *text, struct 
 
 /* --- conflict policy and deletion limit ------------------------------------------------------ */
 
-/* *node: of "prefer NODE", else "". */
-static bool
-read_policy(const char *text, enum conf_policy *policy, const char **node)
+bool
+conf_value_rule(const char *text, struct conf_rule *out)
 {
 	static const char prefer[] = "prefer ";
 
-	*node = "";
-	*policy = POLICY_NEWER;
+	*out = (struct conf_rule){ POLICY_NEWER, "" };
 	if (strcmp(text, "newer") == 0)
 		return true;
-	*policy = strcmp(text, "merge") == 0 ? POLICY_MERGE : strcmp(text, "manual") == 0 ? POLICY_MANUAL : POLICY_PREFER;
-	if (*policy != POLICY_PREFER)
+	out->policy = strcmp(text, "merge") == 0 ? POLICY_MERGE : strcmp(text, "manual") == 0 ? POLICY_MANUAL : POLICY_PREFER;
+	if (out->policy != POLICY_PREFER)
 		return true;
 	if (strncmp(text, prefer, sizeof prefer - 1) != 0)
 		return false;
-	*node = skip_blanks(text + sizeof prefer - 1);
-	return conf_name_ok(*node);
+	out->node = skip_blanks(text + sizeof prefer - 1);
+	return conf_name_ok(out->node);
 }
 
 static const char want_policy[] = "newer, prefer NODE, merge or manual";
@@ -403,22 +401,20 @@ static bool
 set_policy(const struct conf_option_row *o, void *base, const char *text, struct err *e)
 {
 	struct conf_sync *sync = base;
-	enum conf_policy policy;
-	const char *node;
+	struct conf_rule rule;
 
-	if (!read_policy(text, &policy, &node))
+	if (!conf_value_rule(text, &rule))
 		return bad(o, text, want_policy, e);
-	sync->conflict = policy;
-	return store_n(&sync->conflict_node, node, strlen(node), e);
+	sync->conflict = rule.policy;
+	return store_n(&sync->conflict_node, rule.node, strlen(rule.node), e);
 }
 
 static bool
 set_policy_of_table(const struct conf_option_row *o, void *base, const char *text, struct err *e)
 {
-	enum conf_policy policy;
-	const char *node;
+	struct conf_rule rule;
 
-	if (text[0] != '\0' && !read_policy(text, &policy, &node))
+	if (text[0] != '\0' && !conf_value_rule(text, &rule))
 		return bad(o, text, want_policy, e);
 	return store(o, base, text, e);
 }

@@ -52,6 +52,8 @@ void conf_value_free(const struct conf_option_row *o, void *base);
 /* [A-Za-z0-9._-], 1 to CONF_NAME_MAX bytes? */
 bool conf_name_ok(const char *name);
 
+/* newer, prefer NODE, merge or manual. node is borrowed from text. False: none of these. */
+bool conf_value_rule(const char *text, struct conf_rule *out);
 /* "50%, 1000" or off. False: neither. */
 bool conf_value_limit(const char *text, struct conf_limit *out);
 

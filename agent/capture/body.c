@@ -1,11 +1,14 @@
 /* Trigger bodies. Lives here: the triggers' names and what they do. Not here: what foreign keys
- * change (capture/closure), keys as text (capture/template), putting triggers in place (capture/trigger). */
+ * change (capture/closure), keys as text (capture/template), which
+ * columns an update changed (capture/mask), putting triggers in place (capture/trigger). */
 #include "capture/body.h"
 
 #include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "capture/mask.h"
 
 static const char *const event_name[CAPTURE_EVENTS] = {
 	[CAPTURE_INSERT] = "AFTER INSERT",
@@ -62,65 +65,84 @@ body_is_our_trigger(const char *name)
 	return false;
 }
 
+/* What a call needs to know. */
+struct own {
+	const struct table *table;
+	const char *sync_database;
+};
+
 /* CALL `sync`.enqueue('t','insert',KEY,NULL,NULL,linked); with prefix NULL the table is marked dirty. */
 static void
-put_call(struct buf *sql, const struct table *t, const char *sync_database, const char *operation, const char *prefix, int linked)
+put_call(struct buf *sql, const struct own *o, const char *operation, const char *prefix, int linked)
 {
-	template_enqueue(sql, sync_database, t->name, operation);
+	template_enqueue(sql, o->sync_database, o->table->name, operation);
 	if (prefix == NULL)
 		buf_str(sql, "NULL");
 	else
-		template_key(sql, t, prefix);
+		template_key(sql, o->table, prefix);
 	buf_fmt(sql, ",NULL,NULL,%d);", linked);
 }
 
+/* told: with what the update changed; else because a column it would be told by is gone. */
 static void
-put_column(struct buf *sql, const char *prefix, const struct column *col)
+put_update(struct buf *sql, const struct own *o, bool told)
 {
-	buf_str(sql, prefix);
-	db_quote_name(sql, col->name);
+	template_enqueue(sql, o->sync_database, o->table->name, "update");
+	template_key(sql, o->table, "NEW.");
+	buf_char(sql, ',');
+	if (told)
+		mask_put_columns(sql, o->table);
+	else
+		buf_str(sql, "NULL");
+	buf_char(sql, ',');
+	if (told)
+		mask_put_difference(sql, o->table);
+	else
+		buf_str(sql, o->table->ncounters > 0 ? "'" MASK_NO_DIFFERENCE "'" : "NULL");
+	buf_str(sql, ",0);");
 }
 
 static void
 put_same_key(struct buf *sql, const struct table *t)
 {
 	for (size_t i = 0; i < t->nkey; i++) {
-		const struct column *col = &t->columns[t->key[i]];
-		/* A collation calls 'a' and 'A' equal; the key has changed all the same. */
-		const char *binary = col->kind == COLUMN_TEXT || col->kind == COLUMN_CHARS ||
-			col->kind == COLUMN_BYTES || col->kind == COLUMN_TYPED ? "BINARY " : "";
-
 		buf_str(sql, i > 0 ? " AND " : "");
-		buf_str(sql, binary);
-		put_column(sql, "OLD.", col);
-		buf_str(sql, "<=>");
-		buf_str(sql, binary);
-		put_column(sql, "NEW.", col);
+		mask_put_same(sql, &t->columns[t->key[i]]);
 	}
 }
 
-/* What a row of the table itself leaves in the queue. */
+static void
+put_update_event(struct buf *sql, const struct own *o, bool told)
+{
+	buf_str(sql, "IF ");
+	put_same_key(sql, o->table);
+	buf_str(sql, " THEN ");
+	put_update(sql, o, told);
+	buf_str(sql, " ELSE ");
+	put_call(sql, o, "delete", "OLD.", 0);
+	buf_char(sql, ' ');
+	put_call(sql, o, "insert", "NEW.", 1);
+	buf_str(sql, " END IF;");
+}
+
+/* What a row of the table itself leaves in the queue. Where a column is gone that is only compared, the app's
+ * write goes on and all of the record counts as changed; where the key cannot be told, the table is dirty. */
 static void
 put_own(struct buf *sql, const struct table *t, enum capture_event event, const char *sync_database)
 {
-	buf_str(sql, "BEGIN DECLARE EXIT HANDLER FOR " TEMPLATE_STALE_ERRORS " ");
-	put_call(sql, t, sync_database, "dirty", NULL, 0);
+	const struct own o = { t, sync_database };
+	bool update = event == CAPTURE_UPDATE;
+
+	buf_str(sql, update ? "BEGIN DECLARE EXIT HANDLER FOR " TEMPLATE_STALE_ERRORS " BEGIN DECLARE EXIT HANDLER FOR " TEMPLATE_STALE_ERRORS " "
+			    : "BEGIN DECLARE EXIT HANDLER FOR " TEMPLATE_STALE_ERRORS " ");
+	put_call(sql, &o, "dirty", NULL, 0);
 	buf_char(sql, ' ');
-	if (event == CAPTURE_INSERT)
-		put_call(sql, t, sync_database, "insert", "NEW.", 0);
-	else if (event == CAPTURE_DELETE)
-		put_call(sql, t, sync_database, "delete", "OLD.", 0);
-	else {
-		buf_str(sql, "IF ");
-		put_same_key(sql, t);
-		buf_str(sql, " THEN ");
-		put_call(sql, t, sync_database, "update", "NEW.", 0);
-		buf_str(sql, " ELSE ");
-		put_call(sql, t, sync_database, "delete", "OLD.", 0);
-		buf_char(sql, ' ');
-		put_call(sql, t, sync_database, "insert", "NEW.", 1);
-		buf_str(sql, " END IF;");
-	}
+	if (update) {
+		put_update_event(sql, &o, false);
+		buf_str(sql, " END; ");
+		put_update_event(sql, &o, true);
+	} else
+		put_call(sql, &o, event == CAPTURE_INSERT ? "insert" : "delete", event == CAPTURE_INSERT ? "NEW." : "OLD.", 0);
 	buf_str(sql, " END; ");
 }
 

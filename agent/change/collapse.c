@@ -6,8 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/decimal.h"
+
 enum {
-	SLOTS_FIRST = 1024
+	SLOTS_FIRST = 1024,
+	COLLAPSE_IDS_MAX = 16 * 1024 * 1024, /* a million changes of one record */
+	COLLAPSE_DIFFERENCE_MAX = 1024 * 1024 /* 1,016 counters of DECIMAL_DIGITS */
 };
 
 uint64_t
@@ -34,6 +38,14 @@ version_compare(const char *changed_at_a, const char *node_a, const char *change
 	return order != 0 ? order : strcmp(node_a, node_b);
 }
 
+int
+version_compare_for(const char *preferred, const char *changed_at_a, const char *node_a, const char *changed_at_b, const char *node_b)
+{
+	bool a = strcmp(node_a, preferred) == 0, b = strcmp(node_b, preferred) == 0;
+
+	return a != b ? a - b : version_compare(changed_at_a, node_a, changed_at_b, node_b);
+}
+
 void
 collapse_init(struct collapse *c, const char *self, const char *peer)
 {
@@ -43,9 +55,25 @@ collapse_init(struct collapse *c, const char *self, const char *peer)
 	c->peer = peer;
 }
 
+static void
+drop_owned(struct collapse *c)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		if (c->entries[i].versions != NULL)
+			versions_free(c->entries[i].versions);
+		free(c->entries[i].versions);
+		if (c->entries[i].ids != NULL)
+			buf_free(c->entries[i].ids);
+		free(c->entries[i].ids);
+		free(c->entries[i].difference);
+	}
+	c->n = 0;
+}
+
 void
 collapse_free(struct collapse *c)
 {
+	drop_owned(c);
 	free(c->entries);
 	free(c->slots);
 	free(c->tables);
@@ -56,7 +84,7 @@ collapse_free(struct collapse *c)
 void
 collapse_reset(struct collapse *c)
 {
-	c->n = 0;
+	drop_owned(c);
 	c->ntables = 0;
 	c->nnodes = 0;
 	buf_reset(&c->arena);
@@ -229,22 +257,106 @@ keep_node(struct collapse *c, const char *name)
 	return at;
 }
 
-/* A newer version takes the entry over. */
+/* The node whose versions are above all others in the entry's table, "": of none. */
+static const char *
+preferred_node(const struct collapse *c, const struct entry *entry)
+{
+	const struct table *t = c->catalog == NULL ? NULL : catalog_table(c->catalog, collapse_table_name(c, entry->table));
+
+	return t == NULL ? "" : t->preferred;
+}
+
+/* A newer version takes the entry over; a weak one only a weak one. */
 static void
-raise_version(struct collapse *c, struct entry *entry, const struct change *change)
+raise_version(struct collapse *c, struct entry *entry, const struct change *change, bool weak)
 {
 	const char *node = change->origin == NULL ? c->self : change->origin;
 	const char *had_node = entry->origin == 0 ? c->self : collapse_text(c, entry->origin);
 
-	if (entry->changed_at != 0 &&
-	    version_compare(change->changed_at, node, collapse_text(c, entry->changed_at), had_node) <= 0)
+	if (entry->changed_at != 0 && (weak != entry->weak ? weak :
+	    version_compare_for(preferred_node(c, entry), change->changed_at, node, collapse_text(c, entry->changed_at), had_node) <= 0))
 		return;
+	entry->weak = weak;
 	if (entry->changed_at == 0)
 		entry->changed_at = collapse_keep(c, change->changed_at, strlen(change->changed_at));
 	else
 		memcpy(c->arena.data + entry->changed_at, change->changed_at, strlen(change->changed_at));
 	entry->origin = keep_node(c, change->origin);
 	entry->via = keep_node(c, change->via);
+}
+
+/* --- single columns --- */
+
+/* had + more, number by number. False: they are not what the triggers write, or longer than a sum may be. */
+static bool
+sum_lists(struct buf *sum, const char *had, const char *more)
+{
+	for (;;) {
+		size_t a = strcspn(had, ","), b = strcspn(more, ",");
+
+		if (!decimal_add(sum, had, a, more, b) || (had[a] == '\0') != (more[b] == '\0'))
+			return false;
+		if (had[a] == '\0')
+			return true;
+		buf_char(sum, ',');
+		had += a + 1;
+		more += b + 1;
+	}
+}
+
+static bool
+add_difference(struct entry *entry, const char *more, struct err *e)
+{
+	struct buf sum;
+	bool ok;
+
+	buf_init(&sum, COLLAPSE_DIFFERENCE_MAX);
+	if (entry->difference == NULL)
+		buf_str(&sum, more);
+	else if (!sum_lists(&sum, entry->difference, more)) {
+		buf_reset(&sum);
+		entry->whole = true; /* then values must do */
+	}
+	ok = buf_check(&sum, "a counter's difference", e);
+	free(entry->difference);
+	entry->difference = ok && sum.len > 0 ? strdup(buf_cstr(&sum)) : NULL;
+	if (ok && sum.len > 0 && entry->difference == NULL)
+		ok = err_set(e, ERR_MEMORY, "out of memory for a group");
+	buf_free(&sum);
+	return ok;
+}
+
+/* Which rows of the queue the entry stands for: an owed record is read from them again. */
+static bool
+keep_id(struct entry *entry, uint64_t id, struct err *e)
+{
+	if (entry->versions == NULL)
+		entry->versions = calloc(1, sizeof *entry->versions);
+	if (entry->ids == NULL && (entry->ids = malloc(sizeof *entry->ids)) != NULL)
+		buf_init(entry->ids, COLLAPSE_IDS_MAX);
+	if (entry->versions == NULL || entry->ids == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a group");
+	buf_fmt(entry->ids, "%s%llu", entry->ids->len > 0 ? "," : "", (unsigned long long)id);
+	return buf_check(entry->ids, "a record's changes", e);
+}
+
+/* What the change says of single columns. *weak: nothing was changed on purpose. */
+static bool
+add_columns(struct collapse *c, struct entry *entry, const struct change *change, bool *weak, struct err *e)
+{
+	const struct table *t = c->catalog == NULL ? NULL : catalog_table(c->catalog, change->table);
+	struct mask told;
+
+	*weak = false;
+	if (t != NULL && mask_is_wanted(t) && !keep_id(entry, change->id, e))
+		return false;
+	if (t == NULL || change->operation != OP_UPDATE || change->whole)
+		return true;
+	*weak = mask_read(t, change->columns, change->columns_len, &told) == MASK_WEAK;
+	if (!mask_is_wanted(t))
+		return true;
+	return versions_of_change(entry->versions, t, change, c->self, e) &&
+	    (change->difference == NULL || add_difference(entry, change->difference, e));
 }
 
 static bool
@@ -260,6 +372,7 @@ collapse_add(struct collapse *c, const struct change *change, struct err *e)
 	uint64_t hash = record_hash(change->table, change->key, change->key_len);
 	struct entry *entry;
 	size_t *slot;
+	bool weak;
 
 	assert(change->key != NULL);
 	assert(strlen(change->changed_at) == QUEUE_TIME_LEN);
@@ -284,6 +397,8 @@ collapse_add(struct collapse *c, const struct change *change, struct err *e)
 	if (change->operation != OP_UPDATE || change->whole)
 		entry->whole = true;
 	entry->decided = entry->decided || change->whole;
-	raise_version(c, entry, change);
+	if (!add_columns(c, entry, change, &weak, e))
+		return false;
+	raise_version(c, entry, change, weak);
 	return buf_check(&c->arena, "a group's keys", e);
 }

@@ -3,7 +3,7 @@
 #ifndef TANDEM_CHANGE_COLLAPSE_H
 #define TANDEM_CHANGE_COLLAPSE_H
 
-#include "change/queue.h"
+#include "change/versions.h"
 
 /* What is known of one record. Texts are offsets into the collapse's arena, 0 = none. */
 struct entry {
@@ -17,6 +17,10 @@ struct entry {
 	size_t old_key, old_key_len; /* key the record had before, when it changed */
 	uint64_t link;	    /* while collapsing: id of the change that holds the old key */
 	enum operation first; /* operation of its oldest change here */
+	struct versions *versions; /* of its columns, where the table's rule is merge or it has counters; owned */
+	char *difference; /* of its counters, summed up: decimal texts with ',' between; NULL: none. Owned */
+	struct buf *ids;    /* of its changes, "12,15", where it has versions; owned */
+	bool weak;	    /* the version is: nothing was changed on purpose (capture/mask) */
 	bool whole;
 	bool decided; /* among them is what a verdict or a person has put in the record's place */
 	bool send;	    /* at least one change is not from the peer itself */
@@ -42,6 +46,7 @@ struct collapse {
 	size_t nnodes;
 	const char *self;
 	const char *peer; /* changes that came by it are not sent back */
+	const struct catalog *catalog; /* NULL: columns and differences are not looked at */
 };
 
 enum {
@@ -69,5 +74,7 @@ size_t collapse_keep(struct collapse *c, const char *text, size_t len);
 uint64_t record_hash(const char *table, const char *key, size_t key_len);
 /* Compare two versions: <0, 0, >0. Equal times are decided by the node's name. */
 int version_compare(const char *changed_at_a, const char *node_a, const char *changed_at_b, const char *node_b);
+/* The same where versions of one node are above all others (conflict = prefer NODE). "": of none. */
+int version_compare_for(const char *preferred, const char *changed_at_a, const char *node_a, const char *changed_at_b, const char *node_b);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/plant.h"
+#include "capture/mask.h"
 
 enum {
 	HOLES_A_QUERY = 200, /* ranges of one OR list */
@@ -20,7 +21,7 @@ enum {
 /* --- reading --- */
 
 #define QUEUE_COLUMNS \
-	"id, operation+0, table_name, record_id, changed_at, origin, via, whole, link"
+	"id, operation+0, table_name, record_id, changed_at, origin, via, whole, link, changed_columns, versions, difference"
 
 static void
 take_change(const struct db_rows *rows, struct change *c)
@@ -35,6 +36,15 @@ take_change(const struct db_rows *rows, struct change *c)
 	c->via = db_rows_text(rows, 6);
 	c->whole = db_rows_u64(rows, 7) != 0;
 	c->link = db_rows_u64(rows, 8);
+	c->columns = db_rows_text(rows, 9);
+	c->columns_len = c->columns == NULL ? 0 : db_rows_len(rows, 9);
+	c->versions = db_rows_text(rows, 10);
+	c->versions_len = c->versions == NULL ? 0 : db_rows_len(rows, 10);
+	c->difference = db_rows_text(rows, 11);
+	if (c->difference != NULL && strcmp(c->difference, MASK_NO_DIFFERENCE) == 0) {
+		c->difference = NULL;
+		c->whole = true; /* only the values can tell */
+	}
 }
 
 /* The rows of one query, those that upto does not contain left out. *last: id of the last row. */
@@ -595,24 +605,42 @@ queue_bury_holes(struct db *db, const struct mark *keep, uint64_t *revived, stru
 	return ok;
 }
 
-bool
-queue_mark_rows(struct db *db, const char *ids, const char *status, unsigned attempts, const char *reason, struct err *e)
+/* "12,15,13": not sorted where owed rows and new ones were joined. */
+static bool
+parse_ids(const char *ids, struct id_set *set, struct err *e)
 {
-	struct id_set set = { 0 };
-	bool ok;
-
-	/* The list may not be sorted when owed rows and new ones were joined: parse it id by id. */
 	for (const char *p = ids; *p != '\0';) {
 		char *end;
 		uint64_t id = strtoull(p, &end, 10);
 
-		if (end == p || !id_set_add(&set, id, e)) {
-			id_set_free(&set);
-			return end != p ? false : err_set(e, ERR_INTERNAL, "malformed list of ids in sync_owed");
-		}
+		if (end == p)
+			return err_set(e, ERR_INTERNAL, "malformed list of ids in sync_owed");
+		if (!id_set_add(set, id, e))
+			return false;
 		p = *end == ',' ? end + 1 : end;
 	}
-	ok = true;
+	return true;
+}
+
+bool
+queue_visit_ids(struct db *db, const char *ids, queue_visitor *visit, void *arg, struct err *e)
+{
+	const struct mark all = { .high = UINT64_MAX };
+	struct id_set set = { 0 };
+	bool ok = parse_ids(ids, &set, e), stop = false;
+
+	for (size_t i = 0; ok && i < set.n; i++)
+		ok = visit_range(db, &set.ranges[i], &all, visit, arg, &stop, e);
+	id_set_free(&set);
+	return ok;
+}
+
+bool
+queue_mark_rows(struct db *db, const char *ids, const char *status, unsigned attempts, const char *reason, struct err *e)
+{
+	struct id_set set = { 0 };
+	bool ok = parse_ids(ids, &set, e);
+
 	for (size_t i = 0; ok && i < set.n; i++)
 		ok = db_exec(db, "UPDATE sync_queue FORCE INDEX (PRIMARY) SET status=?, attempt_count=?, last_error=LEFT(?, 500),"
 				 " synced_at=IF(? = 'synced', NOW(6), DEFAULT(synced_at)) WHERE id BETWEEN ? AND ? AND status<>'superseded'",

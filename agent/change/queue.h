@@ -28,6 +28,11 @@ struct change {
 	const char *via;    /* NULL: made here */
 	bool whole;
 	uint64_t link; /* 0: none */
+	const char *columns; /* changed_columns (capture/mask); NULL: not told */
+	size_t columns_len;
+	const char *versions; /* of single columns (change/versions); NULL: the change's own */
+	size_t versions_len;
+	const char *difference; /* of counters (capture/mask); NULL: none */
 };
 
 /* Sees one change; *stop = true ends the reading. */
@@ -36,6 +41,10 @@ typedef bool queue_visitor(const struct change *change, void *arg, bool *stop, s
 /* Every change that upto contains and after does not, in ascending order of id; superseded ones are
  * left out. */
 MUST_CHECK bool queue_visit(struct db *db, const struct mark *after, const struct mark *upto, queue_visitor *visit, void *arg, struct err *e);
+
+/* The rows named in a list of ids ("12,15,13") that are still there, in ascending order of id; superseded ones are
+ * left out. */
+MUST_CHECK bool queue_visit_ids(struct db *db, const char *ids, queue_visitor *visit, void *arg, struct err *e);
 
 /* Outside a snapshot: every change visible now that looked does not contain; looked then contains
  * them. Called again, only what came since is seen. */

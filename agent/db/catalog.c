@@ -176,7 +176,7 @@ catalog_kind(const char *data_type, const char *charset, enum column_kind *kind)
 static const char sql_columns[] =
     "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, IFNULL(CHARACTER_SET_NAME,''),"
     " IFNULL(COLLATION_NAME,''), IFNULL(GENERATION_EXPRESSION,''),"
-    " IFNULL(CHARACTER_OCTET_LENGTH,0), EXTRA, IS_NULLABLE='YES'"
+    " IFNULL(CHARACTER_OCTET_LENGTH,0), EXTRA, IS_NULLABLE='YES', IFNULL(NUMERIC_SCALE,0)"
     " FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=? ORDER BY TABLE_NAME, ORDINAL_POSITION";
 
 /* Each side computes its own; when its row began and ended belongs to each side's own history. */
@@ -248,6 +248,9 @@ add_column(struct table *t, const struct db_rows *rows, struct err *e)
 	col->integer = is_one_of(data_type, integers);
 	col->choose_one = strcmp(data_type, "enum") == 0;
 	col->nullable = db_rows_u64(rows, 9) == 1;
+	col->stamped = strstr(db_rows_text(rows, 8), "on update") != NULL;
+	col->exact = col->integer || strcmp(data_type, "decimal") == 0;
+	col->scale = (unsigned)db_rows_u64(rows, 10);
 	if (strstr(db_rows_text(rows, 8), "auto_increment") != NULL)
 		t->auto_increment = true;
 	judge_type(t, col, data_type);
@@ -320,6 +323,96 @@ read_keys(struct db *db, struct catalog *c, struct err *e)
 			set_problem(&c->tables[i], "has no primary key", "give it one (ALTER TABLE ... ADD PRIMARY KEY), or add it to [sync] exclude");
 	}
 	return ok;
+}
+
+/* --- the rule for conflicts --- */
+
+/* One name of [table] add. */
+static void
+judge_counter(struct table *t, const char *name, size_t len)
+{
+	static const char remedy[] = "name plain whole or DECIMAL columns outside the primary key, or take it out of [table] add";
+	char text[CATALOG_PROBLEM_MAX];
+	const char *why = NULL;
+	size_t at;
+
+	if (!table_column(t, name, len, &at))
+		why = "which it does not have (a generated column does not count)";
+	else if (!t->columns[at].exact)
+		why = "whose values are not exact numbers";
+	else if (t->columns[at].in_key)
+		why = "which belongs to its primary key";
+	if (why != NULL) {
+		(void)snprintf(text, sizeof text, "is to add up the column %.*s, %s", (int)(len > 256 ? 256 : len), name, why);
+		set_problem(t, text, remedy);
+		return;
+	}
+	t->ncounters += !t->columns[at].counts;
+	t->columns[at].counts = true;
+}
+
+static void
+judge_counters(struct table *t, const char *list)
+{
+	for (const char *p = list; *p != '\0';) {
+		size_t n;
+
+		p += strspn(p, ", \t");
+		n = strcspn(p, ",");
+		while (n > 0 && (p[n - 1] == ' ' || p[n - 1] == '\t'))
+			n--;
+		if (n > 0)
+			judge_counter(t, p, n);
+		p += strcspn(p, ",");
+	}
+}
+
+static void
+judge_rules(const struct conf *conf, struct catalog *c)
+{
+	for (size_t i = 0; i < c->ntables; i++) {
+		struct table *t = &c->tables[i];
+		const struct conf_table *section = conf_table(conf, t->name);
+		struct conf_rule rule;
+
+		conf_rule(conf, t->name, &rule);
+		t->policy = rule.policy;
+		(void)snprintf(t->preferred, sizeof t->preferred, "%s", rule.node);
+		if (section != NULL)
+			judge_counters(t, section->add);
+		if (t->ncounters > 0 && (t->policy == POLICY_PREFER || t->policy == POLICY_MANUAL))
+			set_problem(t, "is to add up columns, which does not go together with conflict = prefer or manual", "choose conflict = newer or merge for it, or take add out");
+		for (size_t k = 0; k < t->ncolumns; k++)
+			t->stamped = t->stamped || (t->columns[k].stamped && !t->columns[k].in_key);
+	}
+}
+
+/* The counter that follows in the order of names: the columns may stand in another order there. NULL: none. */
+static const char *
+next_counter(const struct table *t, const char *after)
+{
+	const char *next = NULL;
+
+	for (size_t i = 0; t->ncounters > 0 && i < t->ncolumns; i++) {
+		const struct column *col = &t->columns[i];
+
+		if (col->counts && strcmp(col->name, after) > 0 && (next == NULL || strcmp(col->name, next) < 0))
+			next = col->name;
+	}
+	return next;
+}
+
+void
+table_rule(const struct table *t, struct buf *out)
+{
+	static const char *const name[] = { [POLICY_NEWER] = "newer", [POLICY_PREFER] = "prefer ", [POLICY_MERGE] = "merge", [POLICY_MANUAL] = "manual" };
+	const char *between = ", add = ";
+
+	buf_fmt(out, "%s%s", name[t->policy], t->preferred);
+	for (const char *c = next_counter(t, ""); c != NULL; c = next_counter(t, c)) {
+		buf_fmt(out, "%s%s", between, c);
+		between = ", ";
+	}
 }
 
 /* --- checks --- */
@@ -564,13 +657,16 @@ catalog_read(struct db *db, const struct conf *conf, struct catalog **out, struc
 		return no_memory(e);
 	}
 	c->guarded_ms = -1;
-	if (!read_tables(db, conf, c, e) || !read_columns(db, c, e) || !read_keys(db, c, e) ||
-	    !read_checks(db, c, e) || !read_foreign_keys(db, c, e) || !order_tables(c, e)) {
-		catalog_free(c);
-		return err_prefix(e, "reading the tables of database %s", conf->database.name);
-	}
+	if (!read_tables(db, conf, c, e) || !read_columns(db, c, e) || !read_keys(db, c, e))
+		goto fail;
+	judge_rules(conf, c);
+	if (!read_checks(db, c, e) || !read_foreign_keys(db, c, e) || !order_tables(c, e))
+		goto fail;
 	*out = c;
 	return true;
+fail:
+	catalog_free(c);
+	return err_prefix(e, "reading the tables of database %s", conf->database.name);
 }
 
 static void

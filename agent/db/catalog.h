@@ -4,6 +4,7 @@
 #ifndef TANDEM_DB_CATALOG_H
 #define TANDEM_DB_CATALOG_H
 
+#include "base/conf.h"
 #include "db/db.h"
 
 enum {
@@ -34,7 +35,11 @@ struct column {
 	size_t octets; /* of character and binary data: the longest value; else 0 */
 	bool in_key;
 	bool integer;  /* TINYINT to BIGINT: its text is a plain number */
+	bool exact;    /* TINYINT to BIGINT, DECIMAL */
 	bool nullable; /* a NULL from elsewhere can be stored */
+	bool stamped;  /* ON UPDATE CURRENT_TIMESTAMP: the server sets it by itself */
+	bool counts;   /* [table] add: its changes add up */
+	unsigned scale; /* of a DECIMAL: digits behind the point */
 	bool choose_one; /* ENUM: index 0 is stored only with a warning (db/bulk) */
 };
 
@@ -64,6 +69,10 @@ struct table {
 	char *row_end; /* system-versioned with columns of its own for it: the one that ends a row, or NULL */
 	uint64_t checks; /* one number for its CHECKs, whatever their order and names; 0: none */
 	size_t rank;   /* parents have a lower rank than children, circles aside */
+	enum conf_policy policy; /* [table] conflict, else [sync]'s */
+	char preferred[CONF_NAME_MAX + 1]; /* of "prefer NODE", else "" */
+	size_t ncounters; /* columns that count */
+	bool stamped;	  /* it has columns that the server sets by itself, outside the key */
 	char *problem; /* why it cannot be replicated, or NULL */
 	char *remedy;
 	bool quiet;	/* no trigger of the app fires for the agent (capture/guard) */
@@ -97,5 +106,8 @@ bool catalog_kind(const char *data_type, const char *charset, enum column_kind *
 const struct table *catalog_table(const struct catalog *c, const char *name);
 /* The column of exactly that name; *at is its index. False when there is none. */
 bool table_column(const struct table *t, const char *name, size_t len, size_t *at);
+
+/* The table's rule for conflicts as people read it and both sides compare it: "prefer anna, add = stock". */
+void table_rule(const struct table *t, struct buf *out);
 
 #endif

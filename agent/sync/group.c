@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/decimal.h"
 #include "base/plant.h"
 #include "change/moved.h"
 #include "change/allowance.h"
@@ -45,6 +46,7 @@ struct builder {
 	size_t nowed;
 	struct record_meta meta; /* of the entry being written */
 	struct buf line;
+	struct buf columns, difference; /* of the record being written */
 	struct spool *out;
 	const struct table *table; /* being written */
 	bool section_open;
@@ -108,12 +110,28 @@ is_outdated(const struct builder *b, const struct change *c)
 	return false;
 }
 
+/* What a change says of single columns is read with the tables' columns at hand. */
+static bool
+load_catalog(struct builder *b, struct err *e)
+{
+	struct group *g = b->g;
+
+	if (g->collapse.catalog != NULL)
+		return true;
+	if (!catalog_refresh(g->db, g->conf, &g->catalog, e))
+		return false;
+	g->collapse.catalog = g->catalog;
+	return true;
+}
+
 static bool
 take_change(const struct change *c, void *arg, bool *stop, struct err *e)
 {
 	struct builder *b = arg;
 	struct collapse *col = &b->g->collapse;
 
+	if (!load_catalog(b, e))
+		return false;
 	if (c->key == NULL || is_outdated(b, c)) {
 		b->last_id = c->id; /* says only "compare this table", which sync/drift does */
 		return true;
@@ -263,14 +281,31 @@ is_due(const struct builder *b, const struct owed *o)
 	return strcmp(o->state, "retry") == 0 || strcmp(o->state, "waiting") == 0;
 }
 
-/* What the peer has not accepted goes along with the record's later changes. */
 static bool
-merge_owed(struct builder *b, const struct owed *o, struct entry **entry, struct err *e)
+take_owed_row(const struct change *c, void *arg, bool *stop, struct err *e)
 {
-	struct collapse *c = &b->g->collapse;
+	(void)stop;
+	return c->key == NULL || collapse_add(arg, c, e);
+}
+
+/* The rows of the queue that an owed record stands for tell its columns and differences. If there are none left,
+ * they have lost all of them meanwhile. *told: what is to be added for the record itself then tells, or NULL. */
+static bool
+take_owed_rows(struct builder *b, const struct owed *o, const struct table *t, struct buf *told, struct err *e)
+{
+	const struct mask none = { { 0 } };
+
+	mask_write(t, &none, told);
+	return buf_check(told, "a record's columns", e) && queue_visit_ids(b->g->db, o->queue_ids, take_owed_row, &b->g->collapse, e);
+}
+
+/* The owed record itself. */
+static bool
+add_owed(struct builder *b, const struct owed *o, const struct buf *told, struct err *e)
+{
 	struct change change = {
 		.id = o->last_id,
-		.operation = o->whole && o->first == OP_UPDATE ? OP_UPDATE : o->first,
+		.operation = o->first,
 		.table = o->table,
 		.key = o->key,
 		.key_len = o->key_len,
@@ -278,19 +313,43 @@ merge_owed(struct builder *b, const struct owed *o, struct entry **entry, struct
 		.origin = o->origin,
 		.via = o->via,
 		.whole = o->whole,
+		.columns = told->data,
+		.columns_len = told->len,
 	};
-	uint64_t newest = *entry == NULL ? o->last_id : (*entry)->last_id;
-	bool decided = *entry != NULL && (*entry)->decided; /* what is owed is whole for other reasons, too */
 
-	if (!collapse_add(c, &change, e))
+	return collapse_add(&b->g->collapse, &change, e);
+}
+
+/* What the peer has not accepted goes along with the record's later changes. */
+static bool
+merge_owed(struct builder *b, const struct owed *o, struct entry **entry, struct err *e)
+{
+	struct collapse *c = &b->g->collapse;
+	uint64_t newest = *entry == NULL ? o->last_id : (*entry)->last_id;
+	uint64_t link = *entry == NULL ? 0 : (*entry)->link;
+	bool decided = *entry != NULL && (*entry)->decided; /* what is owed is whole for other reasons, too */
+	const struct table *t;
+	struct buf told;
+	bool ok = load_catalog(b, e);
+
+	buf_init(&told, MASK_BYTES);
+	t = ok ? catalog_table(c->catalog, o->table) : NULL;
+	if (t != NULL && mask_is_wanted(t)) {
+		ok = take_owed_rows(b, o, t, &told, e);
+		*entry = collapse_find(c, o->table, o->key, o->key_len);
+	} else
+		*entry = NULL;
+	if (ok && (*entry == NULL || !(*entry)->send || o->whole))
+		ok = add_owed(b, o, &told, e);
+	buf_free(&told);
+	if (!ok)
 		return false;
 	*entry = collapse_find(c, o->table, o->key, o->key_len);
 	(*entry)->first = o->first;
 	(*entry)->decided = decided;
 	(*entry)->last_id = newest > o->last_id ? newest : o->last_id;
 	(*entry)->owed = true;
-	if ((*entry)->link == 0)
-		(*entry)->link = o->link;
+	(*entry)->link = link == 0 ? o->link : link;
 	return true;
 }
 
@@ -448,8 +507,40 @@ put_line(struct builder *b, struct err *e)
 	return buf_check(&b->line, "a record", e) && open_section(b, e) && spool_write(b->out, b->line.data, b->line.len, e);
 }
 
+/* "3:-5,7:0.25": the counters by their place in the section, which lists all columns in the table's order. */
 static void
-put_entry(struct builder *b, const struct entry *entry, char operation)
+put_difference(struct buf *out, const struct table *t, const char *difference)
+{
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		size_t len;
+
+		if (!t->columns[i].counts)
+			continue;
+		len = strcspn(difference, ",");
+		if (!decimal_is_zero(difference, len))
+			buf_fmt(out, "%s%zu:%.*s", out->len > 0 ? "," : "", i, (int)len, difference);
+		difference += len + (difference[len] == ',');
+	}
+}
+
+/* What the record says of single columns, as long as it is not a whole one. */
+static bool
+put_columns(struct builder *b, const struct entry *entry, struct record_meta *m, struct err *e)
+{
+	buf_reset(&b->columns);
+	buf_reset(&b->difference);
+	if (m->operation != 'u' || m->whole || entry->versions == NULL || !mask_is_wanted(b->table))
+		return true;
+	versions_put(&b->columns, entry->versions, NULL, b->table->ncolumns);
+	if (entry->difference != NULL)
+		put_difference(&b->difference, b->table, entry->difference);
+	m->columns = buf_cstr(&b->columns);
+	m->difference = b->difference.len > 0 ? buf_cstr(&b->difference) : NULL;
+	return buf_check(&b->columns, "the versions of a record's columns", e) && buf_check(&b->difference, "a record's differences", e);
+}
+
+static bool
+put_entry(struct builder *b, const struct entry *entry, char operation, struct err *e)
 {
 	const struct collapse *c = &b->g->collapse;
 	struct seen_before wanted = { .hash = entry->hash }, *seen = NULL;
@@ -462,8 +553,12 @@ put_entry(struct builder *b, const struct entry *entry, char operation)
 		.via = collapse_text(c, entry->via),
 		.old_key = collapse_text(c, entry->old_key),
 		.old_key_len = entry->old_key_len,
+		.weak = entry->weak && !entry->whole && operation == 'u',
 		.whole = (entry->whole && operation == 'u') || entry->decided,
 	};
+
+	if (!put_columns(b, entry, &m, e))
+		return false;
 
 	if (b->nunsettled > 0 && !plant_is(PLANT_REFUSED_SEEN))
 		seen = bsearch(&wanted, b->unsettled, b->nunsettled, sizeof wanted, by_unsettled);
@@ -478,6 +573,7 @@ put_entry(struct builder *b, const struct entry *entry, char operation)
 	b->meta = m;
 	buf_reset(&b->line);
 	message_put_record(&b->line, &m);
+	return true;
 }
 
 static bool
@@ -527,11 +623,12 @@ withhold(struct builder *b, struct entry *entry, const char *state, const char *
 	return db_exec(g->db, "INSERT INTO sync_owed (peer, record_hash, table_name, record_id, state, last_error, refused_at, last_id,"
 			   " first_operation, changed_at, origin, via, whole, link, queue_ids) VALUES (?, ?, ?, ?, ?, LEFT(?, 500), NOW(6), ?, ?, ?, ?, ?, ?, ?, ?)"
 			   " ON DUPLICATE KEY UPDATE state=VALUES(state), last_error=VALUES(last_error), last_id=VALUES(last_id), changed_at=VALUES(changed_at), sent_epoch=0,"
-			   " queue_ids=IF(FIND_IN_SET(VALUES(queue_ids), queue_ids), queue_ids, CONCAT_WS(',', VALUES(queue_ids), queue_ids))",
+			   " queue_ids=IF(? OR NOT FIND_IN_SET(VALUES(queue_ids), queue_ids), IF(?, VALUES(queue_ids), CONCAT_WS(',', VALUES(queue_ids), queue_ids)), queue_ids)",
 		DB_ARGS(db_text(g->peer), db_bytes(md5, sizeof md5), db_text(table), db_bytes(key, entry->key_len), db_text(state), db_text(reason),
 		    db_u64(entry->last_id), db_u64(entry->first), db_text(collapse_text(c, entry->changed_at)),
 		    db_text(collapse_text(c, entry->origin)), db_text(collapse_text(c, entry->via)), db_u64(entry->whole),
-		    entry->link == 0 ? db_null() : db_u64(entry->link), db_u64(entry->last_id)), e) &&
+		    entry->link == 0 ? db_null() : db_u64(entry->link), entry->ids == NULL ? db_u64(entry->last_id) : db_text(buf_cstr(entry->ids)),
+		    db_u64(entry->ids != NULL), db_u64(entry->ids != NULL)), e) &&
 	    db_exec(g->db, "UPDATE sync_queue SET last_error=LEFT(?, 500) WHERE id=?", DB_ARGS(db_text(reason), db_u64(entry->last_id)), e);
 }
 
@@ -573,7 +670,8 @@ write_row(struct entry *entry, const struct db_rows *row, void *arg, struct err 
 		return true;
 	if (entry->link != 0)
 		return true; /* written when it is known which keys are gone: write_moved */
-	put_entry(b, entry, entry->first == OP_INSERT ? 'i' : 'u');
+	if (!put_entry(b, entry, entry->first == OP_INSERT ? 'i' : 'u', e))
+		return false;
 	put_values(&b->line, b->table, row);
 	if (b->line.failed && !b->line.no_memory) {
 		struct withheld *h = malloc(sizeof *h);
@@ -795,7 +893,8 @@ write_deletes(struct builder *b, struct err *e)
 
 			if (entry->table != table || !entry->send || entry->done || !entry->absent)
 				continue;
-			put_entry(b, entry, 'd');
+			if (!put_entry(b, entry, 'd', e))
+				return false;
 			line_end(&b->line);
 			entry->done = true;
 			if (!put_entry_line(b, e))
@@ -967,6 +1066,9 @@ write_group(struct builder *b, struct err *e)
 
 	if (!catalog_refresh(g->db, g->conf, &g->catalog, e))
 		return false;
+	/* Columns are known by their place in a table that is not the same any more: all over again. */
+	if (g->collapse.catalog != NULL && g->collapse.catalog != g->catalog)
+		return err_set(e, ERR_DB_BUSY, "a table was altered while a group was built");
 	b->indexes = calloc(g->collapse.n + 1, sizeof *b->indexes);
 	if (b->indexes == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a group");
@@ -1016,6 +1118,8 @@ builder_free(struct builder *b)
 	free(b->unsettled);
 	free(b->indexes);
 	buf_free(&b->line);
+	buf_free(&b->columns);
+	buf_free(&b->difference);
 }
 
 static bool
@@ -1025,6 +1129,8 @@ try_build(struct group *g, const struct build_options *how, enum group_result *r
 	bool ok;
 
 	buf_init(&b.line, LINE_BYTES_MAX);
+	buf_init(&b.columns, VERSIONS_TEXT_MAX);
+	buf_init(&b.difference, VERSIONS_TEXT_MAX);
 	*result = GROUP_NOTHING;
 	g->over[0] = '\0';
 	if (b.watch != NULL)

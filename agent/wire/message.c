@@ -335,6 +335,22 @@ message_parse_answer(const char *text, size_t len, struct answer_header *a, stru
 
 /* --- sections --- */
 
+/* Left out for the rule that agents follow who do not know of rules. */
+static void
+put_rule(struct buf *out, const struct table *t)
+{
+	struct buf rule;
+
+	if (t->policy == POLICY_NEWER && t->ncounters == 0)
+		return;
+	buf_init(&rule, MESSAGE_HEADER_MAX);
+	table_rule(t, &rule);
+	buf_str(out, ",\"rule\":");
+	line_quote(out, buf_cstr(&rule), rule.len);
+	out->failed = out->failed || rule.failed;
+	buf_free(&rule);
+}
+
 void
 message_put_section(struct buf *out, const struct table *t)
 {
@@ -355,6 +371,7 @@ message_put_section(struct buf *out, const struct table *t)
 	buf_char(out, ']');
 	if (t->checks != 0)
 		put_number(out, "checks", t->checks);
+	put_rule(out, t);
 	buf_str(out, "}\n");
 }
 
@@ -372,6 +389,7 @@ message_section_free(struct section *s)
 	free(s->names);
 	free(s->types);
 	free(s->key);
+	free(s->rule);
 	memset(s, 0, sizeof *s);
 }
 
@@ -457,6 +475,20 @@ is_table_name(const char *name, struct err *e)
 	return (characters > 0 && characters <= NAME_CHARACTERS) || err_set(e, ERR_INPUT, "a table's name that no table can have");
 }
 
+/* Not said: `newer`. */
+static bool
+get_rule(struct json_object *o, struct section *s, struct err *e)
+{
+	struct json_object *rule;
+
+	if (!json_object_object_get_ex(o, "rule", &rule))
+		return true;
+	if (!json_object_is_type(rule, json_type_string) || strlen(json_object_get_string(rule)) != (size_t)json_object_get_string_len(rule))
+		return missing("rule", e);
+	s->rule = strdup(json_object_get_string(rule));
+	return s->rule != NULL || err_set(e, ERR_MEMORY, "out of memory for a message");
+}
+
 bool
 message_parse_section(const char *text, size_t len, struct section *s, struct err *e)
 {
@@ -466,7 +498,7 @@ message_parse_section(const char *text, size_t len, struct section *s, struct er
 	memset(s, 0, sizeof *s);
 	if (!parse_object(text, len, &o, e))
 		return false;
-	ok = get_text(o, "table", s->table, sizeof s->table, e) && is_table_name(s->table, e) && get_columns(o, s, e) && get_key(o, s, e) && get_checks(o, s, e);
+	ok = get_text(o, "table", s->table, sizeof s->table, e) && is_table_name(s->table, e) && get_columns(o, s, e) && get_key(o, s, e) && get_checks(o, s, e) && get_rule(o, s, e);
 	json_object_put(o);
 	if (!ok)
 		message_section_free(s);
@@ -514,7 +546,8 @@ put_meta(struct buf *line, const struct record_meta *m)
 {
 	struct buf meta;
 
-	if (m->origin == NULL && m->via == NULL && m->old_key == NULL && !m->has_seen && !m->has_children && !m->whole) {
+	if (m->origin == NULL && m->via == NULL && m->old_key == NULL && m->columns == NULL && m->difference == NULL && !m->weak &&
+	    !m->has_seen && !m->has_children && !m->whole) {
 		line_null(line);
 		return;
 	}
@@ -530,6 +563,12 @@ put_meta(struct buf *line, const struct record_meta *m)
 		put_number(&meta, "seen", m->seen);
 	if (m->has_children)
 		put_number(&meta, "children", m->children);
+	if (m->weak)
+		put_pair(&meta, "weak", "1");
+	if (m->columns != NULL)
+		put_pair(&meta, "columns", m->columns);
+	if (m->difference != NULL)
+		put_pair(&meta, "difference", m->difference);
 	if (m->old_key != NULL) { /* in hexadecimal: a key need not be UTF-8 */
 		buf_str(&meta, meta.len > 1 ? ",\"old\":\"" : "\"old\":\"");
 		buf_hex(&meta, m->old_key, m->old_key_len);
@@ -582,12 +621,39 @@ parse_old_key(struct json_object *old, char *to, struct record_meta *m, struct e
 	return true;
 }
 
+/* "name":"1" or nothing. */
+static bool
+parse_flag(struct json_object *o, const char *name, bool *flag, struct err *e)
+{
+	char text[2];
+
+	*flag = json_object_object_get_ex(o, name, NULL);
+	return !*flag || (get_text(o, name, text, sizeof text, e) && strcmp(text, "1") == 0) || missing(name, e);
+}
+
+/* A text of any length, if it is there, copied to *to, which moves behind it. */
+static bool
+parse_long(struct json_object *o, const char *name, char **to, const char **out, size_t *len, struct err *e)
+{
+	struct json_object *v;
+
+	if (!json_object_object_get_ex(o, name, &v))
+		return true;
+	if (!json_object_is_type(v, json_type_string) || strlen(json_object_get_string(v)) != (size_t)json_object_get_string_len(v))
+		return missing(name, e);
+	*len = (size_t)json_object_get_string_len(v);
+	*out = memcpy(*to, json_object_get_string(v), *len + 1);
+	*to += *len + 1;
+	return true;
+}
+
 /* The strings of the meta object are copied back over its own text, which is long enough. */
 static bool
 parse_meta(const struct line_value *v, struct record_meta *m, struct err *e)
 {
 	struct json_object *o, *old;
 	char *to = v->data, text[CONF_NAME_MAX + 1];
+	size_t len;
 	bool ok = true;
 
 	if (!parse_object(v->data, v->len, &o, e))
@@ -600,9 +666,8 @@ parse_meta(const struct line_value *v, struct record_meta *m, struct err *e)
 		m->via = memcpy(to, text, strlen(text) + 1);
 		to += strlen(text) + 1;
 	}
-	m->whole = ok && json_object_object_get_ex(o, "whole", NULL);
-	if (m->whole)
-		ok = (get_text(o, "whole", text, sizeof text, e) && strcmp(text, "1") == 0) || missing("whole", e);
+	ok = ok && parse_flag(o, "whole", &m->whole, e) && parse_flag(o, "weak", &m->weak, e) &&
+	    parse_long(o, "columns", &to, &m->columns, &m->columns_len, e) && parse_long(o, "difference", &to, &m->difference, &len, e);
 	m->has_seen = ok && json_object_object_get_ex(o, "seen", NULL);
 	if (m->has_seen)
 		ok = get_number(o, "seen", &m->seen, e);

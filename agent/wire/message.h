@@ -77,6 +77,7 @@ struct section {
 	size_t nkey; /* 0: not said */
 	char **key;  /* names of the primary key's columns, in its order */
 	uint64_t checks; /* struct table's; 0: not said, or none */
+	char *rule; /* table_rule's, owned; NULL: not said */
 };
 
 /* What a record line says beside values. Borrowed from the line. */
@@ -89,6 +90,10 @@ struct record_meta {
 	const char *via;
 	const char *old_key; /* the key it had before, or NULL */
 	size_t old_key_len;
+	const char *columns; /* versions of single columns, by their place in the section (change/versions); NULL: none */
+	size_t columns_len;
+	const char *difference; /* of counters: "3:-5,7:0.25", by their place in the section; NULL: none */
+	bool weak; /* the version is, of an update: nothing was changed on purpose (capture/mask) */
 	bool whole;
 	uint64_t seen;	    /* own seen; meaningful when has_seen */
 	bool has_seen;

@@ -49,7 +49,7 @@ class Shape:
     second: str
     second_text: bytes
     table: str = ""
-    options: str = ""
+    columns: tuple[str, ...] = ("column plain v",)  # outside the key, as print_triggers reads them
 
     @property
     def name(self) -> str:
@@ -149,8 +149,14 @@ PLAIN_TABLES = {
             " i INT INVISIBLE DEFAULT 5, ts TIMESTAMP(6) NOT NULL DEFAULT NOW(6) ON UPDATE NOW(6)",
     "by_default": "id CHAR(36) CHARACTER SET ascii DEFAULT (UUID()) PRIMARY KEY, v INT",
 }
-PLAIN = [Shape(name, (Key("ascii" if name == "by_default" else "plain", "id", ""),), "", b"", "", b"")
-         for name in PLAIN_TABLES]
+PLAIN_COLUMNS = {
+    "p": ("column plain u", "column text v", "column plain w"),
+    "q": ("column text v",),
+    "made": ("column plain a", "column plain i", "stamped ts"),
+    "by_default": ("column plain v",),
+}
+PLAIN = [Shape(name, (Key("ascii" if name == "by_default" else "plain", "id", ""),), "", b"", "", b"",
+               columns=PLAIN_COLUMNS[name]) for name in PLAIN_TABLES]
 
 
 def quote(name: str) -> str:
@@ -170,7 +176,7 @@ def printer() -> Path:
 def trigger_texts(shape: Shape) -> list[str]:
     """The texts of the three triggers for a table."""
     lines = [f"database {APP}", f"sync {SYNC}", f"token {TOKEN}", f"table {shape.name}"]
-    lines += [f"key {key.kind} {key.name}" for key in shape.keys]
+    lines += [f"key {key.kind} {key.name}" for key in shape.keys] + list(shape.columns)
     ran = subprocess.run([printer()], input="\n".join(lines).encode() + b"\n", capture_output=True,
                          check=True)
     return ran.stdout.decode().splitlines()
@@ -221,11 +227,11 @@ class App:
         """What is visible in the queue, oldest first; the queue is empty afterwards."""
         rows = self.server.sql(
             "SELECT id, table_name, operation, record_id, link, status, whole, origin, via,"
-            f" changed_columns, difference FROM {SYNC}.sync_queue ORDER BY id")
+            f" difference FROM {SYNC}.sync_queue ORDER BY id")
         changes: list[Change] = []
         before = None
         for (number, table, operation, key, link, *rest) in rows:
-            assert rest == ["pending", 0, None, None, None, None]
+            assert rest == ["pending", 0, None, None, None]
             assert link in (None, before), f"link to {link} and not to the row before, {before}"
             changes.append((table, operation, key, link is not None))
             before = number
@@ -290,6 +296,7 @@ def golden() -> Iterator[Server]:
     # Short waits: a test that blocks fails instead.
     with Server("golden", ["--lock-wait-timeout=10", "--innodb-lock-wait-timeout=5"]) as server:
         create_schema(server)
+        load_berlin(server)
         for shape in SHAPES:
             create(server, shape)
         for shape in PLAIN:
@@ -452,7 +459,6 @@ def load_berlin(server: Server) -> None:
 
 
 def test_the_doubled_hour_of_autumn_has_two_keys_and_two_times(app: App) -> None:
-    load_berlin(app.server)
     summer, winter = 1792886400, 1792890000  # 2026-10-25 02:00:00 in Berlin, twice
     app.run("SET time_zone='Europe/Berlin'", f"SET timestamp={summer}",
             "INSERT INTO timestamp VALUES (CURRENT_TIMESTAMP, 1)", f"SET timestamp={winter}",
@@ -504,6 +510,114 @@ def test_update_without_a_change(filled: App) -> None:
     assert filled.run("UPDATE p SET v = 'A' WHERE id = 1") == 1
     assert filled.run("UPDATE p SET id = id WHERE id = 1") == 0
     assert filled.queued() == p("U 1", "U 1", "U 1")
+
+
+# which columns an update changed -------------------------------------------------------------------
+
+# name, type, before, after: the same value for a collation or a comparison of numbers, not the same bytes.
+OTHER_BYTES = [
+    ("text", "VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci", "'a'", "'A'"),
+    ("text", "VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci", "'a'", "'a '"),
+    ("text", "LONGTEXT CHARACTER SET utf8mb4", "'e'", "'é'"),
+    ("text", "JSON", "'{\"a\": 1}'", "'{\"a\":1}'"),
+    ("chars", "VARCHAR(20) CHARACTER SET latin1", "'a'", "'A'"),
+    ("bytes", "VARBINARY(20)", "'a'", "'a '"),
+    ("bytes", "LONGBLOB", "REPEAT('x', 100000)", "CONCAT(REPEAT('x', 99999), 'y')"),
+    ("bytes", "GEOMETRY", "ST_GeomFromText('POINT(1 1)')", "ST_GeomFromText('POINT(1 1)', 4326)"),
+    ("choice", "ENUM('','x')", "0", "''"),
+    ("choice", "SET('a','b')", "'a'", "'b,a'"),
+    ("bit", "BIT(64)", "18446744073709551615", "18446744073709551614"),
+    ("plain", "BIGINT UNSIGNED", "18446744073709551615", "18446744073709551614"),
+    ("plain", "DECIMAL(65,30)", "1", "1.000000000000000000000000000001"),
+    ("plain", "DOUBLE", "1", "1.0000000000000002"),
+    ("float", "FLOAT", "16777216", "16777218"),
+    ("plain", "DATE", "'0000-00-00'", "NULL"),
+    ("plain", "DATETIME(6)", "'2024-01-00'", "'2024-01-01'"),
+    ("plain", "TIME(6)", "'-00:00:00.000001'", "'00:00:00'"),
+    ("plain", "YEAR", "0", "2000"),
+    ("timestamp", "TIMESTAMP(6) NULL", "'2026-01-01 00:00:00'", "'2026-01-01 00:00:00.000001'"),
+    ("timestamp", "TIMESTAMP NULL", "'0000-00-00'", "NULL"),
+    ("typed", "UUID", "'123e4567-e89b-12d3-a456-426655440000'", "'123e4567-e89b-12d3-a456-426655440001'"),
+    ("typed", "INET6", "'::1'", "'::2'"),
+]
+
+
+@pytest.mark.parametrize("kind, column, before, after", OTHER_BYTES)
+def test_a_change_of_bytes_is_a_change_and_none_is_none(app: App, kind: str, column: str, before: str, after: str) -> None:
+    shape = Shape("told", (Key("plain", "id", ""),), "", b"", "", b"", columns=(f"column {kind} c", "column plain d"))
+    app.run("SET sql_mode='ALLOW_INVALID_DATES', time_zone='Europe/Berlin'", f"CREATE TABLE told (id INT PRIMARY KEY, c {column}, d INT)")
+    try:
+        add_triggers(app.server, shape)
+        app.run(f"INSERT INTO told VALUES (1, {before}, 1)", "UPDATE told SET d = 2", "UPDATE told SET c = c, d = d",
+                f"UPDATE told SET c = {before}", f"UPDATE told SET c = {after}", "UPDATE told SET c = c")
+        weak = [row[0] is not None for row in app.server.sql(f"SELECT changed_columns FROM {SYNC}.sync_queue ORDER BY id")]
+        assert weak == [False, False, True, True, False, True]
+        assert len(app.queued()) == 6
+    finally:
+        app.run("DROP TABLE told")
+
+
+def test_the_second_of_two_equal_hours_is_a_change(app: App) -> None:
+    shape = Shape("hours", (Key("plain", "id", ""),), "", b"", "", b"", columns=("column timestamp c",))
+    app.run("SET time_zone='Europe/Berlin'", "CREATE TABLE hours (id INT PRIMARY KEY, c TIMESTAMP NULL)")
+    try:
+        add_triggers(app.server, shape)
+        app.run("SET timestamp=1792886400", "INSERT INTO hours VALUES (1, CURRENT_TIMESTAMP)", "UPDATE hours SET c=c",
+                "SET timestamp=1792890000", "UPDATE hours SET c=CURRENT_TIMESTAMP")
+        rows = app.server.sql(f"SELECT changed_columns IS NULL FROM {SYNC}.sync_queue ORDER BY id")
+        assert [row[0] for row in rows] == [1, 0, 1]
+        assert len(app.queued()) == 3
+    finally:
+        app.run("DROP TABLE hours")
+
+
+def bits(server: Server, layout: int) -> list[str]:
+    """changed_columns of what is queued, without its layout, and the differences; the queue is empty afterwards."""
+    rows = server.sql(f"SELECT HEX(SUBSTR(changed_columns, {layout + 1})), difference FROM {SYNC}.sync_queue ORDER BY id")
+    server.sql(f"DELETE FROM {SYNC}.sync_queue")
+    return [f"{mask} {difference.decode()}" if difference else mask for mask, difference in rows]
+
+
+def test_bits_tell_the_columns_and_differences_are_exact(app: App) -> None:
+    shape = Shape("counted", (Key("plain", "id", ""),), "", b"", "", b"", columns=(
+        "column text a", "counts 0 n", "column plain b", "counts 30 m", "stamped ts", "conflict merge"))
+    app.run("CREATE TABLE counted (a VARCHAR(9), n BIGINT UNSIGNED, id INT PRIMARY KEY, b INT, m DECIMAL(65,30),"
+            " ts TIMESTAMP(6) NOT NULL DEFAULT NOW(6) ON UPDATE NOW(6))")
+    try:
+        add_triggers(app.server, shape)
+        app.run("INSERT INTO counted (id, a, n, b, m) VALUES (1, 'x', 0, 1, 0)")
+        assert bits(app.server, 4) == [None]
+        app.run("UPDATE counted SET a='X', ts=ts", "UPDATE counted SET b=2, ts=ts", "UPDATE counted SET a='y', b=3",
+                "UPDATE counted SET b=b, ts=ts", "UPDATE counted SET ts='2020-01-01'")
+        assert bits(app.server, 4) == ["80", "20", "A8", "00", "08"]
+        app.run("UPDATE counted SET n=18446744073709551615, ts=ts", "UPDATE counted SET n=0, m=m-0.000000000000000000000000000001, ts=ts",
+                "UPDATE counted SET n=NULL, ts=ts", "UPDATE counted SET m=m+1, ts=ts", "UPDATE counted SET n=5, ts=ts",
+                "UPDATE counted SET m=-99999999999999999999999999999999999, ts=ts",
+                "UPDATE counted SET m=99999999999999999999999999999999999, ts=ts")
+        zeros = "0" * 30
+        found = bits(app.server, 4)
+        assert found[:5] == [f"00 18446744073709551615,0.{zeros}", f"00 -18446744073709551615,-0.{zeros[1:]}1", "00 ?", "00 ?", "00 ?"]
+        # A difference of 66 digits: either exact or not told.
+        assert found[6] == "00 ?" or found[6].startswith("00 0,199999999999999999999999999999999998.") or found[6] == ""
+        app.run("ALTER TABLE counted DROP COLUMN b", "UPDATE counted SET n=n+1, a='z'")
+        rows = app.server.sql(f"SELECT operation, record_id, changed_columns, difference FROM {SYNC}.sync_queue")
+        assert rows == [("update", b"1", None, b"?")]
+    finally:
+        app.run("DROP TABLE counted")
+        app.server.sql(f"DELETE FROM {SYNC}.sync_queue")
+
+
+def test_as_many_columns_as_a_table_can_have(app: App) -> None:
+    names = [f"c{i}" for i in range(1016)]
+    shape = Shape("broad", (Key("plain", "id", ""),), "", b"", "", b"",
+                  columns=tuple(f"column plain {name}" for name in names) + ("conflict merge",))
+    app.run(f"CREATE TABLE broad (id INT PRIMARY KEY, {', '.join(f'{name} TINYINT NOT NULL DEFAULT 0' for name in names)})")
+    try:
+        add_triggers(app.server, shape)
+        app.run("INSERT INTO broad (id) VALUES (1)", "UPDATE broad SET c0=1, c63=1, c64=1, c1015=1")
+        assert bits(app.server, 1)[1] == f"{1 << 1015 | 1 << 952 | 1 << 951 | 1:0254X}"
+    finally:
+        app.run("DROP TABLE broad")
 
 
 def test_key_changes_are_linked_pairs(filled: App) -> None:
@@ -576,7 +690,7 @@ def test_views_procedures_and_functions(filled: App) -> None:
 
 
 def test_a_statement_prepared_before_the_triggers_is_captured(app: App) -> None:
-    shape = Shape("late", (Key("plain", "id", "INT"),), "", b"", "", b"")
+    shape = Shape("late", (Key("plain", "id", "INT"),), "", b"", "", b"", columns=())
     app.run("CREATE TABLE late (id INT PRIMARY KEY)",
             "PREPARE s FROM 'INSERT INTO late VALUES (?)'", "EXECUTE s USING 1")
     assert app.queued() == []

@@ -4,6 +4,10 @@
  *	database NAME / sync NAME / token HEX
  *	table NAME		begins a table
  *	key KIND NAME		the next column of its primary key
+ *	column KIND NAME	the next column outside the key
+ *	stamped NAME		the same: a timestamp that the server sets by itself
+ *	counts SCALE NAME	the same: one whose changes add up
+ *	conflict merge		the table's rule
  */
 #include "config.h"
 
@@ -13,10 +17,14 @@
 
 #include "capture/body.h"
 
+enum {
+	COLUMNS_MAX = 1024
+};
+
 struct input {
 	char *database, *sync, *token;
 	struct table table;
-	struct column columns[CATALOG_KEY_COLUMNS];
+	struct column columns[COLUMNS_MAX];
 };
 
 static const struct {
@@ -89,30 +97,75 @@ print_table(struct input *in)
 	for (size_t i = 0; i < t->ncolumns; i++) {
 		free(in->columns[i].name);
 		free(in->columns[i].charset);
+		free(in->columns[i].type);
 	}
 	free(t->name);
 	memset(t, 0, sizeof *t);
 }
 
-static void
-take_key(struct input *in, char *text)
+static enum column_kind
+kind_of(const char *word, const char **charset)
+{
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		if (strcmp(kinds[i].word, word) != 0)
+			continue;
+		*charset = kinds[i].charset;
+		return kinds[i].kind;
+	}
+	stop("unknown kind", word);
+	return COLUMN_PLAIN;
+}
+
+/* The next column, and its name cut off the text. */
+static struct column *
+take_column(struct input *in, char *text)
 {
 	struct table *t = &in->table;
 	char *name = strchr(text, ' ');
 
-	if (name == NULL || t->name == NULL || t->nkey == CATALOG_KEY_COLUMNS)
-		stop("malformed key", text);
+	if (name == NULL || t->name == NULL || t->ncolumns == COLUMNS_MAX)
+		stop("malformed column", text);
 	*name++ = '\0';
-	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-		if (strcmp(kinds[i].word, text) != 0)
-			continue;
-		in->columns[t->ncolumns] = (struct column){
-			.name = copy(name), .charset = copy(kinds[i].charset), .kind = kinds[i].kind, .in_key = true };
-		t->columns = in->columns;
-		t->key[t->nkey++] = t->ncolumns++;
-		return;
-	}
-	stop("unknown kind", text);
+	t->columns = in->columns;
+	in->columns[t->ncolumns] = (struct column){ .name = copy(name), .charset = copy(""), .type = copy("") };
+	return &in->columns[t->ncolumns++];
+}
+
+static void
+take_plain(struct input *in, char *text, bool in_key)
+{
+	struct column *col = take_column(in, text);
+	const char *charset;
+
+	col->kind = kind_of(text, &charset);
+	set(&col->charset, charset);
+	col->in_key = in_key;
+	if (in_key && in->table.nkey == CATALOG_KEY_COLUMNS)
+		stop("too many columns in the key", col->name);
+	if (in_key)
+		in->table.key[in->table.nkey++] = in->table.ncolumns - 1;
+}
+
+static void
+take_counter(struct input *in, char *text)
+{
+	struct column *col = take_column(in, text);
+
+	col->counts = true;
+	col->scale = (unsigned)strtoul(text, NULL, 10);
+	in->table.ncounters++;
+}
+
+static void
+take_stamped(struct input *in, char *name)
+{
+	char text[300];
+	struct column *col;
+
+	(void)snprintf(text, sizeof text, "timestamp %s", name);
+	col = take_column(in, text);
+	col->kind = COLUMN_TIMESTAMP;
+	col->stamped = in->table.stamped = true;
 }
 
 static void
@@ -133,7 +186,15 @@ take_line(struct input *in, char *line)
 		print_table(in);
 		in->table.name = copy(value);
 	} else if (strcmp(line, "key") == 0)
-		take_key(in, value);
+		take_plain(in, value, true);
+	else if (strcmp(line, "column") == 0)
+		take_plain(in, value, false);
+	else if (strcmp(line, "stamped") == 0)
+		take_stamped(in, value);
+	else if (strcmp(line, "counts") == 0)
+		take_counter(in, value);
+	else if (strcmp(line, "conflict") == 0 && strcmp(value, "merge") == 0)
+		in->table.policy = POLICY_MERGE;
 	else
 		stop("unknown word", line);
 }

@@ -761,19 +761,36 @@ secrets_are_never_in_a_message(void **state)
 }
 
 static void
-policies_are_read_but_only_newer_is_there_yet(void **state)
+policies_are_read_but_not_all_are_there_yet(void **state)
 {
-	static const char *const later[] = { "prefer berta", "prefer  berta", "merge", "manual" };
+	static const char *const later[] = { "prefer berta", "prefer  berta", "manual" };
+	static const enum conf_policy policies[] = { POLICY_PREFER, POLICY_PREFER, POLICY_MANUAL };
+	struct conf_rule rule;
 	static const char *const bad[] = { "older", "prefer", "prefer ", "prefer a b", "preferberta", "Newer", "" };
 	char text[500];
 
 	(void)state;
 	accepts(BASE "[sync]\nconflict = newer\n[table t]\nconflict = newer\n");
+	accepts(BASE "[sync]\nconflict = merge\n[table t]\nconflict = newer\n[table u]\nconflict =\n");
+	conf_rule(conf, "t", &rule);
+	assert_int_equal(rule.policy, POLICY_NEWER);
+	conf_rule(conf, "u", &rule);
+	assert_int_equal(rule.policy, POLICY_MERGE);
+	conf_rule(conf, "v", &rule);
+	assert_int_equal(rule.policy, POLICY_MERGE);
 	for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
-		(void)snprintf(text, sizeof text, "%s[sync]\nconflict = %s\n", BASE, later[i]);
-		refuses(text, 8, ": this version does not have it yet; leave it at newer");
+		(void)snprintf(text, sizeof text, "%s[sync]\nconflict = %s\n[table t]\nconflict = newer\n", BASE, later[i]);
+		accepts(text);
+		conf_rule(conf, "u", &rule);
+		assert_int_equal(rule.policy, policies[i]);
+		assert_string_equal(rule.node, policies[i] == POLICY_PREFER ? "berta" : "");
+		conf_rule(conf, "t", &rule);
+		assert_int_equal(rule.policy, POLICY_NEWER);
+		assert_string_equal(rule.node, "");
 		(void)snprintf(text, sizeof text, "%s[table t]\nconflict = %s\n", BASE, later[i]);
-		refuses(text, 8, ": this version does not have it yet; leave it at nothing (empty)");
+		accepts(text);
+		conf_rule(conf, "t", &rule);
+		assert_int_equal(rule.policy, policies[i]);
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		(void)snprintf(text, sizeof text, "%s[sync]\nconflict = %s\n", BASE, bad[i]);
@@ -788,11 +805,10 @@ what_this_version_lacks_is_said(void **state)
 	refuses(NODE "tls = on\n", 4, "tls = on: this version does not have it yet; leave it at off");
 	refuses(NODE "tls = yes\n", 4, "this version does not have it yet");
 	refuses(BASE PEER "pull = yes\n", 10, "pull = yes: this version does not have it yet; leave it at no");
-	refuses(BASE "[table t]\nadd = stock\n", 8, "add = stock: this version does not have it yet");
 	refuses(BASE "[table t]\napp_triggers = ask\n", 8, "app_triggers must be one of guard|run| or empty");
 	refuses(BASE "[table t]\ndirection = send\n", 8, "direction = send: this version does not have it yet; leave it at both");
 	refuses(BASE "[table t]\ndirection = up\n", 8, "direction must be one of both|send|receive, not \"up\"");
-	accepts(NODE "tls = no\n" DATABASE "[table t]\ndirection = both\nadd =\npriority = normal\n");
+	accepts(NODE "tls = no\n" DATABASE "[table t]\ndirection = both\nadd = a, b\npriority = normal\n");
 	accepts(BASE "[table t]\napp_triggers = guard\n[table u]\napp_triggers = run\n[table v]\napp_triggers =\n");
 	refuses(BASE "[table t]\npriority = high\n", 8, "priority = high: this version does not have it yet; leave it at normal");
 	refuses(BASE "[sync]\nnotify = mail\n", 8, "notify = mail: this version does not have it yet");
@@ -1082,7 +1098,7 @@ main(void)
 		T(names_have_few_letters), T(numbers_have_bounds), T(a_duration_needs_its_unit), T(days_may_leave_their_unit_out),
 		T(a_switch_is_on_or_off), T(an_address_has_host_and_port), T(a_url_is_scheme_host_and_port_alone),
 		T(a_key_is_64_digits_of_ones_own), T(a_monitor_key_is_long_and_not_the_examples), T(secrets_are_never_in_a_message),
-		T(policies_are_read_but_only_newer_is_there_yet), T(what_this_version_lacks_is_said),
+		T(policies_are_read_but_not_all_are_there_yet), T(what_this_version_lacks_is_said),
 		T(a_deletion_limit_is_a_share_and_a_number), T(log_options_are_judged), T(paths_are_absolute),
 		T(the_state_directory_follows_the_environment), T(options_that_contradict_each_other_are_refused),
 		T(wildcards_match_as_people_expect), T(a_table_is_wanted_when_named_and_not_excluded),

@@ -1,4 +1,4 @@
-/* The verdict of the policy `newer`: every combination of facts against the rules of the design,
+/* The verdict of every policy, first of all `newer`: every combination of facts against the rules of the design,
  * and that both sides decide alike. */
 #include "config.h"
 
@@ -35,6 +35,7 @@ static struct facts
 facts(unsigned bits, size_t order, size_t concurrent)
 {
 	return (struct facts){
+		.preferred = "",
 		.changed_at = orders[order].time,
 		.node = orders[order].node,
 		.whole = (bits & WHOLE) != 0,
@@ -219,6 +220,106 @@ test_one_number_after_a_delete(void **state)
 	}
 }
 
+/* --- the other policies --- */
+
+static const struct {
+	const char *node, *local_node;
+	bool decided, wins; /* decided: by preference alone */
+} preferences[] = {
+	{ "p", "a", true, true },
+	{ "a", "p", true, false },
+	{ "p", "p", false, false },
+	{ "a", "b", false, false },
+};
+
+/* Everything but who wins is as with `newer`: the preferred node stands in the later one's place. */
+static void
+test_prefer(void **state)
+{
+	(void)state;
+	for (size_t p = 0; p < sizeof preferences / sizeof preferences[0]; p++)
+		for (unsigned bits = 0; bits < ALL; bits++)
+			for (size_t order = 0; order < ORDERS; order++) {
+				struct facts f = facts(bits, order, 1), as_newer;
+				struct decision a, b;
+
+				f.node = preferences[p].node;
+				f.local_node = preferences[p].local_node;
+				f.preferred = "p";
+				as_newer = f;
+				if (preferences[p].decided) {
+					as_newer.changed_at = preferences[p].wins ? T2 : T1;
+					as_newer.local_changed_at = preferences[p].wins ? T1 : T2;
+				}
+				a = conflict_judge(POLICY_PREFER, &f);
+				b = conflict_judge(POLICY_NEWER, &as_newer);
+				assert_memory_equal(&a, &b, sizeof a);
+			}
+}
+
+/* From both sides: the preferred node's version stays, or both ask. */
+static void
+test_prefer_both_sides(void **state)
+{
+	(void)state;
+	for (unsigned bits = 0; bits < ALL; bits++)
+		for (size_t order = 0; order < ORDERS; order++) {
+			struct facts here = facts(bits, order, 1), there;
+
+			if ((bits & (SAME | COUNTER)) || !here.here)
+				continue;
+			here.preferred = here.node = "p";
+			here.local_node = "z";
+			there = here;
+			there.changed_at = here.local_changed_at;
+			there.node = "z";
+			there.whole = here.local_whole;
+			there.local_changed_at = here.changed_at;
+			there.local_node = "p";
+			there.local_whole = here.whole;
+			assert_int_equal(conflict_judge(POLICY_PREFER, &here).verdict, VERDICT_APPLY);
+			assert_int_equal(conflict_judge(POLICY_PREFER, &there).verdict, VERDICT_KEEP);
+		}
+}
+
+/* `manual` asks exactly where `newer` would keep a loser, and asks on both sides; of two decisions
+ * the later one stands. */
+static void
+test_manual(void **state)
+{
+	(void)state;
+	for (unsigned bits = 0; bits < ALL; bits++)
+		for (size_t order = 0; order < ORDERS; order++) {
+			struct facts f = facts(bits, order, 1);
+			struct decision newer = conflict_judge(POLICY_NEWER, &f), d = conflict_judge(POLICY_MANUAL, &f);
+
+			if (newer.conflict && !(f.decided && f.local_decided)) {
+				assert_int_equal(d.verdict, VERDICT_ASK);
+				assert_false(d.conflict || d.requeue || d.supersede);
+			} else
+				assert_memory_equal(&d, &newer, sizeof d);
+		}
+}
+
+static void
+test_weak_loses_with_every_policy(void **state)
+{
+	(void)state;
+	for (enum conf_policy policy = POLICY_NEWER; policy <= POLICY_MANUAL; policy++)
+		for (size_t order = 0; order < ORDERS; order++) {
+			struct facts f = facts(HERE, order, 1);
+
+			f.preferred = f.local_node;
+			f.local_weak = true;
+			assert_int_equal(conflict_judge(policy, &f).verdict, VERDICT_APPLY);
+			assert_false(conflict_judge(policy, &f).conflict);
+			f.preferred = f.node;
+			f.local_weak = false;
+			f.weak = true;
+			assert_int_equal(conflict_judge(policy, &f).verdict, VERDICT_KEEP);
+		}
+}
+
 /* A version is never lost: if the local one loses, it is kept as a conflict or equal to the other. */
 static void
 test_nothing_is_lost(void **state)
@@ -249,6 +350,10 @@ main(void)
 		NAMED("the cases people ask about", test_cases),
 		NAMED("both sides decide alike", test_both_sides),
 		NAMED("a delete has nothing to do with another row of that number", test_one_number_after_a_delete),
+		NAMED("prefer differs from newer in who wins alone", test_prefer),
+		NAMED("prefer decides alike on both sides", test_prefer_both_sides),
+		NAMED("manual asks where newer would let a version lose", test_manual),
+		NAMED("what nobody meant to change loses with every policy", test_weak_loses_with_every_policy),
 		NAMED("no version is lost", test_nothing_is_lost),
 	};
 

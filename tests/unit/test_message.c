@@ -612,6 +612,33 @@ test_section_key(void **state)
 
 /* Nor does it tell of CHECKs, and nobody does where there are none. */
 static void
+test_section_rule(void **state)
+{
+	char id[] = "id", type[] = "int", stock[] = "stock", box[] = "box", name[] = "t";
+	struct column columns[] = { { .name = id, .type = type }, { .name = stock, .type = type, .counts = true }, { .name = box, .type = type, .counts = true } };
+	struct table t = { .name = name, .columns = columns, .ncolumns = 3, .nkey = 1 };
+	static const char bad[] = "{\"table\":\"t\",\"columns\":[[\"id\",\"int\"]],\"rule\":5}";
+	struct section s;
+	struct buf out;
+	struct err e;
+
+	(void)state;
+	buf_init(&out, MESSAGE_HEADER_MAX);
+	message_put_section(&out, &t);
+	assert_null(strstr(buf_cstr(&out), "rule"));
+	buf_reset(&out);
+	t.policy = POLICY_PREFER;
+	(void)snprintf(t.preferred, sizeof t.preferred, "anna");
+	t.ncounters = 2;
+	message_put_section(&out, &t);
+	assert_true(message_parse_section(out.data, out.len - 1, &s, &e));
+	assert_string_equal(s.rule, "prefer anna, add = box, stock");
+	message_section_free(&s);
+	buf_free(&out);
+	assert_false(message_parse_section(bad, strlen(bad), &s, &e));
+}
+
+static void
 test_section_checks(void **state)
 {
 	static const char *const bad[] = { "7", "\"\"", "\"-1\"", "\"0x7\"", "\"18446744073709551616\"", "[]", "null" };
@@ -1219,6 +1246,7 @@ main(void)
 		NAMED("malformed columns are refused, a table without any is not", test_sections),
 		NAMED("a column with a NUL in its name or type is refused", test_section_nul),
 		NAMED("a key in a section is names or missing", test_section_key),
+		NAMED("a section names its table's rule, and only another one than newer", test_section_rule),
 		NAMED("the number of CHECKs in a section is a number or missing", test_section_checks),
 		NAMED("a section holds as many columns as a server allows", test_section_columns),
 		NAMED("a section's table has a name of 1 to 64 characters", test_section_name_width),

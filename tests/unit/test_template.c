@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "capture/body.h"
+#include "capture/mask.h"
 #include "seed.h"
 
 #define BACKSLASH "CHAR(92 USING utf8mb4)"
@@ -496,14 +497,136 @@ test_update_trigger(void **state)
 
 	(void)state;
 	key_column(&s, "b", COLUMN_PLAIN);
+#define SAME_KEY " IF BINARY OLD.`a`<=>BINARY NEW.`a` AND OLD.`b`<=>NEW.`b` THEN" \
+		 " CALL `sy``nc`.enqueue('t','update',CONCAT(REPLACE(REPLACE(NEW.`a`," BACKSLASHES ",',',CAST(NEW.`b` AS CHAR)),"
+#define OTHER_KEY " ELSE CALL `sy``nc`.enqueue('t','delete',CONCAT(REPLACE(REPLACE(OLD.`a`," BACKSLASHES ",',',CAST(OLD.`b` AS CHAR)),NULL,NULL,0);" \
+		  " CALL `sy``nc`.enqueue('t','insert',CONCAT(REPLACE(REPLACE(NEW.`a`," BACKSLASHES ",',',CAST(NEW.`b` AS CHAR)),NULL,NULL,1); END IF;"
 	assert_trigger(&s, CAPTURE_UPDATE,
 	    "CREATE OR REPLACE TRIGGER `app`.`tandem_au_t` AFTER UPDATE ON `app`.`t` FOR EACH ROW IF @tandem_skip_" TOKEN
-	    " IS NULL THEN BEGIN DECLARE EXIT HANDLER FOR " TEMPLATE_STALE_ERRORS " CALL `sy``nc`.enqueue('t','dirty',NULL,NULL,NULL,0);"
-	    " IF BINARY OLD.`a`<=>BINARY NEW.`a` AND OLD.`b`<=>NEW.`b` THEN"
-	    " CALL `sy``nc`.enqueue('t','update',CONCAT(REPLACE(REPLACE(NEW.`a`," BACKSLASHES ",',',CAST(NEW.`b` AS CHAR)),NULL,NULL,0); ELSE"
-	    " CALL `sy``nc`.enqueue('t','delete',CONCAT(REPLACE(REPLACE(OLD.`a`," BACKSLASHES ",',',CAST(OLD.`b` AS CHAR)),NULL,NULL,0);"
-	    " CALL `sy``nc`.enqueue('t','insert',CONCAT(REPLACE(REPLACE(NEW.`a`," BACKSLASHES ",',',CAST(NEW.`b` AS CHAR)),NULL,NULL,1);"
-	    " END IF; END; END IF");
+	    " IS NULL THEN BEGIN DECLARE EXIT HANDLER FOR " TEMPLATE_STALE_ERRORS " BEGIN DECLARE EXIT HANDLER FOR " TEMPLATE_STALE_ERRORS
+	    " CALL `sy``nc`.enqueue('t','dirty',NULL,NULL,NULL,0);" SAME_KEY "NULL,NULL,0);" OTHER_KEY " END;"
+	    SAME_KEY "UNHEX('51b0f19c'),NULL,0);" OTHER_KEY " END; END IF");
+}
+
+/* --- changed columns --- */
+
+static const struct {
+	enum column_kind kind;
+	const char *same;
+} compared[] = {
+	{ COLUMN_PLAIN, "OLD.`a`<=>NEW.`a`" },
+	{ COLUMN_TYPED, "BINARY OLD.`a`<=>BINARY NEW.`a`" },
+	{ COLUMN_TEXT, "BINARY OLD.`a`<=>BINARY NEW.`a`" },
+	{ COLUMN_CHARS, "BINARY OLD.`a`<=>BINARY NEW.`a`" },
+	{ COLUMN_BYTES, "BINARY OLD.`a`<=>BINARY NEW.`a`" },
+	{ COLUMN_BIT, "OLD.`a`<=>NEW.`a`" },
+	{ COLUMN_FLOAT, "OLD.`a`<=>NEW.`a`" },
+	{ COLUMN_TIMESTAMP, "OLD.`a`<=>NEW.`a`" },
+	{ COLUMN_CHOICE, "CAST(OLD.`a` AS UNSIGNED)<=>CAST(NEW.`a` AS UNSIGNED)" },
+};
+
+static void
+test_compared(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof compared / sizeof compared[0]; i++) {
+		struct shape s = one("t", "a", compared[i].kind);
+		struct buf sql;
+
+		buf_init(&sql, TEMPLATE_SQL_MAX);
+		mask_put_same(&sql, &s.columns[0]);
+		assert_sql(&sql, compared[i].same);
+	}
+}
+
+/* A key, two plain columns, one that the server sets. */
+static struct shape
+four(void)
+{
+	struct shape s = one("t", "id", COLUMN_PLAIN);
+
+	for (size_t i = 0; i < 3; i++) {
+		static const char *const names[] = { "a", "b", "ts" };
+
+		s.columns[1 + i] = (struct column){ .name = borrow(names[i]), .type = borrow(""), .charset = borrow(""), .kind = COLUMN_PLAIN, .stamped = i == 2 };
+	}
+	s.table.ncolumns = 4;
+	s.table.stamped = true;
+	return s;
+}
+
+static void
+test_columns_in_triggers(void **state)
+{
+	struct shape s = four();
+	struct buf sql;
+
+	(void)state;
+	buf_init(&sql, TEMPLATE_SQL_MAX);
+	mask_put_columns(&sql, of(&s));
+	assert_sql(&sql, "IF(OLD.`a`<=>NEW.`a` AND OLD.`b`<=>NEW.`b`,UNHEX('b4454242'),NULL)");
+	mask_put_difference(&sql, of(&s));
+	assert_sql(&sql, "NULL");
+	s.table.policy = POLICY_MERGE;
+	mask_put_columns(&sql, of(&s));
+	assert_sql(&sql, "CONCAT(UNHEX('b4454242'),UNHEX(LPAD(HEX((NOT(OLD.`a`<=>NEW.`a`))<<7|(NOT(OLD.`b`<=>NEW.`b`))<<6|(NOT(OLD.`ts`<=>NEW.`ts`))<<5),2,'0')))");
+	s.table.policy = POLICY_NEWER;
+	s.columns[2].counts = true;
+	s.columns[2].scale = 3;
+	s.table.ncounters = 1;
+	mask_put_columns(&sql, of(&s));
+	assert_sql(&sql, "CONCAT(UNHEX('0a191d4b'),UNHEX(LPAD(HEX((NOT(OLD.`a`<=>NEW.`a`))<<7|(NOT(OLD.`ts`<=>NEW.`ts`))<<5),2,'0')))");
+	mask_put_difference(&sql, of(&s));
+	assert_sql(&sql, "IF(OLD.`b`<=>NEW.`b`,NULL,IFNULL(CONCAT(CAST(NEW.`b` AS DECIMAL(65,3))-CAST(OLD.`b` AS DECIMAL(65,3))),'?'))");
+}
+
+static enum mask_what
+read_mask(struct shape *s, const char *bytes, size_t len, unsigned *bits)
+{
+	struct mask m;
+	enum mask_what what = mask_read(of(s), bytes, len, &m);
+
+	*bits = 0;
+	for (size_t i = 0; i < 8; i++)
+		*bits |= mask_has(&m, i) ? 1u << i : 0;
+	return what;
+}
+
+static void
+test_masks_are_read(void **state)
+{
+	struct shape s = four();
+	struct mask m = { 0 };
+	struct buf bytes;
+	unsigned bits;
+
+	(void)state;
+	buf_init(&bytes, 100);
+	mask_set(&m, 1);
+	mask_set(&m, 3);
+	mask_write(of(&s), &m, &bytes);
+	assert_int_equal(bytes.len, 5);
+	assert_int_equal(read_mask(&s, bytes.data, bytes.len, &bits), MASK_TOLD);
+	assert_int_equal(bits, 1u << 1 | 1u << 3);
+	/* Nothing but what the server sets, said by bits or by their absence. */
+	assert_int_equal(read_mask(&s, bytes.data, 4, &bits), MASK_WEAK);
+	assert_int_equal(bits, 1u << 3);
+	bytes.data[4] = 0x20;
+	assert_int_equal(read_mask(&s, bytes.data, bytes.len, &bits), MASK_WEAK);
+	assert_int_equal(bits, 1u << 3);
+	/* Not told, cut, another layout: all but the key. */
+	assert_int_equal(read_mask(&s, NULL, 0, &bits), MASK_UNKNOWN);
+	assert_int_equal(bits, 14);
+	assert_int_equal(read_mask(&s, bytes.data, 3, &bits), MASK_UNKNOWN);
+	assert_int_equal(read_mask(&s, "", 0, &bits), MASK_UNKNOWN);
+	s.columns[2].name = borrow("c");
+	assert_int_equal(read_mask(&s, bytes.data, bytes.len, &bits), MASK_UNKNOWN);
+	assert_int_equal(bits, 14);
+	/* A counter is in no mask. */
+	s.columns[2].counts = true;
+	assert_int_equal(read_mask(&s, NULL, 0, &bits), MASK_UNKNOWN);
+	assert_int_equal(bits, 10);
+	buf_free(&bytes);
 }
 
 /* Table "p" with a child "c" that has its parent's key in its own. */
@@ -574,6 +697,9 @@ main(void)
 		NAMED("our triggers are known by name", test_our_triggers),
 		NAMED("the insert and delete triggers are what the design says", test_triggers),
 		NAMED("the update trigger tells a key change", test_update_trigger),
+		NAMED("each kind of column is compared by its bytes", test_compared),
+		NAMED("the update trigger tells the columns that changed", test_columns_in_triggers),
+		NAMED("a mask is read in the layout it was written in", test_masks_are_read),
 		NAMED("a parent's triggers look for what foreign keys change", test_closure_triggers),
 	};
 

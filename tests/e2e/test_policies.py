@@ -1,0 +1,176 @@
+"""Rules for conflicts per table: prefer NODE, add (counters), and two sides whose agent.conf say different rules."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from lab import Cluster, Pair, hand
+from lab.node import Node
+
+TABLE = "CREATE TABLE t (id INT PRIMARY KEY, name VARCHAR(20), price DECIMAL(9,2), stock INT UNSIGNED NOT NULL DEFAULT 0)"
+ROW = "INSERT INTO t VALUES (1, 'tea', 1, 100)"
+PREFER = {"table t": {"conflict": "prefer anna"}}
+ADD = {"table t": {"add": "stock"}}
+
+
+def _ready(pair: Pair, conf: dict[str, dict[str, str]], *ddl: str) -> tuple[Node, Node]:
+    hand.everywhere(pair, *(ddl or (TABLE, ROW)))
+    for node in pair.nodes:
+        node.change_conf(conf)
+    pair.install()
+    return pair.anna, pair.bert
+
+
+def _settle(pair: Pair, first: str) -> None:
+    one, other = (pair.anna, pair.bert) if first == "anna" else (pair.bert, pair.anna)
+    other.start_serve()
+    one.drain(check=0)
+    other.stop_serve()
+    pair.settle()
+    pair.assert_equal()
+
+
+def _stock(node: Node) -> int:
+    return node.sql("SELECT stock FROM t WHERE id=1")[0][0]
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+@pytest.mark.parametrize("anna_does, bert_does, stays", [
+    ("UPDATE t SET name='anna'", "UPDATE t SET name='bert'", [(1, "anna")]),
+    ("DELETE FROM t", "UPDATE t SET name='bert'", []),
+    ("UPDATE t SET name='anna'", "DELETE FROM t", [(1, "anna")]),
+    ("UPDATE t SET id=5", "UPDATE t SET id=7", [(5, "tea")]),
+    ("INSERT INTO t VALUES (2, 'anna', 1, 1)", "INSERT INTO t VALUES (2, 'bert', 1, 1)", [(1, "tea"), (2, "anna")]),
+])
+def test_the_preferred_node_wins_though_it_was_earlier(
+        fresh_pair: Pair, first: str, anna_does: str, bert_does: str, stays: list[tuple[int, str]]) -> None:
+    anna, bert = _ready(fresh_pair, PREFER)
+    anna.sql(anna_does)
+    bert.sql(bert_does)
+    _settle(fresh_pair, first)
+    assert bert.sql("SELECT id, name FROM t ORDER BY id") == stays
+    kept = [rule for node in fresh_pair.nodes for (rule,) in hand.sync(node, "SELECT policy FROM sync_conflict")]
+    assert kept and set(kept) == {"prefer"}
+
+
+def test_what_the_preferred_node_has_seen_may_be_changed_by_the_other(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair, PREFER)
+    anna.sql("UPDATE t SET name='anna'")
+    _settle(fresh_pair, "anna")
+    bert.sql("UPDATE t SET name='bert'")
+    _settle(fresh_pair, "bert")
+    assert anna.sql("SELECT name FROM t") == [("bert",)]
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+def test_two_rules_for_one_table_make_that_table_wait_and_no_other(fresh_pair: Pair, first: str) -> None:
+    anna, bert = _ready(fresh_pair, PREFER, TABLE, ROW, "CREATE TABLE u (id INT PRIMARY KEY)")
+    bert.change_conf({"table t": {"conflict": "newer"}})
+    one, other = (anna, bert) if first == "anna" else (bert, anna)
+    one.sql("UPDATE t SET name='edited'")
+    one.sql("INSERT INTO u VALUES (1)")
+    other.start_serve()
+    one.drain(check=None)
+    other.stop_serve()
+    assert other.sql("SELECT id FROM u") == [(1,)]
+    assert other.sql("SELECT name FROM t") == [("tea",)]
+    state, attempts, why = hand.sync(one, "SELECT state, attempts, last_error FROM sync_owed")[0]
+    assert state == "waiting" and attempts == 0
+    assert "table t" in why and "prefer anna" in why and "newer" in why
+    bert.change_conf(PREFER)
+    fresh_pair.settle()
+    fresh_pair.assert_equal()
+    assert other.sql("SELECT name FROM t") == [("edited",)]
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+def test_two_sales_on_two_laptops_subtract_both(fresh_pair: Pair, first: str) -> None:
+    anna, bert = _ready(fresh_pair, ADD)
+    anna.sql("UPDATE t SET stock=stock-3")
+    bert.sql("UPDATE t SET stock=stock-5, price=2")
+    anna.sql("UPDATE t SET stock=stock-1")
+    anna.sql("UPDATE t SET price=3")
+    _settle(fresh_pair, first)
+    assert bert.sql("SELECT stock, CAST(price AS CHAR) FROM t") == [(91, "3.00")]
+    bert.sql("UPDATE t SET stock=stock+9")
+    _settle(fresh_pair, first)
+    assert _stock(anna) == 100
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+def test_a_later_delete_takes_the_counter_with_it(fresh_pair: Pair, first: str) -> None:
+    anna, bert = _ready(fresh_pair, ADD)
+    anna.sql("UPDATE t SET stock=stock-3")
+    bert.sql("DELETE FROM t")
+    _settle(fresh_pair, first)
+    assert anna.sql("SELECT * FROM t") == []
+
+
+def test_a_sum_that_does_not_fit_is_refused_and_its_difference_kept(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair, ADD)
+    anna.sql("UPDATE t SET stock=stock-60")
+    bert.sql("UPDATE t SET stock=stock-70")
+    bert.start_serve()
+    anna.drain(check=None)
+    bert.stop_serve()
+    assert (_stock(anna), _stock(bert)) == (40, 30)
+    assert hand.sync(anna, "SELECT COUNT(*) FROM sync_owed") == [(1,)]
+    bert.sql("UPDATE t SET stock=stock+50")
+    fresh_pair.settle(60)
+    fresh_pair.assert_equal()
+    assert _stock(anna) == 20
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_random_sales_on_both_laptops_all_count(fresh_pair: Pair, seed: int) -> None:
+    anna, bert = _ready(fresh_pair, ADD)
+    dice = random.Random(seed)
+    total = 100
+    for _ in range(4):
+        for _ in range(dice.randrange(1, 6)):
+            node, n = dice.choice(fresh_pair.nodes), dice.randrange(-2, 9)
+            node.sql(f"UPDATE t SET stock=stock+({n}){dice.choice(['', ', price=price+1'])} WHERE id=1")
+            total += n
+        if dice.random() < 0.6:
+            _settle(fresh_pair, dice.choice(["anna", "bert"]))
+    _settle(fresh_pair, "anna")
+    assert (_stock(anna), _stock(bert)) == (total, total)
+
+
+# three nodes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_sales_on_three_laptops_all_count_everywhere(seed: int) -> None:
+    """Each node's differences arrive once at every other, past a node in between. The prices: the latest one."""
+    dice = random.Random(seed)
+    with Cluster(3, "chain", schemas=(), conf={"table t": {"add": "stock"}}) as many:
+        hand.everywhere(many, TABLE, "INSERT INTO t VALUES (1, 'tea', 1, 1000), (2, 'mate', 1, 1000)")
+        many.install()
+        total = {1: 1000, 2: 1000}
+        for _ in range(3):
+            for _ in range(12):
+                row, n = dice.choice([1, 2]), dice.randrange(-9, 5)
+                dice.choice(many.nodes).sql(f"UPDATE t SET stock=stock+({n}){dice.choice(['', ', price=price+1'])} WHERE id={row}")
+                total[row] += n
+            many.settle(120)
+            many.assert_equal()
+            for node in many.nodes:
+                assert dict(node.sql("SELECT id, stock FROM t")) == total
+
+
+def test_the_preferred_node_wins_on_three_laptops() -> None:
+    with Cluster(3, "chain", schemas=(), conf={}) as many:
+        hand.everywhere(many, TABLE, ROW)
+        leaf, middle, other = many.nodes
+        for node in many.nodes:
+            node.change_conf({"table t": {"conflict": f"prefer {leaf.name}"}})
+        many.install()
+        leaf.sql("UPDATE t SET name='preferred'")
+        middle.sql("UPDATE t SET name='middle'")
+        other.sql("UPDATE t SET name='latest'")
+        many.settle(120)
+        many.assert_equal()
+        assert other.sql("SELECT name FROM t") == [("preferred",)]
