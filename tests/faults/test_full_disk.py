@@ -95,7 +95,7 @@ def test_a_full_state_dir_is_named_and_costs_nothing_but_time(fresh_pair: Pair, 
     full.prefix = small_disk.prefix(full.folder / "state", "16k")
     try:
         bert.start_serve()
-        hand.transaction(anna, "UPDATE half SET n=1", "INSERT INTO t SELECT seq, SHA2(RAND(), 512) FROM seq_1_to_15000")
+        hand.transaction(anna, "UPDATE half SET n=1", "INSERT INTO t SELECT seq, SHA2(RAND(), 512) FROM seq_1_to_40000")
         ran = anna.drain()
         assert ran.returncode in (1, 4), (ran.returncode, ran.stderr)
         assert "No space left" in ran.stderr and "state" in ran.stderr, ran.stderr
