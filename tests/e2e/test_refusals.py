@@ -112,6 +112,23 @@ def test_a_refusal_whose_answer_was_overtaken_by_the_next_try_is_settled(fresh_p
     assert hand.owed(anna) == [] and fresh_pair.differences() == []
 
 
+def test_who_refused_a_change_has_not_seen_it_his_own_is_a_conflict(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair, *TWO_TABLES, "INSERT INTO t VALUES (1,1)")
+    bert.sql("ALTER TABLE t ADD CHECK (v<>7)")
+    anna.sql("UPDATE t SET v=7")
+    anna.drain(check=0)
+    bert.sql("UPDATE t SET v=3")
+    fresh_pair.wire["anna", "bert"].set_mode("refuse")  # before anna can try again
+    anna.start_serve()
+    hand.drain(bert)
+    fresh_pair.wire["anna", "bert"].set_mode("pass")
+    fresh_pair.settle()
+    fresh_pair.assert_equal()
+    assert anna.sql("SELECT v FROM t") == [(3,)]
+    kept = hand.sync(anna, "SELECT local_row, remote_row FROM sync_conflict")
+    assert [(b'"v":"7"' in local, b'"v":"3"' in remote) for local, remote in kept] == [(True, True)]
+
+
 # what cannot be sent -----------------------------------------------------------------------------
 
 def test_changes_of_a_table_that_is_left_out_for_a_while_wait_and_arrive(fresh_pair: Pair) -> None:

@@ -12,12 +12,13 @@ from contextlib import suppress
 
 import pymysql
 
-from lab import Node, process
+from lab import Node, clocks, process
 from lab.pair import Cluster
 from lab.proxy import Fault, Proxy
 
 LINE: tuple[str, ...] = ("drop_request", "drop_response", "cut_request", "cut_response", "corrupt_request",
                          "corrupt_response", "duplicate", "hold_request", "hold_response")
+_CLOCKS = (-19, 12, 86400)  # seconds: two that nobody minds, and a day
 _HEADERS = ("", "X-Tandem-Mac", "X-Tandem-Counter", "X-Tandem-Session")
 
 
@@ -38,6 +39,7 @@ class Chaos:
             "kill_agent": self._kill_agent, "stop_agent": self._stop_agent,
             "kill_drain": self._kill_drain, "kill_server": self._kill_server,
             "end_connections": self._end_connections, "lock": self._lock, "late": self._late_commit,
+            "clock": self._wrong_clock,
         }
 
     def act(self, kind: str) -> None:
@@ -50,6 +52,7 @@ class Chaos:
         self._let_go()
         for proxy in self.cluster.wire.values():
             proxy.heal()
+        self._right_clocks()
         for node in self.cluster.nodes:
             if not node.server.running():
                 node.server.start()
@@ -125,6 +128,24 @@ class Chaos:
     def _end_connections(self) -> None:
         self._node().server.end_connections()
         self.happened["end_connections"] += 1
+
+    def _wrong_clock(self) -> None:
+        """A laptop wakes up with a clock that is wrong, its server and its agent with it; the next one that
+        is chosen may be the same, and is right again. Who is a day ahead is held until then."""
+        node = self._node()
+        node.kill_serve()
+        node.server.kill9()
+        node.server.environment = None if node.server.environment else clocks.wrong_by(self.rng.choice(_CLOCKS))
+        node.server.start()
+        node.start_serve(wait=False, env=clocks.agent_too(node.server.environment) if node.server.environment else None)
+        self.happened["clock"] += 1
+
+    def _right_clocks(self) -> None:
+        for node in self.cluster.nodes:
+            if node.server.environment:
+                node.server.environment = None
+                node.kill_serve()
+                node.server.kill9()
 
     # locks and late commits ------------------------------------------------------------------------
 

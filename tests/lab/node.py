@@ -62,6 +62,7 @@ class Node:
         self.conf_path = self.folder / "agent.conf"
         self.agent_log = self.folder / "agent.log"
         self.serve_log = self.folder / "serve.log"
+        self.prefix: list[str] = []  # of the agent's command line (lab.small_disk)
         self.conf = self._first_conf()
         self.change_conf(conf, write=False)
         self._serve: subprocess.Popen[bytes] | None = None
@@ -160,7 +161,7 @@ class Node:
 
     def command(self, *args: str) -> list[str]:
         """The command line that runs the agent on this node."""
-        return [str(places.agent_binary()), "--config", str(self.conf_path), *args]
+        return [*self.prefix, str(places.agent_binary()), "--config", str(self.conf_path), *args]
 
     def agent(self, *args: str, check: int | Collection[int] | None = None, timeout: float = 60,
               env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
