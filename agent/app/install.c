@@ -285,6 +285,19 @@ look_at_numbering(struct db *db, const struct cli *cli, const struct conf *conf,
 	return ok;
 }
 
+/* Changes that a wrong clock has dated. */
+static bool
+restamp(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	uint64_t n;
+
+	if (!queue_restamp(db, conf->sync.max_clock_skew_ms, &n, e))
+		return false;
+	if (n > 0 && !cli->quiet && !cli->json)
+		(void)printf("%llu changes that a wrong clock had dated have the present time now\n", (unsigned long long)n);
+	return true;
+}
+
 static bool
 install(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
 {
@@ -296,7 +309,7 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 
 	if (!db_use(db, conf->database.name, e))
 		return err_prefix(e, "check [database] name");
-	ok = schema_install(db, conf, &created, e) && schema_enter(db, conf, &node, e) && witness_check(db, &node, e) && catalog_read(db, conf, &c, e);
+	ok = schema_install(db, conf, &created, e) && schema_enter(db, conf, &node, e) && witness_check(db, &node, e) && restamp(db, cli, conf, e) && catalog_read(db, conf, &c, e);
 	if (ok) {
 		ok = install_judge_keys(c, e) && guard_install(db, conf, c, &node, &done.apps, e) && check_readable(db, conf, c, e) &&
 		    drift_before_install(db, conf, &node, c, &facts, e) && trigger_install(db, conf, c, &node, &done.ours, e) && enroll(db, c, e) &&
