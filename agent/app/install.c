@@ -8,7 +8,7 @@
 #include "app/survey.h"
 #include "capture/guard.h"
 #include "capture/trigger.h"
-#include "change/peer.h"
+#include "change/renewal.h"
 #include "sync/drift.h"
 #include "wire/line.h"
 
@@ -95,6 +95,8 @@ forget_peers(struct db *db, const struct cli *cli, const struct conf *conf, stru
 static bool
 register_peers(struct db *db, const struct cli *cli, const struct conf *conf, const struct catalog *c, struct err *e)
 {
+	bool news;
+
 	if (cli->peer != NULL && conf_peer(conf, cli->peer) == NULL)
 		return err_set(e, ERR_USAGE, "there is no [peer %s] in %s", cli->peer, conf->path);
 	if (!forget_peers(db, cli, conf, e))
@@ -104,10 +106,10 @@ register_peers(struct db *db, const struct cli *cli, const struct conf *conf, co
 			return false;
 	if (cli->peer == NULL)
 		return true;
-	if (!peer_reset(db, cli->peer, e) || !drift_mark_all(db, c, cli->peer, e))
+	if (!renewal_begin(db, c, cli->peer, NULL, &news, e))
 		return false;
 	if (!cli->json && !cli->quiet)
-		(void)printf("peer %s starts anew: what is pending for it was forgotten, both databases must be equal now\n", cli->peer);
+		(void)printf("the link with peer %s begins anew: with the next drain all tables are compared and merged\n", cli->peer);
 	return true;
 }
 
@@ -283,6 +285,19 @@ look_at_numbering(struct db *db, const struct cli *cli, const struct conf *conf,
 	return ok;
 }
 
+/* Changes that a wrong clock has dated. */
+static bool
+restamp(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	uint64_t n;
+
+	if (!queue_restamp(db, conf->sync.max_clock_skew_ms, &n, e))
+		return false;
+	if (n > 0 && !cli->quiet && !cli->json)
+		(void)printf("%llu changes that a wrong clock had dated have the present time now\n", (unsigned long long)n);
+	return true;
+}
+
 static bool
 install(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
 {
@@ -294,11 +309,11 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 
 	if (!db_use(db, conf->database.name, e))
 		return err_prefix(e, "check [database] name");
-	ok = schema_install(db, conf, &created, e) && schema_enter(db, conf, &node, e) && catalog_read(db, conf, &c, e);
+	ok = schema_install(db, conf, &created, e) && schema_enter(db, conf, &node, e) && witness_check(db, &node, e) && restamp(db, cli, conf, e) && catalog_read(db, conf, &c, e);
 	if (ok) {
 		ok = install_judge_keys(c, e) && guard_install(db, conf, c, &node, &done.apps, e) && check_readable(db, conf, c, e) &&
 		    drift_before_install(db, conf, &node, c, &facts, e) && trigger_install(db, conf, c, &node, &done.ours, e) && enroll(db, c, e) &&
-		    register_peers(db, cli, conf, c, e) && drift_after_install(facts, e);
+		    register_peers(db, cli, conf, c, e) && drift_after_install(facts, e) && witness_note(db, e);
 	}
 	if (ok && !drift_sees_ids(facts) && !cli->quiet && !cli->json)
 		(void)printf("TRUNCATE cannot be noticed: GRANT PROCESS ON *.* to the account that runs --install, and run it again\n");

@@ -9,6 +9,7 @@
 
 #include "capture/guard.h"
 #include "change/moved.h"
+#include "change/renewal.h"
 #include "wire/line.h"
 
 static void
@@ -373,7 +374,7 @@ report_read(struct db *db, const struct conf *conf, const char *peer, struct rep
 	buf_init(&out->numbering, REPORT_TEXT_MAX);
 	buf_init(&out->numbering_text, REPORT_TEXT_MAX);
 	out->database = conf->database.name;
-	if (schema_enter(db, conf, &out->node, e) && read_counts(db, out, e) && read_peers(db, conf, peer, out, e) && read_parked(db, peer, out, e) &&
+	if (schema_enter(db, conf, &out->node, e) && witness_check(db, &out->node, e) && read_counts(db, out, e) && read_peers(db, conf, peer, out, e) && read_parked(db, peer, out, e) &&
 	    read_activity(db, out, e) && read_tables(db, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e))
 		return true;
 	report_free(out);
@@ -432,6 +433,8 @@ peer_text(const struct report_peer *p, struct buf *out)
 		    (unsigned long long)p->retry, (unsigned long long)p->waiting, (unsigned long long)p->parked, (unsigned long long)p->discarded);
 	buf_put(out, buf_cstr(&p->reasons_text), p->reasons_text.len);
 	buf_put(out, buf_cstr(&p->moved_text), p->moved_text.len);
+	if (p->tables_held > 0)
+		buf_fmt(out, "  or at once, without losing a record of either side: agent --verify --repair --peer %s\n", p->name);
 	if (p->undecided > 0)
 		buf_fmt(out, "  NOT DECIDED:   %llu conflicts (agent --conflicts)\n", (unsigned long long)p->undecided);
 	if (p->refused_here > 0)

@@ -318,7 +318,7 @@ static bool
 begin(struct applier *a, struct pass *p, bool *answered, int *status, struct buf *answer, struct err *e)
 {
 	pass_reset(p);
-	return db_begin(a->db, e) && cursor_load(a->db, p->peer, true, &p->cursor, e) &&
+	return db_begin(a->db, e) && queue_times(a->db, 0, a->conf->sync.max_clock_skew_ms, &p->times, e) && cursor_load(a->db, p->peer, true, &p->cursor, e) &&
 	    check_cursor(p, answered, status, answer, e) &&
 	    (*answered || check_seen(p, a->node, answered, status, answer, e));
 }
@@ -398,6 +398,12 @@ apply_group(struct applier *a, const char *peer, struct spool *spool, int *statu
 		if (ok)
 			break;
 		db_rollback(a->db);
+		if (e->code == ERR_HELD) { /* a time that this clock has not come to */
+			log_warning(peer, "its changes are held: %s", e->msg);
+			buf_reset(answer);
+			ok = say_no(answer, status, "clock", e->msg, &p.cursor);
+			break;
+		}
 		forget_catalog(a);
 		if (!may_try_again(a, e, tries))
 			break;
@@ -416,7 +422,7 @@ rehearse(struct applier *a, struct pass *p, struct pass_reader *r, int *status, 
 
 	*status = 200;
 	return check_sender(p, r, e) && catalog_refresh(a->db, a->conf, &a->catalog, e) && pass_use(p, a->catalog, e) && db_begin_reading(a->db, e) &&
-	    cursor_load(a->db, p->peer, false, &p->cursor, e) && check_cursor(p, &answered, status, answer, e) &&
+	    queue_times(a->db, 0, a->conf->sync.max_clock_skew_ms, &p->times, e) && cursor_load(a->db, p->peer, false, &p->cursor, e) && check_cursor(p, &answered, status, answer, e) &&
 	    (answered || check_seen(p, a->node, &answered, status, answer, e)) && (answered || rehearse_run(p, r, answer, e));
 }
 
@@ -432,6 +438,10 @@ apply_rehearse(struct applier *a, const char *peer, struct spool *spool, int *st
 	pass_reset(&p);
 	ok = rehearse(a, &p, r, status, answer, e);
 	db_rollback(a->db);
+	if (!ok && e->code == ERR_HELD) {
+		buf_reset(answer);
+		ok = say_no(answer, status, "clock", e->msg, &p.cursor);
+	}
 	pass_reader_free(r);
 	pass_free(&p);
 	free(r);

@@ -255,7 +255,7 @@ take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len
 }
 
 static bool
-take_record(struct pass_reader *r, char *line, size_t len, struct err *e)
+take_record(const struct pass *p, struct pass_reader *r, char *line, size_t len, struct err *e)
 {
 	if (r->section.names == NULL)
 		return err_set(e, ERR_INPUT, "a record before its table");
@@ -267,6 +267,10 @@ take_record(struct pass_reader *r, char *line, size_t len, struct err *e)
 		return err_set(e, ERR_INPUT, "a record of table %.200s, whose columns were not named", r->section.table);
 	if (r->meta.operation == 'o')
 		return true;
+	if (strcmp(r->meta.changed_at, p->times.late) > 0)
+		return err_set(e, ERR_HELD, "record %.40s of table %.64s was changed at %s UTC, and the clock of %s has %s UTC: when that is right, run agent --install on %s,"
+					    " which gives such changes the present time; nothing is lost", r->meta.key, r->section.table, r->meta.changed_at, p->conf->node.name,
+		    p->times.now, p->peer);
 	if (r->nvalues != RECORD_FIXED + (r->meta.operation == 'd' ? 0 : r->section.ncolumns))
 		return err_set(e, ERR_INPUT, "a record of table %.200s has %zu values",
 		    r->section.table, r->nvalues);
@@ -292,7 +296,7 @@ pass_next(struct pass *p, struct pass_reader *r, enum pass_line *what, struct er
 		return take_section(p, r, line, len, e);
 	}
 	*what = PASS_RECORD;
-	return take_record(r, line, len, e);
+	return take_record(p, r, line, len, e);
 }
 
 bool

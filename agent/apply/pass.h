@@ -63,6 +63,7 @@ struct pass {
 	struct spool *spool;
 	struct cursor_state cursor; /* before this group */
 	struct mark seen;	    /* our mark that the header states as seen */
+	struct queue_times times;   /* late: no change can have been made after it */
 	struct look look;
 	struct bulk *relays;
 	struct refused_list refused;

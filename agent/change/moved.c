@@ -8,7 +8,7 @@ static const char *const act_name[] = { [MOVED_MINE] = "mine", [MOVED_LOOK] = "l
 
 static const char sql_mark[] =
     "INSERT INTO sync_drift (peer, table_name, act, state, reason, ready) VALUES (?, ?, ?, 'compare', LEFT(?, 250), ?)"
-    " ON DUPLICATE KEY UPDATE reason=IF(state='held' AND VALUES(act)='mine', reason, VALUES(reason)),"
+    " ON DUPLICATE KEY UPDATE reason=IF((state='held' AND VALUES(act)='mine') OR (state='compare' AND reason='" MOVED_ANEW "'), reason, VALUES(reason)),"
     " ready=IF(state='held' AND VALUES(act)='mine', ready, VALUES(ready)),"
     " message=IF(state='held' AND VALUES(act)='mine', message, NULL), since=IF(state='held' AND VALUES(act)='mine', since, NOW(6)),"
     " state=IF(state='held' AND VALUES(act)='mine', 'held', 'compare'), act=IF(VALUES(act)='look', 'look', act)";

@@ -5,9 +5,12 @@
 
 #include "db/db.h"
 
+/* The reason of marks whose comparison merges: nothing is left for a person to choose. No later reason takes its place. */
+#define MOVED_ANEW "the link began anew"
+
 enum moved_act {
 	MOVED_MINE, /* what differs travels from here, under the conflict rule */
-	MOVED_LOOK  /* the comparison changes nothing; when something differs a person chooses */
+	MOVED_LOOK  /* the comparison changes nothing; when something differs a person chooses (but for MOVED_ANEW) */
 };
 
 struct moved {

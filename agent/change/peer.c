@@ -33,17 +33,17 @@ peer_forget(struct db *db, const char *peer, struct err *e)
 	    db_exec(db, "DELETE FROM sync_owed WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "DELETE FROM sync_unsettled WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "DELETE FROM sync_drift WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
+	    db_exec(db, "DELETE FROM sync_renewal WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "DELETE FROM sync_numbering WHERE node=?", DB_ARGS(db_text(peer)), e);
 }
 
 bool
 peer_reset(struct db *db, const char *peer, struct err *e)
 {
-	return db_begin(db, e) && peer_forget(db, peer, e) &&
+	return peer_forget(db, peer, e) &&
 	    db_exec(db, "INSERT INTO sync_cursor (peer) VALUES (?)", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "INSERT INTO sync_peer (peer, acked_epoch, acked_stamp, floor_epoch, start_epoch)"
-			" SELECT ?, epoch, stamp, epoch, epoch FROM sync_epoch ORDER BY epoch DESC LIMIT 1", DB_ARGS(db_text(peer)), e) &&
-	    db_commit(db, e);
+			" SELECT ?, epoch, stamp, epoch, epoch FROM sync_epoch ORDER BY epoch DESC LIMIT 1", DB_ARGS(db_text(peer)), e);
 }
 
 bool

@@ -34,7 +34,7 @@ struct cursor_state {
 MUST_CHECK bool peer_register(struct db *db, const char *peer, struct err *e);
 /* Forget a peer: positions, owed and unsettled records. */
 MUST_CHECK bool peer_forget(struct db *db, const char *peer, struct err *e);
-/* Forget it and register it anew at the newest epoch. */
+/* Forget it and register it anew at the newest epoch, in the caller's transaction. */
 MUST_CHECK bool peer_reset(struct db *db, const char *peer, struct err *e);
 MUST_CHECK bool peer_load(struct db *db, const char *peer, struct peer_state *out, struct err *e);
 MUST_CHECK bool peer_met(struct db *db, const char *peer, const char *incarnation, int64_t skew_ms, struct err *e);

@@ -373,6 +373,57 @@ queue_peek(struct db *db, const struct mark *last, uint64_t *high, uint64_t *lat
 	    drop_visible(db, &last->holes, NULL, late, e);
 }
 
+/* --- times --- */
+
+static const char sql_times[] =
+    "SELECT n.t, n.t + INTERVAL ? MICROSECOND, IF(e.marked_at > n.t + INTERVAL ? MICROSECOND, NULL, e.marked_at - INTERVAL ? MICROSECOND)"
+    " FROM (SELECT NOW(6) AS t) n LEFT JOIN sync_epoch e ON e.epoch=?";
+
+bool
+queue_times(struct db *db, uint64_t after_epoch, int64_t skew_ms, struct queue_times *out, struct err *e)
+{
+	uint64_t skew = (uint64_t)skew_ms * 1000, early = skew + (uint64_t)CLOCK_STATEMENT_S * 1000000;
+	char *const to[] = { out->now, out->late, out->early };
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	memset(out, 0, sizeof *out);
+	ok = db_query(db, sql_times, DB_ARGS(db_u64(skew), db_u64(skew), db_u64(early), db_u64(after_epoch)), &rows, e) && db_rows_next(rows, &more, e);
+	for (size_t i = 0; ok && more && i < 3; i++)
+		(void)snprintf(to[i], QUEUE_TIME_LEN + 1, "%s", db_rows_text(rows, i) == NULL ? "" : db_rows_text(rows, i));
+	db_rows_free(rows);
+	return ok;
+}
+
+/* Read, and only then written by id: an UPDATE that searches would wait for the app's open transactions. What is
+ * relayed, or was decided here, keeps the time of the version that it is. */
+static const char sql_impossible[] =
+    "SELECT q.id FROM sync_queue q WHERE q.status='pending' AND (q.changed_at > NOW(6) + INTERVAL ? MICROSECOND OR (q.whole=0 AND q.origin IS NULL AND"
+    " q.via IS NULL AND q.changed_at < (SELECT MAX(e.marked_at) FROM sync_epoch e WHERE e.high_id < q.id AND e.marked_at <= NOW(6) + INTERVAL ? MICROSECOND)"
+    " - INTERVAL ? MICROSECOND)) ORDER BY q.id";
+
+bool
+queue_restamp(struct db *db, int64_t skew_ms, uint64_t *n, struct err *e)
+{
+	uint64_t skew = (uint64_t)skew_ms * 1000, early = skew + (uint64_t)CLOCK_STATEMENT_S * 1000000;
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	*n = 0;
+	if (!db_query(db, sql_impossible, DB_ARGS(db_u64(skew), db_u64(skew), db_u64(early)), &rows, e))
+		return false;
+	ok = db_begin(db, e);
+	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
+		ok = db_exec(db, "UPDATE sync_queue SET changed_at=NOW(6) WHERE id=?", DB_ARGS(db_u64(db_rows_u64(rows, 0))), e);
+		++*n;
+	}
+	db_rows_free(rows);
+	ok = ok && db_commit(db, e);
+	if (!ok)
+		db_rollback(db);
+	return ok;
+}
+
 /* --- holes --- */
 
 /* Is no row of an open transaction in the range? A locking read would meet it; NOWAIT makes it answer

@@ -64,6 +64,17 @@ MUST_CHECK bool queue_cut_mark(const struct mark *last, struct mark *next, uint6
 /* Store next with a fresh stamp. ERR_DB_DUPLICATE: somebody else made this epoch; roll back, try again. */
 MUST_CHECK bool queue_store_mark(struct db *db, struct mark *next, struct err *e);
 
+/* Between which times a change can have been made that came after a mark, as the server's clock and its marks know:
+ * not after now, not before the mark (a statement may have begun CLOCK_STATEMENT_S before it), give or take what
+ * clocks may differ by. early "": the mark was itself made by a clock that was ahead. */
+enum { CLOCK_STATEMENT_S = 3600 };
+struct queue_times {
+	char early[QUEUE_TIME_LEN + 1], late[QUEUE_TIME_LEN + 1], now[QUEUE_TIME_LEN + 1];
+};
+MUST_CHECK bool queue_times(struct db *db, uint64_t after_epoch, int64_t skew_ms, struct queue_times *out, struct err *e);
+/* Changes of this node that lie outside get the present time. Pending ones only; *n counts them. */
+MUST_CHECK bool queue_restamp(struct db *db, int64_t skew_ms, uint64_t *n, struct err *e);
+
 /* A cheap look without a snapshot: the highest visible id, and the number of visible rows at all in
  * last's holes. */
 MUST_CHECK bool queue_peek(struct db *db, const struct mark *last, uint64_t *high, uint64_t *late, struct err *e);

@@ -519,3 +519,14 @@ db_handle(struct db *db)
 {
 	return db->mysql;
 }
+
+bool
+db_clock_us(struct db *db, int64_t *us, struct err *e)
+{
+	uint64_t n = 0;
+	/* SYSDATE, because NOW is what a session says it is. */
+	bool ok = db_number(db, "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS UNSIGNED)", DB_NO_ARGS, &n, NULL, e);
+
+	*us = (int64_t)n;
+	return ok;
+}

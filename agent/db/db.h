@@ -73,6 +73,8 @@ size_t db_rows_len(const struct db_rows *rows, size_t column);
 uint64_t db_rows_u64(const struct db_rows *rows, size_t column); /* 0 for NULL */
 void db_rows_free(struct db_rows *rows);
 
+/* The server's clock, microseconds since 1970 UTC: the one that changes are dated by. */
+MUST_CHECK bool db_clock_us(struct db *db, int64_t *us, struct err *e);
 /* First column of the first row as a number; *found says whether there was a non-NULL one. */
 MUST_CHECK bool db_number(struct db *db, const char *sql, const struct db_arg *args, size_t nargs, uint64_t *out, bool *found, struct err *e);
 

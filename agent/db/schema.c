@@ -77,7 +77,7 @@ give_identity(struct db *db, const struct conf *conf, struct err *e)
 		return false;
 	/* Epoch 0 contains nothing: the position of a peer that has received nothing yet. */
 	return db_begin(db, e) &&
-	    db_exec(db, "INSERT INTO sync_epoch (epoch, high_id, holes, stamp) VALUES (0, 0, '', ?)", DB_ARGS(db_text(stamp)), e) &&
+	    db_exec(db, "INSERT IGNORE INTO sync_epoch (epoch, high_id, holes, stamp) VALUES (0, 0, '', ?)", DB_ARGS(db_text(stamp)), e) &&
 	    db_exec(db, "INSERT INTO sync_node (one, name, incarnation, token, schema_version) VALUES (1, ?, ?, ?, ?)",
 		DB_ARGS(db_text(conf->node.name), db_text(incarnation), db_text(token), db_u64(SCHEMA_VERSION)), e) &&
 	    db_commit(db, e);

@@ -471,8 +471,8 @@ fail_unsigned(struct client *c, int status, struct err *e)
 		c->unauthorised = true;
 		return err_set(e, ERR_PEER,
 		    "%s does not know this signature (HTTP 401): is the key the same on both sides, and "
-		    "does it have a [peer %s]?",
-		    c->peer->url, c->self);
+		    "does it have a [peer %s]? Does the url of [peer %s] lead to it, not to another node or to this one?",
+		    c->peer->url, c->self, c->peer->name);
 	}
 	c->not_found = status == 404 && c->head.macs == 0;
 	return err_set(e, ERR_PEER,

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "change/moved.h"
+#include "change/renewal.h"
 #include "sync/drift.h"
 #include "sync/link.h"
 #include "sync/settle.h"
@@ -220,7 +221,7 @@ take_answer(struct drain *d, struct sending *s, struct drain_report *report, boo
 	if (s->status != 200)
 		return link_refused(&d->link, s->status, &s->answer, e);
 	if (!settle_answer(d->db, d->conf, d->node.name, d->peer->name, &s->answer, &settled, e))
-		return e->code == ERR_HELD ? link_hold(&d->link, e) : false;
+		return e->code == ERR_HELD ? link_hold_until_anew(&d->link, e) : false;
 	report->groups++;
 	report->records += settled.applied;
 	report->refused += settled.refused;
@@ -408,6 +409,19 @@ release_lock(struct drain *d)
 		log_warning(d->peer->name, "cannot release the drain lock: %s", e.msg);
 }
 
+/* The link began anew, or has to: only a hello can say so. */
+static bool
+say_anew(struct drain *d, struct err *e)
+{
+	struct renewal r;
+
+	if (!witness_reread(d->db, &d->node, e) || !renewal_load(d->db, d->peer->name, &r, e))
+		return false;
+	if (d->link.client != NULL && (r.needed || (r.id[0] != '\0' && !r.told)))
+		client_close(d->link.client);
+	return true;
+}
+
 bool
 drain_run(struct drain *d, bool retry, struct drain_report *report, struct err *e)
 {
@@ -423,7 +437,7 @@ drain_run(struct drain *d, bool retry, struct drain_report *report, struct err *
 	if (d->has_quiet)
 		mark_free(&d->quiet);
 	d->has_quiet = false;
-	ok = send_everything(d, retry, report, e);
+	ok = say_anew(d, e) && send_everything(d, retry, report, e);
 	ok = note_outcome(d, ok, e);
 	release_lock(d);
 	return ok;

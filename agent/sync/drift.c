@@ -14,6 +14,7 @@
 #include "capture/trigger.h"
 #include "change/moved.h"
 #include "change/peer.h"
+#include "change/renewal.h"
 #include "sync/compare.h"
 
 enum {
@@ -46,18 +47,6 @@ mark(const struct drift_facts *f, const char *table, enum moved_act act, const c
 		if (news) /* triggers that cannot be put back at once are found wrong again and again: said once */
 			log_warning(peer, "table %s: %s; nothing is sent from it until it has been compared", table, reason);
 	}
-	return true;
-}
-
-bool
-drift_mark_all(struct db *db, const struct catalog *c, const char *peer, struct err *e)
-{
-	bool news;
-
-	for (size_t i = 0; i < c->ntables; i++)
-		if (c->tables[i].problem == NULL &&
-		    !moved_mark(db, peer, &(struct moved){ .table = c->tables[i].name, .act = MOVED_LOOK, .reason = "the link began anew" }, true, &news, e))
-			return false;
 	return true;
 }
 
@@ -394,12 +383,12 @@ mend(const struct conf *conf, struct err *e)
 }
 
 bool
-drift_look(struct db *db, const struct conf *conf, const struct node_identity *node, struct err *e)
+drift_look(struct db *db, const struct conf *conf, struct node_identity *node, struct err *e)
 {
 	struct drift_facts f = { .db = db, .conf = conf, .node = node };
 	bool news = false, ok;
 
-	ok = read_facts(&f, false, e) && any_news(&f, &news, e) && (news || !f.was.young || identity_grown(db, e));
+	ok = witness_check(db, node, e) && read_facts(&f, false, e) && any_news(&f, &news, e) && (news || !f.was.young || identity_grown(db, e));
 	identity_free(&f.was);
 	identity_free(&f.now);
 	return ok && (!news || mend(conf, e));
@@ -503,6 +492,19 @@ leave(const struct link *l, const struct moved *m, const char *message, struct e
 	return moved_note(l->db, l->peer->name, m, message, e);
 }
 
+/* Both sides do this, so each sends what the other lacks, and of two versions one wins everywhere. */
+static bool
+is_anew(const struct moved *m)
+{
+	return m->act == MOVED_LOOK && strcmp(m->reason, MOVED_ANEW) == 0;
+}
+
+static enum compare_act
+act_of(const struct moved *m)
+{
+	return m->act == MOVED_MINE ? COMPARE_MINE : is_anew(m) ? COMPARE_MERGE : COMPARE_LOOK;
+}
+
 /* Compared: free, or a person's. */
 static bool
 take_result(const struct link *l, const struct moved *m, const struct compare_result *r, struct err *e)
@@ -512,8 +514,8 @@ take_result(const struct link *l, const struct moved *m, const struct compare_re
 	/* What is on its way under an older key never arrives. */
 	if (strcmp(m->reason, key_altered) == 0)
 		differ += r->pending + r->busy;
-	if (m->act == MOVED_MINE || differ == 0) {
-		log_info(l->peer->name, "table %s was compared: %llu records, %llu differ, %llu of them are sent from here", m->table, (unsigned long long)r->records,
+	if (m->act == MOVED_MINE || is_anew(m) || differ == 0) {
+		log_info(l->peer->name, "table %s was compared: %llu records, %llu differ, %llu of them are sent anew", m->table, (unsigned long long)r->records,
 		    (unsigned long long)differ, (unsigned long long)r->queued);
 		return moved_done(l->db, l->peer->name, m, e);
 	}
@@ -543,7 +545,7 @@ settle_one(const struct moved *m, void *arg, struct err *e)
 	}
 	if (!link_open(s->link, e))
 		return false;
-	if (compare_table(s->link, s->catalog, m->table, m->act == MOVED_MINE ? COMPARE_MINE : COMPARE_LOOK, &result, e))
+	if (compare_table(s->link, s->catalog, m->table, act_of(m), &result, e))
 		return take_result(s->link, m, &result, e);
 	if (!is_about_table(e))
 		return err_prefix(e, "comparing table %s", m->table);

@@ -12,8 +12,9 @@ enum {
 	DRIFT_SHARE = 100      /* and so many times as long as a look takes: at most 1 % of the time */
 };
 
-/* Look at all tables; mark what moved and put triggers back. Cheap when nothing did. */
-MUST_CHECK bool drift_look(struct db *db, const struct conf *conf, const struct node_identity *node, struct err *e);
+/* Look at all tables; mark what moved and put triggers back. Cheap when nothing did. The sync schema's own tables
+ * are looked at first: node is the identity afterwards. */
+MUST_CHECK bool drift_look(struct db *db, const struct conf *conf, struct node_identity *node, struct err *e);
 
 /* The two halves of that around --install's own work on the triggers. before marks what moved since the
  * identities were noted; after notes them for every table whose triggers are right, and forgets tables that are
@@ -24,8 +25,6 @@ MUST_CHECK bool drift_after_install(struct drift_facts *f, struct err *e);
 /* Did the server show the tables' ids? Without them TRUNCATE cannot be noticed. */
 bool drift_sees_ids(const struct drift_facts *f);
 void drift_facts_free(struct drift_facts *f);
-/* The link began anew: all tables are compared before anything is sent to the peer. */
-MUST_CHECK bool drift_mark_all(struct db *db, const struct catalog *c, const char *peer, struct err *e);
 
 /* Compare the marked tables, over an open link. What cannot be compared stays marked, with the reason. */
 MUST_CHECK bool drift_settle(struct link *l, const struct catalog *c, bool retry, struct err *e);

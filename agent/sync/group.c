@@ -32,6 +32,7 @@ struct builder {
 	uint64_t after;	   /* build_options */
 	uint64_t limit;	   /* records; 0 = none */
 	uint64_t last_id;  /* of the last change taken in */
+	struct queue_times times; /* that its changes can have */
 	bool overflow;	   /* the limit was reached before the end */
 	bool retries;	   /* records are in it only because they were refused before */
 	struct seen_before *unsettled;
@@ -124,6 +125,21 @@ load_catalog(struct builder *b, struct err *e)
 	return true;
 }
 
+/* A clock was wrong when this was written, or a session said so: it would win, or lose, against every edit of the
+ * peer. Times have one length and compare as text. */
+static bool
+check_time(const struct builder *b, const struct change *c, struct err *e)
+{
+	bool late = strcmp(c->changed_at, b->times.late) > 0;
+	bool early = !c->whole && c->origin == NULL && c->via == NULL && c->id > b->g->base.high && strcmp(c->changed_at, b->times.early) < 0;
+
+	if (!late && !early)
+		return true;
+	return err_set(e, ERR_HELD, "a clock was wrong: by it record %.40s of table %.64s was changed at %s UTC, %s, and the clock of %s has %s UTC now: when it is right,"
+				    " run agent --install here, which gives such changes the present time; nothing is lost",
+	    c->key, c->table, c->changed_at, late ? "which is to come" : "before what was marked earlier", b->g->node->name, b->times.now);
+}
+
 static bool
 take_change(const struct change *c, void *arg, bool *stop, struct err *e)
 {
@@ -142,7 +158,7 @@ take_change(const struct change *c, void *arg, bool *stop, struct err *e)
 		return true;
 	}
 	b->last_id = c->id;
-	return collapse_add(col, c, e);
+	return check_time(b, c, e) && collapse_add(col, c, e);
 }
 
 static bool
@@ -159,10 +175,12 @@ positions(struct builder *b, struct err *e)
 	if (!queue_load_mark(g->db, base, &g->base, &found, e))
 		return false;
 	if (!found)
-		return err_set(e, ERR_HELD, "peer %s was away for so long that changes it needs are no longer kept", g->peer);
+		return err_set(e, ERR_HELD, "peer %s was away for so long that changes it needs are no longer kept: run agent --install --peer %s here:"
+					    " the link begins anew, all tables are compared and merged", g->peer, g->peer);
 	if (b->after == 0 && strcmp(g->base.stamp, g->state.acked_stamp) != 0)
-		return err_set(e, ERR_HELD, "this node's history is not the one that peer %s knows: restored from a backup?", g->peer);
-	return true;
+		return err_set(e, ERR_HELD, "this node's history is not the one that peer %s knows (restored from a backup?): run agent --install --peer %s here:"
+					    " the link begins anew, all tables are compared and merged", g->peer, g->peer);
+	return queue_times(g->db, base, g->conf->sync.max_clock_skew_ms, &b->times, e);
 }
 
 /* --- tables that wait --- */

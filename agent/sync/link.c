@@ -7,10 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/plant.h"
+#include "change/renewal.h"
 #include "sync/settle.h"
 
 bool
@@ -23,6 +24,24 @@ link_hold(struct link *l, struct err *e)
 	return false;
 }
 
+/* One of the two databases is not the one that the other has met, or went back. what and the remedy are one
+ * sentence, for --status and the log. */
+static bool
+hold_until_anew(struct link *l, const char *what, struct err *e)
+{
+	(void)err_set(e, ERR_HELD, "%.300s: run agent --install --peer %s here: the link begins anew, all tables are compared and merged", what, l->peer->name);
+	return link_hold(l, e);
+}
+
+bool
+link_hold_until_anew(struct link *l, struct err *e)
+{
+	char what[ERR_MSG_MAX];
+
+	(void)snprintf(what, sizeof what, "%s", e->msg);
+	return hold_until_anew(l, what, e);
+}
+
 /* A signed answer that is not 200: what the peer says, in its words. */
 bool
 link_refused(struct link *l, int status, const struct buf *answer, struct err *e)
@@ -31,7 +50,13 @@ link_refused(struct link *l, int status, const struct buf *answer, struct err *e
 
 	if (!message_parse_error(buf_cstr(answer), answer->len, &m, e))
 		return err_set(e, ERR_PEER, "%s answered HTTP %d without a reason", l->peer->url, status);
-	if (strcmp(m.code, "incarnation") == 0 || strcmp(m.code, "fork") == 0 || strcmp(m.code, "too_old") == 0 || strcmp(m.code, "deletes") == 0 || strcmp(m.code, "identity") == 0) {
+	if (strcmp(m.code, "incarnation") == 0 || strcmp(m.code, "fork") == 0 || strcmp(m.code, "too_old") == 0) {
+		char what[ERR_MSG_MAX];
+
+		(void)snprintf(what, sizeof what, "peer %s refuses (%s): %.240s", l->peer->name, m.code, m.text);
+		return hold_until_anew(l, what, e);
+	}
+	if (strcmp(m.code, "deletes") == 0 || strcmp(m.code, "identity") == 0 || strcmp(m.code, "clock") == 0) {
 		(void)err_set(e, ERR_HELD, "peer %s refuses (%s): %s", l->peer->name, m.code, m.text);
 		return link_hold(l, e);
 	}
@@ -40,48 +65,108 @@ link_refused(struct link *l, int status, const struct buf *answer, struct err *e
 	return err_set(e, ERR_PEER_REFUSED, "peer %s refuses (HTTP %d, %s): %s", l->peer->name, status, m.code, m.text);
 }
 
+/* "2026-11-21 02:03:04 UTC" of microseconds since 1970. */
+static void
+put_time(int64_t us, char out[32])
+{
+	time_t seconds = (time_t)(us / 1000000);
+	struct tm tm;
+
+	if (gmtime_r(&seconds, &tm) == NULL || strftime(out, 32, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0)
+		(void)snprintf(out, 32, "%lld s since 1970", (long long)seconds);
+}
+
+/* Both database servers' clocks, which the changes are dated by. The hold ends by itself. */
 static bool
 check_clock(struct link *l, const struct welcome *w, int64_t before_us, int64_t *skew_ms, struct err *e)
 {
-	int64_t after_us = clock_wall_us(), middle = before_us + (after_us - before_us) / 2;
-	int64_t skew = (int64_t)w->clock_us - middle, doubt = (after_us - before_us) / 2;
-	int64_t size = skew < 0 ? -skew : skew;
+	int64_t after_us, middle, skew, doubt, size;
+	char here[32], there[32];
 
+	if (!db_clock_us(l->db, &after_us, e))
+		return false;
+	middle = before_us + (after_us - before_us) / 2;
+	doubt = (after_us - before_us) / 2;
+	skew = (int64_t)w->clock_us - middle;
+	size = skew < 0 ? -skew : skew;
 	*skew_ms = skew / 1000;
 	if ((size - doubt) / 1000 <= l->conf->sync.max_clock_skew_ms)
 		return true;
-	return err_set(e, ERR_HELD, "the clocks of %s and %s differ by %lld s, more than max_clock_skew: set both clocks, then the link goes on by itself",
-	    l->node->name, l->peer->name, (long long)(size / 1000000));
+	put_time(middle, here);
+	put_time((int64_t)w->clock_us, there);
+	(void)err_set(e, ERR_HELD, "the clocks differ by %lld s, more than max_clock_skew (%s has %s, %s has %s): set the clock that is wrong, then the link goes on by itself",
+	    (long long)(size / 1000000), l->node->name, here, l->peer->name, there);
+	return link_hold(l, e);
 }
 
-/* Is the peer who it was, and does it know us as who we are? */
+/* Is the peer who it was? */
 static bool
-check_identity(struct link *l, const struct peer_state *state, const struct welcome *w, struct err *e)
+check_peer(struct link *l, const struct welcome *w, struct err *e)
 {
 	if (w->version != MESSAGE_VERSION)
 		return err_set(e, ERR_PEER_REFUSED, "peer %s speaks protocol version %llu, this agent %d: bring both to the same version",
 		    l->peer->name, (unsigned long long)w->version, MESSAGE_VERSION);
-	if (strcmp(w->node, l->peer->name) != 0)
-		return err_set(e, ERR_HELD, "%s is node '%s', not '%s': check [peer] name and url", l->peer->url, w->node, l->peer->name);
-	if (strcmp(w->incarnation, l->node->incarnation) == 0)
-		return err_set(e, ERR_HELD, "%s is this very database (or a copy of it): check [peer] url", l->peer->url);
-	if (plant_is(PLANT_INCARNATION))
-		return true;
-	if (state->incarnation[0] != '\0' && strcmp(state->incarnation, w->incarnation) != 0) {
-		(void)err_set(e, ERR_HELD, "peer %s has a new database (restored, reinstalled or another machine): make both databases equal, then run agent --install --peer %s here", l->peer->name, l->peer->name);
+	if (strcmp(w->node, l->peer->name) != 0) {
+		(void)err_set(e, ERR_HELD, "%s is node '%s', not '%s': check [peer] name and url", l->peer->url, w->node, l->peer->name);
 		return link_hold(l, e);
 	}
-	if (w->knows[0] != '\0' && strcmp(w->knows, l->node->incarnation) != 0) {
-		(void)err_set(e, ERR_HELD, "peer %s knew another database under this node's name: make both databases equal, then run agent --install --peer %s there", l->peer->name, l->node->name);
-		return link_hold(l, e);
-	}
-	/* Only a link that begins anew on both sides may find nothing there. */
-	if (w->cursor.epoch < state->acked_epoch && !(state->fresh && w->knows[0] == '\0')) {
-		(void)err_set(e, ERR_HELD, "peer %s went back: it has changes up to epoch %llu and had acknowledged %llu (restored from a backup?): make both databases equal, then run agent --install --peer NAME on both", l->peer->name,
-		    (unsigned long long)w->cursor.epoch, (unsigned long long)state->acked_epoch);
+	if (strcmp(w->incarnation, l->node->incarnation) == 0) {
+		(void)err_set(e, ERR_HELD, "%s is this very database (or a copy of it): check [peer] url", l->peer->url);
 		return link_hold(l, e);
 	}
 	return true;
+}
+
+/* Did this node lose what it had of the peer? Its cursor is read after the peer has said what was acknowledged, so
+ * a group that is applied just now does not look like it. */
+static bool
+check_ourselves(struct link *l, const struct welcome *w, struct err *e)
+{
+	struct cursor_state cursor;
+	char what[ERR_MSG_MAX];
+
+	if (!w->has_acked)
+		return true;
+	if (!cursor_load(l->db, l->peer->name, false, &cursor, e))
+		return false;
+	if (strcmp(cursor.incarnation, w->incarnation) == 0 &&
+	    (cursor.epoch > w->acked.epoch || (cursor.epoch == w->acked.epoch && strcmp(cursor.stamp, w->acked.stamp) == 0)))
+		return true;
+	(void)snprintf(what, sizeof what, "this node went back: it had acknowledged epoch %llu of peer %s and has %llu (restored from a backup?)",
+	    (unsigned long long)w->acked.epoch, l->peer->name, (unsigned long long)cursor.epoch);
+	return hold_until_anew(l, what, e);
+}
+
+/* Does the peer know us as who we are, and do both know the same positions? */
+static bool
+check_identity(struct link *l, const struct peer_state *state, const struct welcome *w, struct err *e)
+{
+	char what[ERR_MSG_MAX];
+
+	if (plant_is(PLANT_INCARNATION))
+		return true;
+	if (state->incarnation[0] != '\0' && strcmp(state->incarnation, w->incarnation) != 0) {
+		(void)snprintf(what, sizeof what, "peer %s has a new database (restored, reinstalled or another machine)", l->peer->name);
+		return hold_until_anew(l, what, e);
+	}
+	if (w->knows[0] != '\0' && strcmp(w->knows, l->node->incarnation) != 0) {
+		(void)snprintf(what, sizeof what, "peer %s knew another database under this node's name (restored or reinstalled here?)", l->peer->name);
+		return hold_until_anew(l, what, e);
+	}
+	/* Only a link that begins anew on both sides may find nothing there. */
+	if (w->cursor.epoch < state->acked_epoch && !(state->fresh && w->knows[0] == '\0')) {
+		(void)snprintf(what, sizeof what, "peer %s went back: it has changes up to epoch %llu and had acknowledged %llu (restored from a backup?)", l->peer->name,
+		    (unsigned long long)w->cursor.epoch, (unsigned long long)state->acked_epoch);
+		return hold_until_anew(l, what, e);
+	}
+	return check_ourselves(l, w, e);
+}
+
+/* A beginning that a person asked for here, and that the peer has taken up. */
+static bool
+note_renewal(struct link *l, const struct welcome *w, struct err *e)
+{
+	return w->anew[0] == '\0' || renewal_told(l->db, l->peer->name, w->anew, e);
 }
 
 /* The welcome's first line says who and where; the lines behind it are the answer kept for that place. */
@@ -96,7 +181,8 @@ take_welcome(struct link *l, struct buf *answer, int64_t before_us, struct err *
 
 	if (newline == NULL || !message_parse_welcome(answer->data, (size_t)(newline - answer->data), &w, e))
 		return err_set(e, ERR_PEER, "%s answered hello in an unknown way: is it a newer agent?", l->peer->url);
-	if (!peer_load(l->db, l->peer->name, &state, e) || !check_identity(l, &state, &w, e) || !check_clock(l, &w, before_us, &skew_ms, e))
+	if (!check_peer(l, &w, e) || !note_renewal(l, &w, e) || !peer_load(l->db, l->peer->name, &state, e) || !check_identity(l, &state, &w, e) ||
+	    !check_clock(l, &w, before_us, &skew_ms, e))
 		return false;
 	if (l->rehearsing)
 		return client_open(l->client, w.session, e);
@@ -107,7 +193,23 @@ take_welcome(struct link *l, struct buf *answer, int64_t before_us, struct err *
 		return true;
 	/* An answer of ours got lost: it counts now. */
 	if (!settle_answer(l->db, l->conf, l->node->name, l->peer->name, answer, &settled, e))
-		return e->code == ERR_HELD ? link_hold(l, e) : false;
+		return e->code == ERR_HELD ? link_hold_until_anew(l, e) : false;
+	return true;
+}
+
+/* A node whose database is another one than its peers have met says nothing until a person has begun the link
+ * anew; then hello says so. */
+static bool
+name_renewal(struct link *l, struct hello *h, struct err *e)
+{
+	struct renewal r;
+
+	if (!renewal_load(l->db, l->peer->name, &r, e))
+		return false;
+	if (r.needed)
+		return hold_until_anew(l, "the sync schema of this node was restored from a dump, or tables of it were emptied or made anew", e);
+	if (!r.told && !l->rehearsing)
+		memcpy(h->anew, r.id, sizeof h->anew);
 	return true;
 }
 
@@ -125,14 +227,13 @@ say_hello(struct link *l, struct err *e)
 	buf_init(&answer, MESSAGE_ANSWER_MAX);
 	client_close(l->client);
 	nonce = client_hello_nonce(l->client, e);
-	if (nonce == NULL || !numbering_read(l->db, &h.numbering, e))
+	if (nonce == NULL || !numbering_read(l->db, &h.numbering, e) || !name_renewal(l, &h, e))
 		goto out;
 	(void)snprintf(h.node, sizeof h.node, "%s", l->node->name);
 	memcpy(h.incarnation, l->node->incarnation, sizeof h.incarnation);
 	(void)snprintf(h.nonce, sizeof h.nonce, "%s", nonce);
 	message_put_hello(&body, &h);
-	before_us = clock_wall_us();
-	if (!buf_check(&body, "hello", e) || !client_call(l->client, "POST", "/api/sync/hello", body.data, body.len, &status, &answer, e))
+	if (!buf_check(&body, "hello", e) || !db_clock_us(l->db, &before_us, e) || !client_call(l->client, "POST", "/api/sync/hello", body.data, body.len, &status, &answer, e))
 		goto out;
 	ok = status == 200 ? take_welcome(l, &answer, before_us, e) : link_refused(l, status, &answer, e);
 out:

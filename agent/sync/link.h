@@ -29,5 +29,7 @@ bool link_is_elsewhere(int status, const struct buf *answer);
 bool link_refused(struct link *l, int status, const struct buf *answer, struct err *e);
 /* Note that the link waits for a person, with e's message. Returns false. */
 bool link_hold(struct link *l, struct err *e);
+/* The same where positions or identities do not fit: adds the command that begins the link anew. */
+bool link_hold_until_anew(struct link *l, struct err *e);
 
 #endif

@@ -10,11 +10,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
-#include "change/peer.h"
+#include "change/renewal.h"
 #include "sync/inspect.h"
 #include "wire/sign.h"
 
 enum {
+	WITNESS_PAUSE_MS = 1000, /* it costs more than a small group */
 	TRIM_ABOVE_BYTES = 1024 * 1024 /* compressed; smaller groups leave nothing worth giving back */
 };
 
@@ -26,6 +27,7 @@ struct worker {
 	struct db *db;
 	struct node_identity node;
 	struct applier *applier; /* of the applying worker only */
+	int64_t witness_at;	 /* is the sync schema still this node's? not before */
 };
 
 /* The pieces of the group that a peer is sending. */
@@ -77,7 +79,7 @@ worker_connect(struct worker *w, struct err *e)
 	if (w->db != NULL && !db_is_lost(w->db))
 		return true;
 	worker_disconnect(w);
-	if (db_open(&w->conf->database, &w->db, e) && schema_enter(w->db, w->conf, &w->node, e))
+	if (db_open(&w->conf->database, &w->db, e) && schema_enter(w->db, w->conf, &w->node, e) && witness_check(w->db, &w->node, e))
 		return true;
 	worker_disconnect(w);
 	return false;
@@ -241,15 +243,49 @@ submit(struct receive *r, struct jobs *jobs, job_run *run, struct task *t)
 
 /* --- hello --- */
 
+/* The caller says that the link begins anew: here too, once. */
+static bool
+take_renewal(struct worker *w, struct task *t, struct err *e)
+{
+	struct catalog *c = NULL;
+	bool news = false, ok;
+
+	if (t->hello.anew[0] == '\0')
+		return true;
+	ok = catalog_read(w->db, w->conf, &c, e) && renewal_begin(w->db, c, t->peer, t->hello.anew, &news, e);
+	if (ok && news)
+		log_info(t->peer, "the link begins anew, as was asked for there: all tables are compared and merged");
+	memcpy(t->welcome.anew, t->hello.anew, sizeof t->welcome.anew);
+	catalog_free(c);
+	return ok;
+}
+
+/* What the caller has acknowledged of our changes, where it ever did. */
+static bool
+take_acked(struct worker *w, struct task *t, struct err *e)
+{
+	struct welcome *to = &t->welcome;
+	struct peer_state state;
+
+	if (!peer_load(w->db, t->peer, &state, e))
+		return false;
+	to->has_acked = !state.fresh;
+	to->acked.epoch = state.acked_epoch;
+	memcpy(to->acked.stamp, state.acked_stamp, sizeof to->acked.stamp);
+	return true;
+}
+
 static bool
 fill_welcome(struct worker *w, struct task *t, struct err *e)
 {
 	struct cursor_state cursor;
 	struct welcome *to = &t->welcome;
+	int64_t clock_us;
 
 	buf_reset(&t->answer);
 	/* Of a rehearsal nothing is noted. */
-	if (!t->hello.rehearsal && (!peer_register(w->db, t->peer, e) || !numbering_note(w->db, t->peer, &t->hello.numbering, e)))
+	if (!witness_check(w->db, &w->node, e) ||
+	    (!t->hello.rehearsal && (!peer_register(w->db, t->peer, e) || !take_renewal(w, t, e) || !numbering_note(w->db, t->peer, &t->hello.numbering, e) || !take_acked(w, t, e))))
 		return false;
 	if (!cursor_load(w->db, t->peer, false, &cursor, e) || !numbering_read(w->db, &to->numbering, e))
 		return false;
@@ -259,7 +295,9 @@ fill_welcome(struct worker *w, struct task *t, struct err *e)
 	memcpy(to->knows, cursor.incarnation, sizeof to->knows);
 	to->cursor.epoch = cursor.epoch;
 	memcpy(to->cursor.stamp, cursor.stamp, sizeof to->cursor.stamp);
-	to->clock_us = (uint64_t)clock_wall_us();
+	if (!db_clock_us(w->db, &clock_us, e))
+		return false;
+	to->clock_us = (uint64_t)clock_us;
 	message_put_welcome(&t->answer, to);
 	return cursor_answer(w->db, t->peer, &t->answer, e);
 }
@@ -314,6 +352,11 @@ receive_hello(struct request *request, void *arg)
 static bool
 apply_step(struct worker *w, struct task *t, struct err *e)
 {
+	int64_t now = clock_mono_ms();
+
+	if (!(now >= w->witness_at ? witness_check : witness_reread)(w->db, &w->node, e))
+		return false;
+	w->witness_at = now >= w->witness_at ? now + WITNESS_PAUSE_MS : w->witness_at;
 	if (w->applier == NULL && !applier_new(w->db, w->conf, &w->node, &w->applier, e))
 		return false;
 	return apply_group(w->applier, t->peer, t->spool, &t->status, &t->answer, e);

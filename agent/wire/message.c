@@ -207,7 +207,16 @@ message_put_hello(struct buf *out, const struct hello *h)
 	put_pair(out, "incarnation", h->incarnation);
 	put_pair(out, "nonce", h->nonce);
 	put_numbering(out, &h->numbering);
+	if (h->anew[0] != '\0')
+		put_pair(out, "anew", h->anew);
 	buf_str(out, h->rehearsal ? ",\"rehearsal\":true}\n" : "}\n");
+}
+
+/* Optional, as numbering. */
+static bool
+get_anew(struct json_object *o, char out[33], struct err *e)
+{
+	return !json_object_object_get_ex(o, "anew", NULL) || get_hex(o, "anew", out, 32, false, e);
 }
 
 static size_t
@@ -227,7 +236,7 @@ message_parse_hello(const char *text, size_t len, struct hello *h, struct err *e
 		return false;
 	ok = get_number(o, "hello", &h->version, e) && get_text(o, "node", h->node, sizeof h->node, e) &&
 	    get_hex(o, "incarnation", h->incarnation, SCHEMA_INCARNATION_LEN, false, e) &&
-	    get_hex(o, "nonce", h->nonce, sizeof h->nonce - 1, false, e) && get_numbering(o, &h->numbering, e) &&
+	    get_hex(o, "nonce", h->nonce, sizeof h->nonce - 1, false, e) && get_numbering(o, &h->numbering, e) && get_anew(o, h->anew, e) &&
 	    (!json_object_object_get_ex(o, "rehearsal", NULL) || get_bool(o, "rehearsal", &h->rehearsal, e));
 	json_object_put(o);
 	return ok;
@@ -245,6 +254,10 @@ message_put_welcome(struct buf *out, const struct welcome *w)
 	put_position(out, "cursor", &w->cursor);
 	put_number(out, "clock", w->clock_us);
 	put_numbering(out, &w->numbering);
+	if (w->anew[0] != '\0')
+		put_pair(out, "anew", w->anew);
+	if (w->has_acked)
+		put_position(out, "acked", &w->acked);
 	buf_str(out, "}\n");
 }
 
@@ -261,7 +274,9 @@ message_parse_welcome(const char *text, size_t len, struct welcome *w, struct er
 	    get_hex(o, "incarnation", w->incarnation, SCHEMA_INCARNATION_LEN, false, e) &&
 	    get_text(o, "session", w->session, sizeof w->session, e) &&
 	    get_hex(o, "knows", w->knows, SCHEMA_INCARNATION_LEN, true, e) &&
-	    get_position(o, "cursor", &w->cursor, e) && get_number(o, "clock", &w->clock_us, e) && get_numbering(o, &w->numbering, e);
+	    get_position(o, "cursor", &w->cursor, e) && get_number(o, "clock", &w->clock_us, e) && get_numbering(o, &w->numbering, e) && get_anew(o, w->anew, e);
+	w->has_acked = ok && json_object_object_get_ex(o, "acked", NULL);
+	ok = ok && (!w->has_acked || get_position(o, "acked", &w->acked, e));
 	json_object_put(o);
 	return ok;
 }

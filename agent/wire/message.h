@@ -37,6 +37,7 @@ struct hello {
 	struct numbering numbering; /* increment 0: not told */
 	bool rehearsal; /* nothing is to be noted of this meeting */
 	uint64_t version;
+	char anew[33]; /* the link begins anew: the id of that beginning; "" = no */
 };
 
 struct welcome {
@@ -47,7 +48,10 @@ struct welcome {
 	struct position cursor;			/* what has been applied from the caller */
 	struct numbering numbering;		/* increment 0: not told */
 	uint64_t version;
-	uint64_t clock_us; /* wall clock, microseconds since 1970 UTC */
+	uint64_t clock_us; /* the database server's clock, microseconds since 1970 UTC */
+	char anew[33];		/* the beginning that both sides know; "" = none */
+	struct position acked;	/* what the caller has acknowledged of the answering node's changes */
+	bool has_acked;
 };
 
 struct group_header {

@@ -200,7 +200,7 @@ SESSIONS = {
     "no recursion": "SET max_sp_recursion_depth=0", "little patience": "SET innodb_lock_wait_timeout=0", "no patience": "SET lock_wait_timeout=0",
     "serializable": "SET tx_isolation='SERIALIZABLE'", "dirty": "SET tx_isolation='READ-UNCOMMITTED'", "safe updates": "SET sql_safe_updates=1",
     "latin1": "SET NAMES latin1", "sjis": "SET NAMES sjis", "binary": "SET NAMES binary", "utf16 collation": "SET collation_connection='utf16_bin'",
-    "time zone": "SET time_zone='-11:30'", "false clock": "SET timestamp=1000000000.25", "no checks": "SET foreign_key_checks=0, unique_checks=0",
+    "time zone": "SET time_zone='-11:30'", "false clock": "SET timestamp=UNIX_TIMESTAMP(SYSDATE(6)) - 3000", "no checks": "SET foreign_key_checks=0, unique_checks=0",
     "small memory": "SET max_heap_table_size=16384, tmp_table_size=1024, sort_buffer_size=1024, max_sort_length=8, join_buffer_size=128",
     "small errors": "SET max_error_count=0, sql_notes=0", "old": "SET old_mode='ZERO_DATE_TIME_CAST'", "compressed": "SET big_tables=1",
     "no optimizer": "SET optimizer_switch='derived_merge=off,materialization=off,semijoin=off', optimizer_search_depth=1",

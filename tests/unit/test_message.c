@@ -69,6 +69,44 @@ put_welcome(struct buf *out)
 		.cursor = { 7, STAMP }, .version = 1, .clock_us = UINT64_MAX });
 }
 
+static void
+put_anew(struct buf *out)
+{
+	message_put_hello(out, &(struct hello){ .node = NODE_32, .incarnation = INCARNATION, .nonce = OTHER, .anew = INCARNATION, .version = 1 });
+}
+
+static bool
+parse_anew(const char *text, size_t len, struct err *e)
+{
+	struct hello h;
+
+	if (!message_parse_hello(text, len, &h, e))
+		return false;
+	assert_string_equal(h.anew, INCARNATION);
+	return true;
+}
+
+static void
+put_acked(struct buf *out)
+{
+	message_put_welcome(out, &(struct welcome){ .node = "ben", .incarnation = INCARNATION, .session = "a.1.b", .knows = OTHER,
+		.cursor = { 7, STAMP }, .version = 1, .clock_us = 5, .anew = OTHER, .acked = { 8, STAMP }, .has_acked = true });
+}
+
+static bool
+parse_acked(const char *text, size_t len, struct err *e)
+{
+	struct welcome w;
+
+	if (!message_parse_welcome(text, len, &w, e))
+		return false;
+	assert_string_equal(w.anew, OTHER);
+	assert_true(w.has_acked);
+	assert_int_equal(w.acked.epoch, 8);
+	assert_string_equal(w.acked.stamp, STAMP);
+	return true;
+}
+
 static bool
 parse_welcome(const char *text, size_t len, struct err *e)
 {
@@ -216,6 +254,13 @@ static const struct kind {
 	    { { "welcome", NULL, NUMBER }, { "node", NULL, TEXT }, { "incarnation", NULL, HEX }, { "session", NULL, TEXT },
 		{ "knows", NULL, HEX_OR_NOTHING }, { "cursor", NULL, POSITION }, { "epoch", "cursor", NUMBER },
 		{ "stamp", "cursor", HEX_OR_NOTHING }, { "clock", NULL, NUMBER } } },
+	{ "hello of a link that begins anew",
+	    "{\"hello\":\"1\",\"node\":\"" NODE_32 "\",\"incarnation\":\"" INCARNATION "\",\"nonce\":\"" OTHER "\",\"anew\":\"" INCARNATION "\"}\n",
+	    put_anew, parse_anew, { { "hello", NULL, NUMBER }, { "nonce", NULL, HEX } } },
+	{ "welcome with what was acknowledged",
+	    "{\"welcome\":\"1\",\"node\":\"ben\",\"incarnation\":\"" INCARNATION "\",\"session\":\"a.1.b\",\"knows\":\"" OTHER
+	    "\",\"cursor\":{\"epoch\":\"7\",\"stamp\":\"" STAMP "\"},\"clock\":\"5\",\"anew\":\"" OTHER "\",\"acked\":{\"epoch\":\"8\",\"stamp\":\"" STAMP "\"}}\n",
+	    put_acked, parse_acked, { { "clock", NULL, NUMBER }, { "epoch", "acked", NUMBER }, { "stamp", "acked", HEX_OR_NOTHING } } },
 	{ "group",
 	    "{\"group\":\"1\",\"node\":\"anna\",\"incarnation\":\"" INCARNATION "\",\"base\":{\"epoch\":\"3\",\"stamp\":\"" STAMP
 	    "\"},\"upto\":{\"epoch\":\"4\",\"stamp\":\"fedcba9876543210\"},\"seen_incarnation\":\"" OTHER
