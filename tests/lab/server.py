@@ -96,7 +96,7 @@ class Server:
         self.socket = self.folder / "s"
         self.log = self.folder / "mariadbd.log"
         self.port = ports.take()
-        self.environment: dict[str, str] = {}  # beside our own
+        self.environment: dict[str, str] | None = None  # beside our own
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Server:
@@ -132,7 +132,7 @@ class Server:
         assert not self.running(), f"{self.name} is running already"
         if not self.datadir.exists():
             _copy_tree(_template(), self.datadir)
-        self._process = process.start(self.command(), self.log, {**os.environ, **self.environment})
+        self._process = process.start(self.command(), self.log, {**os.environ, **(self.environment or {})})
 
     def wait_ready(self) -> None:
         """Wait until the server answers; its log is in the message when it does not."""
