@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/mask.h"
+
 enum { VALUES_MAX = 64 }; /* columns of one table that foreign keys reference */
 
 /* Everything, whatever sql_select_limit says. */
@@ -324,11 +326,33 @@ put_loop(const struct walk *w, size_t depth, const struct foreign_key *key)
 	buf_str(w->sql, several ? ALL_ROWS ") DO " : " DO ");
 }
 
+/* An update by a foreign key changes columns of foreign keys alone. */
+static void
+put_columns(const struct walk *w, const struct table *t)
+{
+	struct mask m = { { 0 } };
+	size_t at;
+
+	for (size_t i = 0; i < w->c->nkeys; i++) {
+		const struct foreign_key *k = &w->c->keys[i];
+
+		for (size_t n = 0; is_name(k->child, t->name) && n < k->ncolumns; n++)
+			if (table_column(t, k->columns[n], strlen(k->columns[n]), &at))
+				mask_set(&m, at);
+	}
+	mask_put_known(w->sql, t, &m);
+}
+
 static void
 put_call(const struct walk *w, size_t depth, const char *operation, char field, int linked)
 {
 	template_enqueue(w->sql, w->sync_database, w->levels[depth].table, operation);
-	buf_fmt(w->sql, "r%zu.%c,NULL,NULL,%d); ", depth, field, linked);
+	buf_fmt(w->sql, "r%zu.%c,", depth, field);
+	if (strcmp(operation, "update") == 0)
+		put_columns(w, w->levels[depth].captured);
+	else
+		buf_str(w->sql, "NULL");
+	buf_fmt(w->sql, ",NULL,%d); ", linked);
 }
 
 static void

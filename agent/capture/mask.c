@@ -245,6 +245,24 @@ put_bits(struct buf *sql, const struct table *t)
 }
 
 void
+mask_put_known(struct buf *sql, const struct table *t, const struct mask *m)
+{
+	struct buf bytes;
+
+	if (!mask_is_wanted(t)) {
+		buf_str(sql, "NULL");
+		return;
+	}
+	buf_init(&bytes, MASK_BYTES);
+	mask_write(t, m, &bytes);
+	buf_str(sql, "UNHEX('");
+	buf_hex(sql, bytes.data, bytes.len);
+	buf_str(sql, "')");
+	sql->failed = sql->failed || bytes.failed;
+	buf_free(&bytes);
+}
+
+void
 mask_put_columns(struct buf *sql, const struct table *t)
 {
 	(mask_is_wanted(t) ? put_bits : put_weak)(sql, t);

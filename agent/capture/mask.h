@@ -50,6 +50,8 @@ void mask_put_same(struct buf *sql, const struct column *col);
 /* changed_columns and difference of an update that left the key alone, as SQL in its trigger. An update that
  * changed nothing is queued as well, as a weak change: a column that came since the triggers were made is not
  * compared. */
+/* changed_columns of an update of which the columns are known: NULL where the table tells none. */
+void mask_put_known(struct buf *sql, const struct table *t, const struct mask *m);
 void mask_put_columns(struct buf *sql, const struct table *t);
 void mask_put_difference(struct buf *sql, const struct table *t);
 

@@ -124,6 +124,71 @@ test_one(void **state)
 	assert_null(collapse_find(c, "t", "", 0));
 }
 
+/* A table of a key and three columns, one of which counts. */
+static const struct catalog *
+counted(void)
+{
+	static char name[] = "t", names[4][2] = { "k", "a", "b", "n" }, empty[] = "";
+	static struct column columns[4];
+	static struct table table = { .name = name, .columns = columns, .ncolumns = 4, .nkey = 1, .ncounters = 1, .policy = POLICY_MERGE };
+	static const struct catalog catalog = { .tables = &table, .ntables = 1 };
+
+	for (size_t i = 0; i < 4; i++)
+		columns[i] = (struct column){ .name = names[i], .type = empty, .charset = empty, .in_key = i == 0, .counts = i == 3 };
+	return &catalog;
+}
+
+/* An update of these columns, with this difference. */
+static struct change
+told(struct change c, unsigned bits, const char *difference, struct buf *bytes)
+{
+	struct mask m = { { 0 } };
+
+	for (size_t i = 0; i < 4; i++)
+		if ((bits & 1u << i) != 0)
+			mask_set(&m, i);
+	buf_reset(bytes);
+	mask_write(counted()->tables, &m, bytes);
+	c.columns = bytes->data;
+	c.columns_len = bytes->len;
+	c.difference = difference;
+	return c;
+}
+
+static void
+test_columns_and_differences(void **state)
+{
+	struct collapse *c = *state;
+	struct entry *entry;
+	struct buf bytes;
+
+	c->catalog = counted();
+	buf_init(&bytes, MASK_BYTES);
+	ADD(c, told(change(OP_UPDATE, "1", T1), 2, "18446744073709551615", &bytes));
+	ADD(c, told(change(OP_UPDATE, "1", T2), 4, NULL, &bytes));
+	ADD(c, told(relayed(change(OP_UPDATE, "1", T1), "zoe", "mia"), 4, "-0.5", &bytes));
+	entry = find(c, "1");
+	assert_false(entry->whole || entry->weak);
+	assert_string_equal(entry->difference, "18446744073709551614.5");
+	assert_string_equal(buf_cstr(entry->ids), "1,2,3");
+	assert_string_equal(versions_of(entry->versions, 1)->changed_at, T1);
+	assert_string_equal(versions_of(entry->versions, 2)->changed_at, T2);
+	assert_string_equal(versions_of(entry->versions, 2)->node, "mia");
+	assert_null(versions_of(entry->versions, 3));
+	/* Nothing on purpose: the version stays the one that was meant, whatever the time says. */
+	ADD(c, told(change(OP_UPDATE, "1", T3), 0, NULL, &bytes));
+	assert_version(c, "1", T2, NULL);
+	/* Columns that are not told are all of them; what cannot be added makes the record whole. */
+	ADD(c, change(OP_UPDATE, "1", T3));
+	assert_string_equal(versions_of(find(c, "1")->versions, 1)->changed_at, T3);
+	ADD(c, told(change(OP_UPDATE, "1", T3), 2, "1,2", &bytes));
+	assert_true(find(c, "1")->whole);
+	ADD(c, told(change(OP_UPDATE, "2", T1), 0, "7", &bytes));
+	assert_true(find(c, "2")->weak);
+	assert_string_equal(find(c, "2")->difference, "7");
+	buf_free(&bytes);
+}
+
 static void
 test_newest_time_wins(void **state)
 {
@@ -465,6 +530,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		NAMED("an empty one knows nothing", test_empty),
 		NAMED("one change is one record", test_one),
+		NAMED("each column has its version, differences add up", test_columns_and_differences),
 		NAMED("the newest version wins in any order", test_newest_time_wins),
 		NAMED("of equal times the greater node wins, ourselves by name", test_equal_times),
 		NAMED("the first operation stays", test_first_operation),

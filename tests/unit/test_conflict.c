@@ -111,6 +111,25 @@ test_every_combination(void **state)
 			}
 }
 
+/* What nobody meant to change loses against everything that somebody did, and nothing is lost with it. */
+static void
+test_weak(void **state)
+{
+	(void)state;
+	for (unsigned bits = 0; bits < ALL; bits++)
+		for (size_t order = 0; order < ORDERS; order++)
+			for (unsigned weak = 1; weak < 4; weak++) {
+				struct facts f = facts(bits, order, 1);
+				bool wins = weak == 3 ? orders[order].wins : weak == 2;
+				struct decision want = by_the_rules(bits, wins);
+
+				f.weak = (weak & 1) != 0;
+				f.local_weak = (weak & 2) != 0;
+				want.conflict = false;
+				expect(&f, want);
+			}
+}
+
 static const struct {
 	const char *name;
 	unsigned bits;
@@ -347,6 +366,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		NAMED("what nobody changed here is applied", test_no_concurrent),
 		NAMED("every combination of facts is judged by the rules", test_every_combination),
+		NAMED("a change that nobody meant wins over none that somebody did", test_weak),
 		NAMED("the cases people ask about", test_cases),
 		NAMED("both sides decide alike", test_both_sides),
 		NAMED("a delete has nothing to do with another row of that number", test_one_number_after_a_delete),

@@ -964,6 +964,10 @@ record_round_trip(const struct record_meta *m, const char *want_line)
 	assert_text(r.m.origin, m->origin);
 	assert_text(r.m.via, m->via);
 	assert_int_equal(r.m.whole, m->whole);
+	assert_int_equal(r.m.weak, m->weak);
+	assert_text(r.m.columns, m->columns);
+	assert_text(r.m.difference, m->difference);
+	assert_int_equal(r.m.columns_len, m->columns == NULL ? 0 : strlen(m->columns));
 	assert_int_equal(r.m.has_seen, m->has_seen);
 	assert_true(r.m.seen == m->seen);
 	assert_int_equal(r.m.old_key == NULL, m->old_key == NULL);
@@ -993,7 +997,7 @@ test_record_parts(void **state)
 	static const char old[] = "\"\\{}[],:'\n\t\0\x01\x7f\xc3\xa9\xf0\x9f\x98\x80 \\u0041";
 
 	(void)state;
-	for (unsigned parts = 0; parts < 32; parts++) {
+	for (unsigned parts = 0; parts < 256; parts++) {
 		struct record_meta m = { .operation = 'u', .key = "k", .key_len = 1, .changed_at = TIME };
 
 		if (parts & 1)
@@ -1009,6 +1013,11 @@ test_record_parts(void **state)
 			m.old_key = old;
 			m.old_key_len = sizeof old - 1;
 		}
+		m.weak = (parts & 32) != 0;
+		if (parts & 64)
+			m.columns = "c0," TIME ",anna;20," TIME ",bert,weak";
+		if (parts & 128)
+			m.difference = "3:-5,7:0.25";
 		record_round_trip(&m, parts == 31 ? NULL : parts != 0 ? NULL : "[\"u\",\"k\",\"" TIME "\",null,\"1\",null]\n");
 	}
 }
