@@ -174,3 +174,10 @@ def test_the_preferred_node_wins_on_three_laptops() -> None:
         many.settle(120)
         many.assert_equal()
         assert other.sql("SELECT name FROM t") == [("preferred",)]
+
+
+@pytest.mark.parametrize("rule", ["prefer anna", "manual"])
+def test_counters_do_not_go_with_rules_that_choose_one_version(fresh_pair: Pair, rule: str) -> None:
+    hand.everywhere(fresh_pair, TABLE)
+    fresh_pair.anna.change_conf({"table t": {"add": "stock", "conflict": rule}})
+    assert "add up columns" in fresh_pair.anna.agent("--check", check=None).stdout
