@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+import subprocess
 
 import pytest
 
-from lab import Cluster, Pair, hand
+from lab import Cluster, Pair, hand, process
 from lab.node import Node
 
 TABLE = "CREATE TABLE t (id INT PRIMARY KEY, name VARCHAR(20), price DECIMAL(9,2), stock INT UNSIGNED NOT NULL DEFAULT 0)"
@@ -174,3 +175,48 @@ def test_the_preferred_node_wins_on_three_laptops() -> None:
         many.settle(120)
         many.assert_equal()
         assert other.sql("SELECT name FROM t") == [("preferred",)]
+
+
+@pytest.mark.parametrize("rule", ["prefer anna", "manual"])
+def test_counters_do_not_go_with_rules_that_choose_one_version(fresh_pair: Pair, rule: str) -> None:
+    hand.everywhere(fresh_pair, TABLE)
+    fresh_pair.anna.change_conf({"table t": {"add": "stock", "conflict": rule}})
+    assert "add up columns" in fresh_pair.anna.agent("--check", check=None).stdout
+
+
+def test_drains_that_are_killed_count_no_sale_twice(fresh_pair: Pair) -> None:
+    """Killed at any moment, also between the peer's commit and its answer; sales go on at both sides."""
+    anna, bert = _ready(fresh_pair, ADD)
+    dice = random.Random(7)
+    sold = 0
+    bert.start_serve()
+    for _ in range(12):
+        anna.sql("UPDATE t SET stock=stock-1")
+        bert.sql("UPDATE t SET stock=stock-2")
+        sold += 3
+        child = subprocess.Popen(anna.command("--drain"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                 cwd=anna.folder, preexec_fn=process.dies_with_parent())
+        try:
+            child.wait(timeout=dice.uniform(0.01, 0.12))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+    bert.stop_serve()
+    fresh_pair.settle(60)
+    fresh_pair.assert_equal()
+    assert _stock(anna) == 100 - sold
+
+
+def test_with_manual_both_keep_their_own_until_a_person_decides(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair, {"table t": {"conflict": "manual"}})
+    anna.sql("UPDATE t SET name='anna'")
+    bert.sql("UPDATE t SET name='bert'")
+    bert.start_serve()
+    anna.drain(check=None)
+    bert.stop_serve()
+    assert (anna.sql("SELECT name FROM t"), bert.sql("SELECT name FROM t")) == ([("anna",)], [("bert",)])
+    number = hand.sync(bert, "SELECT id FROM sync_conflict WHERE verdict='ask' AND policy='manual'")[0][0]
+    bert.agent("--resolve", str(number), "--keep", "remote", check=0)
+    fresh_pair.settle(60)
+    fresh_pair.assert_equal()
+    assert bert.sql("SELECT name FROM t") == [("anna",)]
