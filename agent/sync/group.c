@@ -12,6 +12,7 @@
 #include "base/plant.h"
 #include "change/moved.h"
 #include "change/allowance.h"
+#include "change/debt.h"
 
 enum {
 	GROUP_TRIES = 5 /* another drain made the same epoch, or a table was altered under us */
@@ -255,39 +256,7 @@ mark_and_collapse(struct builder *b, struct err *e)
 static bool
 is_due(const struct builder *b, const struct owed *o)
 {
-	/* A group that ends at an older epoch takes none: it may not be given a newer one (ensure_fresh). */
-	if (!b->retry || (!b->g->fresh && !b->g->last_part) || waits_for(b, o->table) != NULL)
-		return false;
-	return strcmp(o->state, "retry") == 0 || strcmp(o->state, "waiting") == 0;
-}
-
-/* What the peer has not accepted goes along with the record's later changes. */
-static bool
-merge_owed(struct builder *b, const struct owed *o, struct entry **entry, struct err *e)
-{
-	struct collapse *c = &b->g->collapse;
-	struct change change = {
-		.id = o->last_id,
-		.operation = o->whole && o->first == OP_UPDATE ? OP_UPDATE : o->first,
-		.table = o->table,
-		.key = o->key,
-		.key_len = o->key_len,
-		.changed_at = o->changed_at,
-		.origin = o->origin,
-		.via = o->via,
-		.whole = o->whole,
-	};
-	uint64_t newest = *entry == NULL ? o->last_id : (*entry)->last_id;
-
-	if (!collapse_add(c, &change, e))
-		return false;
-	*entry = collapse_find(c, o->table, o->key, o->key_len);
-	(*entry)->first = o->first;
-	(*entry)->last_id = newest > o->last_id ? newest : o->last_id;
-	(*entry)->owed = true;
-	if ((*entry)->link == 0)
-		(*entry)->link = o->link;
-	return true;
+	return waits_for(b, o->table) == NULL && debt_is_due(o->state, b->retry, b->g->fresh, b->g->last_part);
 }
 
 static bool
@@ -307,7 +276,7 @@ take_owed(const struct owed *o, void *arg, struct err *e)
 	memset(key, 0, sizeof *key);
 	if (has_news || is_due(b, o)) {
 		b->retries = b->retries || !has_news;
-		if (!merge_owed(b, o, &entry, e))
+		if (!debt_merge(c, o, &entry, e))
 			return false;
 		entry->tried = !has_news && o->sent_epoch != 0 && o->sent_epoch <= b->g->base.epoch;
 		key->sent = true;
@@ -368,20 +337,7 @@ follow_link(struct builder *b, struct entry *entry, uint64_t *link, struct err *
 		return true; /* a key of an older form of the table: an ordinary update */
 	if (key != 0 && old == NULL && !key_exists(b, collapse_text(c, key), key_len, &exists, e))
 		return false;
-	if (exists)
-		return true; /* another record has that key now: no move, an ordinary update */
-	/* Born here since the peer's last word: a row of its own under that key is another one and must not be
-	 * moved. The delete goes by itself. */
-	if (old != NULL && old->first == OP_INSERT && old->link == 0)
-		return true;
-	if (old != NULL)
-		old->done = true; /* its delete is part of the move */
-	if (old != NULL && old->first == OP_INSERT && old->link != 0) {
-		*link = old->link; /* born in this group by another change of key */
-		return true;
-	}
-	entry->old_key = key;
-	entry->old_key_len = key_len;
+	debt_step_back(entry, old, key, key_len, exists, link);
 	return true;
 }
 

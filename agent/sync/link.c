@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/position.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/plant.h"
 #include "sync/settle.h"
 
 bool
@@ -63,25 +63,23 @@ check_identity(struct link *l, const struct peer_state *state, const struct welc
 		    l->peer->name, (unsigned long long)w->version, MESSAGE_VERSION);
 	if (strcmp(w->node, l->peer->name) != 0)
 		return err_set(e, ERR_HELD, "%s is node '%s', not '%s': check [peer] name and url", l->peer->url, w->node, l->peer->name);
-	if (strcmp(w->incarnation, l->node->incarnation) == 0)
-		return err_set(e, ERR_HELD, "%s is this very database (or a copy of it): check [peer] url", l->peer->url);
-	if (plant_is(PLANT_INCARNATION))
+	switch (position_of_welcome(w, l->node->incarnation, state)) {
+	case MEETING_FINE:
 		return true;
-	if (state->incarnation[0] != '\0' && strcmp(state->incarnation, w->incarnation) != 0) {
+	case MEETING_SELF: /* an address is wrong: nothing to hold */
+		return err_set(e, ERR_HELD, "%s is this very database (or a copy of it): check [peer] url", l->peer->url);
+	case MEETING_NEW:
 		(void)err_set(e, ERR_HELD, "peer %s has a new database (restored, reinstalled or another machine): make both databases equal, then run agent --install --peer %s here", l->peer->name, l->peer->name);
-		return link_hold(l, e);
-	}
-	if (w->knows[0] != '\0' && strcmp(w->knows, l->node->incarnation) != 0) {
+		break;
+	case MEETING_FORGOTTEN:
 		(void)err_set(e, ERR_HELD, "peer %s knew another database under this node's name: make both databases equal, then run agent --install --peer %s there", l->peer->name, l->node->name);
-		return link_hold(l, e);
-	}
-	/* Only a link that begins anew on both sides may find nothing there. */
-	if (w->cursor.epoch < state->acked_epoch && !(state->fresh && w->knows[0] == '\0')) {
+		break;
+	case MEETING_BACK:
 		(void)err_set(e, ERR_HELD, "peer %s went back: it has changes up to epoch %llu and had acknowledged %llu (restored from a backup?): make both databases equal, then run agent --install --peer NAME on both", l->peer->name,
 		    (unsigned long long)w->cursor.epoch, (unsigned long long)state->acked_epoch);
-		return link_hold(l, e);
+		break;
 	}
-	return true;
+	return link_hold(l, e);
 }
 
 /* The welcome's first line says who and where; the lines behind it are the answer kept for that place. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "apply/inbox.h"
+#include "apply/position.h"
 #include "base/log.h"
 
 enum {
@@ -106,18 +107,17 @@ find_note(struct settle *s, const char *table, const char *key, size_t key_len)
 static bool
 load_positions(struct settle *s, bool *old, struct err *e)
 {
+	struct standing where;
 	bool found;
 
 	*old = false;
-	if (!peer_load(s->db, s->peer, &s->state, e))
+	if (!peer_load(s->db, s->peer, &s->state, e) || !queue_load_mark(s->db, s->header.cursor.epoch, &s->upto, &found, e))
 		return false;
-	if (s->header.cursor.epoch <= s->state.acked_epoch) {
-		*old = true;
+	where = position_of_answer(&s->header.cursor, &s->state, found ? &s->upto : NULL);
+	*old = where.kind == STANDING_APPLIED;
+	if (*old)
 		return true;
-	}
-	if (!queue_load_mark(s->db, s->header.cursor.epoch, &s->upto, &found, e))
-		return false;
-	if (!found || strcmp(s->upto.stamp, s->header.cursor.stamp) != 0)
+	if (where.kind == STANDING_REFUSED)
 		return err_set(e, ERR_HELD, "peer %s has received changes that this node does not know: restored from a backup, or cloned?", s->peer);
 	if (!queue_load_mark(s->db, s->state.acked_epoch, &s->from, &found, e))
 		return false;

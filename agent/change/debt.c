@@ -1,0 +1,68 @@
+/* What is owed, and what goes back. Not here: the SQL. */
+#include "change/debt.h"
+
+#include <string.h>
+
+bool
+debt_is_due(const char *state, bool retry, bool fresh, bool last_part)
+{
+	/* A group that ends at an older epoch takes none: it may not be given a newer one (ensure_fresh). */
+	if (!retry || (!fresh && !last_part))
+		return false;
+	return strcmp(state, "retry") == 0 || strcmp(state, "waiting") == 0;
+}
+
+bool
+debt_merge(struct collapse *c, const struct owed *o, struct entry **entry, struct err *e)
+{
+	struct change change = {
+		.id = o->last_id,
+		.operation = o->whole && o->first == OP_UPDATE ? OP_UPDATE : o->first,
+		.table = o->table,
+		.key = o->key,
+		.key_len = o->key_len,
+		.changed_at = o->changed_at,
+		.origin = o->origin,
+		.via = o->via,
+		.whole = o->whole,
+	};
+	uint64_t newest = *entry == NULL ? o->last_id : (*entry)->last_id;
+
+	if (!collapse_add(c, &change, e))
+		return false;
+	*entry = collapse_find(c, o->table, o->key, o->key_len);
+	(*entry)->first = o->first;
+	(*entry)->last_id = newest > o->last_id ? newest : o->last_id;
+	(*entry)->owed = true;
+	if ((*entry)->link == 0)
+		(*entry)->link = o->link;
+	return true;
+}
+
+const char *
+debt_state(unsigned attempts, unsigned max_attempts, bool counted)
+{
+	if (attempts >= max_attempts)
+		return "parked";
+	return counted ? "retry" : "waiting";
+}
+
+void
+debt_step_back(struct entry *entry, struct entry *old, size_t key, size_t key_len, bool exists, uint64_t *link)
+{
+	*link = 0;
+	if (exists)
+		return; /* another record has that key now: no move, an ordinary update */
+	/* Born here since the peer's last word: a row of its own under that key is another one and must not be
+	 * moved. The delete goes by itself. */
+	if (old != NULL && old->first == OP_INSERT && old->link == 0)
+		return;
+	if (old != NULL)
+		old->done = true; /* its delete is part of the move */
+	if (old != NULL && old->first == OP_INSERT && old->link != 0) {
+		*link = old->link; /* born in this group by another change of key */
+		return;
+	}
+	entry->old_key = key;
+	entry->old_key_len = key_len;
+}
