@@ -219,14 +219,12 @@ is_expected(const struct look *l, uint64_t hash)
 
 /* --- taking changes in --- */
 
-static bool
-take_local(const struct change *c, void *arg, bool *stop, struct err *e)
+bool
+look_take(struct look *l, const struct change *c, struct err *e)
 {
-	struct look *l = arg;
 	struct local_change *to;
 	uint64_t hash;
 
-	(void)stop;
 	if (c->key == NULL || (c->via != NULL && strcmp(c->via, l->peer) == 0))
 		return true;
 	hash = record_hash(c->table, c->key, c->key_len);
@@ -245,6 +243,13 @@ take_local(const struct change *c, void *arg, bool *stop, struct err *e)
 	(void)snprintf(to->node, sizeof to->node, "%s", c->origin == NULL ? l->self : c->origin);
 	l->sorted = false;
 	return true;
+}
+
+static bool
+take_local(const struct change *c, void *arg, bool *stop, struct err *e)
+{
+	(void)stop;
+	return look_take(arg, c, e);
 }
 
 static bool

@@ -59,6 +59,8 @@ void look_begin(struct look *l, struct mark *seen);
 /* Is there any local change at all that seen does not contain? The usual answer is no, and then nothing
  * needs sorting. */
 MUST_CHECK bool look_any(struct look *l, struct db *db, const struct mark *seen, bool *any, struct err *e);
+/* Take in one change of the queue, if it is of interest. */
+MUST_CHECK bool look_take(struct look *l, const struct change *c, struct err *e);
 /* Take in what has become visible. */
 MUST_CHECK bool look_refresh(struct look *l, struct db *db, struct err *e);
 /* The changes of a record that seen does not contain: *from and *n in l->changes (all of its hash; the

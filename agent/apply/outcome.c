@@ -80,43 +80,65 @@ supersede(struct chunk *c, const struct item *item, struct err *e)
 
 /* --- the other peers --- */
 
-static bool
-relay_item(struct chunk *c, const struct item *item, struct err *e)
+/* The keys that a record had go with it. */
+static void
+relay_moved(const struct item *item, struct relay r, struct relay_list *to)
+{
+	struct relay old = r;
+
+	old.key = item->meta.old_key;
+	old.key_len = item->meta.old_key_len;
+	old.operation = OP_DELETE;
+	r.operation = OP_INSERT;
+	r.linked = true;
+	to->items[to->n++] = old;
+	to->items[to->n++] = r;
+}
+
+void
+outcome_relays(const char *table, const char *node, const struct item *item, struct relay_list *to)
 {
 	bool incoming = item->decision.verdict == VERDICT_APPLY;
 	bool present = incoming ? item->meta.operation != 'd' : lineage_row(item) != NULL;
 	struct relay r = {
-		.table = c->target.table->name,
+		.table = table,
 		.key = item->meta.key,
 		.key_len = item->meta.key_len,
 		.changed_at = incoming ? item->meta.changed_at : item->local_changed_at,
-		.node = incoming ? judge_node(c, item) : item->local_node,
+		.node = incoming ? node : item->local_node,
 		.whole = item->meta.whole,
 		.requeue = item->decision.requeue,
 	};
 
+	to->n = 0;
 	if (!incoming && !item->decision.requeue)
-		return true; /* our own change is still on its way to everybody */
-	if (item->decision.requeue && lineage_is_linked(item))
-		return lineage_requeue(c, item, &r, present, e);
+		return; /* our own change is still on its way to everybody */
+	if (item->decision.requeue && lineage_is_linked(item)) {
+		lineage_requeue(item, &r, present, to);
+		return;
+	}
 	if (!present)
 		r.operation = OP_DELETE;
 	else if (item->rule != NULL)
 		r.operation = OP_UPDATE; /* the same record as before, no new one under its number */
 	else
 		r.operation = item->meta.operation == 'i' || r.requeue ? OP_INSERT : OP_UPDATE;
-	if (incoming && item->meta.old_key != NULL) { /* the others move their row as well */
-		struct relay old = r;
+	if (incoming && item->meta.old_key != NULL) /* the others move their row as well */
+		relay_moved(item, r, to);
+	else
+		to->items[to->n++] = r;
+}
 
-		old.key = item->meta.old_key;
-		old.key_len = item->meta.old_key_len;
-		old.operation = OP_DELETE;
-		r.operation = OP_INSERT;
-		r.linked = true;
-		if (!pass_relay(c->pass, &old, e))
+static bool
+relay_item(struct chunk *c, const struct item *item, struct err *e)
+{
+	struct relay_list list;
+
+	outcome_relays(c->target.table->name, judge_node(c, item), item, &list);
+	for (size_t i = 0; i < list.n; i++)
+		if (!pass_relay(c->pass, &list.items[i], e))
 			return false;
-	}
-	return pass_relay(c->pass, &r, e);
+	return true;
 }
 
 bool

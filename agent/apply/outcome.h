@@ -7,4 +7,8 @@
 /* Count the item as applied; keep what lost, supersede local changes, queue it for other peers. */
 MUST_CHECK bool outcome_finish(struct chunk *c, struct item *item, struct err *e);
 
+/* What the queue is told for the other peers, and for all of them when the verdict says requeue: pure. node: who made
+ * the incoming version. */
+void outcome_relays(const char *table, const char *node, const struct item *item, struct relay_list *to);
+
 #endif

@@ -108,6 +108,11 @@ struct relay {
 	bool requeue;
 	bool linked; /* the one relayed just before is the key this record had */
 };
+enum { RELAYS_MAX = 8 }; /* for one record: two for each of its keys, and its own */
+struct relay_list {
+	struct relay items[RELAYS_MAX];
+	size_t n;
+};
 MUST_CHECK bool pass_relay(struct pass *p, const struct relay *r, struct err *e);
 /* The same at once, so that a rollback to a savepoint takes it back. */
 MUST_CHECK bool pass_queue(struct pass *p, const struct relay *r, struct err *e);
