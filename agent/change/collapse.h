@@ -17,6 +17,7 @@ struct entry {
 	size_t old_key, old_key_len; /* key the record had before, when it changed */
 	uint64_t link;	    /* while collapsing: id of the change that holds the old key */
 	enum operation first; /* operation of its oldest change here */
+	bool told;	    /* that one is of a verdict or came from elsewhere: the peer may have the record as it is named */
 	bool whole;
 	bool send;	    /* at least one change is not from the peer itself */
 	bool owed;	    /* the peer has refused it before */

@@ -4,12 +4,29 @@
 #include <string.h>
 
 bool
-debt_is_due(const char *state, bool retry, bool fresh, bool last_part)
+debt_is_due(const struct debt_group *g, const char *state, uint64_t sent_epoch)
 {
 	/* A group that ends at an older epoch takes none: it may not be given a newer one (ensure_fresh). */
-	if (!retry || (!fresh && !last_part))
+	if (!g->fresh && !g->last_part)
 		return false;
-	return strcmp(state, "retry") == 0 || strcmp(state, "waiting") == 0;
+	if (sent_epoch > g->base)
+		return strcmp(state, "discarded") != 0;
+	return g->retry && (strcmp(state, "retry") == 0 || strcmp(state, "waiting") == 0);
+}
+
+uint64_t
+debt_sent_epoch(const struct debt_group *g, uint64_t before, bool sent)
+{
+	if (sent)
+		return before > g->acked && before < g->upto ? before : g->upto;
+	/* The answer of an earlier group up to the same epoch, or beyond, must not be taken for a yes to it. */
+	return before > g->base && before <= g->upto ? 0 : before;
+}
+
+bool
+debt_is_answered(uint64_t sent_epoch, uint64_t from, uint64_t upto, bool named)
+{
+	return named || (sent_epoch > from && sent_epoch <= upto);
 }
 
 bool
@@ -32,6 +49,7 @@ debt_merge(struct collapse *c, const struct owed *o, struct entry **entry, struc
 		return false;
 	*entry = collapse_find(c, o->table, o->key, o->key_len);
 	(*entry)->first = o->first;
+	(*entry)->told = false; /* it was refused: the peer does not have it under this key */
 	(*entry)->last_id = newest > o->last_id ? newest : o->last_id;
 	(*entry)->owed = true;
 	if ((*entry)->link == 0)
@@ -59,10 +77,16 @@ debt_step_back(struct entry *entry, struct entry *old, size_t key, size_t key_le
 		return;
 	if (old != NULL)
 		old->done = true; /* its delete is part of the move */
-	if (old != NULL && old->first == OP_INSERT && old->link != 0) {
+	if (old != NULL && old->first == OP_INSERT && old->link != 0 && !old->told) {
 		*link = old->link; /* born in this group by another change of key */
 		return;
 	}
 	entry->old_key = key;
 	entry->old_key_len = key_len;
+}
+
+bool
+debt_left_behind(const struct entry *entry)
+{
+	return entry->absent && entry->owed && entry->link != 0;
 }

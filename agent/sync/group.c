@@ -39,6 +39,7 @@ struct builder {
 		uint64_t hash;
 		unsigned char md5[PEER_HASH_BYTES];
 		size_t table, key, key_len; /* offsets in the collapse's arena */
+		uint64_t sent_epoch;	    /* before this group */
 		bool sent;		    /* in this group */
 		bool listed;		    /* not discarded */
 	} *owed;
@@ -253,10 +254,20 @@ mark_and_collapse(struct builder *b, struct err *e)
 
 /* --- owed records --- */
 
+static struct debt_group
+debt_group(const struct builder *b)
+{
+	const struct group *g = b->g;
+
+	return (struct debt_group){ g->state.acked_epoch, g->base.epoch, g->upto.epoch, b->retry, g->fresh, g->last_part };
+}
+
 static bool
 is_due(const struct builder *b, const struct owed *o)
 {
-	return waits_for(b, o->table) == NULL && debt_is_due(o->state, b->retry, b->g->fresh, b->g->last_part);
+	struct debt_group g = debt_group(b);
+
+	return waits_for(b, o->table) == NULL && debt_is_due(&g, o->state, o->sent_epoch);
 }
 
 static bool
@@ -282,6 +293,7 @@ take_owed(const struct owed *o, void *arg, struct err *e)
 		key->sent = true;
 	}
 	key->hash = record_hash(o->table, o->key, o->key_len);
+	key->sent_epoch = o->sent_epoch;
 	key->listed = strcmp(o->state, "discarded") != 0;
 	key->table = collapse_keep(c, o->table, strlen(o->table));
 	key->key = collapse_keep(c, o->key, o->key_len);
@@ -400,11 +412,25 @@ put_line(struct builder *b, struct err *e)
 	return buf_check(&b->line, "a record", e) && open_section(b, e) && spool_write(b->out, b->line.data, b->line.len, e);
 }
 
+/* The peer's change of the record with this hash was refused here: what counts as seen of it. */
+static void
+lower_seen(const struct builder *b, uint64_t hash, struct record_meta *m)
+{
+	struct seen_before wanted = { .hash = hash };
+	const struct seen_before *found = NULL;
+
+	if (b->nunsettled > 0 && !plant_is(PLANT_REFUSED_SEEN))
+		found = bsearch(&wanted, b->unsettled, b->nunsettled, sizeof wanted, by_unsettled);
+	if (found == NULL || (m->has_seen && m->seen <= found->epoch))
+		return;
+	m->has_seen = true;
+	m->seen = found->epoch;
+}
+
 static void
 put_entry(struct builder *b, const struct entry *entry, char operation)
 {
 	const struct collapse *c = &b->g->collapse;
-	struct seen_before wanted = { .hash = entry->hash }, *seen = NULL;
 	struct record_meta m = {
 		.operation = operation,
 		.key = collapse_text(c, entry->key),
@@ -417,12 +443,9 @@ put_entry(struct builder *b, const struct entry *entry, char operation)
 		.whole = entry->whole && operation == 'u',
 	};
 
-	if (b->nunsettled > 0 && !plant_is(PLANT_REFUSED_SEEN))
-		seen = bsearch(&wanted, b->unsettled, b->nunsettled, sizeof wanted, by_unsettled);
-	if (seen != NULL) {
-		m.has_seen = true;
-		m.seen = seen->epoch;
-	}
+	lower_seen(b, entry->hash, &m);
+	if (entry->old_key != 0) /* refused under the key that it had then */
+		lower_seen(b, record_hash(collapse_table_name(c, entry->table), m.old_key, m.old_key_len), &m);
 	if (b->orphans && (operation == 'd' || entry->old_key != 0)) {
 		m.has_children = true;
 		m.children = b->children;
@@ -716,6 +739,21 @@ write_upserts(struct builder *b, struct err *e)
 	return spool_finish(g->body, e);
 }
 
+static const char sql_old_key[] =
+    "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at, whole)"
+    " SELECT NEXTVAL(sync_sequence), table_name, 'delete', record_id, ?, ?, 1 FROM sync_queue WHERE id=? AND table_name=?";
+
+/* The record is gone, and the peer has refused the key that it had last: there it is under the one before. Its end is
+ * queued, for the next group. */
+static bool
+end_old_key(struct builder *b, const struct entry *entry, struct err *e)
+{
+	const struct collapse *c = &b->g->collapse;
+
+	return !debt_left_behind(entry) || db_exec(b->g->db, sql_old_key, DB_ARGS(db_text(collapse_text(c, entry->origin)), db_text(collapse_text(c, entry->changed_at)),
+						      db_u64(entry->link), db_text(collapse_table_name(c, entry->table))), e);
+}
+
 /* Children before parents. */
 static bool
 write_deletes(struct builder *b, struct err *e)
@@ -739,7 +777,7 @@ write_deletes(struct builder *b, struct err *e)
 			put_entry(b, entry, 'd');
 			line_end(&b->line);
 			entry->done = true;
-			if (!put_line(b, e))
+			if (!put_line(b, e) || !end_old_key(b, entry, e))
 				return false;
 		}
 	}
@@ -825,17 +863,23 @@ ensure_fresh(struct builder *b, struct err *e)
 static bool
 note_sent(struct builder *b, struct err *e)
 {
+	const struct debt_group now = debt_group(b);
 	struct group *g = b->g;
+	uint64_t seen = g->cursor.epoch;
 
-	/* An earlier group up to the same epoch may have carried a record that this one does not: the answer must
-	 * not be taken for a yes to it. */
-	if (b->nowed > 0 && !db_exec(g->db, "UPDATE sync_owed SET sent_epoch=0 WHERE peer=? AND sent_epoch=?", DB_ARGS(db_text(g->peer), db_u64(g->upto.epoch)), e))
-		return false;
-	for (size_t i = 0; i < b->nowed; i++)
-		if (b->owed[i].sent && !db_exec(g->db, "UPDATE sync_owed SET sent_epoch=? WHERE peer=? AND record_hash=?",
-			DB_ARGS(db_u64(g->upto.epoch), db_text(g->peer), db_bytes(b->owed[i].md5, PEER_HASH_BYTES)), e))
+	for (size_t i = 0; i < b->nowed; i++) {
+		const struct owed_key *key = &b->owed[i];
+		uint64_t epoch = debt_sent_epoch(&now, key->sent_epoch, key->sent);
+
+		if (epoch != key->sent_epoch && !db_exec(g->db, "UPDATE sync_owed SET sent_epoch=? WHERE peer=? AND record_hash=?",
+			DB_ARGS(db_u64(epoch), db_text(g->peer), db_bytes(key->md5, PEER_HASH_BYTES)), e))
 			return false;
-	return db_exec(g->db, "UPDATE sync_peer SET sent_seen=? WHERE peer=?", DB_ARGS(db_u64(g->cursor.epoch), db_text(g->peer)), e);
+	}
+	/* The lowest epoch that the header or any record of it states. */
+	for (size_t i = 0; i < b->nunsettled; i++)
+		if (b->unsettled[i].epoch < seen)
+			seen = b->unsettled[i].epoch;
+	return db_exec(g->db, "UPDATE sync_peer SET sent_seen=? WHERE peer=?", DB_ARGS(db_u64(seen), db_text(g->peer)), e);
 }
 
 /* --- the brake on mass deletion --- */

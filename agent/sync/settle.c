@@ -9,6 +9,7 @@
 #include "apply/inbox.h"
 #include "apply/position.h"
 #include "base/log.h"
+#include "change/debt.h"
 
 enum {
 	ACTIVITY_KEPT = 500 /* rows of sync_activity */
@@ -173,7 +174,7 @@ settle_owed(const struct owed *o, void *arg, struct err *e)
 	unsigned attempts;
 	const char *state;
 
-	if (o->sent_epoch != s->upto.epoch)
+	if (!debt_is_answered(o->sent_epoch, s->from.epoch, s->upto.epoch, note != NULL))
 		return true; /* not in this group */
 	if (!peer_record_hash(o->table, o->key, o->key_len, md5, e))
 		return false;
@@ -219,7 +220,7 @@ first_link(struct settle *s, const char *table, uint64_t *link, struct err *e)
 		uint64_t before = 0;
 
 		if (!db_number(s->db, "SELECT b.link FROM sync_queue a STRAIGHT_JOIN sync_queue b FORCE INDEX (PRIMARY) ON b.id>? AND b.id<a.id"
-				      " AND b.table_name=a.table_name AND b.record_id=a.record_id WHERE a.id=? AND a.table_name=? ORDER BY b.id LIMIT 1",
+				      " AND b.table_name=a.table_name AND b.record_id=a.record_id AND b.status<>'superseded' WHERE a.id=? AND a.table_name=? ORDER BY b.id LIMIT 1",
 			DB_ARGS(db_u64(s->from.high), db_u64(*link), db_text(table)), &before, NULL, e))
 			return false;
 		if (before == 0) /* the peer had it under this key, or it was made under it */
@@ -278,7 +279,8 @@ settle_refusals(struct settle *s, struct err *e)
 {
 	uint64_t any = 0;
 
-	if (!db_number(s->db, "SELECT 1 FROM sync_owed WHERE peer=? AND sent_epoch=? LIMIT 1", DB_ARGS(db_text(s->peer), db_u64(s->upto.epoch)), &any, NULL, e))
+	if (!db_number(s->db, "SELECT 1 FROM sync_owed WHERE peer=? AND (? > 0 OR sent_epoch BETWEEN ? AND ?) LIMIT 1",
+		DB_ARGS(db_text(s->peer), db_u64(s->n), db_u64(s->from.epoch + 1), db_u64(s->upto.epoch)), &any, NULL, e))
 		return false;
 	if (s->n > 0 && !queue_visit(s->db, &s->from, &s->upto, collect_ids, s, e))
 		return false;
