@@ -192,8 +192,11 @@ take_concurrent(struct item *item, struct facts *f, const struct local_change *l
 		memcpy(item->local_node, lc->node, sizeof lc->node);
 		item->version_of_old = of_old;
 	}
+	item->changed_as_old = item->changed_as_old || of_old;
 	f->local_whole = f->local_whole || lc->whole;
-	f->local_inserted = f->local_inserted || (lc->operation == OP_INSERT && !of_old);
+	/* What came to this number from another one is as much another row as one that began under it. */
+	f->local_inserted = f->local_inserted ||
+	    (!of_old && (lc->operation == OP_INSERT || (lc->arrived && item->meta.old_key == NULL)));
 }
 
 /* Gather the item's concurrent local changes, under all its keys, into facts. */
@@ -231,7 +234,7 @@ judge_facts(struct look *l, struct item *item, const struct mark *seen, struct f
 bool
 judge_is_same(const struct item *item, bool same_content)
 {
-	return same_content && item->now_key == NULL && !(item->old_here && item->version_of_old);
+	return same_content && item->now_key == NULL && !(item->old_here && item->changed_as_old);
 }
 
 /* --- judging --- */

@@ -239,6 +239,8 @@ look_take(struct look *l, const struct change *c, struct err *e)
 	to->id = c->id;
 	to->operation = c->operation == OP_INSERT && c->link != 0 ? OP_UPDATE : c->operation;
 	to->whole = c->whole || c->operation != OP_UPDATE;
+	to->link = c->link;
+	to->arrived = c->operation == OP_INSERT && c->link != 0 && !c->whole;
 	(void)snprintf(to->changed_at, sizeof to->changed_at, "%s", c->changed_at);
 	(void)snprintf(to->node, sizeof to->node, "%s", c->origin == NULL ? l->self : c->origin);
 	l->sorted = false;

@@ -14,6 +14,8 @@ struct local_change {
 	char node[CONF_NAME_MAX + 1];
 	enum operation operation; /* an insert that only gives a record another key counts as an update */
 	bool whole;
+	bool arrived;  /* an app has given a record this key */
+	uint64_t link; /* 0: none */
 };
 
 /* A local delete of a record that may turn out to be half of a change of key. */

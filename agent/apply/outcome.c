@@ -13,13 +13,24 @@
 
 /* --- the conflict --- */
 
-/* Keep both versions whole. */
+size_t
+outcome_losers(const struct item *item, struct line_value *rows[2])
+{
+	rows[0] = lineage_row(item);
+	rows[1] = item->local;
+	if (item->local == NULL || item->old_local == NULL)
+		return 1;
+	if (rows[0] == item->local)
+		rows[1] = item->old_local;
+	return 2;
+}
+
+/* Keep the incoming version and a row of ours (NULL: none is here) whole. */
 static bool
-keep_conflict(struct chunk *c, const struct item *item, struct err *e)
+keep_row(struct chunk *c, const struct item *item, const struct line_value *row, struct err *e)
 {
 	static const char *const verdict[] = { "apply", "keep", "ask" };
 	const struct record_meta *m = &item->meta;
-	const struct line_value *row = lineage_row(item);
 	struct buf local, remote;
 	bool ok;
 
@@ -45,6 +56,18 @@ keep_conflict(struct chunk *c, const struct item *item, struct err *e)
 	return ok;
 }
 
+static bool
+keep_conflict(struct chunk *c, const struct item *item, struct err *e)
+{
+	struct line_value *rows[2];
+	size_t n = outcome_losers(item, rows);
+
+	for (size_t i = 0; i < n; i++)
+		if (!keep_row(c, item, rows[i], e))
+			return false;
+	return true;
+}
+
 /* --- the losers --- */
 
 static bool
@@ -54,6 +77,20 @@ forget_owed(struct chunk *c, const char *key, size_t key_len, struct err *e)
 
 	return peer_record_hash(c->target.table->name, key, key_len, hash, e) &&
 	    db_exec(c->pass->db, "DELETE FROM sync_owed WHERE record_hash=?", DB_ARGS(db_bytes(hash, sizeof hash)), e);
+}
+
+static const char sql_old_key[] =
+    "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at, whole)"
+    " SELECT NEXTVAL(sync_sequence), o.table_name, 'delete', o.record_id, o.origin, o.changed_at, o.whole"
+    " FROM sync_queue n JOIN sync_queue o ON o.id=n.link AND o.table_name=n.table_name WHERE n.id=?";
+
+/* A change of a key that lost may have been on its way, or refused: then its delete of the old key went with it, and
+ * has to be told again by itself. */
+static bool
+supersede_one(struct chunk *c, const struct local_change *lc, struct err *e)
+{
+	return db_exec(c->pass->db, "UPDATE sync_queue SET status='superseded' WHERE id=?", DB_ARGS(db_u64(lc->id)), e) &&
+	    (lc->link == 0 || db_exec(c->pass->db, sql_old_key, DB_ARGS(db_u64(lc->id)), e));
 }
 
 /* The concurrent local changes lost: nobody is sent them any more. */
@@ -69,8 +106,7 @@ supersede(struct chunk *c, const struct item *item, struct err *e)
 	for (size_t k = 0; k <= item->nalso; k++) {
 		look_find(l, k == 0 ? item->hash : item->also[k - 1], &from, &n);
 		for (size_t i = from; i < from + n; i++)
-			if (!mark_contains(seen, l->changes[i].id) &&
-			    !db_exec(c->pass->db, "UPDATE sync_queue SET status='superseded' WHERE id=?", DB_ARGS(db_u64(l->changes[i].id)), e))
+			if (!mark_contains(seen, l->changes[i].id) && !supersede_one(c, &l->changes[i], e))
 				return false;
 	}
 	return forget_owed(c, item->meta.key, item->meta.key_len, e) &&
@@ -95,6 +131,18 @@ relay_moved(const struct item *item, struct relay r, struct relay_list *to)
 	to->items[to->n++] = r;
 }
 
+/* The row under the old key went although the local version stays: both sides had it under the new one already. */
+static void
+relay_old(const struct item *item, struct relay r, const char *node, struct relay_list *to)
+{
+	r.key = item->meta.old_key;
+	r.key_len = item->meta.old_key_len;
+	r.operation = OP_DELETE;
+	r.changed_at = item->meta.changed_at;
+	r.node = node;
+	to->items[to->n++] = r;
+}
+
 void
 outcome_relays(const char *table, const char *node, const struct item *item, struct relay_list *to)
 {
@@ -111,8 +159,11 @@ outcome_relays(const char *table, const char *node, const struct item *item, str
 	};
 
 	to->n = 0;
-	if (!incoming && !item->decision.requeue)
-		return; /* our own change is still on its way to everybody */
+	if (!incoming && !item->decision.requeue) { /* our own change is still on its way to everybody */
+		if (item->drop_old)
+			relay_old(item, r, node, to);
+		return;
+	}
 	if (item->decision.requeue && lineage_is_linked(item)) {
 		lineage_requeue(item, &r, present, to);
 		return;

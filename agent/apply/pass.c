@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "apply/fit.h"
+#include "apply/position.h"
 
 /* --- refusals --- */
 
@@ -175,13 +176,14 @@ take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len
 }
 
 static bool
-take_record(struct pass_reader *r, char *line, size_t len, struct err *e)
+take_record(const struct pass *p, struct pass_reader *r, char *line, size_t len, struct err *e)
 {
 	if (r->section.names == NULL)
 		return err_set(e, ERR_INPUT, "a record before its table");
 	if (!line_parse(line, len, r->values, LINE_VALUES_MAX, &r->nvalues, e) ||
 	    !message_parse_record(r->values, r->nvalues, &r->meta, e))
 		return false;
+	position_raise_seen(&r->meta, p->start_epoch);
 	r->number++;
 	if (r->section.ncolumns == 0 && r->meta.operation != 'o')
 		return err_set(e, ERR_INPUT, "a record of table %.200s, whose columns were not named", r->section.table);
@@ -210,7 +212,7 @@ pass_next(struct pass *p, struct pass_reader *r, enum pass_line *what, struct er
 		return take_section(p, r, line, len, e);
 	}
 	*what = PASS_RECORD;
-	return take_record(r, line, len, e);
+	return take_record(p, r, line, len, e);
 }
 
 bool

@@ -50,6 +50,7 @@ struct pass {
 	struct spool *spool;
 	struct cursor_state cursor; /* before this group */
 	struct mark seen;	    /* our mark that the header states as seen */
+	uint64_t start_epoch;	    /* ours, where the link began */
 	struct look look;
 	struct bulk *relays;
 	struct refused_list refused;

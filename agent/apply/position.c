@@ -49,6 +49,15 @@ position_of_seen(const struct group_header *h, const char *incarnation, const st
 	return (struct standing){ .kind = STANDING_NEXT };
 }
 
+void
+position_raise_seen(struct record_meta *m, uint64_t start_epoch)
+{
+	if (m->has_seen && m->seen < start_epoch)
+		m->seen = start_epoch;
+	if (m->has_children && m->children < start_epoch)
+		m->children = start_epoch;
+}
+
 struct standing
 position_of_answer(const struct position *cursor, const struct peer_state *state, const struct mark *upto)
 {

@@ -22,6 +22,9 @@ struct standing {
 struct standing position_of_group(const struct group_header *h, const struct cursor_state *cur);
 /* What the group states as seen against this node: its incarnation, and its mark of that epoch (NULL: not kept). */
 struct standing position_of_seen(const struct group_header *h, const char *incarnation, const struct mark *seen);
+/* What a record states as seen is at least where the link began here: a sender that has received nothing since has
+ * seen that. */
+void position_raise_seen(struct record_meta *m, uint64_t start_epoch);
 /* An answer's cursor against the peer's acknowledgement, and this node's mark of that epoch (NULL: there is none).
  * Refused: the peer has received another history; there is no code. */
 struct standing position_of_answer(const struct position *cursor, const struct peer_state *state, const struct mark *upto);
