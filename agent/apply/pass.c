@@ -73,6 +73,13 @@ refused_add(struct refused_list *l, const struct refused *r, struct err *e)
 
 /* --- the pass --- */
 
+bool
+pass_use(struct pass *p, const struct catalog *c, struct err *e)
+{
+	p->catalog = c;
+	return tie_find_all(c, &p->ties, e);
+}
+
 void
 pass_reset(struct pass *p)
 {
@@ -101,10 +108,14 @@ pass_free(struct pass *p)
 	p->owed = NULL;
 	free(p->unsettled);
 	p->unsettled = NULL;
+	free(p->disputes);
+	p->disputes = NULL;
+	p->ndisputes = 0;
 	free(p->open_tables);
 	p->open_tables = NULL;
 	free(p->lost);
 	p->lost = NULL;
+	tie_free(&p->ties);
 }
 
 /* --- reading --- */
@@ -297,6 +308,37 @@ is_unsettled(struct pass *p, uint64_t hash, bool *yes, struct err *e)
 	return true;
 }
 
+static int
+by_dispute(const void *a, const void *b)
+{
+	const struct dispute *x = a, *y = b;
+
+	return x->hash < y->hash ? -1 : x->hash > y->hash;
+}
+
+const struct dispute *
+pass_dispute(const struct pass *p, uint64_t hash)
+{
+	const struct dispute wanted = { .hash = hash }, *found;
+
+	found = p->ndisputes == 0 ? NULL : bsearch(&wanted, p->disputes, p->ndisputes, sizeof wanted, by_dispute);
+	while (found != NULL && found > p->disputes && found[-1].hash == hash)
+		found--;
+	return found;
+}
+
+/* A decision of ours is on its way, and has seen the version that the peer still lists. */
+static bool
+is_decided(const struct pass *p, uint64_t hash)
+{
+	const struct dispute *d = pass_dispute(p, hash), *end = p->disputes + p->ndisputes;
+
+	for (; d != NULL && d < end && d->hash == hash; d++)
+		if (d->decided)
+			return true;
+	return false;
+}
+
 static bool
 note_unseen(const struct pass *p, const struct pass_reader *r, struct err *e)
 {
@@ -308,6 +350,12 @@ note_unseen(const struct pass *p, const struct pass_reader *r, struct err *e)
 		DB_ARGS(db_text(p->peer), db_bytes(md5, sizeof md5), db_text(r->section.table), db_bytes(r->meta.key, r->meta.key_len), db_u64(p->cursor.epoch)), e);
 }
 
+const char *
+pass_lock(const struct pass *p)
+{
+	return p->rehearsal ? "" : " FOR UPDATE";
+}
+
 bool
 pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e)
 {
@@ -316,7 +364,7 @@ pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e)
 
 	if (!pass_open_table(p, r->section.table, e) || !pass_note_open(p, hash, e) || !is_unsettled(p, hash, &known, e))
 		return false;
-	return known || note_unseen(p, r, e);
+	return known || p->rehearsal || is_decided(p, hash) || note_unseen(p, r, e);
 }
 
 /* --- relaying --- */

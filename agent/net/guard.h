@@ -64,6 +64,7 @@ struct conn {
 	bool admitted;
 	bool trusted;
 	bool doomed; /* close at the next turn of the loop */
+	bool over;   /* evhttp has refused a request by itself: nothing that follows counts */
 };
 
 struct guard_options {

@@ -206,7 +206,7 @@ message_put_hello(struct buf *out, const struct hello *h)
 	put_pair(out, "incarnation", h->incarnation);
 	put_pair(out, "nonce", h->nonce);
 	put_numbering(out, &h->numbering);
-	buf_str(out, "}\n");
+	buf_str(out, h->rehearsal ? ",\"rehearsal\":true}\n" : "}\n");
 }
 
 static size_t
@@ -226,7 +226,8 @@ message_parse_hello(const char *text, size_t len, struct hello *h, struct err *e
 		return false;
 	ok = get_number(o, "hello", &h->version, e) && get_text(o, "node", h->node, sizeof h->node, e) &&
 	    get_hex(o, "incarnation", h->incarnation, SCHEMA_INCARNATION_LEN, false, e) &&
-	    get_hex(o, "nonce", h->nonce, sizeof h->nonce - 1, false, e) && get_numbering(o, &h->numbering, e);
+	    get_hex(o, "nonce", h->nonce, sizeof h->nonce - 1, false, e) && get_numbering(o, &h->numbering, e) &&
+	    (!json_object_object_get_ex(o, "rehearsal", NULL) || get_bool(o, "rehearsal", &h->rehearsal, e));
 	json_object_put(o);
 	return ok;
 }
