@@ -85,11 +85,17 @@ static const char sql_old_key[] =
     " SELECT NEXTVAL(sync_sequence), o.table_name, 'delete', o.record_id, o.origin, o.changed_at, o.whole"
     " FROM sync_queue n JOIN sync_queue o ON o.id=n.link AND o.table_name=n.table_name WHERE n.id=?";
 
+static const char sql_same_key[] =
+    "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at, whole)"
+    " SELECT NEXTVAL(sync_sequence), table_name, 'delete', record_id, origin, changed_at, whole FROM sync_queue WHERE id=?";
+
 /* A change of a key that lost may have been on its way, or refused: then its delete of the old key went with it, and
- * has to be told again by itself. */
+ * has to be told again by itself. So has the end of another key that the record had here. */
 static bool
-supersede_one(struct chunk *c, const struct local_change *lc, struct err *e)
+supersede_one(struct chunk *c, const struct local_change *lc, bool other_key, struct err *e)
 {
+	if (other_key && lc->operation == OP_DELETE && !db_exec(c->pass->db, sql_same_key, DB_ARGS(db_u64(lc->id)), e))
+		return false;
 	return db_exec(c->pass->db, "UPDATE sync_queue SET status='superseded' WHERE id=?", DB_ARGS(db_u64(lc->id)), e) &&
 	    (lc->link == 0 || db_exec(c->pass->db, sql_old_key, DB_ARGS(db_u64(lc->id)), e));
 }
@@ -107,7 +113,7 @@ supersede(struct chunk *c, const struct item *item, struct err *e)
 	for (size_t k = 0; k <= item->nalso; k++) {
 		look_find(l, k == 0 ? item->hash : item->also[k - 1], &from, &n);
 		for (size_t i = from; i < from + n; i++)
-			if (!mark_contains(seen, l->changes[i].id) && !supersede_one(c, &l->changes[i], e))
+			if (!mark_contains(seen, l->changes[i].id) && !supersede_one(c, &l->changes[i], k > 0, e))
 				return false;
 	}
 	return forget_owed(c, item->meta.key, item->meta.key_len, e) &&

@@ -283,17 +283,12 @@ write_rows(struct receiving *r, struct work *work)
 	return false;
 }
 
-/* A change of a key that lost: the old key's end is told again by itself. */
+/* The end of a key is told again by itself. */
 static void
-supersede_one(struct receiving *r, struct queued *q)
+tell_end(struct receiving *r, const struct queued *of)
 {
-	const struct queued *old = q->link == 0 ? NULL : store_queued(r->s, q->link);
-	struct queued again;
+	struct queued again = *of;
 
-	q->status = SUPERSEDED;
-	if (old == NULL || old->table != q->table)
-		return;
-	again = *old;
 	again.operation = OP_DELETE;
 	again.via = NOBODY;
 	again.link = 0;
@@ -301,6 +296,19 @@ supersede_one(struct receiving *r, struct queued *q)
 	again.error = false;
 	r->linked[r->nrelays] = false;
 	r->relays[r->nrelays++] = again;
+}
+
+/* As outcome.c: of a change of a key that lost, and of another key that the record had here. */
+static void
+supersede_one(struct receiving *r, struct queued *q, bool other_key)
+{
+	const struct queued *old = q->link == 0 ? NULL : store_queued(r->s, q->link);
+
+	if (other_key && q->operation == OP_DELETE)
+		tell_end(r, q);
+	q->status = SUPERSEDED;
+	if (old != NULL && old->table == q->table)
+		tell_end(r, old);
 }
 
 static void
@@ -316,7 +324,7 @@ supersede(struct receiving *r, struct work *work)
 			struct queued *q = mark_contains(seen, r->look.changes[i].id) ? NULL : store_queued(r->s, r->look.changes[i].id);
 
 			if (q != NULL)
-				supersede_one(r, q);
+				supersede_one(r, q, k > 0);
 		}
 	}
 	for (int i = 0; i < r->w->n; i++) {

@@ -197,8 +197,7 @@ struct letter {
 	enum kind kind;
 	int from, to;
 	uint64_t request;
-	bool retry;
-	struct hello hello;
+	bool copy; /* delivered once already */
 	struct welcome welcome;
 	struct reply *reply;	  /* of an answer, or kept and given with a welcome; NULL: none */
 	struct group_sent *group;

@@ -383,6 +383,7 @@ deliver_one(struct world *w)
 	bool twice = w->chaos && (l.kind == GROUP || l.kind == HELLO) && chance(w, 0.12);
 
 	if (twice) {
+		w->letters[i].copy = true;
 		l.reply = copied(l.reply, sizeof *l.reply);
 		l.group = copied(l.group, sizeof *l.group);
 	} else {
@@ -425,9 +426,25 @@ is_in(const struct store *s, uint32_t content)
 	return s->kept[content];
 }
 
+/* A request may come twice, but not into two lives of a database: its session counts. */
+static void
+drop_copies(struct world *w)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < w->nletters; i++) {
+		if (w->letters[i].copy)
+			letter_free(&w->letters[i]);
+		else
+			w->letters[left++] = w->letters[i];
+	}
+	w->nletters = left;
+}
+
 static void
 restore(struct world *w, struct node *n)
 {
+	drop_copies(w);
 	note(w, "%s is set back to its backup", n->name);
 	people_finish(w, n, false);
 	for (uint32_t c = 1; c <= w->contents; c++)
