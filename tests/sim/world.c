@@ -539,7 +539,9 @@ set_up(struct world *w)
 		struct node *n = &w->nodes[i];
 
 		n->number = i;
-		(void)snprintf(n->name, sizeof n->name, "n%d", i);
+		n->name[0] = 'n';
+		n->name[1] = (char)('0' + i);
+		n->name[2] = '\0';
 		store_init(w, &n->store);
 		n->skew_us = w->skewed ? (int64_t)chance_below(w, 60000) : 0;
 	}
