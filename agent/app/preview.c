@@ -269,7 +269,7 @@ put_text(struct preview *p, struct buf *out, bool *person, struct err *e)
 		const struct table_count *t = &p->tables[i];
 
 		buf_fmt(out, "  %s: %llu records: %llu inserts, %llu updates, %llu deletes, %llu bytes uncompressed\n", t->name,
-		    (unsigned long long)(t->inserts + t->updates + t->deletes), (unsigned long long)t->inserts, (unsigned long long)t->updates,
+		    (unsigned long long)t->inserts + t->updates + t->deletes, (unsigned long long)t->inserts, (unsigned long long)t->updates,
 		    (unsigned long long)t->deletes, (unsigned long long)t->bytes);
 	}
 	buf_put(out, p->list.data, p->list.len);
@@ -298,7 +298,7 @@ put_json(struct preview *p, struct buf *out, bool *person, struct err *e)
 	for (size_t i = 0; i < p->ntables; i++) {
 		buf_str(out, i > 0 ? "," : "");
 		line_quote(out, p->tables[i].name, strlen(p->tables[i].name));
-		buf_fmt(out, ":%llu", (unsigned long long)(p->tables[i].inserts + p->tables[i].updates + p->tables[i].deletes));
+		buf_fmt(out, ":%llu", (unsigned long long)p->tables[i].inserts + p->tables[i].updates + p->tables[i].deletes);
 	}
 	buf_str(out, "},\"tables\":[");
 	for (size_t i = 0; i < p->ntables; i++) {

@@ -166,6 +166,56 @@ same_key(const struct table *t, const struct section *s, char *reason)
 	return false;
 }
 
+/* Where the key's whole numbers stand among the values: they can be compared with the key's text. */
+static void
+find_key_values(struct pass_reader *r)
+{
+	const struct table *t = r->table;
+
+	for (size_t k = 0; t != NULL && k < t->nkey; k++) {
+		const struct column *col = &t->columns[t->key[k]];
+
+		r->key_at[k] = SIZE_MAX;
+		for (size_t i = 0; col->integer && i < r->section.ncolumns; i++)
+			if (strcmp(r->section.names[i], col->name) == 0)
+				r->key_at[k] = i;
+	}
+}
+
+/* The same number? The zeros before it may differ (ZEROFILL). */
+static bool
+same_number(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	while (a_len > 1 && *a == '0')
+		a++, a_len--;
+	while (b_len > 1 && *b == '0')
+		b++, b_len--;
+	return a_len == b_len && memcmp(a, b, a_len) == 0;
+}
+
+/* Do the values say the same record as the key? Under the key it is looked up, locked and judged; with other
+ * values another row would be written, unseen. */
+static bool
+key_fits_values(const struct pass_reader *r)
+{
+	const char *part = r->meta.key, *end = part + r->meta.key_len;
+
+	for (size_t k = 0; k < r->table->nkey; k++) {
+		const char *to = part;
+
+		while (to < end && (r->table->nkey == 1 || *to != ','))
+			to += r->table->nkey > 1 && *to == '\\' && to + 1 < end ? 2 : 1;
+		if (r->key_at[k] != SIZE_MAX) {
+			const struct line_value *v = &r->values[RECORD_FIXED + r->key_at[k]];
+
+			if (v->data == NULL || !same_number(part, (size_t)(to - part), v->data, v->len))
+				return false;
+		}
+		part = to < end ? to + 1 : end;
+	}
+	return true;
+}
+
 /* Match a section with our own catalog; what does not fit waits, with the reason. */
 static bool
 take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len, struct err *e)
@@ -183,6 +233,7 @@ take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len
 		r->table = NULL;
 	} else if (!fit_table(r->table, &r->section, r->reason) || !same_key(r->table, &r->section, r->reason))
 		r->table = NULL;
+	find_key_values(r);
 	return true;
 }
 
@@ -203,6 +254,8 @@ take_record(const struct pass *p, struct pass_reader *r, char *line, size_t len,
 	if (r->nvalues != RECORD_FIXED + (r->meta.operation == 'd' ? 0 : r->section.ncolumns))
 		return err_set(e, ERR_INPUT, "a record of table %.200s has %zu values",
 		    r->section.table, r->nvalues);
+	if (r->meta.operation != 'd' && r->table != NULL && !key_fits_values(r))
+		return err_set(e, ERR_INPUT, "a record of table %.200s whose values are those of another key", r->section.table);
 	return true;
 }
 

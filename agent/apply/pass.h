@@ -92,6 +92,7 @@ enum pass_line { PASS_END, PASS_SECTION, PASS_RECORD };
 struct pass_reader {
 	struct section section;	    /* of the records that follow */
 	const struct table *table;  /* here, or NULL with reason */
+	size_t key_at[CATALOG_KEY_COLUMNS]; /* which value each whole number of the key is; SIZE_MAX: no whole number */
 	char reason[MESSAGE_REASON_MAX];
 	struct line_value values[LINE_VALUES_MAX];
 	size_t nvalues;

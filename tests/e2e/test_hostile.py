@@ -14,13 +14,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab import Node, Pair, process, until
+from lab import Node, Pair, places, process, until
 from lab.impostor import HELLO, MIB, RECEIVE, TYPE, head, read, status_of
 
 _SILENT = 1000
 _BAD_SIGNATURES = 5000  # 100,000 in a long run
 _STRANGERS_MAX = 64 * MIB  # GUARD_STRANGERS_MAX
 _DEADLINE = 30.0  # for a change to arrive meanwhile; the machine may be shared
+# What a sanitizer keeps of freed memory is not the agent's.
+_SANITIZED = b"__asan_init" in places.agent_binary().read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +118,7 @@ def test_a_thousand_slow_or_silent_connections_keep_no_peer_out(two: Pair, what:
         two.anna.sql(f"UPDATE t SET v='{what}'")
         two.anna.drain(check=0)
         assert len(os.listdir(f"/proc/{two.bert.serve_pid}/fd")) < 400
-        assert _memory(two.bert) - before < 64 * MIB
+        assert _SANITIZED or _memory(two.bert) - before < 64 * MIB
     two.assert_equal()
 
 
@@ -187,9 +189,8 @@ def test_a_flood_of_bad_signatures_keeps_no_peer_out_and_costs_little(two: Pair,
     assert results == [count]
     each = (_cpu(two.bert.serve_pid) - before) / count * 1e6
     print(f"{each:.0f} us of CPU for a refused connection")
-    if b"-fsanitize" not in two.bert.agent("--version").stdout.encode():
-        assert each < 1000, f"{each:.0f} us"  # with the connection, the syncing beside it and a busy machine
-    assert _memory(two.bert) - memory < 32 * MIB
+    assert each < 1000, f"{each:.0f} us"  # with the connection, the syncing beside it and a busy machine
+    assert _SANITIZED or _memory(two.bert) - memory < 32 * MIB
     # Ten lines in ten seconds, then a count.
     assert two.bert.agent_log.stat().st_size - log < 2 * MIB
     _works(two, key)
@@ -248,7 +249,7 @@ _SURROUNDINGS: dict[str, dict[str, str]] = {
 def test_odd_surroundings_change_nothing(two: Pair, what: str) -> None:
     env = {"PATH": os.environ["PATH"], **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")},
            **_SURROUNDINGS[what]}
-    two.anna.sql(f"INSERT INTO t VALUES ({3000 + list(_SURROUNDINGS).index(what)}, 'x')")
+    two.anna.sql(f"INSERT INTO t VALUES ({900_000 + list(_SURROUNDINGS).index(what)}, 'x')")
     ran = subprocess.run(two.anna.command("--drain"), env=env, cwd=two.anna.folder, timeout=60,
                          capture_output=True, stdin=subprocess.DEVNULL, check=False)
     assert ran.returncode == 0, ran
@@ -298,10 +299,10 @@ def test_no_secret_is_in_anything_that_the_agent_writes(two: Pair) -> None:
     for node in two.nodes:
         node.change_conf({"log": {"level": "debug"}})
     two.start_serve()
-    _works(two, 4000)
+    _works(two, 910_000)
     written = [two.anna.agent(*verb).stdout + two.anna.agent(*verb).stderr
                for verb in (["--status", "--json"], ["--status", "-v"], ["--check"], ["--drain", "-v"],
-                            ["--conflicts"], ["--parked"], ["--help"], ["--explain", "t", "4000"])]
+                            ["--conflicts"], ["--parked"], ["--help"], ["--explain", "t", "910000"])]
     written += [two.anna.get(path, two.anna.monitor_key)[1].decode()
                 for path in ("/", "/monitor.js", "/api/status", "/metrics")]
     written += [node.agent_log.read_text() + node.serve_log.read_text() for node in two.nodes]
