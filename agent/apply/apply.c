@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "apply/careful.h"
+#include "apply/position.h"
 #include "apply/quick.h"
 #include "apply/rehearse.h"
 #include "base/clock.h"
@@ -82,32 +83,17 @@ say_no(struct buf *answer, int *status, const char *code, const char *text, cons
 static bool
 check_cursor(struct pass *p, bool *answered, int *status, struct buf *answer, struct err *e)
 {
-	const struct group_header *h = &p->header;
-	const struct cursor_state *cur = &p->cursor;
+	struct standing s = position_of_group(&p->header, &p->cursor);
 
-	*answered = true;
-	if (cur->incarnation[0] != '\0' && strcmp(cur->incarnation, h->incarnation) != 0 && !plant_is(PLANT_INCARNATION))
-		return say_no(answer, status, "incarnation", "this is not the database whose changes were received before", cur);
-	if (h->upto.epoch <= cur->epoch) {
-		if (h->upto.epoch == cur->epoch && strcmp(h->upto.stamp, cur->stamp) != 0)
-			return say_no(answer, status, "fork", "the same position was received with other content: restored or cloned database?", cur);
-		if (p->rehearsal)
-			return say_no(answer, status, "ahead", "the group is here already", cur);
-		*status = 200; /* applied before: the same answer again */
-		return cursor_answer(p->db, p->peer, answer, e);
-	}
-	if (cur->incarnation[0] == '\0' && h->start) {
-		*answered = false; /* the link begins here, with whatever the sender begins with */
+	*answered = s.kind != STANDING_NEXT;
+	if (s.kind == STANDING_REFUSED)
+		return say_no(answer, status, s.code, s.text, &p->cursor);
+	if (s.kind == STANDING_NEXT)
 		return true;
-	}
-	if (h->base.epoch < cur->epoch)
-		return say_no(answer, status, "ahead", "the receiver has more than this group starts from", cur);
-	if (h->base.epoch > cur->epoch)
-		return say_no(answer, status, "behind", "the receiver lacks what this group builds on", cur);
-	if (strcmp(h->base.stamp, cur->stamp) != 0)
-		return say_no(answer, status, "fork", "the position before this group has another stamp: restored or cloned database?", cur);
-	*answered = false;
-	return true;
+	if (p->rehearsal)
+		return say_no(answer, status, "ahead", "the group is here already", &p->cursor);
+	*status = 200; /* applied before: the same answer again */
+	return cursor_answer(p->db, p->peer, answer, e);
 }
 
 /* The mark that the sender has seen of us. */
@@ -116,22 +102,19 @@ check_seen(struct pass *p, const struct node_identity *node, bool *answered, int
 {
 	const struct group_header *h = &p->header;
 	struct peer_state state;
+	struct standing s;
 	bool found;
 
 	*answered = true;
-	if (h->seen_incarnation[0] != '\0' && strcmp(h->seen_incarnation, node->incarnation) != 0 && !plant_is(PLANT_INCARNATION))
-		return say_no(answer, status, "incarnation", "the sender knows another database under this name", &p->cursor);
 	mark_free(&p->seen);
 	/* A sender that has received nothing from us has seen what there was when it was registered. */
 	if (!peer_load(p->db, p->peer, &state, e) ||
 	    !queue_load_mark(p->db, h->seen.stamp[0] == '\0' ? state.start_epoch : h->seen.epoch, &p->seen, &found, e))
 		return false;
-	if (!found)
-		return say_no(answer, status, "too_old", "what the sender has seen of this node is no longer kept", &p->cursor);
-	if (h->seen.stamp[0] != '\0' && strcmp(h->seen.stamp, p->seen.stamp) != 0)
-		return say_no(answer, status, "fork", "the sender has seen another history of this node: restored or cloned database?", &p->cursor);
-	*answered = false;
-	return true;
+	p->start_epoch = state.start_epoch;
+	s = position_of_seen(h, node->incarnation, found ? &p->seen : NULL);
+	*answered = s.kind == STANDING_REFUSED;
+	return !*answered || say_no(answer, status, s.code, s.text, &p->cursor);
 }
 
 /* --- closing the books --- */

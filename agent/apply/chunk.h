@@ -28,6 +28,7 @@ struct item {
 	uint64_t also[ITEM_HASHES]; /* of the record's other keys */
 	size_t nalso;
 	bool version_of_old; /* the greatest local version is of one of them */
+	bool changed_as_old; /* any concurrent change is */
 	const char *at_key;  /* the row that is deleted or updated; NULL: meta.key */
 	size_t at_key_len;
 	struct line_value *write; /* what is written; NULL: values */

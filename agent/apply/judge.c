@@ -136,10 +136,16 @@ judge_seen(struct chunk *c, const struct item *item, const struct mark **out, st
 	return true;
 }
 
+static const char *
+node_of(const struct look *l, const struct item *item)
+{
+	return item->meta.origin == NULL ? l->peer : item->meta.origin;
+}
+
 const char *
 judge_node(const struct chunk *c, const struct item *item)
 {
-	return item->meta.origin == NULL ? c->pass->peer : item->meta.origin;
+	return node_of(&c->pass->look, item);
 }
 
 bool
@@ -189,24 +195,23 @@ take_concurrent(struct item *item, struct facts *f, const struct local_change *l
 		item->local_weak = lc->weak;
 		item->version_of_old = of_old;
 	}
+	item->changed_as_old = item->changed_as_old || of_old;
 	f->local_whole = f->local_whole || lc->whole;
 	f->local_decided = f->local_decided || lc->decided;
-	f->local_inserted = f->local_inserted || (lc->operation == OP_INSERT && !of_old);
+	/* What came to this number from another one is as much another row as one that began under it. */
+	f->local_inserted = f->local_inserted ||
+	    (!of_old && (lc->operation == OP_INSERT || (lc->arrived && item->meta.old_key == NULL)));
 }
 
 /* Gather the item's concurrent local changes, under all its keys, into facts. */
-static bool
-find_concurrent(struct chunk *c, struct item *item, struct facts *f, struct err *e)
+static void
+find_concurrent(struct look *l, struct item *item, const struct mark *seen, struct facts *f)
 {
-	const struct look *l = &c->pass->look;
-	const struct mark *seen;
 	uint64_t first_id = UINT64_MAX;
 	size_t from, n;
 
-	if (!judge_seen(c, item, &seen, e))
-		return false;
 	for (size_t k = 0; k <= item->nalso; k++) {
-		look_find(&c->pass->look, k == 0 ? item->hash : item->also[k - 1], &from, &n);
+		look_find(l, k == 0 ? item->hash : item->also[k - 1], &from, &n);
 		for (size_t i = from; i < from + n; i++)
 			if (!mark_contains(seen, l->changes[i].id))
 				take_concurrent(item, f, &l->changes[i], k > 0, &first_id);
@@ -215,7 +220,29 @@ find_concurrent(struct chunk *c, struct item *item, struct facts *f, struct err 
 	f->local_node = item->local_node;
 	f->local_weak = item->local_weak;
 	item->concurrent = f->concurrent;
-	return true;
+}
+
+void
+judge_facts(struct look *l, struct item *item, const struct mark *seen, const char *preferred, struct facts *f)
+{
+	*f = (struct facts){
+		.preferred = preferred,
+		.changed_at = item->meta.changed_at,
+		.node = node_of(l, item),
+		.weak = item->meta.weak,
+		.decided = item->meta.whole,
+		.whole = item->meta.whole || item->meta.operation != 'u' || lineage_is_linked(item),
+		.inserted = item->meta.operation == 'i' && (item->meta.old_key == NULL || item->local != NULL),
+		.removed = item->meta.operation == 'd',
+	};
+	find_concurrent(l, item, seen, f);
+	f->here = lineage_row(item) != NULL;
+}
+
+bool
+judge_is_same(const struct item *item, bool same_content)
+{
+	return same_content && item->now_key == NULL && !(item->old_here && item->changed_as_old);
 }
 
 /* --- judging --- */
@@ -223,22 +250,14 @@ find_concurrent(struct chunk *c, struct item *item, struct facts *f, struct err 
 static bool
 judge_item(struct chunk *c, struct item *item, struct err *e)
 {
-	struct facts f = {
-		.preferred = c->target.table->preferred,
-		.changed_at = item->meta.changed_at,
-		.node = judge_node(c, item),
-		.weak = item->meta.weak,
-		.decided = item->meta.whole,
-		.whole = item->meta.whole || item->meta.operation != 'u' || lineage_is_linked(item),
-		.inserted = item->meta.operation == 'i' && (item->meta.old_key == NULL || item->local != NULL),
-		.removed = item->meta.operation == 'd',
-		.counter_key = c->target.table->auto_increment,
-	};
+	const struct mark *seen;
+	struct facts f;
 
-	if (!find_concurrent(c, item, &f, e))
+	if (!judge_seen(c, item, &seen, e))
 		return false;
-	f.here = lineage_row(item) != NULL;
-	f.same = same_content(c, item) && item->now_key == NULL && !(item->old_here && item->version_of_old);
+	judge_facts(&c->pass->look, item, seen, c->target.table->preferred, &f);
+	f.counter_key = c->target.table->auto_increment;
+	f.same = judge_is_same(item, same_content(c, item));
 	if (!merge_is_possible(c, item, &f))
 		item->decision = conflict_judge(c->target.table->policy, &f);
 	else if (!merge_item(c, item, &f, &f.same, e))

@@ -2,6 +2,7 @@
  * told. Not here: the verdict (apply/conflict), the statements (apply/target). */
 #include "apply/lineage.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,29 +159,35 @@ plan_apply(struct item *item, bool same)
 
 /* The local version stays: under the key that the record has there, unless it was given one here. */
 static bool
-plan_keep(struct chunk *c, struct item *item, struct err *e)
+plan_keep(struct item *item)
 {
 	bool of_old = item->old_here && lineage_row(item) == item->old_local;
 
-	item->shape = WRITE_NOTHING;
 	item->drop_old = item->local != NULL && item->old_here;
-	if (!of_old)
-		return true;
-	item->write = with_new_key(c, item, item->old_local, e);
-	item->shape = item->local != NULL ? (int)TARGET_UPDATE : (int)TARGET_MOVE;
-	return item->write != NULL;
+	if (of_old)
+		item->shape = item->local != NULL ? (int)TARGET_UPDATE : (int)TARGET_MOVE;
+	return of_old;
+}
+
+bool
+lineage_shape(struct item *item, bool same)
+{
+	item->shape = WRITE_NOTHING;
+	if (item->decision.verdict == VERDICT_ASK)
+		return false;
+	if (item->decision.verdict == VERDICT_KEEP)
+		return plan_keep(item);
+	plan_apply(item, same);
+	return false;
 }
 
 bool
 lineage_plan(struct chunk *c, struct item *item, bool same, struct err *e)
 {
-	item->shape = WRITE_NOTHING;
-	if (item->decision.verdict == VERDICT_ASK)
+	if (!lineage_shape(item, same))
 		return true;
-	if (item->decision.verdict == VERDICT_KEEP)
-		return plan_keep(c, item, e);
-	plan_apply(item, same);
-	return true;
+	item->write = with_new_key(c, item, item->old_local, e);
+	return item->write != NULL;
 }
 
 /* --- telling of it --- */
@@ -222,28 +229,32 @@ other_names(const struct item *item, struct name final, struct name out[KEYS_MAX
 	return n;
 }
 
-static bool
-tell(struct chunk *c, const struct relay *r, struct name name, enum operation operation, bool linked, struct err *e)
+static void
+tell(struct relay_list *to, const struct relay *r, struct name name, enum operation operation, bool linked)
 {
-	struct relay one = *r;
+	struct relay *one = &to->items[to->n++];
 
-	one.key = name.key;
-	one.key_len = name.len;
-	one.operation = operation;
-	one.linked = linked;
-	return pass_relay(c->pass, &one, e);
+	assert(to->n <= RELAYS_MAX);
+	*one = *r;
+	one->key = name.key;
+	one->key_len = name.len;
+	one->operation = operation;
+	one->linked = linked;
 }
 
 /* Each key is linked to the final one, so that what others still change under any of them finds the record. On
  * the wire goes the last link alone. */
-bool
-lineage_requeue(struct chunk *c, const struct item *item, const struct relay *r, bool present, struct err *e)
+void
+lineage_requeue(const struct item *item, const struct relay *r, bool present, struct relay_list *to)
 {
 	struct name final = final_name(item), others[KEYS_MAX];
 	size_t n = other_names(item, final, others);
 
-	for (size_t i = 0; i < n; i++)
-		if (!tell(c, r, others[i], OP_DELETE, false, e) || (present && !tell(c, r, final, OP_INSERT, true, e)))
-			return false;
-	return (present && n > 0) || tell(c, r, final, present ? OP_INSERT : OP_DELETE, false, e);
+	for (size_t i = 0; i < n; i++) {
+		tell(to, r, others[i], OP_DELETE, false);
+		if (present)
+			tell(to, r, final, OP_INSERT, true);
+	}
+	if (!present || n == 0)
+		tell(to, r, final, present ? OP_INSERT : OP_DELETE, false);
 }

@@ -15,9 +15,12 @@ MUST_CHECK bool lineage_follow(struct chunk *c, struct item *item, bool *followe
 bool lineage_is_linked(const struct item *item);
 /* The row that stands for the record here; NULL: none. */
 struct line_value *lineage_row(const struct item *item);
-/* What is written where, after the verdict. same: content and key are as they should be. */
+/* How the row is written and under which key, after the verdict: pure. same: content and key are as they should
+ * be. True: what is written is the row that old_local is, under meta.key. */
+bool lineage_shape(struct item *item, bool same);
+/* The same, with the row to write. */
 MUST_CHECK bool lineage_plan(struct chunk *c, struct item *item, bool same, struct err *e);
-/* Queue the record under its final key, and the end of its other keys, for every peer. */
-MUST_CHECK bool lineage_requeue(struct chunk *c, const struct item *item, const struct relay *r, bool present, struct err *e);
+/* What is queued: the record under its final key, and the end of its other keys, for every peer. Pure. */
+void lineage_requeue(const struct item *item, const struct relay *r, bool present, struct relay_list *to);
 
 #endif

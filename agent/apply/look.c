@@ -232,7 +232,7 @@ is_expected(const struct look *l, uint64_t hash)
 static bool
 take_columns(const struct look *l, const struct change *c, struct local_change *to, struct err *e)
 {
-	const struct table *t = catalog_table(l->catalog, c->table);
+	const struct table *t = l->catalog == NULL ? NULL : catalog_table(l->catalog, c->table);
 	struct mask told;
 
 	memset(&to->versions, 0, sizeof to->versions);
@@ -240,14 +240,12 @@ take_columns(const struct look *l, const struct change *c, struct local_change *
 	return t == NULL || to->whole || !mask_is_wanted(t) || versions_of_change(&to->versions, t, c, l->self, e);
 }
 
-static bool
-take_local(const struct change *c, void *arg, bool *stop, struct err *e)
+bool
+look_take(struct look *l, const struct change *c, struct err *e)
 {
-	struct look *l = arg;
 	struct local_change *to;
 	uint64_t hash;
 
-	(void)stop;
 	if (c->key == NULL || (c->via != NULL && strcmp(c->via, l->peer) == 0))
 		return true;
 	hash = record_hash(c->table, c->key, c->key_len);
@@ -263,10 +261,19 @@ take_local(const struct change *c, void *arg, bool *stop, struct err *e)
 	to->operation = c->operation == OP_INSERT && c->link != 0 ? OP_UPDATE : c->operation;
 	to->whole = c->whole || c->operation != OP_UPDATE;
 	to->decided = c->whole;
+	to->link = c->link;
+	to->arrived = c->operation == OP_INSERT && c->link != 0 && !c->whole;
 	(void)snprintf(to->changed_at, sizeof to->changed_at, "%s", c->changed_at);
 	(void)snprintf(to->node, sizeof to->node, "%s", c->origin == NULL ? l->self : c->origin);
 	l->sorted = false;
 	return take_columns(l, c, to, e);
+}
+
+static bool
+take_local(const struct change *c, void *arg, bool *stop, struct err *e)
+{
+	(void)stop;
+	return look_take(arg, c, e);
 }
 
 static bool

@@ -17,6 +17,8 @@ struct local_change {
 	bool decided; /* put there by a verdict or a person */
 	bool weak; /* nothing was changed on purpose (capture/mask) */
 	struct versions versions; /* of its columns, where the table's rule is merge or it has counters */
+	bool arrived;  /* an app has given a record this key */
+	uint64_t link; /* 0: none */
 };
 
 /* A local delete of a record that may turn out to be half of a change of key. */
@@ -65,6 +67,8 @@ void look_begin(struct look *l, struct mark *seen);
 /* Is there any local change at all that seen does not contain? The usual answer is no, and then nothing
  * needs sorting. */
 MUST_CHECK bool look_any(struct look *l, struct db *db, const struct mark *seen, bool *any, struct err *e);
+/* Take in one change of the queue, if it is of interest. */
+MUST_CHECK bool look_take(struct look *l, const struct change *c, struct err *e);
 /* Take in what has become visible. */
 MUST_CHECK bool look_refresh(struct look *l, struct db *db, struct err *e);
 /* The changes of a record that seen does not contain: *from and *n in l->changes (all of its hash; the

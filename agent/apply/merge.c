@@ -155,12 +155,14 @@ static bool
 merge_versions(struct chunk *c, struct item *item, const struct versions *ours, bool *same, struct err *e)
 {
 	size_t n = c->target.table->ncolumns;
-	struct line_value *all = calloc(3 * n + 1, sizeof *all), *rows[3] = { all, all + n, all + 2 * n };
+	struct line_value *all = calloc(3 * n + 1, sizeof *all), *rows[3];
 	struct merged *m = item->merged;
 	bool ok;
 
 	if (all == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a record");
+	for (size_t i = 0; i < 3; i++)
+		rows[i] = all + i * n;
 	merge_row(c, item, &m->won, ours, m, rows);
 	versions_drop(&m->won, &m->kept);
 	ok = add_counters(c, item, rows, e) && copy_rows(c, item, rows, same, e);

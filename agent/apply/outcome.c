@@ -52,18 +52,27 @@ keep_columns(struct chunk *c, const struct item *item, struct err *e)
 	return ok;
 }
 
-/* Keep both versions whole. */
+size_t
+outcome_losers(const struct item *item, struct line_value *rows[2])
+{
+	rows[0] = lineage_row(item);
+	rows[1] = item->local;
+	if (item->local == NULL || item->old_local == NULL)
+		return 1;
+	if (rows[0] == item->local)
+		rows[1] = item->old_local;
+	return 2;
+}
+
+/* Keep the incoming version and a row of ours (NULL: none is here) whole. */
 static bool
-keep_conflict(struct chunk *c, const struct item *item, struct err *e)
+keep_row(struct chunk *c, const struct item *item, const struct line_value *row, struct err *e)
 {
 	static const char *const verdict[] = { "apply", "keep", "ask" };
 	const struct record_meta *m = &item->meta;
-	const struct line_value *row = lineage_row(item);
 	struct buf local, remote;
 	bool ok;
 
-	if (item->merged != NULL)
-		return keep_columns(c, item, e);
 	buf_init(&local, INBOX_ROW_MAX);
 	buf_init(&remote, INBOX_ROW_MAX);
 	if (row != NULL)
@@ -86,6 +95,20 @@ keep_conflict(struct chunk *c, const struct item *item, struct err *e)
 	return ok;
 }
 
+static bool
+keep_conflict(struct chunk *c, const struct item *item, struct err *e)
+{
+	struct line_value *rows[2];
+	size_t n = outcome_losers(item, rows);
+
+	if (item->merged != NULL)
+		return keep_columns(c, item, e);
+	for (size_t i = 0; i < n; i++)
+		if (!keep_row(c, item, rows[i], e))
+			return false;
+	return true;
+}
+
 /* --- the losers --- */
 
 static bool
@@ -95,6 +118,26 @@ forget_owed(struct chunk *c, const char *key, size_t key_len, struct err *e)
 
 	return peer_record_hash(c->target.table->name, key, key_len, hash, e) &&
 	    db_exec(c->pass->db, "DELETE FROM sync_owed WHERE record_hash=?", DB_ARGS(db_bytes(hash, sizeof hash)), e);
+}
+
+static const char sql_old_key[] =
+    "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at, whole)"
+    " SELECT NEXTVAL(sync_sequence), o.table_name, 'delete', o.record_id, o.origin, o.changed_at, o.whole"
+    " FROM sync_queue n JOIN sync_queue o ON o.id=n.link AND o.table_name=n.table_name WHERE n.id=?";
+
+static const char sql_same_key[] =
+    "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at, whole)"
+    " SELECT NEXTVAL(sync_sequence), table_name, 'delete', record_id, origin, changed_at, whole FROM sync_queue WHERE id=?";
+
+/* A change of a key that lost may have been on its way, or refused: then its delete of the old key went with it, and
+ * has to be told again by itself. So has the end of another key that the record had here. */
+static bool
+supersede_one(struct chunk *c, const struct local_change *lc, bool other_key, struct err *e)
+{
+	if (other_key && lc->operation == OP_DELETE && !db_exec(c->pass->db, sql_same_key, DB_ARGS(db_u64(lc->id)), e))
+		return false;
+	return db_exec(c->pass->db, "UPDATE sync_queue SET status='superseded' WHERE id=?", DB_ARGS(db_u64(lc->id)), e) &&
+	    (lc->link == 0 || db_exec(c->pass->db, sql_old_key, DB_ARGS(db_u64(lc->id)), e));
 }
 
 /* The concurrent local changes lost: nobody is sent them any more. */
@@ -110,8 +153,7 @@ supersede(struct chunk *c, const struct item *item, struct err *e)
 	for (size_t k = 0; k <= item->nalso; k++) {
 		look_find(l, k == 0 ? item->hash : item->also[k - 1], &from, &n);
 		for (size_t i = from; i < from + n; i++)
-			if (!mark_contains(seen, l->changes[i].id) &&
-			    !db_exec(c->pass->db, "UPDATE sync_queue SET status='superseded' WHERE id=?", DB_ARGS(db_u64(l->changes[i].id)), e))
+			if (!mark_contains(seen, l->changes[i].id) && !supersede_one(c, &l->changes[i], k > 0, e))
 				return false;
 	}
 	return forget_owed(c, item->meta.key, item->meta.key_len, e) &&
@@ -121,9 +163,9 @@ supersede(struct chunk *c, const struct item *item, struct err *e)
 
 /* --- the other peers --- */
 
-/* With what it says of single columns. */
+/* An update says what it says of single columns. */
 static bool
-relay_update(struct chunk *c, const struct item *item, struct relay *r, struct err *e)
+relay_one(struct chunk *c, const struct item *item, struct relay *r, struct err *e)
 {
 	struct columns_texts texts;
 	bool ok;
@@ -134,47 +176,91 @@ relay_update(struct chunk *c, const struct item *item, struct relay *r, struct e
 	return ok;
 }
 
-static bool
-relay_item(struct chunk *c, const struct item *item, struct err *e)
+/* The keys that a record had go with it. */
+static void
+relay_moved(const struct item *item, struct relay r, struct relay_list *to)
+{
+	struct relay old = r;
+
+	old.key = item->meta.old_key;
+	old.key_len = item->meta.old_key_len;
+	old.operation = OP_DELETE;
+	r.operation = OP_INSERT;
+	r.linked = true;
+	to->items[to->n++] = old;
+	to->items[to->n++] = r;
+}
+
+/* The row under the old key went although the local version stays: both sides had it under the new one already. */
+static void
+relay_old(const struct item *item, struct relay r, const char *node, struct relay_list *to)
+{
+	r.key = item->meta.old_key;
+	r.key_len = item->meta.old_key_len;
+	r.operation = OP_DELETE;
+	r.changed_at = item->meta.changed_at;
+	r.node = node;
+	to->items[to->n++] = r;
+}
+
+void
+outcome_relays(const char *table, const char *node, const struct item *item, struct relay_list *to)
 {
 	bool incoming = item->decision.verdict == VERDICT_APPLY;
 	bool present = incoming ? item->meta.operation != 'd' : lineage_row(item) != NULL;
 	struct relay r = {
-		.table = c->target.table->name,
+		.table = table,
 		.key = item->meta.key,
 		.key_len = item->meta.key_len,
 		.changed_at = incoming ? item->meta.changed_at : item->local_changed_at,
-		.node = incoming ? judge_node(c, item) : item->local_node,
+		.node = incoming ? node : item->local_node,
 		.whole = item->meta.whole,
 		.requeue = item->decision.requeue,
 	};
 
-	if (item->merged != NULL) {
-		r.operation = OP_UPDATE;
-		return merge_relay(c, item, &r, e);
+	to->n = 0;
+	if (!incoming && !item->decision.requeue) { /* our own change is still on its way to everybody */
+		if (item->drop_old)
+			relay_old(item, r, node, to);
+		return;
 	}
-	if (!incoming && !item->decision.requeue)
-		return true; /* our own change is still on its way to everybody */
-	if (item->decision.requeue && lineage_is_linked(item))
-		return lineage_requeue(c, item, &r, present, e);
+	if (item->decision.requeue && lineage_is_linked(item)) {
+		lineage_requeue(item, &r, present, to);
+		return;
+	}
 	if (!present)
 		r.operation = OP_DELETE;
 	else if (item->rule != NULL)
 		r.operation = OP_UPDATE; /* the same record as before, no new one under its number */
 	else
 		r.operation = item->meta.operation == 'i' || r.requeue ? OP_INSERT : OP_UPDATE;
-	if (incoming && item->meta.old_key != NULL) { /* the others move their row as well */
-		struct relay old = r;
+	if (incoming && item->meta.old_key != NULL) /* the others move their row as well */
+		relay_moved(item, r, to);
+	else
+		to->items[to->n++] = r;
+}
 
-		old.key = item->meta.old_key;
-		old.key_len = item->meta.old_key_len;
-		old.operation = OP_DELETE;
-		r.operation = OP_INSERT;
-		r.linked = true;
-		if (!pass_relay(c->pass, &old, e))
+static bool
+relay_item(struct chunk *c, const struct item *item, struct err *e)
+{
+	struct relay_list list;
+
+	if (item->merged != NULL)
+		return merge_relay(c, item, &(struct relay){
+			.table = c->target.table->name,
+			.operation = OP_UPDATE,
+			.key = item->meta.key,
+			.key_len = item->meta.key_len,
+			.changed_at = item->meta.changed_at,
+			.node = judge_node(c, item),
+			.whole = item->meta.whole,
+			.requeue = item->decision.requeue,
+		    }, e);
+	outcome_relays(c->target.table->name, judge_node(c, item), item, &list);
+	for (size_t i = 0; i < list.n; i++)
+		if (!relay_one(c, item, &list.items[i], e))
 			return false;
-	}
-	return relay_update(c, item, &r, e);
+	return true;
 }
 
 bool

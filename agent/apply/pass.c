@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "apply/fit.h"
+#include "apply/position.h"
 
 /* --- refusals --- */
 
@@ -262,6 +263,7 @@ take_record(const struct pass *p, struct pass_reader *r, char *line, size_t len,
 	if (!line_parse(line, len, r->values, LINE_VALUES_MAX, &r->nvalues, e) ||
 	    !message_parse_record(r->values, r->nvalues, &r->meta, e))
 		return false;
+	position_raise_seen(&r->meta, p->start_epoch);
 	r->number++;
 	if (r->section.ncolumns == 0 && r->meta.operation != 'o')
 		return err_set(e, ERR_INPUT, "a record of table %.200s, whose columns were not named", r->section.table);

@@ -64,6 +64,7 @@ struct pass {
 	struct cursor_state cursor; /* before this group */
 	struct mark seen;	    /* our mark that the header states as seen */
 	struct queue_times times;   /* late: no change can have been made after it */
+	uint64_t start_epoch;	    /* ours, where the link began */
 	struct look look;
 	struct bulk *relays;
 	struct refused_list refused;
@@ -136,6 +137,11 @@ struct relay {
 	size_t columns_len;
 	const char *versions;
 	const char *difference;
+};
+enum { RELAYS_MAX = 8 }; /* for one record: two for each of its keys, and its own */
+struct relay_list {
+	struct relay items[RELAYS_MAX];
+	size_t n;
 };
 MUST_CHECK bool pass_relay(struct pass *p, const struct relay *r, struct err *e);
 /* The same at once, so that a rollback to a savepoint takes it back. */

@@ -391,8 +391,10 @@ collapse_add(struct collapse *c, const struct change *change, struct err *e)
 		entry->link = change->link;
 	if (from_peer(c, change))
 		return true;
-	if (!entry->send)
-		entry->first = change->operation; /* what the peer sent itself it has */
+	if (!entry->send) { /* what the peer sent itself it has */
+		entry->first = change->operation;
+		entry->told = change->whole || change->via != NULL;
+	}
 	entry->send = true;
 	if (change->operation != OP_UPDATE || change->whole)
 		entry->whole = true;

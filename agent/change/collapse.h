@@ -21,6 +21,7 @@ struct entry {
 	char *difference; /* of its counters, summed up: decimal texts with ',' between; NULL: none. Owned */
 	struct buf *ids;    /* of its changes, "12,15", where it has versions; owned */
 	bool weak;	    /* the version is: nothing was changed on purpose (capture/mask) */
+	bool told;	    /* that one is of a verdict or came from elsewhere: the peer may have the record as it is named */
 	bool whole;
 	bool decided; /* among them is what a verdict or a person has put in the record's place */
 	bool send;	    /* at least one change is not from the peer itself */

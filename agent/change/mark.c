@@ -1,10 +1,14 @@
 /* Sets of id ranges, and marks made of them. Not here: reading or writing sync_epoch
  * (change/queue). */
+#include "config.h"
+
 #include "change/mark.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/plant.h"
 
 void
 id_set_free(struct id_set *s)
@@ -225,6 +229,17 @@ mark_free(struct mark *m)
 {
 	id_set_free(&m->holes);
 	memset(m, 0, sizeof *m);
+}
+
+bool
+mark_see(struct mark *m, uint64_t id, struct err *e)
+{
+	if (id <= m->high)
+		return id_set_remove(&m->holes, id, e);
+	if (id != m->high + 1 && !plant_is(PLANT_WATERMARK) && !id_set_append(&m->holes, m->high + 1, id - 1, e))
+		return false;
+	m->high = id;
+	return true;
 }
 
 bool

@@ -46,6 +46,9 @@ struct mark {
 };
 
 void mark_free(struct mark *m);
+/* An id is visible: a late one leaves the holes, a new one raises the mark and leaves a hole for what is missing
+ * below it. */
+MUST_CHECK bool mark_see(struct mark *m, uint64_t id, struct err *e);
 /* Does the mark contain the id? */
 bool mark_contains(const struct mark *m, uint64_t id);
 

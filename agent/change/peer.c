@@ -234,15 +234,49 @@ peer_all_have(struct db *db, uint64_t *epoch, struct err *e)
 
 /* A peer judges by what its groups state as seen (floor). Where that has reached what was acknowledged, the
  * changes behind it that came from the peer itself are of no use to it. */
+uint64_t
+peer_rows_from(const struct peer_state *s)
+{
+	if (s->floor_epoch < s->acked_epoch)
+		return s->floor_epoch;
+	return s->quiet_epoch > s->acked_epoch ? s->quiet_epoch : s->acked_epoch;
+}
+
+uint64_t
+peer_marks_from(const struct peer_state *s)
+{
+	return s->floor_epoch < s->acked_epoch ? s->floor_epoch : s->acked_epoch;
+}
+
+/* The lowest of all peers, and not above what is settled. */
+static bool
+needed_from(struct db *db, uint64_t (*from)(const struct peer_state *), uint64_t *epoch, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	ok = db_number(db, "SELECT settled_epoch FROM sync_node", DB_NO_ARGS, epoch, NULL, e) &&
+	    db_query(db, "SELECT acked_epoch, floor_epoch, quiet_epoch FROM sync_peer", DB_NO_ARGS, &rows, e);
+	if (ok && db_rows_count(rows) == 0)
+		*epoch = 0;
+	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
+		struct peer_state s = { .acked_epoch = db_rows_u64(rows, 0), .floor_epoch = db_rows_u64(rows, 1), .quiet_epoch = db_rows_u64(rows, 2) };
+
+		if (from(&s) < *epoch)
+			*epoch = from(&s);
+	}
+	db_rows_free(rows);
+	return ok;
+}
+
 bool
 peer_rows_needed_from(struct db *db, uint64_t *epoch, struct err *e)
 {
-	return db_number(db, "SELECT LEAST(MIN(IF(floor_epoch >= acked_epoch, GREATEST(acked_epoch, quiet_epoch), floor_epoch)),"
-			     " (SELECT settled_epoch FROM sync_node)) FROM sync_peer", DB_NO_ARGS, epoch, NULL, e);
+	return needed_from(db, peer_rows_from, epoch, e);
 }
 
 bool
 peer_marks_needed_from(struct db *db, uint64_t *epoch, struct err *e)
 {
-	return db_number(db, "SELECT LEAST(MIN(acked_epoch), MIN(floor_epoch), (SELECT settled_epoch FROM sync_node)) FROM sync_peer", DB_NO_ARGS, epoch, NULL, e);
+	return needed_from(db, peer_marks_from, epoch, e);
 }

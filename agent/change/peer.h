@@ -84,6 +84,9 @@ MUST_CHECK bool unsettled_visit(struct db *db, const char *peer, unsettled_visit
 MUST_CHECK bool peer_quiet(struct db *db, const char *peer, uint64_t epoch, struct err *e);
 /* The newest epoch whose changes all peers have (or do not need). */
 MUST_CHECK bool peer_all_have(struct db *db, uint64_t *epoch, struct err *e);
+/* The same for one peer: from which epoch on it needs rows and marks (of a state's acked, floor and quiet). Pure. */
+uint64_t peer_rows_from(const struct peer_state *s);
+uint64_t peer_marks_from(const struct peer_state *s);
 /* The newest epoch below which nobody needs the queue's rows any more, and the one below which nobody
  * names a mark any more. */
 MUST_CHECK bool peer_rows_needed_from(struct db *db, uint64_t *epoch, struct err *e);

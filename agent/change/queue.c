@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/plant.h"
 #include "capture/mask.h"
 
 enum {
@@ -274,13 +273,9 @@ find_gaps(struct db *db, uint64_t above, struct mark *next, struct err *e)
 	if (!db_stream(db, sql, (size_t)len, &rows, e))
 		return false;
 	next->high = above;
-	while ((ok = db_rows_next(rows, &more, e)) && more) {
-		uint64_t id = db_rows_u64(rows, 0);
-
-		if (id != next->high + 1 && !(ok = id_set_append(&next->holes, next->high + 1, id - 1, e)))
+	while ((ok = db_rows_next(rows, &more, e)) && more)
+		if (!(ok = mark_see(next, db_rows_u64(rows, 0), e)))
 			break;
-		next->high = id;
-	}
 	while (!ok && more && db_rows_next(rows, &more, NULL) && more)
 		; /* drain the result, so that the connection stays usable */
 	db_rows_free(rows);
@@ -314,8 +309,6 @@ queue_next_mark(struct db *db, const struct mark *last, struct mark *out, bool *
 	else if (count > 0 && !find_gaps(db, last->high, out, e))
 		goto fail;
 	*grew = late > 0 || count > 0;
-	if (plant_is(PLANT_WATERMARK))
-		id_set_free(&out->holes);
 	return true;
 fail:
 	mark_free(out);

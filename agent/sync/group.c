@@ -13,6 +13,7 @@
 #include "base/plant.h"
 #include "change/moved.h"
 #include "change/allowance.h"
+#include "change/debt.h"
 
 enum {
 	GROUP_TRIES = 5 /* another drain made the same epoch, or a table was altered under us */
@@ -41,6 +42,7 @@ struct builder {
 		uint64_t hash;
 		unsigned char md5[PEER_HASH_BYTES];
 		size_t table, key, key_len; /* offsets in the collapse's arena */
+		uint64_t sent_epoch;	    /* before this group */
 		bool sent;		    /* in this group */
 		bool listed;		    /* not discarded */
 	} *owed;
@@ -290,13 +292,20 @@ mark_and_collapse(struct builder *b, struct err *e)
 
 /* --- owed records --- */
 
+static struct debt_group
+debt_group(const struct builder *b)
+{
+	const struct group *g = b->g;
+
+	return (struct debt_group){ g->state.acked_epoch, g->base.epoch, g->upto.epoch, b->retry, g->fresh, g->last_part };
+}
+
 static bool
 is_due(const struct builder *b, const struct owed *o)
 {
-	/* A group that ends at an older epoch takes none: it may not be given a newer one (ensure_fresh). */
-	if (!b->retry || (!b->g->fresh && !b->g->last_part) || waits_for(b, o->table) != NULL)
-		return false;
-	return strcmp(o->state, "retry") == 0 || strcmp(o->state, "waiting") == 0;
+	struct debt_group g = debt_group(b);
+
+	return waits_for(b, o->table) == NULL && debt_is_due(&g, o->state, o->sent_epoch);
 }
 
 static bool
@@ -317,58 +326,33 @@ take_owed_rows(struct builder *b, const struct owed *o, const struct table *t, s
 	return buf_check(told, "a record's columns", e) && queue_visit_ids(b->g->db, o->queue_ids, take_owed_row, &b->g->collapse, e);
 }
 
-/* The owed record itself. */
-static bool
-add_owed(struct builder *b, const struct owed *o, const struct buf *told, struct err *e)
-{
-	struct change change = {
-		.id = o->last_id,
-		.operation = o->first,
-		.table = o->table,
-		.key = o->key,
-		.key_len = o->key_len,
-		.changed_at = o->changed_at,
-		.origin = o->origin,
-		.via = o->via,
-		.whole = o->whole,
-		.columns = told->data,
-		.columns_len = told->len,
-	};
-
-	return collapse_add(&b->g->collapse, &change, e);
-}
-
-/* What the peer has not accepted goes along with the record's later changes. */
+/* What the peer has not accepted goes along with the record's later changes. Where single columns count, the rows of
+ * the queue tell of them. */
 static bool
 merge_owed(struct builder *b, const struct owed *o, struct entry **entry, struct err *e)
 {
 	struct collapse *c = &b->g->collapse;
-	uint64_t newest = *entry == NULL ? o->last_id : (*entry)->last_id;
-	uint64_t link = *entry == NULL ? 0 : (*entry)->link;
-	bool decided = *entry != NULL && (*entry)->decided; /* what is owed is whole for other reasons, too */
+	struct debt_before before = debt_before(*entry, o);
 	const struct table *t;
 	struct buf told;
-	bool ok = load_catalog(b, e);
+	bool ok;
 
-	buf_init(&told, MASK_BYTES);
-	t = ok ? catalog_table(c->catalog, o->table) : NULL;
-	if (t != NULL && mask_is_wanted(t)) {
-		ok = take_owed_rows(b, o, t, &told, e);
-		*entry = collapse_find(c, o->table, o->key, o->key_len);
-	} else
-		*entry = NULL;
-	if (ok && (*entry == NULL || !(*entry)->send || o->whole))
-		ok = add_owed(b, o, &told, e);
-	buf_free(&told);
-	if (!ok)
+	if (!load_catalog(b, e))
 		return false;
+	t = catalog_table(c->catalog, o->table);
+	if (t == NULL || !mask_is_wanted(t))
+		return debt_merge(c, o, entry, e);
+	buf_init(&told, MASK_BYTES);
+	ok = take_owed_rows(b, o, t, &told, e);
 	*entry = collapse_find(c, o->table, o->key, o->key_len);
-	(*entry)->first = o->first;
-	(*entry)->decided = decided;
-	(*entry)->last_id = newest > o->last_id ? newest : o->last_id;
-	(*entry)->owed = true;
-	(*entry)->link = link == 0 ? o->link : link;
-	return true;
+	if (ok && (*entry == NULL || !(*entry)->send || o->whole)) {
+		ok = debt_add(c, o, &told, e);
+		*entry = collapse_find(c, o->table, o->key, o->key_len);
+	}
+	buf_free(&told);
+	if (ok)
+		debt_note(*entry, o, &before);
+	return ok;
 }
 
 static bool
@@ -394,6 +378,7 @@ take_owed(const struct owed *o, void *arg, struct err *e)
 		key->sent = true;
 	}
 	key->hash = record_hash(o->table, o->key, o->key_len);
+	key->sent_epoch = o->sent_epoch;
 	key->listed = strcmp(o->state, "discarded") != 0;
 	key->table = collapse_keep(c, o->table, strlen(o->table));
 	key->key = collapse_keep(c, o->key, o->key_len);
@@ -449,20 +434,7 @@ follow_link(struct builder *b, struct entry *entry, uint64_t *link, struct err *
 		return true; /* a key of an older form of the table: an ordinary update */
 	if (key != 0 && old == NULL && !key_exists(b, collapse_text(c, key), key_len, &exists, e))
 		return false;
-	if (exists)
-		return true; /* another record has that key now: no move, an ordinary update */
-	/* Born here since the peer's last word: a row of its own under that key is another one and must not be
-	 * moved. The delete goes by itself. */
-	if (old != NULL && old->first == OP_INSERT && old->link == 0)
-		return true;
-	if (old != NULL)
-		old->done = true; /* its delete is part of the move */
-	if (old != NULL && old->first == OP_INSERT && old->link != 0) {
-		*link = old->link; /* born in this group by another change of key */
-		return true;
-	}
-	entry->old_key = key;
-	entry->old_key_len = key_len;
+	debt_step_back(entry, old, key, key_len, exists, link);
 	return true;
 }
 
@@ -525,6 +497,21 @@ put_line(struct builder *b, struct err *e)
 	return buf_check(&b->line, "a record", e) && open_section(b, e) && spool_write(b->out, b->line.data, b->line.len, e);
 }
 
+/* The peer's change of the record with this hash was refused here: what counts as seen of it. */
+static void
+lower_seen(const struct builder *b, uint64_t hash, struct record_meta *m)
+{
+	struct seen_before wanted = { .hash = hash };
+	const struct seen_before *found = NULL;
+
+	if (b->nunsettled > 0 && !plant_is(PLANT_REFUSED_SEEN))
+		found = bsearch(&wanted, b->unsettled, b->nunsettled, sizeof wanted, by_unsettled);
+	if (found == NULL || (m->has_seen && m->seen <= found->epoch))
+		return;
+	m->has_seen = true;
+	m->seen = found->epoch;
+}
+
 /* "3:-5,7:0.25": the counters by their place in the section, which lists all columns in the table's order. */
 static void
 put_difference(struct buf *out, const struct table *t, const char *difference)
@@ -561,7 +548,6 @@ static bool
 put_entry(struct builder *b, const struct entry *entry, char operation, struct err *e)
 {
 	const struct collapse *c = &b->g->collapse;
-	struct seen_before wanted = { .hash = entry->hash }, *seen = NULL;
 	struct record_meta m = {
 		.operation = operation,
 		.key = collapse_text(c, entry->key),
@@ -578,12 +564,9 @@ put_entry(struct builder *b, const struct entry *entry, char operation, struct e
 	if (!put_columns(b, entry, &m, e))
 		return false;
 
-	if (b->nunsettled > 0 && !plant_is(PLANT_REFUSED_SEEN))
-		seen = bsearch(&wanted, b->unsettled, b->nunsettled, sizeof wanted, by_unsettled);
-	if (seen != NULL) {
-		m.has_seen = true;
-		m.seen = seen->epoch;
-	}
+	lower_seen(b, entry->hash, &m);
+	if (entry->old_key != 0) /* refused under the key that it had then */
+		lower_seen(b, record_hash(collapse_table_name(c, entry->table), m.old_key, m.old_key_len), &m);
 	if (b->orphans && (operation == 'd' || entry->old_key != 0)) {
 		m.has_children = true;
 		m.children = b->children;
@@ -891,6 +874,21 @@ write_upserts(struct builder *b, struct err *e)
 	return spool_finish(g->body, e);
 }
 
+static const char sql_old_key[] =
+    "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at, whole)"
+    " SELECT NEXTVAL(sync_sequence), table_name, 'delete', record_id, ?, ?, 1 FROM sync_queue WHERE id=? AND table_name=?";
+
+/* The record is gone, and the peer has refused the key that it had last: there it is under the one before. Its end is
+ * queued, for the next group. */
+static bool
+end_old_key(struct builder *b, const struct entry *entry, struct err *e)
+{
+	const struct collapse *c = &b->g->collapse;
+
+	return !debt_left_behind(entry) || db_exec(b->g->db, sql_old_key, DB_ARGS(db_text(collapse_text(c, entry->origin)), db_text(collapse_text(c, entry->changed_at)),
+						      db_u64(entry->link), db_text(collapse_table_name(c, entry->table))), e);
+}
+
 /* Children before parents. */
 static bool
 write_deletes(struct builder *b, struct err *e)
@@ -915,7 +913,7 @@ write_deletes(struct builder *b, struct err *e)
 				return false;
 			line_end(&b->line);
 			entry->done = true;
-			if (!put_entry_line(b, e))
+			if (!put_entry_line(b, e) || !end_old_key(b, entry, e))
 				return false;
 		}
 	}
@@ -1002,17 +1000,23 @@ ensure_fresh(struct builder *b, struct err *e)
 static bool
 note_sent(struct builder *b, struct err *e)
 {
+	const struct debt_group now = debt_group(b);
 	struct group *g = b->g;
+	uint64_t seen = g->cursor.epoch;
 
-	/* An earlier group up to the same epoch may have carried a record that this one does not: the answer must
-	 * not be taken for a yes to it. */
-	if (b->nowed > 0 && !db_exec(g->db, "UPDATE sync_owed SET sent_epoch=0 WHERE peer=? AND sent_epoch=?", DB_ARGS(db_text(g->peer), db_u64(g->upto.epoch)), e))
-		return false;
-	for (size_t i = 0; i < b->nowed; i++)
-		if (b->owed[i].sent && !db_exec(g->db, "UPDATE sync_owed SET sent_epoch=? WHERE peer=? AND record_hash=?",
-			DB_ARGS(db_u64(g->upto.epoch), db_text(g->peer), db_bytes(b->owed[i].md5, PEER_HASH_BYTES)), e))
+	for (size_t i = 0; i < b->nowed; i++) {
+		const struct owed_key *key = &b->owed[i];
+		uint64_t epoch = debt_sent_epoch(&now, key->sent_epoch, key->sent);
+
+		if (epoch != key->sent_epoch && !db_exec(g->db, "UPDATE sync_owed SET sent_epoch=? WHERE peer=? AND record_hash=?",
+			DB_ARGS(db_u64(epoch), db_text(g->peer), db_bytes(key->md5, PEER_HASH_BYTES)), e))
 			return false;
-	return db_exec(g->db, "UPDATE sync_peer SET sent_seen=? WHERE peer=?", DB_ARGS(db_u64(g->cursor.epoch), db_text(g->peer)), e);
+	}
+	/* The lowest epoch that the header or any record of it states. */
+	for (size_t i = 0; i < b->nunsettled; i++)
+		if (b->unsettled[i].epoch < seen)
+			seen = b->unsettled[i].epoch;
+	return db_exec(g->db, "UPDATE sync_peer SET sent_seen=? WHERE peer=?", DB_ARGS(db_u64(seen), db_text(g->peer)), e);
 }
 
 /* --- the brake on mass deletion --- */

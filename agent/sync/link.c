@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "apply/position.h"
 #include "base/log.h"
 #include "base/plant.h"
 #include "change/renewal.h"
@@ -145,21 +146,22 @@ check_identity(struct link *l, const struct peer_state *state, const struct welc
 
 	if (plant_is(PLANT_INCARNATION))
 		return true;
-	if (state->incarnation[0] != '\0' && strcmp(state->incarnation, w->incarnation) != 0) {
+	switch (position_of_welcome(w, l->node->incarnation, state)) {
+	case MEETING_SELF: /* asked before (check_peer) */
+	case MEETING_FINE:
+		return check_ourselves(l, w, e);
+	case MEETING_NEW:
 		(void)snprintf(what, sizeof what, "peer %s has a new database (restored, reinstalled or another machine)", l->peer->name);
-		return hold_until_anew(l, what, e);
-	}
-	if (w->knows[0] != '\0' && strcmp(w->knows, l->node->incarnation) != 0) {
+		break;
+	case MEETING_FORGOTTEN:
 		(void)snprintf(what, sizeof what, "peer %s knew another database under this node's name (restored or reinstalled here?)", l->peer->name);
-		return hold_until_anew(l, what, e);
-	}
-	/* Only a link that begins anew on both sides may find nothing there. */
-	if (w->cursor.epoch < state->acked_epoch && !(state->fresh && w->knows[0] == '\0')) {
+		break;
+	case MEETING_BACK:
 		(void)snprintf(what, sizeof what, "peer %s went back: it has changes up to epoch %llu and had acknowledged %llu (restored from a backup?)", l->peer->name,
 		    (unsigned long long)w->cursor.epoch, (unsigned long long)state->acked_epoch);
-		return hold_until_anew(l, what, e);
+		break;
 	}
-	return check_ourselves(l, w, e);
+	return hold_until_anew(l, what, e);
 }
 
 /* A beginning that a person asked for here, and that the peer has taken up. */

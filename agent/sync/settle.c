@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "apply/inbox.h"
+#include "apply/position.h"
 #include "base/log.h"
+#include "change/debt.h"
 
 enum {
 	ACTIVITY_KEPT = 500, /* rows of sync_activity */
@@ -108,18 +110,17 @@ find_note(struct settle *s, const char *table, const char *key, size_t key_len)
 static bool
 load_positions(struct settle *s, bool *old, struct err *e)
 {
+	struct standing where;
 	bool found;
 
 	*old = false;
-	if (!peer_load(s->db, s->peer, &s->state, e))
+	if (!peer_load(s->db, s->peer, &s->state, e) || !queue_load_mark(s->db, s->header.cursor.epoch, &s->upto, &found, e))
 		return false;
-	if (s->header.cursor.epoch <= s->state.acked_epoch) {
-		*old = true;
+	where = position_of_answer(&s->header.cursor, &s->state, found ? &s->upto : NULL);
+	*old = where.kind == STANDING_APPLIED;
+	if (*old)
 		return true;
-	}
-	if (!queue_load_mark(s->db, s->header.cursor.epoch, &s->upto, &found, e))
-		return false;
-	if (!found || strcmp(s->upto.stamp, s->header.cursor.stamp) != 0)
+	if (where.kind == STANDING_REFUSED)
 		return err_set(e, ERR_HELD, "peer %s has received changes that this node does not know: restored from a backup, or cloned?", s->peer);
 	if (!queue_load_mark(s->db, s->state.acked_epoch, &s->from, &found, e))
 		return false;
@@ -175,10 +176,8 @@ settle_owed(const struct owed *o, void *arg, struct err *e)
 	unsigned attempts;
 	const char *state;
 
-	/* Not in this group; or tried again while this answer was on its way, which is no news: what is refused
-	 * is known, and what is not refused stands in the next answer. */
-	if (o->sent_epoch != s->upto.epoch && (note == NULL || o->sent_epoch < s->upto.epoch))
-		return true;
+	if (!debt_is_answered(o->sent_epoch, s->from.epoch, s->upto.epoch, note != NULL))
+		return true; /* not in this group */
 	if (!peer_record_hash(o->table, o->key, o->key_len, md5, e))
 		return false;
 	if (note == NULL)
@@ -223,7 +222,7 @@ first_link(struct settle *s, const char *table, uint64_t *link, struct err *e)
 		uint64_t before = 0;
 
 		if (!db_number(s->db, "SELECT b.link FROM sync_queue a STRAIGHT_JOIN sync_queue b FORCE INDEX (PRIMARY) ON b.id>? AND b.id<a.id"
-				      " AND b.table_name=a.table_name AND b.record_id=a.record_id WHERE a.id=? AND a.table_name=? ORDER BY b.id LIMIT 1",
+				      " AND b.table_name=a.table_name AND b.record_id=a.record_id AND b.status<>'superseded' WHERE a.id=? AND a.table_name=? ORDER BY b.id LIMIT 1",
 			DB_ARGS(db_u64(s->from.high), db_u64(*link), db_text(table)), &before, NULL, e))
 			return false;
 		if (before == 0) /* the peer had it under this key, or it was made under it */
@@ -282,7 +281,8 @@ settle_refusals(struct settle *s, struct err *e)
 {
 	uint64_t any = 0, undecided = 0;
 
-	if (!db_number(s->db, "SELECT 1 FROM sync_owed WHERE peer=? AND sent_epoch>=? LIMIT 1", DB_ARGS(db_text(s->peer), db_u64(s->upto.epoch)), &any, NULL, e) ||
+	if (!db_number(s->db, "SELECT 1 FROM sync_owed WHERE peer=? AND (? > 0 OR sent_epoch BETWEEN ? AND ?) LIMIT 1",
+		DB_ARGS(db_text(s->peer), db_u64(s->n), db_u64(s->from.epoch + 1), db_u64(s->upto.epoch)), &any, NULL, e) ||
 	    (any != 0 && !db_number(s->db, "SELECT 1 FROM sync_undecided WHERE peer=? LIMIT 1", DB_ARGS(db_text(s->peer)), &undecided, NULL, e)))
 		return false;
 	s->undecided = undecided != 0;

@@ -94,17 +94,17 @@ def test_a_refusal_whose_answer_was_overtaken_by_the_next_try_is_settled(fresh_p
     bert.sql("ALTER TABLE t ADD CHECK (v<>7)")
     anna.sql("UPDATE t SET v=7")
     anna.drain(check=0)
-    epoch = hand.sync(anna, "SELECT sent_epoch FROM sync_owed")[0][0]
+    epoch = hand.sync(anna, "SELECT MAX(epoch) FROM sync_epoch")[0][0]
     app = bert.connect(autocommit=False)
     hand.run(app, "SELECT * FROM t WHERE id=1 FOR UPDATE")
     anna.change_conf({"sync": {"timeout": "500ms"}})
     anna.drain(check=4)  # bert is at it still, and anna does not know
     anna.change_conf({"sync": {"timeout": "30s"}})
-    lost = hand.sync(anna, "SELECT sent_epoch FROM sync_owed")[0][0]
+    lost = hand.sync(anna, "SELECT MAX(epoch) FROM sync_epoch")[0][0]
     assert lost > epoch
     with ThreadPoolExecutor(1) as pool:
         next_try = pool.submit(anna.drain)
-        until(lambda: hand.sync(anna, "SELECT sent_epoch FROM sync_owed")[0][0] > lost, what="anna tries again")
+        until(lambda: hand.sync(anna, "SELECT MAX(epoch) FROM sync_epoch")[0][0] > lost, what="anna tries again")
         app.close()
         assert next_try.result().returncode == 0, next_try.result().stderr
     anna.sql("UPDATE t SET v=2")

@@ -1,0 +1,747 @@
+/* The sending side. Lives here: what sync/group, sync/link and sync/settle read and write, around the decisions that
+ * they share with this: mark_see, queue_cut_mark, collapse, debt, position. */
+#include "sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "apply/position.h"
+#include "change/debt.h"
+
+struct builder {
+	struct world *w;
+	struct node *n;
+	int peer;
+	struct side *side;
+	bool retry;
+	struct collapse collapse;
+	struct mark base, upto; /* base is borrowed */
+	const struct mark *last;
+	bool fresh, last_part, retries;
+	struct owed_key {
+		int table, key;
+		bool sent;
+	} owed[RECORDS_MAX];
+	size_t nowed;
+	struct group_sent *out;
+};
+
+/* --- the mark --- */
+
+static bool
+contains(const struct mark *m, uint64_t id)
+{
+	return mark_contains(m, id);
+}
+
+/* The mark of everything visible, after last. */
+static bool
+next_mark(struct world *w, struct store *s, const struct mark *last, struct mark *out)
+{
+	bool grew = false;
+	struct err e;
+
+	memset(out, 0, sizeof *out);
+	out->epoch = last->epoch + 1;
+	out->high = last->high;
+	must(id_set_copy(&last->holes, &out->holes, &e), &e);
+	for (size_t i = 0; i < s->nqueue; i++) {
+		if (!s->queue[i].visible || contains(last, s->queue[i].id))
+			continue;
+		must(mark_see(out, s->queue[i].id, &e), &e);
+		grew = true;
+	}
+	for (size_t i = 0; i < s->dead.n; i++)
+		for (uint64_t id = s->dead.ranges[i].low; id <= s->dead.ranges[i].high; id++)
+			if (id <= last->high)
+				must(id_set_remove(&out->holes, id, &e), &e);
+	if (w->wrong == WRONG_WATERMARK)
+		id_set_free(&out->holes);
+	return grew;
+}
+
+/* Collapse what upto contains and base does not, as queue_visit gives it. False: more than limit records; *last_id is
+ * that of the last change taken in. */
+static bool
+collapse_between(struct builder *b, uint64_t limit, uint64_t *last_id)
+{
+	struct store *s = &b->n->store;
+	char key[KEY_MAX_LEN];
+	struct err e;
+
+	for (size_t i = 0; i < s->nqueue; i++) {
+		const struct queued *q = &s->queue[i];
+		struct change c = store_change(b->w, q, key);
+
+		if (!q->visible || q->status == SUPERSEDED || !contains(&b->upto, q->id) || contains(&b->base, q->id))
+			continue;
+		if (limit > 0 && b->collapse.n >= limit && collapse_find(&b->collapse, c.table, c.key, c.key_len) == NULL)
+			return false;
+		*last_id = q->id;
+		must(collapse_add(&b->collapse, &c, &e), &e);
+	}
+	return true;
+}
+
+/* Too much, and older epochs end within it: end at the newest of those that fits. */
+static void
+end_at_epoch(struct builder *b, uint64_t last_id)
+{
+	struct store *s = &b->n->store;
+	const struct mark *to = store_mark(s, b->base.epoch + 1);
+	uint64_t ignored = 0;
+	struct err e;
+
+	for (size_t i = 0; i < s->nmarks; i++)
+		if (s->marks[i].epoch > b->base.epoch && s->marks[i].epoch <= b->last->epoch && s->marks[i].high <= last_id)
+			to = &s->marks[i];
+	mark_free(&b->upto);
+	if (to == NULL) {
+		fail(b->w, "an epoch is missing at %s", b->n->name);
+		return;
+	}
+	b->upto = *to;
+	must(id_set_copy(&to->holes, &b->upto.holes, &e), &e);
+	collapse_reset(&b->collapse);
+	b->fresh = false;
+	(void)collapse_between(b, 0, &ignored);
+}
+
+static void
+mark_and_collapse(struct builder *b)
+{
+	uint64_t last_id = 0;
+	struct err e;
+
+	b->fresh = next_mark(b->w, &b->n->store, b->last, &b->upto);
+	if (!b->fresh) {
+		mark_free(&b->upto);
+		b->upto = *b->last;
+		must(id_set_copy(&b->last->holes, &b->upto.holes, &e), &e);
+	}
+	b->last_part = collapse_between(b, b->w->group_rows, &last_id);
+	if (b->last_part)
+		return;
+	b->w->cuts++;
+	if (b->fresh && b->base.epoch == b->last->epoch)
+		must(queue_cut_mark(b->last, &b->upto, last_id, &e), &e);
+	else
+		end_at_epoch(b, last_id);
+}
+
+/* --- owed --- */
+
+static struct debt_group
+debt_group(const struct builder *b)
+{
+	return (struct debt_group){ b->side->state.acked_epoch, b->base.epoch, b->upto.epoch, b->retry, b->fresh, b->last_part };
+}
+
+static const char *
+node_name(const struct world *w, int number)
+{
+	return number == NOBODY ? NULL : w->nodes[number].name;
+}
+
+static void
+take_owed(struct builder *b, const struct debt *d)
+{
+	char key[KEY_MAX_LEN];
+	size_t len = (size_t)snprintf(key, sizeof key, "%d", d->key);
+	struct entry *entry = collapse_find(&b->collapse, table_names[d->table], key, len);
+	bool has_news = entry != NULL && entry->send;
+	const struct debt_group now = debt_group(b);
+	struct owed_key *to = &b->owed[b->nowed++];
+	struct err e;
+	const struct owed o = { .table = table_names[d->table], .key = key, .key_len = len, .state = d->state, .last_id = d->last_id, .first = d->first,
+		.changed_at = d->changed_at, .origin = node_name(b->w, d->origin), .via = node_name(b->w, d->via), .whole = d->whole, .link = d->link };
+
+	*to = (struct owed_key){ d->table, d->key, false };
+	if (!has_news && !debt_is_due(&now, d->state, d->sent_epoch))
+		return;
+	b->retries = b->retries || !has_news;
+	must(debt_merge(&b->collapse, &o, &entry, &e), &e);
+	to->sent = true;
+}
+
+/* --- records --- */
+
+static const struct row *
+row_of(const struct builder *b, const struct entry *entry)
+{
+	return &b->n->store.rows[table_number(collapse_table_name(&b->collapse, entry->table))][key_number(collapse_text(&b->collapse, entry->key))];
+}
+
+/* The key that a changed key came from, followed back to one that the peer has. */
+static void
+resolve_link(struct builder *b, struct entry *entry)
+{
+	enum { HOPS_MAX = 64 };
+	struct store *s = &b->n->store;
+	int table = table_number(collapse_table_name(&b->collapse, entry->table));
+	uint64_t link = entry->link;
+
+	for (int hops = 0; link != 0 && hops < HOPS_MAX; hops++) {
+		const struct queued *q = store_queued(s, link);
+		struct entry *old = NULL;
+		bool exists = true;
+		size_t at = 0, len = 0;
+		char key[KEY_MAX_LEN];
+
+		if (q != NULL && q->visible && q->table == table) {
+			len = (size_t)snprintf(key, sizeof key, "%d", q->key);
+			at = collapse_keep(&b->collapse, key, len);
+			old = collapse_find(&b->collapse, table_names[table], key, len);
+			exists = old != NULL ? !old->absent : s->rows[table][q->key].here;
+		}
+		debt_step_back(entry, old, at, len, exists, &link);
+	}
+}
+
+static void
+put(struct builder *b, const struct entry *entry, char operation)
+{
+	const struct collapse *c = &b->collapse;
+	const char *origin = collapse_text(c, entry->origin), *via = collapse_text(c, entry->via), *old = collapse_text(c, entry->old_key);
+	struct sent *to = &b->out->records[b->out->n++];
+
+	memset(to, 0, sizeof *to);
+	to->table = table_number(collapse_table_name(c, entry->table));
+	to->operation = operation;
+	(void)snprintf(to->key, sizeof to->key, "%s", collapse_text(c, entry->key));
+	(void)snprintf(to->old_key, sizeof to->old_key, "%s", old == NULL ? "" : old);
+	(void)snprintf(to->changed_at, sizeof to->changed_at, "%s", collapse_text(c, entry->changed_at));
+	(void)snprintf(to->origin, sizeof to->origin, "%s", origin == NULL ? "" : origin);
+	(void)snprintf(to->via, sizeof to->via, "%s", via == NULL ? "" : via);
+	to->whole = entry->whole && operation == 'u';
+	to->row = *row_of(b, entry);
+	for (size_t i = 0; i < b->side->nunsettled && b->w->wrong != WRONG_REFUSED_SEEN; i++) {
+		const struct unsettled *u = &b->side->unsettled[i];
+
+		if (u->table != to->table || (u->key != key_number(to->key) && (old == NULL || u->key != key_number(old))))
+			continue;
+		to->seen = to->has_seen && to->seen < u->seen_before ? to->seen : u->seen_before;
+		to->has_seen = true;
+	}
+}
+
+/* The end of the key that the peer has a record under which is gone. */
+static void
+end_old_key(struct builder *b, const struct entry *entry)
+{
+	const struct queued *from = debt_left_behind(entry) ? store_queued(&b->n->store, entry->link) : NULL;
+	struct queued q;
+
+	if (from == NULL)
+		return;
+	q = (struct queued){ .id = b->n->store.next_id++, .table = from->table, .key = from->key, .operation = OP_DELETE,
+		.origin = node_number(collapse_text(&b->collapse, entry->origin)), .via = NOBODY, .whole = true, .visible = true };
+	memcpy(q.changed_at, collapse_text(&b->collapse, entry->changed_at), QUEUE_TIME_LEN + 1);
+	(void)store_enqueue(&b->n->store, &q);
+}
+
+/* Still owed, deletes, then updates and inserts, of each table those with a new key last. */
+static void
+put_all(struct builder *b)
+{
+	struct collapse *c = &b->collapse;
+
+	for (size_t i = 0; i < c->n; i++)
+		c->entries[i].absent = c->entries[i].send && !row_of(b, &c->entries[i])->here;
+	for (size_t i = 0; i < c->n; i++)
+		if (c->entries[i].send && c->entries[i].link != 0 && !c->entries[i].absent)
+			resolve_link(b, &c->entries[i]);
+	for (size_t i = 0; i < b->nowed; i++) {
+		const struct owed_key *o = &b->owed[i];
+
+		if (o->sent)
+			continue;
+		b->out->records[b->out->n] = (struct sent){ .table = o->table, .operation = 'o' };
+		(void)snprintf(b->out->records[b->out->n++].key, KEY_MAX_LEN, "%d", o->key);
+	}
+	for (size_t i = 0; i < c->n; i++)
+		if (c->entries[i].send && !c->entries[i].done && c->entries[i].absent) {
+			put(b, &c->entries[i], 'd');
+			end_old_key(b, &c->entries[i]);
+		}
+	for (size_t table = 0; table < c->ntables; table++)
+		for (int linked = 0; linked < 2; linked++)
+			for (size_t i = 0; i < c->n; i++) {
+				struct entry *entry = &c->entries[i];
+
+				if (entry->table == table && entry->send && !entry->done && !entry->absent && (entry->link != 0) == (linked != 0))
+					put(b, entry, entry->first == OP_INSERT ? 'i' : 'u');
+			}
+}
+
+static bool
+has_records(const struct collapse *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->entries[i].send)
+			return true;
+	return false;
+}
+
+static void
+put_head(struct builder *b)
+{
+	struct group_header *h = &b->out->header;
+
+	memset(h, 0, sizeof *h);
+	h->start = b->side->state.fresh;
+	h->last = b->last_part;
+	(void)snprintf(h->node, sizeof h->node, "%s", b->n->name);
+	memcpy(h->incarnation, b->n->store.incarnation, sizeof h->incarnation);
+	h->base.epoch = b->base.epoch;
+	memcpy(h->base.stamp, b->base.stamp, sizeof h->base.stamp);
+	h->upto.epoch = b->upto.epoch;
+	memcpy(h->upto.stamp, b->upto.stamp, sizeof h->upto.stamp);
+	memcpy(h->seen_incarnation, b->side->cursor.incarnation, sizeof h->seen_incarnation);
+	h->seen.epoch = b->side->cursor.epoch;
+	memcpy(h->seen.stamp, b->side->cursor.stamp, sizeof h->seen.stamp);
+}
+
+static void
+note_sent(struct builder *b)
+{
+	const struct debt_group now = debt_group(b);
+
+	for (size_t i = 0; i < b->side->nowed; i++) {
+		struct debt *d = &b->side->owed[i];
+
+		d->sent_epoch = debt_sent_epoch(&now, d->sent_epoch, b->owed[i].sent);
+	}
+	b->side->has_sent_seen = true;
+	b->side->sent_seen = b->side->cursor.epoch;
+	for (size_t i = 0; i < b->side->nunsettled; i++)
+		if (b->side->unsettled[i].seen_before < b->side->sent_seen)
+			b->side->sent_seen = b->side->unsettled[i].seen_before;
+}
+
+static void
+store_upto(struct builder *b)
+{
+	struct mark copy = b->upto;
+	struct err e;
+
+	chance_hex(b->w, b->upto.stamp, MARK_STAMP_LEN);
+	memcpy(copy.stamp, b->upto.stamp, sizeof copy.stamp);
+	must(id_set_copy(&b->upto.holes, &copy.holes, &e), &e);
+	store_add_mark(&b->n->store, &copy);
+}
+
+static enum built
+build(struct builder *b)
+{
+	struct store *s = &b->n->store;
+	const struct mark *base = store_mark(s, b->side->state.acked_epoch);
+
+	if (base == NULL || (b->w->wrong != WRONG_STAMP && strcmp(base->stamp, b->side->state.acked_stamp) != 0))
+		return BUILT_HELD;
+	b->base = *base;
+	b->last = store_last_mark(s);
+	mark_and_collapse(b);
+	for (size_t i = 0; i < b->side->nowed; i++)
+		take_owed(b, &b->side->owed[i]);
+	if (!has_records(&b->collapse) && b->last_part)
+		return BUILT_NOTHING;
+	if (!b->fresh && b->retries) { /* an epoch that no earlier group can have had */
+		mark_free(&b->upto);
+		(void)next_mark(b->w, s, b->last, &b->upto);
+		b->fresh = true;
+	}
+	if (b->fresh) {
+		b->base.holes = (struct id_set){ 0 }; /* the marks may move in memory; only its position is needed now */
+		store_upto(b);
+	}
+	put_head(b);
+	put_all(b);
+	note_sent(b);
+	return BUILT_GROUP;
+}
+
+enum built
+sender_build(struct world *w, struct node *n, int peer, bool retry, struct group_sent *out)
+{
+	struct builder b = { .w = w, .n = n, .peer = peer, .side = &n->store.sides[peer], .retry = retry, .out = out };
+	enum built built;
+
+	out->n = 0;
+	collapse_init(&b.collapse, n->name, w->nodes[peer].name);
+	built = build(&b);
+	collapse_free(&b.collapse);
+	mark_free(&b.upto);
+	return built;
+}
+
+/* --- the answer --- */
+
+struct settle {
+	struct world *w;
+	struct node *n;
+	struct side *side;
+	const struct reply *reply;
+	const struct mark *from, *upto;
+	struct collapse collapse;
+	bool known[RECORDS_MAX];
+};
+
+static const struct refused_record *
+find_note(const struct settle *s, int table, int key)
+{
+	for (size_t i = 0; i < s->reply->nrefused; i++)
+		if (s->reply->refused[i].table == table && s->reply->refused[i].key == key)
+			return &s->reply->refused[i];
+	return NULL;
+}
+
+static bool
+in_group(const struct settle *s, const struct queued *q)
+{
+	return q->visible && q->status != SUPERSEDED && contains(s->upto, q->id) && !contains(s->from, q->id);
+}
+
+static bool
+is_counted(const struct settle *s, const struct refused_record *r)
+{
+	return r->counted && !s->upto->cut;
+}
+
+static void
+add_id(struct debt *d, uint64_t id)
+{
+	for (size_t i = 0; i < d->nids; i++)
+		if (d->ids[i] == id)
+			return;
+	if (d->nids < sizeof d->ids / sizeof *d->ids)
+		d->ids[d->nids++] = id;
+}
+
+/* The queue rows of a record in this group. */
+static size_t
+add_group_ids(const struct settle *s, struct debt *d)
+{
+	const struct store *store = &s->n->store;
+	size_t found = 0;
+
+	for (size_t i = 0; i < store->nqueue; i++) {
+		const struct queued *q = &store->queue[i];
+
+		if (q->table != d->table || q->key != d->key || !in_group(s, q))
+			continue;
+		add_id(d, q->id);
+		found++;
+	}
+	return found;
+}
+
+static void
+mark_rows(const struct settle *s, const struct debt *d, bool accepted)
+{
+	for (size_t i = 0; i < d->nids; i++) {
+		struct queued *q = store_queued(&s->n->store, d->ids[i]);
+
+		if (q == NULL || q->status == SUPERSEDED)
+			continue;
+		q->status = accepted ? SYNCED : PENDING;
+		q->error = !accepted;
+	}
+}
+
+static void
+settle_owed(struct settle *s)
+{
+	for (size_t i = 0; i < s->side->nowed;) {
+		struct debt *d = &s->side->owed[i];
+		const struct refused_record *r = find_note(s, d->table, d->key);
+
+		if (!debt_is_answered(d->sent_epoch, s->from->epoch, s->upto->epoch, r != NULL)) {
+			i++;
+			continue;
+		}
+		if (r == NULL) {
+			mark_rows(s, d, true);
+			store_drop_debt(s->side, d);
+			continue;
+		}
+		s->known[r - s->reply->refused] = true;
+		if (add_group_ids(s, d) > 0)
+			d->attempts = 0;
+		d->attempts += is_counted(s, r);
+		d->state = debt_state(d->attempts, MAX_ATTEMPTS, is_counted(s, r));
+		mark_rows(s, d, false);
+		i++;
+	}
+}
+
+static uint64_t
+first_link(const struct settle *s, int table, uint64_t link)
+{
+	enum { HOPS_MAX = 64 };
+	struct store *store = &s->n->store;
+
+	for (int hops = 0; link != 0 && hops < HOPS_MAX; hops++) {
+		const struct queued *a = store_queued(store, link);
+		uint64_t before = 0;
+
+		for (size_t i = 0; a != NULL && a->table == table && i < store->nqueue; i++) {
+			const struct queued *q = &store->queue[i];
+
+			if (q->id > s->from->high && q->id < a->id && q->table == a->table && q->key == a->key && q->status != SUPERSEDED) {
+				before = q->link;
+				break;
+			}
+		}
+		if (before == 0)
+			return link;
+		link = before;
+	}
+	return link;
+}
+
+static void
+insert_debt(struct settle *s, const struct refused_record *r, const struct entry *entry)
+{
+	const struct collapse *c = &s->collapse;
+	struct debt *d;
+
+	s->side->owed = realloc(s->side->owed, (s->side->nowed + 1) * sizeof *s->side->owed);
+	if (s->side->owed == NULL)
+		abort();
+	d = &s->side->owed[s->side->nowed++];
+	*d = (struct debt){ .table = r->table, .key = r->key, .attempts = is_counted(s, r), .last_id = entry->last_id, .first = entry->first,
+		.origin = node_number(collapse_text(c, entry->origin)), .via = node_number(collapse_text(c, entry->via)), .whole = entry->whole,
+		.link = first_link(s, r->table, entry->link), .sent_epoch = s->upto->epoch };
+	d->state = debt_state(d->attempts, MAX_ATTEMPTS, is_counted(s, r));
+	(void)snprintf(d->changed_at, sizeof d->changed_at, "%s", collapse_text(c, entry->changed_at));
+	(void)add_group_ids(s, d);
+	mark_rows(s, d, false);
+}
+
+/* Newer changes of an owed record raise what it carries. */
+static void
+raise_debt(struct settle *s, const struct refused_record *r, const struct entry *entry)
+{
+	const struct collapse *c = &s->collapse;
+	struct debt *d = store_debt(s->side, r->table, r->key);
+	const char *changed_at = collapse_text(c, entry->changed_at);
+
+	d->last_id = entry->last_id > d->last_id ? entry->last_id : d->last_id;
+	if (strcmp(changed_at, d->changed_at) >= 0) {
+		d->origin = node_number(collapse_text(c, entry->origin));
+		d->via = node_number(collapse_text(c, entry->via));
+		memcpy(d->changed_at, changed_at, sizeof d->changed_at);
+	}
+	d->whole = d->whole || entry->whole;
+	d->link = d->link == 0 ? entry->link : d->link;
+}
+
+static void
+settle_refusals(struct settle *s)
+{
+	struct store *store = &s->n->store;
+	char key[KEY_MAX_LEN];
+	struct err e;
+
+	for (size_t i = 0; s->reply->nrefused > 0 && i < store->nqueue; i++) {
+		const struct queued *q = &store->queue[i];
+		struct change c = store_change(s->w, q, key);
+
+		if (in_group(s, q) && find_note(s, q->table, q->key) != NULL)
+			must(collapse_add(&s->collapse, &c, &e), &e);
+	}
+	settle_owed(s);
+	for (size_t i = 0; i < s->reply->nrefused; i++) {
+		const struct refused_record *r = &s->reply->refused[i];
+		size_t len = (size_t)snprintf(key, sizeof key, "%d", r->key);
+		const struct entry *entry = collapse_find(&s->collapse, table_names[r->table], key, len);
+
+		if (entry == NULL || !entry->send)
+			continue;
+		if (s->known[i])
+			raise_debt(s, r, entry);
+		else if (store_debt(s->side, r->table, r->key) == NULL)
+			insert_debt(s, r, entry);
+		else
+			fail(s->w, "%s: record %d of %s was refused and is owed already", s->n->name, r->key, table_names[r->table]);
+	}
+}
+
+/* A 200 only. */
+static bool
+settle(struct world *w, struct node *n, int peer, const struct reply *r)
+{
+	struct settle s = { .w = w, .n = n, .side = &n->store.sides[peer], .reply = r };
+	struct peer_state *state = &s.side->state;
+	struct standing where;
+
+	s.upto = store_mark(&n->store, r->header.cursor.epoch);
+	where = position_of_answer(&r->header.cursor, state, s.upto);
+	if (where.kind == STANDING_REFUSED && w->wrong == WRONG_STAMP && s.upto != NULL)
+		where.kind = STANDING_NEXT;
+	if (where.kind != STANDING_NEXT)
+		return where.kind == STANDING_APPLIED;
+	s.from = store_mark(&n->store, state->acked_epoch);
+	if (s.from == NULL)
+		return false;
+	collapse_init(&s.collapse, n->name, w->nodes[peer].name);
+	settle_refusals(&s);
+	collapse_free(&s.collapse);
+	state->acked_epoch = s.upto->epoch;
+	memcpy(state->acked_stamp, s.upto->stamp, sizeof state->acked_stamp);
+	state->floor_epoch = r->header.floor;
+	state->fresh = false;
+	s.side->has_sent_seen = false;
+	return true;
+}
+
+bool
+sender_welcome(struct world *w, struct node *n, const struct letter *l)
+{
+	struct peer_state *state = &n->store.sides[l->from].state;
+
+	if (w->wrong != WRONG_INCARNATION && position_of_welcome(&l->welcome, n->store.incarnation, state) != MEETING_FINE)
+		return false;
+	memcpy(state->incarnation, l->welcome.incarnation, sizeof state->incarnation);
+	return l->reply == NULL || settle(w, n, l->from, l->reply);
+}
+
+bool
+sender_answer(struct world *w, struct node *n, int peer, const struct reply *r)
+{
+	if (r->status == 200)
+		return settle(w, n, peer, r);
+	return strcmp(r->code, "ahead") == 0 || strcmp(r->code, "behind") == 0;
+}
+
+/* --- statuses and purge --- */
+
+static bool
+is_open(const struct node *n, uint64_t id)
+{
+	for (int i = 0; i < OPEN_MAX; i++)
+		for (size_t k = 0; n->open[i].open && k < n->open[i].n; k++)
+			if (n->open[i].writes[k].change.id == id)
+				return true;
+	return false;
+}
+
+/* Two empty probes, sixty seconds apart, are taken to be right. */
+static void
+probe_holes(struct node *n)
+{
+	struct store *s = &n->store;
+	const struct mark *last = store_last_mark(s);
+	struct err e;
+
+	for (size_t i = 0; i < last->holes.n; i++)
+		for (uint64_t id = last->holes.ranges[i].low; id <= last->holes.ranges[i].high; id++)
+			if (!is_open(n, id) && store_queued(s, id) == NULL)
+				must(id_set_add(&s->dead, id, &e), &e);
+}
+
+/* All that was marked since the peer's last word came from the peer itself. */
+static void
+note_quiet(struct node *n, int peer)
+{
+	struct store *s = &n->store;
+	struct peer_state *state = &s->sides[peer].state;
+	const struct mark *last = store_last_mark(s);
+	const struct mark *from = store_mark(s, state->quiet_epoch > state->acked_epoch ? state->quiet_epoch : state->acked_epoch);
+
+	if (last->epoch <= state->acked_epoch || last->epoch <= state->quiet_epoch || from == NULL)
+		return;
+	for (size_t i = 0; i < s->nqueue; i++) {
+		const struct queued *q = &s->queue[i];
+
+		if (q->visible && q->status != SUPERSEDED && contains(last, q->id) && !contains(from, q->id) && q->via != peer)
+			return;
+	}
+	state->quiet_epoch = last->epoch;
+}
+
+static void
+settle_statuses(struct node *n)
+{
+	struct store *s = &n->store;
+	uint64_t all_have = UINT64_MAX;
+	const struct mark *now;
+
+	for (int i = 0; i < NODES_MAX; i++) {
+		const struct peer_state *p = &s->sides[i].state;
+		uint64_t has = p->quiet_epoch > p->acked_epoch ? p->quiet_epoch : p->acked_epoch;
+
+		if (s->sides[i].linked && has < all_have)
+			all_have = has;
+	}
+	now = store_mark(s, all_have);
+	if (now == NULL || all_have <= s->settled_epoch)
+		return;
+	for (size_t i = 0; i < s->nqueue; i++)
+		if (contains(now, s->queue[i].id) && s->queue[i].status == PENDING && !s->queue[i].error)
+			s->queue[i].status = SYNCED;
+	s->settled_epoch = all_have;
+}
+
+static uint64_t
+needed_from(struct world *w, const struct store *s, uint64_t (*from)(const struct peer_state *))
+{
+	uint64_t epoch = s->settled_epoch;
+
+	for (int i = 0; i < NODES_MAX; i++) {
+		uint64_t its = w->wrong == WRONG_PURGE_ON_ACK ? s->sides[i].state.acked_epoch : from(&s->sides[i].state);
+
+		if (s->sides[i].linked && its < epoch)
+			epoch = its;
+	}
+	return epoch;
+}
+
+static void
+purge_rows(struct world *w, struct store *s, const struct mark *keep)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < s->nqueue; i++) {
+		if (contains(keep, s->queue[i].id) && s->queue[i].visible && s->queue[i].status != PENDING) {
+			w->purged++;
+			continue;
+		}
+		s->queue[left++] = s->queue[i];
+	}
+	s->nqueue = left;
+}
+
+static void
+purge_marks(struct store *s, uint64_t from)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < s->nmarks; i++) {
+		if (s->marks[i].epoch < from)
+			mark_free(&s->marks[i]);
+		else
+			s->marks[left++] = s->marks[i];
+	}
+	s->nmarks = left;
+}
+
+void
+sender_tidy(struct world *w, struct node *n, bool purge)
+{
+	struct store *s = &n->store;
+	const struct mark *keep;
+
+	probe_holes(n);
+	for (int i = 0; i < w->n; i++)
+		if (s->sides[i].linked)
+			note_quiet(n, i);
+	settle_statuses(n);
+	if (!purge)
+		return;
+	keep = store_mark(s, needed_from(w, s, peer_rows_from));
+	if (keep != NULL)
+		purge_rows(w, s, keep);
+	purge_marks(s, needed_from(w, s, peer_marks_from));
+}

@@ -1,0 +1,203 @@
+/* The simulation as a program: options, TAP, and that it proves itself. */
+#include "sim.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+	SCHEDULES = 2000,     /* of make check */
+	WRONG_SCHEDULES = 4000, /* within which each wrong rule must be noticed */
+	SHOWN = 5	      /* failures that are named, unless --all */
+};
+
+struct options {
+	uint64_t seed;
+	bool has_seed, trace, all;
+	unsigned long schedules;
+	int nodes;
+	enum wrong wrong;
+};
+
+static const char usage[] =
+    "usage: simulate [--schedules N] [--seed N] [--nodes N] [--wrong RULE] [--trace] [--all]\n"
+    "\n"
+    "Runs N random schedules of 2 to 4 nodes through the program's own decisions. Without options:\n"
+    "a short run, and every wrong rule must be noticed. --seed without --schedules runs that one\n"
+    "schedule and prints what happens in it.\n";
+
+static enum wrong
+wrong_of(const char *name)
+{
+	for (int i = 0; i < WRONGS; i++)
+		if (strcmp(wrong_names[i], name) == 0)
+			return (enum wrong)i;
+	(void)fprintf(stderr, "simulate: no rule %s; there are:", name);
+	for (int i = 0; i < WRONGS; i++)
+		(void)fprintf(stderr, " %s", wrong_names[i]);
+	(void)fputc('\n', stderr);
+	exit(2);
+}
+
+static uint64_t
+number(const char *text)
+{
+	uint64_t n;
+
+	if (mark_parse_u64(text, &n))
+		return n;
+	(void)fprintf(stderr, "simulate: %s is no number\n", text);
+	exit(2);
+}
+
+static void
+take_options(int argc, char **argv, struct options *o)
+{
+	static const struct option longs[] = { { "schedules", required_argument, NULL, 'n' }, { "seed", required_argument, NULL, 's' }, { "nodes", required_argument, NULL, 'k' },
+		{ "wrong", required_argument, NULL, 'w' }, { "trace", no_argument, NULL, 't' }, { "all", no_argument, NULL, 'a' }, { "help", no_argument, NULL, 'h' }, { 0 } };
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		if (c == 'n')
+			o->schedules = (unsigned long)number(optarg);
+		else if (c == 's') {
+			o->seed = number(optarg);
+			o->has_seed = true;
+		} else if (c == 'k')
+			o->nodes = (int)number(optarg);
+		else if (c == 'w')
+			o->wrong = wrong_of(optarg);
+		else if (c == 't')
+			o->trace = true;
+		else if (c == 'a')
+			o->all = true;
+		else {
+			(void)fputs(usage, c == 'h' ? stdout : stderr);
+			exit(c == 'h' ? 0 : 2);
+		}
+	}
+	if (o->nodes != 0 && (o->nodes < 2 || o->nodes > NODES_MAX)) {
+		(void)fputs(usage, stderr);
+		exit(2);
+	}
+}
+
+struct totals {
+	unsigned long failed, groups, conflicts, refusals, crashes, cuts, purged, mended, moves;
+};
+
+static void
+add(struct totals *t, const struct world *w)
+{
+	t->groups += w->groups;
+	t->conflicts += w->conflicts;
+	t->refusals += w->refusals;
+	t->crashes += w->crashes;
+	t->cuts += w->cuts;
+	t->purged += w->purged;
+	t->mended += w->mended;
+	t->moves += w->moves;
+}
+
+static double
+seconds(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Many schedules, seeds one after the other; what failed is named with its seed. */
+static struct totals
+run_many(struct world *w, const struct options *o)
+{
+	struct totals t = { 0 };
+	double begun = seconds();
+
+	for (unsigned long i = 0; i < o->schedules; i++) {
+		world_run(w, o->seed + i, o->nodes, o->wrong, o->trace);
+		add(&t, w);
+		if (w->failure[0] == '\0')
+			continue;
+		if (t.failed++ < SHOWN || o->all)
+			(void)printf("# seed %" PRIu64 " (%d nodes): %s\n#   replay with: scripts/simulate --seed %" PRIu64 "%s%s%s\n", w->seed, w->n, w->failure, w->seed, o->nodes != 0 ? " --nodes " : "",
+			    o->nodes != 0 ? (char[2]){ (char)('0' + o->nodes), '\0' } : "", o->wrong != RIGHT ? " with the same --wrong" : "");
+		(void)fflush(stdout);
+	}
+	(void)printf("# %lu schedules in %.1f s: %lu groups, %lu conflicts, %lu refusals, %lu keys changed, %lu crashes, %lu groups cut, %lu rows purged, %lu restored nodes mended\n", o->schedules,
+	    seconds() - begun, t.groups, t.conflicts, t.refusals, t.moves, t.crashes, t.cuts, t.purged, t.mended);
+	return t;
+}
+
+/* The first schedule that goes wrong with the rule, and well without; 0: none. */
+static unsigned long
+notices(struct world *w, enum wrong wrong, uint64_t seed)
+{
+	for (unsigned long i = 0; i < WRONG_SCHEDULES; i++) {
+		bool well;
+
+		world_run(w, seed + i, 0, wrong, false);
+		if (w->failure[0] == '\0')
+			continue;
+		world_run(w, seed + i, 0, RIGHT, false);
+		well = w->failure[0] == '\0';
+		world_run(w, seed + i, 0, wrong, false);
+		if (well)
+			return i + 1;
+	}
+	return 0;
+}
+
+static int
+check(struct world *w, struct options *o)
+{
+	struct totals t;
+	int failed = 0;
+
+	o->schedules = SCHEDULES;
+	(void)printf("1..%d\n", WRONGS);
+	t = run_many(w, o);
+	(void)printf("%s 1 - %lu random schedules end equal and lose nothing\n", t.failed == 0 ? "ok" : "not ok", o->schedules);
+	failed += t.failed > 0;
+	for (int wrong = RIGHT + 1; wrong < WRONGS; wrong++) {
+		unsigned long after = notices(w, (enum wrong)wrong, o->seed);
+
+		(void)printf("%s %d - the wrong rule %s is noticed\n", after > 0 ? "ok" : "not ok", wrong + 1, wrong_names[wrong]);
+		if (after > 0)
+			(void)printf("# after %lu schedules: %s\n", after, w->failure);
+		(void)fflush(stdout);
+		failed += after == 0;
+	}
+	return failed > 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options o = { 0 };
+	struct world *w = calloc(1, sizeof *w);
+	const char *given = getenv("TANDEM_SEED");
+	int code;
+
+	if (w == NULL)
+		return 1;
+	take_options(argc, argv, &o);
+	if (!o.has_seed && given != NULL)
+		o.seed = number(given);
+	else if (!o.has_seed && (o.schedules != 0 || o.wrong != RIGHT)) /* make check runs the same ones each time */
+		o.seed = (uint64_t)time(NULL) * 1000000;
+	if (o.schedules == 0 && o.has_seed) {
+		o.schedules = 1;
+		o.trace = true;
+	}
+	if (o.schedules == 0 && o.wrong == RIGHT)
+		code = check(w, &o);
+	else {
+		o.schedules = o.schedules == 0 ? WRONG_SCHEDULES : o.schedules;
+		code = run_many(w, &o).failed > 0;
+	}
+	free(w);
+	return code;
+}
