@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "net/tls.h"
 #include "sync/drain.h"
 #include "sync/receive.h"
 #include "wire/compare.h"
@@ -57,6 +58,7 @@ struct serve {
 	struct receive *receive;
 	struct monitor *monitor;
 	struct server *peers, *people;
+	struct tls_door *tls; /* of peers; NULL when tls = off */
 	struct pump *pumps;
 	size_t npumps;
 	atomic_bool stop;
@@ -299,6 +301,9 @@ listen_all(struct serve *s, struct err *e)
 	struct server_options people = { .base = s->base, .conf = s->conf, .address = s->conf->node.monitor, .routes = monitor_routes,
 		.nroutes = monitor_nroutes, .arg = s->monitor };
 
+	if (s->conf->node.tls && !tls_door_new(s->conf, &s->tls, e))
+		return false;
+	peers.tls = s->tls;
 	return server_new(&peers, &s->peers, e) && server_new(&people, &s->people, e);
 }
 
@@ -344,6 +349,7 @@ finish(struct serve *s)
 	monitor_free(s->monitor);
 	server_free(s->peers);
 	server_free(s->people);
+	tls_door_free(s->tls);
 	for (size_t i = 0; i < s->nevents; i++)
 		event_free(s->events[i]);
 	if (s->base != NULL)
@@ -365,8 +371,8 @@ serve_run(const struct cli *cli, const struct conf *conf, struct err *e)
 	(void)sigemptyset(&stop_signals);
 	ok = start(&s, e);
 	if (ok) {
-		log_info(NULL, "agent %s up: node %s, peers at %s, page at http://%s/, libmariadb %s, libevent %s", PACKAGE_VERSION, conf->node.name,
-		    conf->node.listen, conf->node.monitor, mysql_get_client_info(), event_get_version());
+		log_info(NULL, "agent %s up: node %s, peers at %s://%s, page at http://%s/, libmariadb %s, libevent %s", PACKAGE_VERSION, conf->node.name,
+		    conf->node.tls ? "https" : "http", conf->node.listen, conf->node.monitor, mysql_get_client_info(), event_get_version());
 		ok = event_base_dispatch(s.base) >= 0 || err_set(e, ERR_INTERNAL, "the event loop failed");
 	}
 	finish(&s);

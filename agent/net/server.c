@@ -109,6 +109,10 @@ check_signature(const struct conf *conf, struct request *r, const struct route *
 	sign_request_mac(key, &covered, mac);
 	good = sign_equal(mac, sig->mac) && peer != NULL && strcmp(sig->to, conf->node.name) == 0;
 	text_wipe(key, sizeof key);
+	if (good && peer->tls_pin[0] != '\0' && !conn_proves(r->conn, peer->tls_pin)) {
+		r->why = "signed by a peer, but with another TLS key than its tls_pin here (or none)";
+		return false;
+	}
 	if (!good) {
 		if (peer == NULL)
 			r->why = "signed by nobody we know";
@@ -298,7 +302,7 @@ static bool
 set_up_http(struct server *s, struct err *e)
 {
 	size_t body_max = largest_body(&s->o);
-	struct guard_options guard = { .base = s->o.base, .grace_ms = s->o.grace_ms,
+	struct guard_options guard = { .base = s->o.base, .tls = s->o.tls, .grace_ms = s->o.grace_ms,
 		.idle_ms = s->o.idle_ms, .body_max = body_max, .closed = on_closed, .refused = on_refused,
 		.arg = s };
 

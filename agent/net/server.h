@@ -15,6 +15,7 @@
 struct event_base;
 struct server;
 struct request;
+struct tls_door;
 
 /* Who may call a route. There is no "anybody" but AUTH_OPEN, and a route without a row is 404. */
 enum auth {
@@ -41,6 +42,7 @@ struct server_options {
 	const struct route *routes;
 	size_t nroutes;
 	void *arg;               /* given to every handler */
+	struct tls_door *tls;    /* NULL: plain HTTP; borrowed (net/tls.h) */
 	int64_t grace_ms;        /* time for a small request; 0 = GUARD_GRACE_MS (net/guard.h) */
 	int64_t idle_ms;         /* time between two requests of one connection; 0 = GUARD_IDLE_MS */
 };
