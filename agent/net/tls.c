@@ -36,8 +36,15 @@ struct tls_door {
 	SSL_CTX *ctx;
 	const struct conf *conf;
 	bool known_only; /* every peer has a pin */
-	bool strangers;
+	bool (*let)(void *arg); /* are strangers let in now? NULL: never */
+	void *let_arg;
 };
+
+static bool
+for_known_only(const struct tls_door *d)
+{
+	return d->known_only && (d->let == NULL || !d->let(d->let_arg));
+}
 
 /* What OpenSSL says about the last failure; empties its queue, which must not tell it again of
  * another connection. */
@@ -199,7 +206,7 @@ on_certificate(X509_STORE_CTX *store, void *arg)
 	X509 *cert = X509_STORE_CTX_get0_cert(store);
 	char pin[TLS_PIN_LEN + 1];
 
-	if (!d->known_only || d->strangers)
+	if (!for_known_only(d))
 		return 1; /* net/server asks again, when it knows which peer it should be */
 	if (cert != NULL && pin_of(cert, pin))
 		for (size_t i = 0; i < d->conf->npeers; i++)
@@ -269,9 +276,10 @@ tls_door_free(struct tls_door *d)
 }
 
 void
-tls_door_let_strangers(struct tls_door *d, bool let)
+tls_door_let_strangers(struct tls_door *d, bool (*let)(void *arg), void *arg)
 {
-	d->strangers = let;
+	d->let = let;
+	d->let_arg = arg;
 }
 
 struct bufferevent *
@@ -283,7 +291,7 @@ tls_door_open(struct tls_door *d, struct event_base *base)
 
 	if (ssl == NULL)
 		return NULL;
-	if (d->known_only && !d->strangers)
+	if (for_known_only(d))
 		verify |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 	SSL_set_verify(ssl, verify, NULL);
 	bev = bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);

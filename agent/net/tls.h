@@ -37,10 +37,10 @@ bool tls_is_pin(const char *pin);
 
 /* The server's side: TLS 1.2 or later, no renegotiation, compression, tickets. Every caller is asked
  * for a certificate. While every peer of conf has a tls_pin, one who shows none of theirs does not
- * get in, unless strangers are let in (pairing). */
+ * get in, unless let (asked for each connection) lets strangers in, for pairing. */
 MUST_CHECK bool tls_door_new(const struct conf *conf, struct tls_door **out, struct err *e);
 void tls_door_free(struct tls_door *d);
-void tls_door_let_strangers(struct tls_door *d, bool let);
+void tls_door_let_strangers(struct tls_door *d, bool (*let)(void *arg), void *arg);
 /* For a connection that is being accepted: its bufferevent, which owns its socket; NULL without
  * memory. */
 struct bufferevent *tls_door_open(struct tls_door *d, struct event_base *base);

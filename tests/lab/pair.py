@@ -185,8 +185,8 @@ class Pair(Cluster):
     def __init__(self, *, schemas: Sequence[str | Path] = ("campus",), database: str = "app",
                  conf: Options = NO_OPTIONS,
                  server_options: Sequence[str] = (), proxied: bool = False,
-                 buffer_pool: str = "64M", tls: bool = False) -> None:
-        super().__init__(2, schemas=schemas, database=database, conf=conf,
+                 buffer_pool: str = "64M", tls: bool = False, links: Links = "chain") -> None:
+        super().__init__(2, links, schemas=schemas, database=database, conf=conf,
                          server_options=server_options, proxied=proxied, buffer_pool=buffer_pool,
                          tls=tls)
 
