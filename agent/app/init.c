@@ -155,8 +155,8 @@ static void
 print_next_steps(const char *path, const char *node)
 {
 	(void)printf("%s is written, for node %s. What to do next:\n"
-		     "1. Edit it: user, password and name of [database], and the [peer] section.\n"
-		     "2. Copy the key of the [peer] section to the other laptop's agent.conf, by a way you trust.\n"
+		     "1. Edit it: name and listen of [node]; user, password and name of [database].\n"
+		     "2. agent --pair       prints a line that makes another laptop a peer.\n"
 		     "3. agent --check      says what is still missing.\n"
 		     "4. agent --install    starts recording changes.\n",
 	    path, node);

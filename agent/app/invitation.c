@@ -46,11 +46,12 @@ invitation_save(const struct conf *conf, const struct invitation *in, struct err
 	pairing_put_line(&line, &in->line);
 	(void)snprintf(text, sizeof text, "%s %" PRId64 " %s %s %s\n", buf_cstr(&line), in->made_ms, in->nonce, in->joiner, in->by);
 	ok = buf_check(&line, "the invitation", e) && (path_of(conf, path) || err_set(e, ERR_CONFIG, "[node] state_dir is too long"));
-	if (ok) {
-		invitation_remove(conf);
+	/* In one step: --pair, which waits, would take a moment without the file for the end. */
+	if (ok && access(path, F_OK) == 0)
+		ok = private_replace(path, text, strlen(text), e);
+	else if (ok)
 		ok = private_create(path, text, strlen(text), &exists, e) &&
 		    (!exists || err_set(e, ERR_IO, "another agent --pair began at this moment; try again"));
-	}
 	text_wipe(text, sizeof text);
 	text_wipe(line.data, line.cap);
 	buf_free(&line);
