@@ -343,8 +343,7 @@ try_once(struct applier *a, struct pass *p, struct pass_reader *r, int *status, 
 		forget_catalog(a);
 		if (!catalog_refresh(a->db, a->conf, &a->catalog, e) || !guard_refresh(a->db, a->conf, a->catalog, a->node, e))
 			return false;
-		p->catalog = a->catalog;
-		if (!begin(a, p, &answered, status, answer, e))
+		if (!pass_use(p, a->catalog, e) || !begin(a, p, &answered, status, answer, e))
 			return false;
 		if (answered)
 			return db_commit(a->db, e);
@@ -389,9 +388,8 @@ apply_group(struct applier *a, const char *peer, struct spool *spool, int *statu
 		goto out;
 	for (int tries = 1; !ok; tries++) {
 		/* Before the transaction: guarding a trigger that the app has made anew is DDL. */
-		if (!catalog_refresh(a->db, a->conf, &a->catalog, e) || !guard_refresh(a->db, a->conf, a->catalog, a->node, e))
+		if (!catalog_refresh(a->db, a->conf, &a->catalog, e) || !guard_refresh(a->db, a->conf, a->catalog, a->node, e) || !pass_use(&p, a->catalog, e))
 			break;
-		p.catalog = a->catalog;
 		buf_reset(answer);
 		ok = try_once(a, &p, r, status, answer, e);
 		if (ok)

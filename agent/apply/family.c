@@ -68,7 +68,7 @@ family_expect(struct family *f, const struct table *t, uint64_t hash, char opera
 {
 	struct own *grown;
 
-	if (t == NULL || (t->nparents == 0 && !t->self_reference))
+	if (t == NULL || !tie_hangs(&f->pass->ties, t))
 		return true;
 	if (f->nown == f->own_cap) {
 		f->own_cap = f->own_cap == 0 ? 256 : f->own_cap * 2;
@@ -160,16 +160,10 @@ family_rewind(struct family *f, size_t mark)
 /* --- foreign keys --- */
 
 bool
-family_points_at(const struct catalog *c, const struct foreign_key *k, const struct table *t)
+family_cascades(const struct pass *p, const struct table *t)
 {
-	return strcmp(k->parent, t->name) == 0 && kin_table(c, k->child) != NULL;
-}
-
-bool
-family_cascades(const struct catalog *c, const struct table *t)
-{
-	for (size_t i = 0; i < c->nkeys; i++)
-		if (c->keys[i].on_delete != FK_RESTRICT && family_points_at(c, &c->keys[i], t))
+	for (size_t i = 0; i < p->ties.n; i++)
+		if (tie_key(&p->ties.items[i])->on_delete != FK_RESTRICT && tie_is_of(&p->ties.items[i], t))
 			return true;
 	return false;
 }
@@ -183,12 +177,12 @@ is_key_column(const struct table *t, const char *name)
 }
 
 bool
-family_follows(const struct catalog *c, const struct table *t)
+family_follows(const struct pass *p, const struct table *t)
 {
-	for (size_t i = 0; i < c->nkeys; i++) {
-		const struct foreign_key *k = &c->keys[i];
+	for (size_t i = 0; i < p->ties.n; i++) {
+		const struct foreign_key *k = p->ties.items[i].steps[0];
 
-		if (k->on_update == FK_RESTRICT || !family_points_at(c, k, t))
+		if (k->on_update == FK_RESTRICT || p->ties.items[i].n > 1 || !tie_is_of(&p->ties.items[i], t))
 			continue;
 		for (size_t n = 0; n < k->ncolumns; n++)
 			if (!is_key_column(t, k->referenced[n]))
@@ -200,12 +194,11 @@ family_follows(const struct catalog *c, const struct table *t)
 bool
 family_alone(struct pass *p, const struct kin_parents *rows, bool *alone, uint64_t *here, struct err *e)
 {
-	const struct catalog *c = p->catalog;
 	bool any = false, ok = kin_lock_parents(p, rows, here, e);
 
-	for (size_t i = 0; ok && !any && *here > 0 && i < c->nkeys; i++)
-		if (c->keys[i].on_delete != FK_RESTRICT && family_points_at(c, &c->keys[i], rows->table))
-			ok = kin_any(p, &c->keys[i], rows, &any, e);
+	for (size_t i = 0; ok && !any && *here > 0 && i < p->ties.n; i++)
+		if (tie_key(&p->ties.items[i])->on_delete != FK_RESTRICT && tie_is_of(&p->ties.items[i], rows->table))
+			ok = kin_any(p, &p->ties.items[i], rows, &any, e);
 	*alone = !any;
 	return ok;
 }
@@ -236,7 +229,7 @@ key_of_removed(size_t i, size_t *len, void *arg)
 static bool
 any_children(struct chunk *c, bool *any, struct err *e)
 {
-	const struct catalog *catalog = c->pass->catalog;
+	const struct tie_list *ties = &c->pass->ties;
 	const struct table *t = c->target.table;
 	struct removed r = { .n = 0 };
 	struct kin_parents of = { t, 0, key_of_removed, &r };
@@ -246,8 +239,8 @@ any_children(struct chunk *c, bool *any, struct err *e)
 		if (family_is_removed(&c->items[i]))
 			r.items[r.n++] = &c->items[i];
 	of.n = r.n;
-	for (size_t i = 0; r.n > 0 && !*any && i < catalog->nkeys; i++)
-		if (family_points_at(catalog, &catalog->keys[i], t) && !kin_any(c->pass, &catalog->keys[i], &of, any, e))
+	for (size_t i = 0; r.n > 0 && !*any && i < ties->n; i++)
+		if (tie_is_of(&ties->items[i], t) && !kin_any(c->pass, &ties->items[i], &of, any, e))
 			return false;
 	return true;
 }
@@ -282,11 +275,11 @@ static bool
 find_children(struct chunk *c, const struct item *item, const struct kin_parents *of, struct err *e)
 {
 	struct family *f = c->pass->family;
-	const struct catalog *catalog = c->pass->catalog;
+	const struct tie_list *ties = &c->pass->ties;
 	size_t from = f->kin.n;
 
-	for (size_t i = 0; i < catalog->nkeys; i++)
-		if (family_points_at(catalog, &catalog->keys[i], of->table) && !kin_find(c, &catalog->keys[i], of, &f->kin, item->kin_from, e))
+	for (size_t i = 0; i < ties->n; i++)
+		if (tie_is_of(&ties->items[i], of->table) && !kin_find(c, &ties->items[i], of, &f->kin, item->kin_from, e))
 			return false;
 	for (size_t i = from; i < f->kin.n; i++) {
 		struct kin *kin = &f->kin.items[i];

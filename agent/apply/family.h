@@ -27,8 +27,6 @@ struct kin_list *family_kin(struct family *f);
 MUST_CHECK bool family_judge(struct chunk *c, struct err *e);
 /* Is the item's row to be deleted? */
 bool family_is_removed(const struct item *item);
-/* Is the foreign key one from a replicated table to this one? */
-bool family_points_at(const struct catalog *c, const struct foreign_key *k, const struct table *t);
 /* Look at the queue for the children found, which are locked by now. */
 MUST_CHECK bool family_look(struct chunk *c, struct err *e);
 /* Judge the item's children: does one of them win? Sets waits_for when changes of one come first. */
@@ -41,9 +39,9 @@ size_t family_mark(const struct family *f);
 void family_rewind(struct family *f, size_t mark);
 
 /* Would deleting rows of the table make the server change others (ON DELETE CASCADE, SET NULL)? */
-bool family_cascades(const struct catalog *c, const struct table *t);
+bool family_cascades(const struct pass *p, const struct table *t);
 /* Would changing columns that are not the primary key? */
-bool family_follows(const struct catalog *c, const struct table *t);
+bool family_follows(const struct pass *p, const struct table *t);
 /* Lock the rows; *alone: the server would change no others, *here: how many there are. */
 MUST_CHECK bool family_alone(struct pass *p, const struct kin_parents *rows, bool *alone, uint64_t *here, struct err *e);
 

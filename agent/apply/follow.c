@@ -21,24 +21,24 @@ key_of_one(size_t i, size_t *len, void *arg)
 /* Would the row's going from its old key hurt a child by this foreign key? Where children follow a new key the
  * server may change them. */
 static bool
-is_hurt(const struct item *item, const struct foreign_key *k)
+is_hurt(const struct item *item, const struct tie *tie)
 {
-	return item->drop_old || k->on_update == FK_RESTRICT;
+	return item->drop_old || (tie->n == 1 && tie_key(tie)->on_update == FK_RESTRICT);
 }
 
 static bool
 find_hurt(struct chunk *c, struct item *item, struct err *e)
 {
 	struct kin_list *list = family_kin(c->pass->family);
-	const struct catalog *catalog = c->pass->catalog;
+	const struct tie_list *ties = &c->pass->ties;
 	struct line_value old = { .len = item->meta.old_key_len };
 	struct kin_parents of = { c->target.table, 1, key_of_one, &old };
 
 	memcpy(&old.data, &item->meta.old_key, sizeof old.data); /* only read */
 	item->kin_from = list->n;
-	for (size_t i = 0; i < catalog->nkeys; i++)
-		if (family_points_at(catalog, &catalog->keys[i], c->target.table) && is_hurt(item, &catalog->keys[i]) &&
-		    !kin_find(c, &catalog->keys[i], &of, list, item->kin_from, e))
+	for (size_t i = 0; i < ties->n; i++)
+		if (tie_is_of(&ties->items[i], c->target.table) && is_hurt(item, &ties->items[i]) &&
+		    !kin_find(c, &ties->items[i], &of, list, item->kin_from, e))
 			return false;
 	item->kin_n = list->n - item->kin_from;
 	return true;
@@ -96,12 +96,11 @@ follow_judge(struct chunk *c, struct err *e)
 
 /* Does the primary key of the child contain a column of the foreign key? */
 static bool
-is_in_key(const struct catalog *c, const struct foreign_key *k)
+is_in_key(const struct table *t, const struct foreign_key *k)
 {
-	const struct table *t = kin_table(c, k->child);
 	size_t at;
 
-	for (size_t i = 0; t != NULL && i < k->ncolumns; i++)
+	for (size_t i = 0; i < k->ncolumns; i++)
 		if (table_column(t, k->columns[i], strlen(k->columns[i]), &at) && t->columns[at].in_key)
 			return true;
 	return false;
@@ -111,15 +110,15 @@ is_in_key(const struct catalog *c, const struct foreign_key *k)
 static bool
 find_of(struct chunk *c, const struct table *parent, struct line_value key, size_t from, size_t up, struct err *e)
 {
-	const struct catalog *catalog = c->pass->catalog;
+	const struct tie_list *ties = &c->pass->ties;
 	struct kin_list *list = family_kin(c->pass->family);
 	struct kin_parents of = { parent, 1, key_of_one, &key };
 	size_t first = list->n;
 
-	for (size_t i = 0; i < catalog->nkeys; i++) {
-		const struct foreign_key *k = &catalog->keys[i];
+	for (size_t i = 0; i < ties->n; i++) {
+		const struct tie *tie = &ties->items[i];
 
-		if (k->on_update == FK_CASCADE && strcmp(k->parent, parent->name) == 0 && is_in_key(catalog, k) && !kin_find(c, k, &of, list, from, e))
+		if (tie->n == 1 && tie_key(tie)->on_update == FK_CASCADE && tie_is_of(tie, parent) && is_in_key(tie->child, tie_key(tie)) && !kin_find(c, tie, &of, list, from, e))
 			return false;
 	}
 	for (size_t i = first; i < list->n; i++)

@@ -6,39 +6,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct table *
-kin_table(const struct catalog *c, const char *name)
-{
-	const struct table *t = catalog_table(c, name);
-
-	return t == NULL || t->problem != NULL ? NULL : t;
-}
-
 /* --- statements --- */
 
-/* " FROM (the parents' referenced columns) AS p STRAIGHT_JOIN child ON ...". False: a malformed key. */
-static bool
-put_join(struct buf *sql, struct pass *p, const struct foreign_key *k, const struct kin_parents *of)
+/* What the i-th step refers to, as columns `tandem 0`, `tandem 1`, ... */
+static void
+put_referenced(struct buf *sql, const struct foreign_key *k)
 {
-	bool ok;
-
-	buf_str(sql, " FROM (SELECT ");
 	for (size_t i = 0; i < k->ncolumns; i++) {
 		buf_str(sql, i > 0 ? "," : "");
 		db_quote_name(sql, k->referenced[i]);
 		buf_fmt(sql, " AS `tandem %zu`", i);
 	}
-	buf_str(sql, " FROM ");
-	template_table(sql, p->catalog->database, of->table->name);
-	buf_str(sql, " FORCE INDEX (PRIMARY)");
-	ok = record_put_keys(p->db, sql, of->table, of->n, of->key_of, of->arg);
-	buf_str(sql, ") AS p STRAIGHT_JOIN ");
-	template_table(sql, p->catalog->database, k->child);
+}
+
+static void
+put_on(struct buf *sql, const struct foreign_key *k)
+{
 	for (size_t i = 0; i < k->ncolumns; i++) {
 		buf_str(sql, i == 0 ? " ON " : " AND ");
 		db_quote_name(sql, k->columns[i]);
 		buf_fmt(sql, "=p.`tandem %zu`", i);
 	}
+}
+
+/* " FROM (the referenced columns) AS p STRAIGHT_JOIN child ON ..." up to the child of the first n steps. False: a
+ * malformed key. */
+static bool
+put_join(struct buf *sql, struct pass *p, const struct tie *tie, size_t n, const struct kin_parents *of)
+{
+	bool ok = true;
+
+	buf_str(sql, " FROM (SELECT ");
+	put_referenced(sql, tie->steps[n - 1]);
+	if (n > 1)
+		ok = put_join(sql, p, tie, n - 1, of);
+	else {
+		buf_str(sql, " FROM ");
+		template_table(sql, p->catalog->database, of->table->name);
+		buf_str(sql, " FORCE INDEX (PRIMARY)");
+		ok = record_put_keys(p->db, sql, of->table, of->n, of->key_of, of->arg);
+	}
+	buf_str(sql, ") AS p STRAIGHT_JOIN ");
+	template_table(sql, p->catalog->database, tie->steps[n - 1]->child);
+	put_on(sql, tie->steps[n - 1]);
 	return ok;
 }
 
@@ -69,7 +79,7 @@ kin_lock_parents(struct pass *p, const struct kin_parents *of, uint64_t *here, s
 }
 
 bool
-kin_any(struct pass *p, const struct foreign_key *k, const struct kin_parents *of, bool *any, struct err *e)
+kin_any(struct pass *p, const struct tie *tie, const struct kin_parents *of, bool *any, struct err *e)
 {
 	uint64_t n = 0;
 	struct buf sql;
@@ -77,8 +87,8 @@ kin_any(struct pass *p, const struct foreign_key *k, const struct kin_parents *o
 
 	buf_init(&sql, RECORD_SQL_MAX);
 	buf_str(&sql, "SELECT 1");
-	ok = put_join(&sql, p, k, of);
-	if (ok && strcmp(k->child, k->parent) == 0) {
+	ok = put_join(&sql, p, tie, tie->n, of);
+	if (ok && tie->child == of->table) {
 		buf_str(&sql, " WHERE NOT EXISTS (SELECT 1 FROM (SELECT 1 AS `tandem`) AS one"); /* a WHERE of its own for the keys */
 		ok = record_put_keys(p->db, &sql, of->table, of->n, of->key_of, of->arg);
 		buf_char(&sql, ')');
@@ -288,17 +298,37 @@ lock_added(struct chunk *c, const struct table *t, struct kin_list *list, size_t
 	return ok;
 }
 
-bool
-kin_find(struct chunk *c, const struct foreign_key *k, const struct kin_parents *of, struct kin_list *list, size_t from, struct err *e)
+/* Rows of tables in between: an app that hangs something on them waits from now on. */
+static bool
+lock_between(struct pass *p, const struct tie *tie, size_t n, const struct kin_parents *of, struct err *e)
 {
-	const struct table *t = kin_table(c->pass->catalog, k->child);
+	struct db_rows *rows = NULL;
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, RECORD_SQL_MAX);
+	buf_str(&sql, "SELECT 1");
+	ok = put_join(&sql, p, tie, n, of) || malformed_key(of->table, e);
+	buf_str(&sql, " FOR UPDATE");
+	ok = ok && buf_check(&sql, "a list of keys", e) && db_query(p->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e);
+	db_rows_free(rows);
+	buf_free(&sql);
+	return ok;
+}
+
+bool
+kin_find(struct chunk *c, const struct tie *tie, const struct kin_parents *of, struct kin_list *list, size_t from, struct err *e)
+{
+	const struct table *t = tie->child;
 	size_t added = list->n;
 	struct db_rows *rows = NULL;
 	struct buf sql;
-	bool more = false, ok;
+	bool more = false, ok = true;
 
-	if (t == NULL)
-		return true;
+	for (size_t n = 1; ok && n < tie->n; n++)
+		ok = lock_between(c->pass, tie, n, of, e);
+	if (!ok)
+		return false;
 	buf_init(&sql, RECORD_SQL_MAX);
 	buf_str(&sql, "SELECT ");
 	template_key(&sql, t, "");
@@ -306,10 +336,10 @@ kin_find(struct chunk *c, const struct foreign_key *k, const struct kin_parents 
 		buf_char(&sql, ',');
 		template_read(&sql, &t->columns[i]);
 	}
-	ok = put_join(&sql, c->pass, k, of) || malformed_key(of->table, e);
+	ok = put_join(&sql, c->pass, tie, tie->n, of) || malformed_key(of->table, e);
 	ok = ok && buf_check(&sql, "a list of keys", e) && db_query(c->pass->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e);
 	while (ok && (ok = db_rows_next(rows, &more, e)) && more)
-		ok = list_add(c, k, t, rows, list, from, e);
+		ok = list_add(c, tie_key(tie), t, rows, list, from, e);
 	db_rows_free(rows);
 	buf_free(&sql);
 	return ok && lock_added(c, t, list, added, e);

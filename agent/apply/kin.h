@@ -48,16 +48,13 @@ void kin_list_free(struct kin_list *list);
 /* Forget the items, keep the memory. */
 void kin_list_reset(struct kin_list *list);
 
-/* The table, if it is replicated and can be written; else NULL. */
-const struct table *kin_table(const struct catalog *c, const char *name);
-
 /* Lock the parents; *here: how many there are. An app that adds a child waits from now on. */
 MUST_CHECK bool kin_lock_parents(struct pass *p, const struct kin_parents *of, uint64_t *here, struct err *e);
-/* Does a row hang on one of the parents by the key k? Of a key within one table, the parents themselves do not
+/* Does a row hang on one of the parents by the tie? Of a tie within one table, the parents themselves do not
  * count. */
-MUST_CHECK bool kin_any(struct pass *p, const struct foreign_key *k, const struct kin_parents *of, bool *any, struct err *e);
-/* Append the rows that hang on the (locked) parents by the key k, locked and read; those that the list holds
+MUST_CHECK bool kin_any(struct pass *p, const struct tie *tie, const struct kin_parents *of, bool *any, struct err *e);
+/* Append the rows that hang on the (locked) parents by the tie, locked and read; those that the list holds
  * from the from-th on are left out. */
-MUST_CHECK bool kin_find(struct chunk *c, const struct foreign_key *k, const struct kin_parents *of, struct kin_list *list, size_t from, struct err *e);
+MUST_CHECK bool kin_find(struct chunk *c, const struct tie *tie, const struct kin_parents *of, struct kin_list *list, size_t from, struct err *e);
 
 #endif

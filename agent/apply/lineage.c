@@ -14,7 +14,8 @@ enum {
 
 /* --- finding it --- */
 
-/* The row under a key, locked, in the section's order; *out stays NULL when there is none. */
+/* The row under a key, locked, in the section's order; *out stays NULL when there is none, or only one that the
+ * collation takes for it: a key that gets another spelling is one row, not two. */
 static bool
 lock_row(struct chunk *c, const char *key, size_t key_len, struct line_value **out, struct err *e)
 {
@@ -30,13 +31,14 @@ lock_row(struct chunk *c, const char *key, size_t key_len, struct line_value **o
 	ok = ok && (record_put_match(c->pass->db, &sql, t, key, key_len) || err_set(e, ERR_INPUT, "table %s: a malformed key", t->name));
 	buf_str(&sql, " FOR UPDATE");
 	ok = ok && buf_check(&sql, "a key", e) && db_query(c->pass->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e);
-	for (size_t i = 0; ok && more && i < t->ncolumns; i++) {
+	more = ok && more && db_rows_len(rows, 0) == key_len && memcmp(db_rows_text(rows, 0), key, key_len) == 0;
+	for (size_t i = 0; more && i < t->ncolumns; i++) {
 		const char *text = db_rows_text(rows, 1 + c->target.map[i]);
 
 		memcpy(&cells[i].data, &text, sizeof text); /* only read */
 		cells[i].len = text == NULL ? 0 : db_rows_len(rows, 1 + c->target.map[i]);
 	}
-	if (ok && more)
+	if (more)
 		ok = (*out = chunk_copy(c, cells, t->ncolumns, e)) != NULL;
 	db_rows_free(rows);
 	buf_free(&sql);

@@ -72,6 +72,13 @@ refused_add(struct refused_list *l, const struct refused *r, struct err *e)
 
 /* --- the pass --- */
 
+bool
+pass_use(struct pass *p, const struct catalog *c, struct err *e)
+{
+	p->catalog = c;
+	return tie_find_all(c, &p->ties, e);
+}
+
 void
 pass_reset(struct pass *p)
 {
@@ -104,6 +111,7 @@ pass_free(struct pass *p)
 	p->open_tables = NULL;
 	free(p->lost);
 	p->lost = NULL;
+	tie_free(&p->ties);
 }
 
 /* --- reading --- */

@@ -5,6 +5,7 @@
 
 #include "apply/look.h"
 #include "apply/target.h"
+#include "apply/tie.h"
 #include "change/peer.h"
 #include "wire/spool.h"
 
@@ -44,6 +45,7 @@ struct pass {
 	struct db *db;
 	const struct conf *conf;
 	const struct catalog *catalog;
+	struct tie_list ties; /* of the catalog */
 	const char *peer;
 	bool relay; /* other peers want it too */
 	struct group_header header;
@@ -67,6 +69,8 @@ struct pass {
 };
 
 void pass_free(struct pass *p);
+/* The tables as they are now. The catalog outlives the pass. */
+MUST_CHECK bool pass_use(struct pass *p, const struct catalog *c, struct err *e);
 /* Empty for the other way. */
 void pass_reset(struct pass *p);
 

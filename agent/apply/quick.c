@@ -141,8 +141,8 @@ close_section(struct quick *q, bool *careful, struct err *e)
 static bool
 open_section(struct quick *q, struct err *e)
 {
-	q->cascades = family_cascades(q->pass->catalog, q->reader->table);
-	q->follows = family_follows(q->pass->catalog, q->reader->table);
+	q->cascades = family_cascades(q->pass, q->reader->table);
+	q->follows = family_follows(q->pass, q->reader->table);
 	q->open = target_open(&q->target, q->pass->db, q->pass->catalog->database, q->reader->table, &q->reader->section, e);
 	return q->open;
 }

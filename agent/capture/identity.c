@@ -5,9 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	DEFINER_GONE = 1449 /* the server's number: the account that installed was dropped */
-};
+#include "capture/definer.h"
 
 static int
 by_table(const void *a, const void *b)
@@ -198,9 +196,9 @@ read_triggers(struct db *db, const struct conf *conf, struct identity_list *l, s
 	return ok;
 }
 
-/* Empty when the account that installed may not see them. */
+/* Empty when the account that installed may not see them, or is gone. */
 static bool
-read_ids(struct db *db, const struct conf *conf, struct buf *ids, struct err *e)
+read_ids(struct db *db, const struct conf *conf, struct buf *ids, bool *orphan, struct err *e)
 {
 	struct db_rows *rows = NULL;
 	bool more = false, ok;
@@ -210,7 +208,8 @@ read_ids(struct db *db, const struct conf *conf, struct buf *ids, struct err *e)
 	if (ok && more && db_rows_text(rows, 0) != NULL)
 		buf_str(ids, db_rows_text(rows, 0));
 	db_rows_free(rows);
-	if (!ok && (e->code == ERR_DB_ACCESS || e->db_errno == DEFINER_GONE)) {
+	*orphan = !ok && e->db_errno == DEFINER_GONE;
+	if (*orphan || (!ok && e->code == ERR_DB_ACCESS)) {
 		err_clear(e);
 		return true;
 	}
@@ -221,12 +220,13 @@ bool
 identity_read(struct db *db, const struct conf *conf, bool columns, struct identity_list *out, struct err *e)
 {
 	struct buf ids;
-	bool ok;
+	bool orphan = false, ok;
 
 	memset(out, 0, sizeof *out);
 	buf_init(&ids, IDENTITY_TEXT_MAX);
-	ok = read_ids(db, conf, &ids, e) && read_tables(db, conf, buf_cstr(&ids), out, e) && (!columns || read_columns(db, conf, out, e)) && read_triggers(db, conf, out, e);
+	ok = read_ids(db, conf, &ids, &orphan, e) && read_tables(db, conf, buf_cstr(&ids), out, e) && (!columns || read_columns(db, conf, out, e)) && read_triggers(db, conf, out, e);
 	buf_free(&ids);
+	out->orphan = orphan;
 	if (!ok)
 		identity_free(out);
 	return ok;
@@ -241,7 +241,7 @@ identity_load(struct db *db, struct identity_list *out, struct err *e)
 	bool more = false, ok;
 
 	memset(out, 0, sizeof *out);
-	if (!db_query(db, "SELECT table_name, ids, created, columns, triggers, key_columns, boundary, noted_at < created + INTERVAL 2 SECOND FROM sync_identity ORDER BY table_name", DB_NO_ARGS, &rows, e))
+	if (!db_query(db, "SELECT table_name, ids, created, columns, triggers, key_columns, boundary, noted_at < NULLIF(created, '') + INTERVAL 2 SECOND FROM sync_identity ORDER BY table_name", DB_NO_ARGS, &rows, e))
 		return false;
 	ok = make_room(out, db_rows_count(rows), e);
 	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
@@ -263,7 +263,8 @@ identity_load(struct db *db, struct identity_list *out, struct err *e)
 bool
 identity_grown(struct db *db, struct err *e)
 {
-	return db_exec(db, "UPDATE sync_identity SET noted_at=NOW(6) WHERE noted_at < created + INTERVAL 2 SECOND AND NOW(6) >= created + INTERVAL 2 SECOND", DB_NO_ARGS, e);
+	return db_exec(db, "UPDATE sync_identity SET noted_at=NOW(6) WHERE noted_at < NULLIF(created, '') + INTERVAL 2 SECOND"
+			   " AND NOW(6) >= NULLIF(created, '') + INTERVAL 2 SECOND", DB_NO_ARGS, e);
 }
 
 void
@@ -277,7 +278,7 @@ bool
 identity_note(struct db *db, const struct identity *now, const char *triggers, const char *key, struct err *e)
 {
 	return db_exec(db, "INSERT INTO sync_identity (table_name, ids, created, columns, key_columns, triggers) VALUES (?, ?, ?, ?, ?, ?)"
-			   " ON DUPLICATE KEY UPDATE ids=VALUES(ids), created=VALUES(created), columns=VALUES(columns), key_columns=VALUES(key_columns),"
+			   " ON DUPLICATE KEY UPDATE ids=VALUES(ids), created=IF(VALUES(created)='', created, VALUES(created)), columns=VALUES(columns), key_columns=VALUES(key_columns),"
 			   " triggers=VALUES(triggers), noted_at=NOW(6)",
 	    DB_ARGS(db_text(now->table), db_text(now->ids), db_text(now->created), db_u64(now->columns), db_text(key), db_text(triggers)), e);
 }
@@ -290,6 +291,12 @@ identity_forget(struct db *db, const char *table, struct err *e)
 
 /* --- what it means --- */
 
+bool
+identity_knows_more(const struct identity *was, const struct identity *now)
+{
+	return (was->ids[0] == '\0' && now->ids[0] != '\0') || (was->created[0] == '\0' && now->created[0] != '\0');
+}
+
 static size_t
 count(const char *text, char of)
 {
@@ -300,22 +307,35 @@ count(const char *text, char of)
 	return n;
 }
 
-/* Ids that one side does not know tell nothing. */
+/* What one side does not know tells nothing. */
+static bool
+same_known(const char *was, const char *now)
+{
+	return was[0] == '\0' || now[0] == '\0' || strcmp(was, now) == 0;
+}
+
 static bool
 same_ids(const struct identity *was, const struct identity *now)
 {
-	return was->ids[0] == '\0' || now->ids[0] == '\0' || strcmp(was->ids, now->ids) == 0;
+	return same_known(was->ids, now->ids);
+}
+
+/* The server does not say when it could not open the table at that moment. */
+static bool
+same_age(const struct identity *was, const struct identity *now)
+{
+	return same_known(was->created, now->created);
 }
 
 static const char *
 say_replaced(const struct identity *was, const struct identity *now)
 {
 	if (now->triggers[0] == '\0')
-		return same_ids(was, now) && strcmp(was->created, now->created) == 0 ? "its triggers were dropped" :
+		return same_ids(was, now) && same_age(was, now) ? "its triggers were dropped" :
 											"it was recreated or swapped: its triggers are gone";
 	if (count(now->triggers, '\n') < count(was->triggers, '\n'))
 		return "some of its triggers were dropped";
-	return strcmp(was->created, now->created) != 0 || !same_ids(was, now) ? "it was recreated or restored from a dump: its triggers are not this agent's" :
+	return !same_age(was, now) || !same_ids(was, now) ? "it was recreated or restored from a dump: its triggers are not this agent's" :
 							 "its triggers were altered or created anew by somebody else";
 }
 
@@ -326,7 +346,7 @@ identity_compare(const struct identity *was, const struct identity *now, const c
 		*what = say_replaced(was, now);
 		return IDENTITY_REPLACED;
 	}
-	if (strcmp(was->created, now->created) != 0 || (now->columns != 0 && was->columns != now->columns)) {
+	if (!same_age(was, now) || (now->columns != 0 && was->columns != now->columns)) {
 		*what = now->columns != 0 && was->columns != now->columns ? "its definition was altered" : "it was altered, rebuilt or renamed";
 		return IDENTITY_ALTERED;
 	}

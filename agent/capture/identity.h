@@ -23,6 +23,7 @@ struct identity_list {
 	struct identity *items; /* sorted by table, bytewise */
 	size_t n;
 	bool ids_known; /* the server showed ids: the installing account has PROCESS */
+	bool orphan;	/* the account that installed is gone: its triggers make the app's writes fail */
 	bool young;	/* as noted: a table had been altered within the second, so that another ALTER would not show in created */
 };
 
@@ -41,6 +42,9 @@ void identity_put_key(struct buf *out, const struct table *t);
 /* Note how the table is: now, but with the triggers that stand there by now. */
 MUST_CHECK bool identity_note(struct db *db, const struct identity *now, const char *triggers, const char *key, struct err *e);
 MUST_CHECK bool identity_forget(struct db *db, const char *table, struct err *e);
+
+/* Has the server said by now what it did not say when the table was noted? */
+bool identity_knows_more(const struct identity *was, const struct identity *now);
 
 enum identity_change {
 	IDENTITY_SAME,

@@ -147,6 +147,14 @@ template_split_key(const struct table *t, const char *key, size_t len, struct bu
 	return n == t->nkey && !out->failed;
 }
 
+/* What CONVERT gives has the charset's default collation and insists on it as much as a column does on
+ * its own: they cannot be compared (error 1267) unless the column's is named. */
+static void
+put_converted(struct buf *sql, const char *hex, const struct column *col)
+{
+	buf_fmt(sql, "CONVERT(UNHEX(%s) USING %s) COLLATE %s", hex, col->charset, col->collation);
+}
+
 void
 template_key_operand(struct buf *sql, const struct column *col)
 {
@@ -156,10 +164,13 @@ template_key_operand(struct buf *sql, const struct column *col)
 		buf_char(sql, '?');
 		break;
 	case COLUMN_TEXT:
-		buf_str(sql, is_ascii(col) ? "CONVERT(UNHEX(HEX(?)) USING ascii)" : "?");
+		if (is_ascii(col))
+			put_converted(sql, "HEX(?)", col);
+		else
+			buf_char(sql, '?');
 		break;
 	case COLUMN_CHARS:
-		buf_fmt(sql, "CONVERT(UNHEX(?) USING %s)", col->charset);
+		put_converted(sql, "?", col);
 		break;
 	case COLUMN_BYTES:
 		buf_str(sql, "UNHEX(?)");

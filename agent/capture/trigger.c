@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every trigger of the database that has one of our names: table, name, body, mode; and between them the
+#include "capture/definer.h"
+
+/* Every trigger of the database that has one of our names: table, name, body, mode, account; and between them the
  * app's BEFORE UPDATE triggers, in the order in which they run. */
 static const char sql_ours[] =
-    "SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME, ACTION_STATEMENT, SQL_MODE FROM information_schema.TRIGGERS"
+    "SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME, ACTION_STATEMENT, SQL_MODE, DEFINER FROM information_schema.TRIGGERS"
     " WHERE EVENT_OBJECT_SCHEMA=? AND (TRIGGER_NAME LIKE 'tandem\\___\\_%' OR (EVENT_MANIPULATION='UPDATE' AND ACTION_TIMING='BEFORE'))"
     " ORDER BY EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, ACTION_ORDER";
 /* As the server lists them, whatever the order they were given in. */
@@ -19,6 +21,8 @@ struct found {
 	char *name;
 	char *body;
 	char *sql_mode;
+	char *definer;
+	bool orphan;   /* its account is gone */
 	bool followed; /* by a trigger of the app for BEFORE UPDATE */
 	bool wanted;
 };
@@ -36,6 +40,7 @@ found_free(struct found_list *list)
 		free(list->items[i].name);
 		free(list->items[i].body);
 		free(list->items[i].sql_mode);
+		free(list->items[i].definer);
 	}
 	free(list->items);
 }
@@ -63,12 +68,28 @@ found_read(struct db *db, const struct conf *conf, struct found_list *list, stru
 		f->name = strdup(db_rows_text(rows, 1));
 		f->body = strdup(db_rows_text(rows, 2));
 		f->sql_mode = strdup(db_rows_text(rows, 3));
-		if (f->table == NULL || f->name == NULL || f->body == NULL || f->sql_mode == NULL) {
+		f->definer = strdup(db_rows_text(rows, 4));
+		if (f->table == NULL || f->name == NULL || f->body == NULL || f->sql_mode == NULL || f->definer == NULL) {
 			ok = err_set(e, ERR_MEMORY, "out of memory for the list of triggers");
 			break;
 		}
 	}
 	db_rows_free(rows);
+	return ok;
+}
+
+/* The same, and whose accounts are gone. */
+static bool
+found_judge(struct db *db, const struct conf *conf, struct found_list *list, struct err *e)
+{
+	struct buf gone;
+	bool ok;
+
+	buf_init(&gone, DEFINER_LIST_MAX);
+	ok = found_read(db, conf, list, e) && definer_find_gone(db, conf, &gone, e);
+	for (size_t i = 0; ok && i < list->n; i++)
+		list->items[i].orphan = definer_is_in(&gone, list->items[i].definer);
+	buf_free(&gone);
 	return ok;
 }
 
@@ -88,6 +109,7 @@ struct scope {
 	const struct node_identity *node;
 	struct trigger_report *report;
 	int tries; /* of one statement */
+	const char *account; /* whose the triggers shall be; NULL: anybody's who is there */
 	trigger_wrong_fn *wrong;
 	void *wrong_arg;
 };
@@ -104,7 +126,7 @@ typedef bool visit_fn(const struct scope *s, const struct site *site, struct err
 
 /* NULL when the trigger is as it should be, else what is wrong. */
 static const char *
-judge(const struct site *site)
+judge(const struct scope *s, const struct site *site)
 {
 	const struct found *f = site->found;
 
@@ -116,6 +138,10 @@ judge(const struct site *site)
 		return "altered or out of date";
 	if (strcmp(f->sql_mode, trigger_sql_mode) != 0)
 		return "created under another sql_mode";
+	if (f->orphan)
+		return "of an account that is gone, so that the app's writes fail (error 1449)";
+	if (s->account != NULL && strcmp(f->definer, s->account) != 0)
+		return "of another account";
 	/* What the app's triggers make of NEW decides whether children follow. */
 	if (site->event == CAPTURE_BEFORE_UPDATE && f->followed)
 		return "followed by a trigger of the app that may change the row";
@@ -197,7 +223,7 @@ visit_table(const struct scope *s, const struct table *t, bool own, struct found
 static bool
 mend_one(const struct scope *s, const struct site *site, struct err *e)
 {
-	if (judge(site) == NULL)
+	if (judge(s, site) == NULL)
 		return true;
 	if (site->found != NULL && strcmp(site->found->table, site->table->name) != 0 && !drop_trigger(s->db, s->conf, site->found, e))
 		return false;
@@ -207,7 +233,7 @@ mend_one(const struct scope *s, const struct site *site, struct err *e)
 static bool
 install_one(const struct scope *s, const struct site *site, struct err *e)
 {
-	if (judge(site) == NULL) {
+	if (judge(s, site) == NULL) {
 		s->report->right++;
 		return true;
 	}
@@ -218,7 +244,7 @@ install_one(const struct scope *s, const struct site *site, struct err *e)
 static bool
 verify_one(const struct scope *s, const struct site *site, struct err *e)
 {
-	const char *what = judge(site);
+	const char *what = judge(s, site);
 
 	(void)e;
 	if (what != NULL)
@@ -265,17 +291,32 @@ visit_all(const struct scope *s, struct found_list *list, visit_fn *visit, struc
 	return true;
 }
 
+/* Routines are made anew by every --install, so triggers are this account's as well: one that is dropped later
+ * takes all of them or none. */
+static bool
+own_account(struct db *db, char **out, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok = db_query(db, "SELECT CURRENT_USER()", DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e);
+
+	if (ok && more && (*out = strdup(db_rows_text(rows, 0))) == NULL)
+		ok = err_set(e, ERR_MEMORY, "out of memory for the list of triggers");
+	db_rows_free(rows);
+	return ok;
+}
+
 bool
 trigger_install(struct db *db, const struct conf *conf, const struct catalog *c, const struct node_identity *node, struct trigger_report *report, struct err *e)
 {
 	struct scope s = { .db = db, .conf = conf, .catalog = c, .node = node, .report = report, .tries = TRIGGER_TRIES };
 	struct found_list list = { 0 };
+	char *account = NULL;
 	bool ok;
 
 	memset(report, 0, sizeof *report);
-	ok = found_read(db, conf, &list, e) &&
+	ok = own_account(db, &account, e) && found_judge(db, conf, &list, e) &&
 	    db_exec(db, "SET sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO', lock_wait_timeout=?", DB_ARGS(db_u64(TRIGGER_WAIT_S)), e) &&
-	    visit_all(&s, &list, install_one, e);
+	    (s.account = account, visit_all(&s, &list, install_one, e));
 	for (size_t i = 0; ok && i < list.n; i++) {
 		const struct table *t = catalog_table(c, list.items[i].table);
 
@@ -285,6 +326,7 @@ trigger_install(struct db *db, const struct conf *conf, const struct catalog *c,
 		report->removed++;
 	}
 	found_free(&list);
+	free(account);
 	return ok;
 }
 
@@ -306,7 +348,7 @@ trigger_mend(struct db *db, const struct conf *conf, const struct catalog *c, co
 	struct found_list list = { 0 };
 	bool ok;
 
-	ok = found_read(db, conf, &list, e) && db_exec(db, "SET sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO'", DB_NO_ARGS, e);
+	ok = found_judge(db, conf, &list, e) && db_exec(db, "SET sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO'", DB_NO_ARGS, e);
 	for (size_t i = 0; ok && i < c->ntables; i++)
 		ok = mend_table(&s, &c->tables[i], &list, wait(&c->tables[i], arg), e);
 	found_free(&list);
@@ -345,7 +387,7 @@ trigger_verify(struct db *db, const struct conf *conf, const struct catalog *c, 
 	struct found_list list = { 0 };
 	bool ok;
 
-	ok = found_read(db, conf, &list, e) && visit_all(&s, &list, verify_one, e);
+	ok = found_judge(db, conf, &list, e) && visit_all(&s, &list, verify_one, e);
 	found_free(&list);
 	return ok;
 }

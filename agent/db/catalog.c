@@ -240,8 +240,9 @@ add_column(struct table *t, const struct db_rows *rows, struct err *e)
 	col->name = copy(db_rows_text(rows, 1));
 	col->type = copy(buf_cstr(&type));
 	col->charset = copy(db_rows_text(rows, 4));
+	col->collation = copy(db_rows_text(rows, 5));
 	buf_free(&type);
-	if (col->name == NULL || col->type == NULL || col->charset == NULL)
+	if (col->name == NULL || col->type == NULL || col->charset == NULL || col->collation == NULL)
 		return no_memory(e);
 	col->octets = (size_t)db_rows_u64(rows, 7);
 	col->integer = is_one_of(data_type, integers);
@@ -579,6 +580,7 @@ table_free(struct table *t)
 		free(t->columns[i].name);
 		free(t->columns[i].type);
 		free(t->columns[i].charset);
+		free(t->columns[i].collation);
 	}
 	free(t->columns);
 	free(t->parents);

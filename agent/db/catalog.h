@@ -29,7 +29,7 @@ enum column_kind {
 struct column {
 	char *name;
 	char *type;    /* "varchar(40) utf8mb4_general_ci": what both sides compare */
-	char *charset; /* "" unless character data */
+	char *charset, *collation; /* "" unless character data */
 	enum column_kind kind;
 	size_t octets; /* of character and binary data: the longest value; else 0 */
 	bool in_key;

@@ -140,6 +140,13 @@ advance_sequence(struct db *db, struct err *e)
 	return high == 0 || db_exec(db, sql, DB_NO_ARGS, e);
 }
 
+/* Routines and triggers keep the sql_mode of the session that creates them. */
+bool
+schema_renew(struct db *db, struct err *e)
+{
+	return db_exec(db, "SET sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO'", DB_NO_ARGS, e) && create_objects(db, e);
+}
+
 bool
 schema_install(struct db *db, const struct conf *conf, bool *created, struct err *e)
 {
@@ -157,8 +164,7 @@ schema_install(struct db *db, const struct conf *conf, bool *created, struct err
 	}
 	if (!refuse_loss(db, conf, e))
 		return false;
-	/* Routines and triggers keep the sql_mode of the session that creates them. */
-	if (!db_exec(db, "SET sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO'", DB_NO_ARGS, e) || !create_objects(db, e) || !advance_sequence(db, e))
+	if (!schema_renew(db, e) || !advance_sequence(db, e))
 		return err_prefix(e, "installing the sync schema %s", name);
 	if (!db_number(db, "SELECT COUNT(*) FROM sync_node", DB_NO_ARGS, &nodes, NULL, e))
 		return false;

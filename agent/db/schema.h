@@ -20,6 +20,9 @@ struct node_identity {
 /* Create what is missing of the sync schema, bring an older one up to SCHEMA_VERSION, and give the node its identity; *created says whether
  * it was new. Leaves the connection in the sync database. */
 MUST_CHECK bool schema_install(struct db *db, const struct conf *conf, bool *created, struct err *e);
+/* Create what is missing of the sync schema and make its routines anew, under this connection's account, which is in
+ * the sync database. */
+MUST_CHECK bool schema_renew(struct db *db, struct err *e);
 /* Drop the sync schema. */
 MUST_CHECK bool schema_drop(struct db *db, const struct conf *conf, struct err *e);
 /* Enter the sync database and read this node's identity. ERR_DB_MISSING with the remedy when it is

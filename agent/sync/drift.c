@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/fit.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "capture/closure.h"
+#include "capture/definer.h"
 #include "capture/trigger.h"
 #include "change/moved.h"
 #include "change/peer.h"
@@ -132,9 +134,9 @@ any_news(const struct drift_facts *f, bool *news, struct err *e)
 		if (now == NULL)
 			gone_now += conf_wants_table(f->conf, was->table);
 		else
-			*news = *news || identity_compare(was, now, &what) != IDENTITY_SAME || (was->ids[0] == '\0' && now->ids[0] != '\0');
+			*news = *news || identity_compare(was, now, &what) != IDENTITY_SAME || identity_knows_more(was, now);
 	}
-	*news = *news || gone != gone_now;
+	*news = *news || gone != gone_now || f->now.orphan;
 	return true;
 }
 
@@ -198,6 +200,38 @@ supersede_dirty(const struct drift_facts *f, const char *table, struct err *e)
 	return ok;
 }
 
+/* One column of a noted key, "id int(11)" up to what follows: does its type write every value as the column's type
+ * does? */
+static bool
+is_wider(const struct column *col, const char *noted, size_t len)
+{
+	size_t name = strlen(col->name);
+	char *type;
+	bool ok;
+
+	if (len <= name + 1 || strncmp(noted, col->name, name) != 0 || noted[name] != ' ')
+		return false;
+	type = strndup(noted + name + 1, len - name - 1);
+	ok = type != NULL && strstr(type, ", ") == NULL && fit_holds(col->type, type, true);
+	free(type);
+	return ok;
+}
+
+/* Do the queue's older rows still name their records? In "id int(11), no int(11)" stand the same columns in the same
+ * order, each of a type that wrote its values as today's does. Where that cannot be told they do not. */
+static bool
+names_the_same(const char *noted, const struct table *t)
+{
+	for (size_t i = 0; i < t->nkey; i++) {
+		const char *end = i + 1 < t->nkey ? strstr(noted, ", ") : noted + strlen(noted);
+
+		if (end == NULL || !is_wider(&t->columns[t->key[i]], noted, (size_t)(end - noted)))
+			return false;
+		noted = i + 1 < t->nkey ? end + 2 : end;
+	}
+	return true;
+}
+
 static bool
 note_one(const struct drift_facts *f, const struct identity *now, const struct identity *after, const struct table *t, struct err *e)
 {
@@ -206,14 +240,14 @@ note_one(const struct drift_facts *f, const struct identity *now, const struct i
 	struct buf key;
 	bool ok;
 
-	if (was != NULL && strcmp(was->triggers, after->triggers) == 0 && identity_compare(was, now, &what) == IDENTITY_SAME && strcmp(was->ids, now->ids) == 0)
+	if (was != NULL && strcmp(was->triggers, after->triggers) == 0 && identity_compare(was, now, &what) == IDENTITY_SAME && !identity_knows_more(was, now))
 		return true;
 	buf_init(&key, IDENTITY_TEXT_MAX);
 	identity_put_key(&key, t);
 	ok = buf_check(&key, "a key", e) && db_begin(f->db, e);
 	if (ok) {
 		ok = identity_note(f->db, now, after->triggers, buf_cstr(&key), e) &&
-		    (was == NULL || strcmp(was->key, buf_cstr(&key)) == 0 || draw_boundary(f, t->name, e)) && moved_ready(f->db, t->name, e) &&
+		    (was == NULL || names_the_same(was->key, t) || draw_boundary(f, t->name, e)) && moved_ready(f->db, t->name, e) &&
 		    (was == NULL || supersede_dirty(f, t->name, e)) && db_commit(f->db, e);
 		if (!ok)
 			db_rollback(f->db);
@@ -319,6 +353,26 @@ judge_and_wait(struct drift_facts *f, struct err *e)
 	return read_facts(f, true, e) && judge_all(f, e);
 }
 
+/* The account that installed was dropped. Nothing was lost: what the app wrote meanwhile failed. The triggers have
+ * been made anew; the routines come last, by which the others would be noticed next time. */
+static bool
+adopt(const struct drift_facts *f, struct err *e)
+{
+	struct buf gone;
+	uint64_t left = 0;
+	bool ok;
+
+	if (!f->now.orphan)
+		return true;
+	log_error(NULL, "the account that installed was dropped: the app's writes have failed (error 1449); triggers and routines are made anew under this agent's account");
+	buf_init(&gone, DEFINER_LIST_MAX);
+	ok = definer_find_gone(f->db, f->conf, &gone, e) && definer_count(f->db, f->conf, &gone, &left, e);
+	buf_free(&gone);
+	if (!ok || left > 0)
+		return ok;
+	return schema_renew(f->db, e) || err_prefix(e, "run agent --install with an account that may do this");
+}
+
 /* Something moved. On a connection of its own, whose settings and lock go with it. */
 static bool
 mend(const struct conf *conf, struct err *e)
@@ -331,7 +385,7 @@ mend(const struct conf *conf, struct err *e)
 	ok = db_open(&conf->database, &f.db, e) && schema_enter(f.db, conf, &node, e) && take_lock(&f, e) && judge_and_wait(&f, e) &&
 	    catalog_read(f.db, conf, &c, e) && closure_judge(c, e);
 	f.catalog = c;
-	ok = ok && trigger_mend(f.db, conf, c, &node, wait_for, &f, e) && note_all(&f, true, e);
+	ok = ok && trigger_mend(f.db, conf, c, &node, wait_for, &f, e) && adopt(&f, e) && note_all(&f, true, e);
 	identity_free(&f.was);
 	identity_free(&f.now);
 	catalog_free(c);

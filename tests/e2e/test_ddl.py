@@ -58,6 +58,7 @@ CHANGES = {
     "renamed": ("CHANGE w x INT NOT NULL DEFAULT 7", "w"),
     "retyped": ("MODIFY v VARCHAR(30)", "v"),
     "widened": ("MODIFY v BIGINT", "v"),
+    "its key widened": ("MODIFY id BIGINT NOT NULL", "id"),
 }
 INSTALLS = ("never", "between", "at the end")
 

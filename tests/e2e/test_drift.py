@@ -235,6 +235,19 @@ def test_each_choice_that_status_names_ends_with_both_sides_equal(fresh_pair: Pa
         assert 5 not in _rows(anna) and _rows(anna)[6] == (6, 8)
 
 
+def test_a_table_whose_age_the_server_did_not_say_is_not_taken_for_an_altered_one(fresh_pair: Pair) -> None:
+    """CREATE_TIME is NULL now and then: the server could not open the table just then."""
+    anna, _ = _ready(fresh_pair)
+    hand.sync(anna, "UPDATE sync_identity SET created='' WHERE table_name='t'")
+    hand.sync(anna, "UPDATE sync_identity SET noted_at=created WHERE table_name='u'")  # young: noted again when it is not
+    hand.transaction(anna, "UPDATE t SET v=101 WHERE id=1", "UPDATE u SET v=1 WHERE id=1")
+    anna.drain(check=0)
+    fresh_pair.settle()
+    assert fresh_pair.differences(["t", "u"]) == []
+    assert "was compared" not in _log(anna) and "looking at the tables" not in _log(anna)
+    assert hand.sync(anna, "SELECT COUNT(*) FROM sync_identity WHERE created=''") == [(0,)]
+
+
 @pytest.mark.parametrize("event", ["ai", "au", "ad"])
 def test_a_table_whose_triggers_went_but_that_is_still_equal_is_released_by_itself(
         fresh_pair: Pair, event: str) -> None:
@@ -294,6 +307,52 @@ def test_a_dump_can_be_loaded_while_a_daemon_puts_triggers_back(fresh_pair: Pair
     until(lambda: not _moved(anna), 30, "the table, equal again, is free again")
     fresh_pair.wait_quiet()
     assert fresh_pair.differences(["t", "u"]) == []
+
+
+# whose triggers they are ---------------------------------------------------------------------------
+
+def _install_as_boss(node: Node) -> None:
+    """By an account of its own; the agent goes on with its usual one."""
+    node.server.sql("CREATE OR REPLACE USER boss@localhost IDENTIFIED BY %s", [PASSWORD])
+    node.server.sql("GRANT ALL ON *.* TO boss@localhost WITH GRANT OPTION")
+    node.change_conf({"database": {"user": "boss"}})
+    node.install()
+    node.change_conf({"database": {"user": ACCOUNT}})
+
+
+@pytest.mark.parametrize("knows", [False, True], ids=["accounts hidden", "accounts readable"])
+def test_triggers_of_an_account_that_was_dropped_are_made_anew(fresh_pair: Pair, knows: bool) -> None:
+    anna, bert = _ready(fresh_pair)
+    _install_as_boss(anna)
+    anna.server.sql("DROP USER boss@localhost")
+    if knows:
+        anna.server.sql(f"GRANT SELECT ON mysql.global_priv TO '{ACCOUNT}'@'localhost'")
+    with pytest.raises(pymysql.err.OperationalError) as refused:
+        anna.sql("UPDATE t SET v=101 WHERE id=1")
+    assert refused.value.args[0] == 1449
+    check = anna.agent("--check").stdout
+    assert "account that is gone" in check and "1449" in check
+    assert anna.drain(check=0) is not None
+    anna.sql("UPDATE t SET v=101 WHERE id=1")
+    anna.drain(check=0)
+    fresh_pair.settle()
+    assert fresh_pair.differences(["t", "u"]) == [] and _rows(bert)[1][0] == 101
+    assert "was dropped" in _log(anna) and "was compared" not in _log(anna)
+    assert "is gone" not in anna.agent("--check").stdout
+    if knows:
+        anna.server.sql(f"REVOKE SELECT ON mysql.global_priv FROM '{ACCOUNT}'@'localhost'")
+
+
+def test_whoever_installs_owns_every_trigger(fresh_pair: Pair) -> None:
+    anna, _bert = _ready(fresh_pair)
+    for account in ("boss", ACCOUNT):
+        _install_as_boss(anna) if account == "boss" else anna.install()
+        assert anna.sql("SELECT DISTINCT DEFINER FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=DATABASE()") == [(f"{account}@localhost",)]
+    anna.server.sql("DROP USER boss@localhost")
+    anna.sql("UPDATE t SET v=101 WHERE id=1")
+    anna.drain(check=0)
+    fresh_pair.settle()
+    assert fresh_pair.differences(["t", "u"]) == [] and "was compared" not in _log(anna)
 
 
 # who may see the ids --------------------------------------------------------------------------------

@@ -101,6 +101,28 @@ def test_a_new_leaf_keeps_the_tree_above_it(fresh_pair: Pair, first: str) -> Non
     assert anna.sql("SELECT id, above FROM tree") == [(1, None), (2, 1), (3, 2), (4, 3)]
 
 
+def test_who_hangs_on_what_goes_along_goes_without_a_word(fresh_pair: Pair) -> None:
+    """A circle: the address goes with its customer, whose default it is. Kept and queued as a change of bert's, the
+    customer without a default would stand against its own delete, and come back."""
+    hand.everywhere(
+        fresh_pair, "CREATE TABLE customer (id INT PRIMARY KEY, home INT)",
+        "CREATE TABLE address (id INT PRIMARY KEY, customer INT, FOREIGN KEY (customer) REFERENCES customer (id) ON DELETE CASCADE)",
+        "ALTER TABLE customer ADD FOREIGN KEY (home) REFERENCES address (id) ON DELETE SET NULL",
+        "CREATE TABLE sale (id INT PRIMARY KEY)",
+        "CREATE TABLE payment (id INT PRIMARY KEY, sale INT, FOREIGN KEY (sale) REFERENCES sale (id) ON DELETE CASCADE)",
+        "CREATE TABLE refund (id INT PRIMARY KEY, payment INT, FOREIGN KEY (payment) REFERENCES payment (id) ON DELETE SET NULL)",
+        "INSERT INTO customer VALUES (1, NULL), (2, NULL)", "INSERT INTO address VALUES (1, 1), (2, 2)",
+        "UPDATE customer SET home=id", "INSERT INTO sale VALUES (1), (2)", "INSERT INTO payment VALUES (1, 1), (2, 2)",
+        "INSERT INTO refund VALUES (1, 1), (2, 2)")
+    fresh_pair.install()
+    hand.transaction(fresh_pair.anna, "DELETE FROM customer WHERE id=1", "DELETE FROM sale WHERE id=1")
+    fresh_pair.settle()
+    fresh_pair.assert_equal()
+    assert fresh_pair.bert.sql("SELECT id, home FROM customer") == [(2, 2)]
+    assert fresh_pair.bert.sql("SELECT id, payment FROM refund ORDER BY id") == [(1, None), (2, 2)]
+    assert [row for node in fresh_pair.nodes for row in hand.sync(node, "SELECT table_name, record_id FROM sync_conflict")] == []
+
+
 def test_a_whole_tree_goes_without_a_word(fresh_pair: Pair) -> None:
     anna, bert = _ready(fresh_pair)
     anna.sql("DELETE FROM tree")
@@ -153,3 +175,48 @@ def test_a_child_that_the_sender_had_refused_keeps_its_parent(fresh_pair: Pair) 
     fresh_pair.settle()
     fresh_pair.assert_equal()
     assert anna.sql("SELECT id, a FROM b WHERE a = 1") == [(11, 1)]
+
+
+# tables in between that are not replicated ----------------------------------------------------------
+
+def _with_excluded(pair: Pair, action: str) -> tuple[Node, Node]:
+    """a <- m <- n <- c, of which m and n are each laptop's own."""
+    for node in pair.nodes:
+        node.change_conf({"sync": {"exclude": "m, n"}})
+    hand.everywhere(
+        pair, "CREATE TABLE a (id INT PRIMARY KEY, v INT)",
+        "CREATE TABLE m (id INT PRIMARY KEY, a INT, FOREIGN KEY (a) REFERENCES a (id) ON DELETE CASCADE)",
+        "CREATE TABLE n (id INT PRIMARY KEY, m INT, FOREIGN KEY (m) REFERENCES m (id) ON DELETE CASCADE)",
+        f"CREATE TABLE c (id INT PRIMARY KEY, n INT, v INT, FOREIGN KEY (n) REFERENCES n (id) ON DELETE {action})",
+        "INSERT INTO a VALUES (1, 1), (2, 1)", "INSERT INTO m VALUES (10, 1), (20, 2)", "INSERT INTO n VALUES (100, 10), (200, 20)",
+        "INSERT INTO c VALUES (1000, 100, 1), (2000, 200, 1)")
+    pair.install()
+    return pair.anna, pair.bert
+
+
+@BOTH
+def test_a_new_row_behind_tables_of_each_laptops_own_keeps_its_ancestor(fresh_pair: Pair, first: str) -> None:
+    anna, bert = _with_excluded(fresh_pair, "CASCADE")
+    anna.sql("DELETE FROM a WHERE id = 1")
+    bert.sql("UPDATE c SET v = 5 WHERE id = 1000")
+    order = (anna, bert) if first == "anna" else (bert, anna)
+    for node, other in (order, order[::-1], order):
+        other.start_serve()
+        node.drain()
+        other.stop_serve()
+    assert bert.sql("SELECT id, n, v FROM c") == [(1000, 100, 5), (2000, 200, 1)]
+    assert anna.sql("SELECT id FROM a") == bert.sql("SELECT id FROM a") == [(1,), (2,)]
+
+
+@pytest.mark.parametrize("action", ["CASCADE", "SET NULL"])
+def test_what_hangs_behind_tables_of_each_laptops_own_is_kept_and_told_of(fresh_pair: Pair, action: str) -> None:
+    anna, bert = _with_excluded(fresh_pair, action)
+    hand.unseen(bert, "INSERT INTO c VALUES (1001, 100, 5)")
+    anna.sql("DELETE FROM a WHERE id = 1")
+    bert.start_serve()
+    anna.drain(check=0)
+    nulled = action == "SET NULL"
+    assert bert.sql("SELECT id, n FROM c") == ([(1000, None), (1001, None), (2000, 200)] if nulled else [(2000, 200)])
+    assert bert.sql("SELECT id FROM m") == [(20,)]
+    assert _kept(bert, "cascade") == [("c", "1001", True, nulled)]
+    assert fresh_pair.differences(["a"]) == []

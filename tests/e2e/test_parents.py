@@ -349,6 +349,35 @@ def test_three_laptops_agree_on_a_key_that_two_changed(links: str, turn: int) ->
 SHORT_FAMILIES, LONG_FAMILIES = 6, 150
 
 
+SPELLINGS: dict[str, tuple[list[str], list[str]]] = {
+    "one spells it anew": (["UPDATE p SET id='ab1' WHERE id='AB1'"], []),
+    "one spells it anew, one edits": (["UPDATE p SET id='ab1' WHERE id='AB1'"], ["UPDATE p SET v=2 WHERE id='AB1'", "UPDATE c SET v=2"]),
+    "one spells it anew, one adds a child": (["UPDATE p SET id='ab1' WHERE id='AB1'"], ["INSERT INTO c VALUES ('AB1', 3, 3)"]),
+    "one spells it anew, one deletes a child": (["UPDATE p SET id='ab1' WHERE id='AB1'"], ["DELETE FROM c WHERE p='AB1' AND no=1"]),
+    "both spell it anew": (["UPDATE p SET id='ab1' WHERE id='AB1'"], ["UPDATE p SET id='Ab1' WHERE id='AB1'"]),
+    "both alike": (["UPDATE p SET id='ab1' WHERE id='AB1'"], ["UPDATE p SET id='ab1' WHERE id='AB1'"]),
+    "there and back": (["UPDATE p SET id='ab1' WHERE id='AB1'", "UPDATE p SET id='AB1' WHERE id='ab1'"], ["UPDATE p SET v=2"]),
+    "one spells it anew, one gives it another": (["UPDATE p SET id='ab1' WHERE id='AB1'"], ["UPDATE p SET id='other' WHERE id='AB1'"]),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("case", SPELLINGS)
+def test_a_key_that_gets_another_spelling_keeps_its_children(fresh_pair: Pair, case: str, order: str) -> None:
+    """To the collation both are one key: the row is found under either."""
+    anna, bert = _ready(
+        fresh_pair, "CREATE TABLE p (id VARCHAR(9) PRIMARY KEY, v INT)",
+        "CREATE TABLE c (p VARCHAR(9), no INT, v INT, PRIMARY KEY (p, no), FOREIGN KEY (p) REFERENCES p (id) ON UPDATE CASCADE ON DELETE CASCADE)",
+        "INSERT INTO p VALUES ('AB1', 1), ('x', 1)", "INSERT INTO c VALUES ('AB1', 1, 1), ('AB1', 2, 1), ('x', 1, 1)")
+    for node, statements in zip((anna, bert), SPELLINGS[case]):
+        for statement in statements:
+            node.sql(statement)
+    _settle(fresh_pair, order)
+    expected = {"one spells it anew, one adds a child": 4, "one spells it anew, one deletes a child": 2}.get(case, 3)
+    assert anna.sql("SELECT COUNT(*) FROM c") == [(expected,)]
+    assert anna.sql("SELECT COUNT(*) FROM p") == [(2,)]
+
+
 class _Table:
     """A table of a random schema: a key, a value, foreign keys to tables before it or to itself."""
 

@@ -1,4 +1,4 @@
-"""SQL files into a server: the campus app, and Chinook under a database name of our choice."""
+"""SQL files into a server: the campus app, the shop, and Chinook under a database name of our choice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from lab import places
 from lab.server import Server
 
-SCHEMAS = {"campus": places.DATA / "campus.sql", "chinook": places.DATA / "chinook.sql"}
+SCHEMAS = {name: places.DATA / f"{name}.sql" for name in ("campus", "chinook", "shop")}
 
 # Chinook names its own database; campus.sql does not.
 _DATABASE_LINE = re.compile(
@@ -30,7 +30,7 @@ def for_any_database(text: str) -> str:
 
 
 def load(server: Server, database: str, schema: str | Path) -> None:
-    """Load a schema by name ("campus", "chinook") or a file into the database."""
+    """Load a schema by name ("campus", "chinook", "shop") or a file into the database."""
     path = SCHEMAS[schema] if isinstance(schema, str) else schema
     text = for_any_database(path.read_text(encoding="utf-8"))
     server.script(_BEFORE + text + _AFTER, database)

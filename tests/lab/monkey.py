@@ -186,8 +186,9 @@ class Monkey:
             parent, referenced = table.parents[column.name]
             rows = self._rows(f"SELECT COUNT(*) FROM {_q(parent)}")
             if rows[0][0]:
-                return (f"(SELECT x FROM (SELECT {_q(referenced)} AS x FROM {_q(parent)}"
-                        f" LIMIT {self.rng.randrange(rows[0][0])}, 1) AS p)")
+                # Its value, read before: an app's trigger may write to a table only if the statement reads none of it.
+                found = self._rows(f"SELECT {_q(referenced)} FROM {_q(parent)} LIMIT {self.rng.randrange(rows[0][0])}, 1")
+                return str(self.connection.escape(found[0][0]))
         return self._fresh(column)
 
     def _fresh(self, column: _Column) -> str:

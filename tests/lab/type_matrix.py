@@ -182,6 +182,9 @@ KEYS: dict[str, tuple[str, Sequence[str], Sequence[str]]] = {
                         "'ffffffff-ffff-ffff-ffff-ffffffffffff'"], ["UUID()", "'123E4567-E89B-12D3-A456-426655440001'"]),
     "inet4_": ("k INET4", ["'0.0.0.0'", "'255.255.255.255'", "'10.0.0.1'"], ["'10.0.0.2'", "'1.2.3.4'"]),
     "inet6_": ("k INET6", ["'::'", "'::ffff:192.0.2.1'", "'FE80::1'"], ["'fe80::2'", "'::1'"]),
+    "latin1_german2_text": ("k VARCHAR(50) CHARACTER SET latin1 COLLATE latin1_german2_ci", [x(b"\xe4"), x(b"\xf6,"), x(b"ss")], [x(b"\xc4"), x(b"\xdf")]),
+    "ascii_nopad_text": ("k VARCHAR(50) CHARACTER SET ascii COLLATE ascii_general_nopad_ci", [x(b"a"), x(b"a "), x(b"b,'")], [x(b"A"), x(b"c")]),
+    "ucs2_unicode_text": ("k VARCHAR(50) CHARACTER SET ucs2 COLLATE ucs2_unicode_ci", [x("é".encode("utf-16-be")), "'a'"], ["'A'", "'c'"]),
     "latin1_text": ("k VARCHAR(255) CHARACTER SET latin1", [x(b"\xe4"), x(ALL_BYTES[1:]), x(b"\x80"), "''"], [x(b"\xc4"), x(b"\xff\\")]),
     "cp1251_text": ("k VARCHAR(255) CHARACTER SET cp1251", [x(b"\xe0,"), x(ALL_BYTES[1:]), x(b"\x98"), "''"], [x(b"\xc0,"), x(b"\xff")]),
     "sjis_text": ("k VARCHAR(90) CHARACTER SET sjis", [x(b"\x83\x5c"), x(b"\x5c\x27"), x(b"\xb1")], [x(b"\x83\x5c\x2c"), x(b"a")]),
@@ -198,6 +201,7 @@ KEY_GROUPS: dict[str, list[str]] = {
     "moments": ["timestamp_6", "timestamp_0", "timestamp_zero", "timestamp_6_zero", "datetime_6", "date_", "time_6"],
     "texts": ["varchar_ci", "varchar_padded", "char_padded", "varchar_bin", "utf8mb3_text"],
     "other charsets": ["latin1_text", "cp1251_text", "sjis_text", "ucs2_text", "utf16_text", "ascii_text"],
+    "other collations": ["latin1_german2_text", "ascii_nopad_text", "ucs2_unicode_text"],
     "bytes and others": ["varbinary_", "binary_", "enum_", "enum_of_no_member", "set_of_64", "uuid_", "inet4_", "inet6_"],
 }
 assert sorted(KEYS) == sorted(kind for kinds in KEY_GROUPS.values() for kind in kinds)

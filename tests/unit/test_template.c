@@ -136,7 +136,8 @@ static const struct {
 	{ COLUMN_PLAIN, "CAST(NEW.`a` AS CHAR)", "CAST(NEW.`a` AS CHAR)", "?", "`a`=?" },
 	{ COLUMN_TYPED, "CAST(NEW.`a` AS CHAR)", "CAST(NEW.`a` AS CHAR)", "?", "`a`=?" },
 	{ COLUMN_TEXT, "NEW.`a`", "REPLACE(REPLACE(NEW.`a`," BACKSLASHES "", "?", "`a`=?" },
-	{ COLUMN_CHARS, "HEX(NEW.`a`)", "HEX(NEW.`a`)", "CONVERT(UNHEX(?) USING latin1)", "`a`=CONVERT(UNHEX(?) USING latin1)" },
+	{ COLUMN_CHARS, "HEX(NEW.`a`)", "HEX(NEW.`a`)", "CONVERT(UNHEX(?) USING latin1) COLLATE latin1_german2_ci",
+	    "`a`=CONVERT(UNHEX(?) USING latin1) COLLATE latin1_german2_ci" },
 	{ COLUMN_BYTES, "HEX(NEW.`a`)", "HEX(NEW.`a`)", "UNHEX(?)", "`a`=UNHEX(?)" },
 	{ COLUMN_BIT, "CAST(NEW.`a` AS UNSIGNED)", "CAST(NEW.`a` AS UNSIGNED)", "CAST(? AS UNSIGNED)", "`a`=CAST(? AS UNSIGNED)" },
 	{ COLUMN_FLOAT, "CAST(NEW.`a`+0e0 AS CHAR)", "CAST(NEW.`a`+0e0 AS CHAR)", "CAST(? AS DOUBLE)", "`a`+0e0=CAST(? AS DOUBLE)" },
@@ -158,6 +159,7 @@ test_keys(void **state)
 		struct shape s = one("t", "a", kinds[i].kind);
 
 		s.columns[0].charset = borrow("latin1");
+		s.columns[0].collation = borrow("latin1_german2_ci");
 		assert_key(&s, "NEW.", kinds[i].single);
 		assert_match(&s, kinds[i].match);
 		key_column(&s, "b", COLUMN_PLAIN);
