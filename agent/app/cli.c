@@ -46,9 +46,9 @@ static const struct option {
 	[OPTION_JSON] = { "json", 0, NULL, NULL, "print the result as JSON" },
 	[OPTION_QUIET] = { "quiet", 'q', NULL, NULL, "print nothing on success, log errors alone" },
 	[OPTION_VERBOSE] = { "verbose", 'v', NULL, NULL, "log every step" },
-	[OPTION_PEER] = { "peer", 0, "NAME", "check install drain status wait parked conflicts retry discard startup verify",
+	[OPTION_PEER] = { "peer", 0, "NAME", "check install drain status wait parked conflicts resolve retry discard startup verify",
 	    "only this peer" },
-	[OPTION_TABLE] = { "table", 0, "NAME", "check conflicts verify", "only this table" },
+	[OPTION_TABLE] = { "table", 0, "NAME", "check conflicts resolve verify", "only this table" },
 	/* Only verbs that keep the promise may stand here. */
 	[OPTION_DRY_RUN] = { "dry-run", 0, NULL, "install uninstall drain startup verify",
 	    "say what would be done, change nothing" },

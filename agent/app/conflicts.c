@@ -110,6 +110,9 @@ conflicts_differences(const struct inbox_conflict *c, struct buf *json, struct b
 		if (!same_value(&local.pairs[i + 1], other))
 			put_difference(json, text, local.pairs[i].data, &local.pairs[i + 1], other);
 	}
+	for (size_t i = 0; ok && local.n > 0 && i < remote.n; i += 2)
+		if (find_value(&local, remote.pairs[i].data) == NULL)
+			put_difference(json, text, remote.pairs[i].data, NULL, &remote.pairs[i + 1]);
 	if (json != NULL)
 		buf_char(json, ']');
 	parsed_free(&local);
@@ -123,6 +126,12 @@ struct listing {
 	const struct cli *cli;
 	uint64_t n;
 };
+
+static bool
+is_undecided(const struct inbox_conflict *c)
+{
+	return strcmp(c->verdict, "ask") == 0 && c->resolved_at == NULL;
+}
 
 static const char *
 kept_side(const struct inbox_conflict *c)
@@ -166,7 +175,7 @@ put_json(const struct inbox_conflict *c, struct buf *out, struct err *e)
 	put_string(out, "table", c->table, strlen(c->table));
 	put_string(out, "record_id", c->key, c->key_len);
 	put_string(out, "rule", c->rule, strlen(c->rule));
-	buf_fmt(out, ",\"kept\":\"%s\"", kept_side(c));
+	buf_fmt(out, ",\"kept\":\"%s\",\"undecided\":%s", kept_side(c), is_undecided(c) ? "true" : "false");
 	put_version_json(out, "local", &c->local);
 	put_version_json(out, "remote", &c->remote);
 	buf_str(out, ",\"differs\":");
@@ -192,7 +201,9 @@ put_text(const struct inbox_conflict *c, struct buf *out, struct err *e)
 	(void)text_escape(c->key, c->key_len, key, sizeof key);
 	(void)text_escape(c->table, strlen(c->table), table, sizeof table);
 	buf_fmt(out, "%llu: table %s, record %s: %s UTC, with peer %s, rule %s%s\n", (unsigned long long)c->id, table, key, c->happened_at, c->peer, c->rule,
-	    c->resolved_at != NULL ? ", decided by a person" : strcmp(kept, "none") == 0 ? ", NOT DECIDED" : "");
+	    c->resolution != NULL ? ", decided by a person" : c->resolved_at != NULL ? ", ended by itself" : is_undecided(c) ? ", NOT DECIDED" : "");
+	if (strcmp(c->rule, "unique") == 0)
+		buf_str(out, "  local is another row, which has the same unique value: only one of the two can have it\n");
 	put_version_text(out, "local", &c->local, strcmp(kept, "local") == 0);
 	put_version_text(out, "remote", &c->remote, strcmp(kept, "remote") == 0);
 	return conflicts_differences(c, NULL, out, e);
@@ -254,15 +265,61 @@ conflicts_run(const struct cli *cli, const struct conf *conf, struct err *e)
 
 /* --- deciding --- */
 
+/* *id 0: all that are undecided. */
 static bool
 parse_decision(const struct cli *cli, uint64_t *id, enum inbox_keep *keep, struct err *e)
 {
-	if (!mark_parse_u64(cli->argument, id) || *id == 0)
-		return err_set(e, ERR_USAGE, "--resolve takes the id that agent --conflicts shows");
+	*id = 0;
+	if (strcmp(cli->argument, "all") != 0 && (!mark_parse_u64(cli->argument, id) || *id == 0))
+		return err_set(e, ERR_USAGE, "--resolve takes the id that agent --conflicts shows, or all");
 	if (cli->keep == NULL || (strcmp(cli->keep, "local") != 0 && strcmp(cli->keep, "remote") != 0))
 		return err_set(e, ERR_USAGE, "say which version stays: agent --resolve %s --keep local, or --keep remote (agent --conflicts shows both)", cli->argument);
 	*keep = strcmp(cli->keep, "local") == 0 ? INBOX_LOCAL : INBOX_REMOTE;
 	return true;
+}
+
+/* One by one, each a decision of its own: what one does not take keeps no other from being decided. */
+static bool
+resolve_all(struct db *db, const struct cli *cli, const struct node_identity *node, const struct catalog *catalog, enum inbox_keep keep, uint64_t *done, struct err *e)
+{
+	const struct inbox_filter f = { .peer = cli->peer, .table = cli->table };
+	uint64_t *ids;
+	bool whole = true;
+	size_t n;
+
+	if (!inbox_undecided(db, &f, &ids, &n, e)) {
+		free(ids);
+		return false;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct err one = { 0 };
+
+		if (inbox_resolve(db, node, catalog, ids[i], keep, &one)) {
+			++*done;
+			continue;
+		}
+		if (!whole)
+			(void)fprintf(stderr, "agent: %s\n", e->msg);
+		*e = one;
+		whole = false;
+		if (one.code != ERR_HELD && one.code != ERR_USAGE)
+			break;
+	}
+	free(ids);
+	return whole;
+}
+
+static void
+print_resolved(const struct cli *cli, uint64_t id, uint64_t done, bool ok)
+{
+	if (cli->json && id == 0)
+		(void)printf("{\"decided\":%llu,\"keep\":\"%s\"}\n", (unsigned long long)done, cli->keep);
+	else if (cli->json && ok)
+		(void)printf("{\"resolved\":%llu,\"keep\":\"%s\"}\n", (unsigned long long)id, cli->keep);
+	else if (!cli->quiet && id == 0)
+		(void)printf("%llu conflicts: the %s versions stand here now and go to every peer with the next drain\n", (unsigned long long)done, cli->keep);
+	else if (!cli->quiet && ok)
+		(void)printf("conflict %llu: the %s version stands here now and goes to every peer with the next drain\n", (unsigned long long)id, cli->keep);
 }
 
 static bool
@@ -271,16 +328,16 @@ resolve(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 	struct node_identity node;
 	struct catalog *catalog = NULL;
 	enum inbox_keep keep = INBOX_LOCAL;
-	uint64_t id = 0;
-	bool ok;
+	uint64_t id = 0, done = 0;
+	bool ok, ready;
 
-	ok = parse_decision(cli, &id, &keep, e) && schema_enter(db, conf, &node, e) && catalog_read(db, conf, &catalog, e) &&
-	    guard_refresh(db, conf, catalog, &node, e) && inbox_resolve(db, &node, catalog, id, keep, e);
+	ready = ok = parse_decision(cli, &id, &keep, e) && schema_enter(db, conf, &node, e) && catalog_read(db, conf, &catalog, e) &&
+	    guard_refresh(db, conf, catalog, &node, e);
+	if (ok)
+		ok = id == 0 ? resolve_all(db, cli, &node, catalog, keep, &done, e) : inbox_resolve(db, &node, catalog, id, keep, e);
 	catalog_free(catalog);
-	if (ok && cli->json)
-		(void)printf("{\"resolved\":%llu,\"keep\":\"%s\"}\n", (unsigned long long)id, cli->keep);
-	else if (ok && !cli->quiet)
-		(void)printf("conflict %llu: the %s version stands here now and goes to every peer with the next drain\n", (unsigned long long)id, cli->keep);
+	if (ready)
+		print_resolved(cli, id, done, ok);
 	return ok;
 }
 

@@ -235,8 +235,8 @@ put_conflict(const struct inbox_conflict *c, void *arg, struct err *e)
 	if (x->cli->json)
 		buf_fmt(&x->out, "%s%llu", x->out.data[x->out.len - 1] == '[' ? "" : ",", (unsigned long long)c->id);
 	else
-		buf_fmt(&x->out, "  conflict %llu with peer %s at %s UTC, rule %s: %s of %s against %s of %s\n", (unsigned long long)c->id, c->peer, c->happened_at, c->rule,
-		    c->local.node, c->local.changed_at, c->remote.node, c->remote.changed_at);
+		buf_fmt(&x->out, "  conflict %llu with peer %s at %s UTC, rule %s%s: %s of %s against %s of %s\n", (unsigned long long)c->id, c->peer, c->happened_at, c->rule,
+		    strcmp(c->verdict, "ask") == 0 && c->resolved_at == NULL ? ", NOT DECIDED" : "", c->local.node, c->local.changed_at, c->remote.node, c->remote.changed_at);
 	return true;
 }
 

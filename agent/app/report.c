@@ -148,9 +148,10 @@ read_peer(struct db *db, struct report_peer *to, const char *self, struct err *e
 	    owed_count(db, to->name, "waiting", &to->waiting, e) && owed_count(db, to->name, "parked", &to->parked, e) &&
 	    owed_count(db, to->name, "discarded", &to->discarded, e) &&
 	    db_number(db, "SELECT COUNT(*) FROM sync_unsettled WHERE peer=?", DB_ARGS(db_text(to->name)), &to->refused_here, NULL, e) &&
+	    db_number(db, "SELECT COUNT(*) FROM sync_undecided WHERE peer=? AND decision IS NULL", DB_ARGS(db_text(to->name)), &to->undecided, NULL, e) &&
 	    allowance_waiting(db, to->name, to->deletes, e);
 	mark_free(&acked);
-	to->in_step = ok && to->pending + to->retry + to->waiting + to->parked + to->discarded + to->refused_here + to->tables_moved == 0 && to->held[0] == '\0' && to->deletes[0] == '\0';
+	to->in_step = ok && to->pending + to->retry + to->waiting + to->parked + to->discarded + to->refused_here + to->undecided + to->tables_moved == 0 && to->held[0] == '\0' && to->deletes[0] == '\0';
 	return ok;
 }
 
@@ -169,6 +170,7 @@ read_counts(struct db *db, struct report *r, struct err *e)
 	}
 	db_rows_free(rows);
 	return ok && db_number(db, "SELECT COUNT(*) FROM sync_conflict", DB_NO_ARGS, &r->conflicts, NULL, e) &&
+	    db_number(db, "SELECT COUNT(*) FROM sync_conflict WHERE verdict='ask' AND resolved_at IS NULL", DB_NO_ARGS, &r->undecided, NULL, e) &&
 	    db_number(db, "SELECT COUNT(DISTINCT table_name) FROM sync_queue WHERE operation='dirty' AND status<>'superseded'", DB_NO_ARGS, &r->dirty_tables, NULL, e);
 }
 
@@ -403,7 +405,7 @@ bool
 report_needs_person(const struct report *r)
 {
 	for (size_t i = 0; i < r->npeers; i++)
-		if (r->peers[i].parked > 0 || r->peers[i].tables_held > 0 || r->peers[i].held[0] != '\0' || r->peers[i].deletes[0] != '\0')
+		if (r->peers[i].parked + r->peers[i].undecided > 0 || r->peers[i].tables_held > 0 || r->peers[i].held[0] != '\0' || r->peers[i].deletes[0] != '\0')
 			return true;
 	return r->dirty_tables > 0 || r->app_triggers_text.len > 0;
 }
@@ -430,6 +432,8 @@ peer_text(const struct report_peer *p, struct buf *out)
 		    (unsigned long long)p->retry, (unsigned long long)p->waiting, (unsigned long long)p->parked, (unsigned long long)p->discarded);
 	buf_put(out, buf_cstr(&p->reasons_text), p->reasons_text.len);
 	buf_put(out, buf_cstr(&p->moved_text), p->moved_text.len);
+	if (p->undecided > 0)
+		buf_fmt(out, "  NOT DECIDED:   %llu conflicts (agent --conflicts)\n", (unsigned long long)p->undecided);
 	if (p->refused_here > 0)
 		buf_fmt(out, "  refused here:  %llu of its records (agent --parked there)\n", (unsigned long long)p->refused_here);
 	buf_fmt(out, "  last success:  %s\n", or_never(p->last_success));
@@ -447,8 +451,8 @@ report_text(const struct report *r, struct buf *out)
 		peer_text(&r->peers[i], out);
 	if (r->npeers == 0)
 		buf_str(out, "no peers: add a [peer NAME] section to agent.conf\n");
-	buf_fmt(out, "queue: %llu pending, %llu synced, %llu failed, %llu superseded; conflicts kept: %llu\n", (unsigned long long)r->pending,
-	    (unsigned long long)r->synced, (unsigned long long)r->failed, (unsigned long long)r->superseded, (unsigned long long)r->conflicts);
+	buf_fmt(out, "queue: %llu pending, %llu synced, %llu failed, %llu superseded; conflicts kept: %llu, not decided: %llu\n", (unsigned long long)r->pending,
+	    (unsigned long long)r->synced, (unsigned long long)r->failed, (unsigned long long)r->superseded, (unsigned long long)r->conflicts, (unsigned long long)r->undecided);
 	buf_put(out, buf_cstr(&r->numbering_text), r->numbering_text.len);
 	if (r->dirty_tables > 0)
 		buf_fmt(out, "%llu tables were altered under their triggers and wrote meanwhile: run agent --install, which names them, then compare them with the peer\n", (unsigned long long)r->dirty_tables);
@@ -497,6 +501,7 @@ peer_json(const struct report_peer *p, struct buf *out)
 	put_number(out, "parked", p->parked);
 	put_number(out, "discarded", p->discarded);
 	put_number(out, "refused_here", p->refused_here);
+	put_number(out, "undecided", p->undecided);
 	buf_fmt(out, ",\"reasons\":%s,\"moved_tables\":%s", buf_cstr(&p->reasons), buf_cstr(&p->moved));
 	put_number(out, "records_sent", p->records_sent);
 	put_number(out, "records_applied", p->records_applied);
@@ -524,6 +529,7 @@ report_json(const struct report *r, struct buf *out)
 	buf_fmt(out, "],\"queue\":{\"pending\":%llu,\"synced\":%llu,\"failed\":%llu,\"superseded\":%llu}", (unsigned long long)r->pending,
 	    (unsigned long long)r->synced, (unsigned long long)r->failed, (unsigned long long)r->superseded);
 	put_number(out, "conflicts", r->conflicts);
+	put_number(out, "undecided", r->undecided);
 	put_number(out, "dirty_tables", r->dirty_tables);
 	buf_fmt(out, ",\"app_triggers\":%s", buf_cstr(&r->app_triggers));
 	buf_fmt(out, ",\"pending_by_table\":%s,\"numbering\":%s,\"parked\":%s,\"activity\":%s}\n", buf_cstr(&r->tables), buf_cstr(&r->numbering), buf_cstr(&r->parked),

@@ -21,6 +21,7 @@ struct report_peer {
 	bool paused;
 	uint64_t pending;
 	uint64_t retry, waiting, parked, discarded; /* records of ours that it refused */
+	uint64_t undecided;			    /* conflicts with it that a person decides */
 	uint64_t refused_here;			    /* records of its that we refused */
 	uint64_t records_sent, records_applied;
 	uint64_t failures;
@@ -44,6 +45,7 @@ struct report {
 	size_t npeers;
 	uint64_t pending, synced, failed, superseded; /* rows of sync_queue */
 	uint64_t conflicts;
+	uint64_t undecided; /* of them: a person decides */
 	uint64_t dirty_tables;
 	struct buf app_triggers; /* JSON array: triggers of the app without a choice, or not guarded; and as text lines */
 	struct buf app_triggers_text;

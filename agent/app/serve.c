@@ -35,12 +35,14 @@ enum {
 	PAIRED_WAIT_MS = 300	       /* between pairing and reading agent.conf again: its answer is on its way */
 };
 
-static const struct route peer_routes[] = {
+const struct route peer_routes[] = {
 	{ "POST", "/api/sync/hello", AUTH_HELLO, 64 * 1024, receive_hello },
 	{ "POST", "/api/sync/receive", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX, receive_group },
+	{ "POST", "/api/sync/rehearse", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX, receive_rehearsal },
 	{ "POST", "/api/sync/verify", AUTH_PEER, COMPARE_BODY_MAX, receive_verify },
 	{ "POST", PAIR_PATH, AUTH_PAIR, PAIR_BODY_MAX, pair_answer },
 };
+const size_t npeer_routes = sizeof peer_routes / sizeof peer_routes[0];
 
 /* One peer's draining thread. */
 struct pump {
@@ -341,7 +343,7 @@ static bool
 listen_all(struct serve *s, struct err *e)
 {
 	struct server_options peers = { .base = s->base, .conf = s->conf, .address = s->conf->node.listen, .routes = peer_routes,
-		.nroutes = sizeof peer_routes / sizeof peer_routes[0], .arg = s->receive };
+		.nroutes = npeer_routes, .arg = s->receive };
 	struct server_options people = { .base = s->base, .conf = s->conf, .address = s->conf->node.monitor, .routes = monitor_routes,
 		.nroutes = monitor_nroutes, .arg = s->monitor };
 

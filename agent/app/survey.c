@@ -94,6 +94,26 @@ has_privilege(struct db *db, const char *privilege, const char *database, bool *
 	return true;
 }
 
+/* What a thief of agent.conf could do with the account beside the agent's work. */
+static bool
+look_at_excess(struct db *db, struct findings *f, struct err *e)
+{
+	static const char *const needless[] = { "FILE", "SUPER", "SHUTDOWN", "CREATE USER" };
+	char found[128] = "";
+	bool has;
+
+	for (size_t i = 0; i < sizeof needless / sizeof needless[0]; i++) {
+		if (!has_privilege(db, needless[i], "", &has, e))
+			return false;
+		if (has)
+			(void)snprintf(found + strlen(found), sizeof found - strlen(found), "%s%s", found[0] == '\0' ? "" : ", ", needless[i]);
+	}
+	if (found[0] != '\0')
+		findings_add(f, SEVERITY_WARNING, "give [database] user an account of its own with the rights in docs/security.md, or REVOKE them",
+		    "the agent's account may do what the agent does not need: %s", found);
+	return true;
+}
+
 static bool
 look_at_privileges(struct db *db, const struct conf *conf, struct findings *f, struct err *e)
 {
@@ -124,7 +144,7 @@ bool
 survey_server(struct db *db, const struct conf *conf, struct findings *f, struct err *e)
 {
 	look_at_version(db, f);
-	return look_at_settings(db, f, e) && look_at_replication(db, f, e) && look_at_privileges(db, conf, f, e);
+	return look_at_settings(db, f, e) && look_at_replication(db, f, e) && look_at_privileges(db, conf, f, e) && look_at_excess(db, f, e);
 }
 
 /* --- sync schema --- */

@@ -13,6 +13,7 @@
 #include "app/init.h"
 #include "app/install.h"
 #include "app/pair.h"
+#include "app/preview.h"
 #include "app/report.h"
 #include "app/rotate.h"
 #include "app/serve.h"
@@ -41,40 +42,6 @@ print_quoted(const char *text)
 	line_quote(&out, text, strlen(text));
 	(void)fputs(buf_cstr(&out), stdout);
 	buf_free(&out);
-}
-
-struct preview {
-	const struct cli *cli;
-	size_t n;
-};
-
-static void
-print_preview(const char *table, uint64_t records, void *arg)
-{
-	struct preview *p = arg;
-
-	if (p->cli->json) {
-		(void)fputs(p->n++ > 0 ? "," : "", stdout);
-		print_quoted(table);
-		(void)printf(":%llu", (unsigned long long)records);
-	} else if (!p->cli->quiet)
-		(void)printf("  %s: %llu records\n", table, (unsigned long long)records);
-}
-
-static enum exit_code
-preview_one(const struct cli *cli, struct drain *d, const struct conf_peer *peer, struct err *e)
-{
-	struct preview p = { .cli = cli };
-	bool ok;
-
-	if (cli->json)
-		(void)printf("{\"name\":\"%s\",\"records\":{", peer->name);
-	else if (!cli->quiet)
-		(void)printf("to peer %s:\n", peer->name);
-	ok = drain_preview(d, print_preview, &p, e);
-	if (cli->json)
-		(void)fputs("}}", stdout);
-	return ok ? EXIT_DONE : cli_exit_code(e);
 }
 
 /* What one peer's drain came to, for people or as JSON. */
@@ -111,8 +78,6 @@ drain_one(const struct cli *cli, struct drain *d, const struct conf_peer *peer, 
 	bool pending = false, person = false;
 	enum exit_code code = EXIT_DONE;
 
-	if (cli->dry_run)
-		return preview_one(cli, d, peer, e);
 	if (!drain_look(d, true, &pending, e) || (pending && !drain_run(d, true, &report, e)))
 		code = cli_exit_code(e);
 	else if (!report.busy && !drain_needs_person(d, &person, e))
@@ -140,7 +105,7 @@ drain_peer(const struct cli *cli, const struct conf *conf, const struct conf_pee
 		return cli_exit_code(e);
 	if (cli->allow_deletes)
 		drain_allow_deletes(d);
-	code = drain_one(cli, d, peer, e);
+	code = cli->dry_run ? preview_peer(cli, conf, d, peer, e) : drain_one(cli, d, peer, e);
 	drain_free(d);
 	return code;
 }
@@ -148,7 +113,8 @@ drain_peer(const struct cli *cli, const struct conf *conf, const struct conf_pee
 static bool
 peer_is_chosen(const struct cli *cli, const struct conf_peer *peer)
 {
-	return cli->peer == NULL ? !peer->paused : strcmp(cli->peer, peer->name) == 0;
+	/* A dry run names the paused ones, too. */
+	return cli->peer == NULL ? !peer->paused || cli->dry_run : strcmp(cli->peer, peer->name) == 0;
 }
 
 static bool
@@ -342,7 +308,7 @@ all_there(struct db *db, const struct cli *cli, const struct conf *conf, uint64_
 	for (size_t i = 0; i < conf->npeers; i++) {
 		struct peer_state state;
 		struct mark acked = { 0 };
-		uint64_t pending = 0, owed = 0, parked = 0, held = 0, moved = 0;
+		uint64_t pending = 0, owed = 0, parked = 0, held = 0, moved = 0, undecided = 0;
 		bool found = false, ok;
 
 		if (cli->peer != NULL && strcmp(cli->peer, conf->peers[i].name) != 0)
@@ -350,12 +316,13 @@ all_there(struct db *db, const struct cli *cli, const struct conf *conf, uint64_
 		ok = peer_load(db, conf->peers[i].name, &state, e) && queue_load_mark(db, state.acked_epoch, &acked, &found, e) &&
 		    queue_count_between(db, &acked, upto, conf->peers[i].name, &pending, e) &&
 		    db_number(db, "SELECT COUNT(*) FROM sync_owed WHERE peer=? AND state IN ('retry','waiting')", DB_ARGS(db_text(conf->peers[i].name)), &owed, NULL, e) &&
-		    owed_count(db, conf->peers[i].name, "parked", &parked, e) && moved_count(db, conf->peers[i].name, &held, &moved, e);
+		    owed_count(db, conf->peers[i].name, "parked", &parked, e) && moved_count(db, conf->peers[i].name, &held, &moved, e) &&
+		    db_number(db, "SELECT COUNT(*) FROM sync_undecided WHERE peer=? AND decision IS NULL", DB_ARGS(db_text(conf->peers[i].name)), &undecided, NULL, e);
 		mark_free(&acked);
 		if (!ok)
 			return false;
 		a->there = a->there && pending + owed + moved == 0;
-		a->person = a->person || parked + held > 0 || state.held[0] != '\0';
+		a->person = a->person || parked + held + undecided > 0 || state.held[0] != '\0';
 	}
 	return true;
 }
@@ -376,7 +343,7 @@ wait_for_peers(struct db *db, const struct cli *cli, const struct conf *conf, in
 		if (!all_there(db, cli, conf, upto, &a, e))
 			return cli_exit_code(e);
 		if (a.person) {
-			(void)err_set(e, ERR_HELD, "a person has to look: agent --status and agent --parked say at what");
+			(void)err_set(e, ERR_HELD, "a person has to look: agent --status, --parked and --conflicts say at what");
 			return EXIT_PERSON;
 		}
 		if (a.there)
@@ -426,7 +393,7 @@ const struct verb verb_table[] = {
 	{ "retry", "ID|all", true, settle_parked, "send parked changes again" },
 	{ "discard", "ID", true, settle_parked, "give a parked change up" },
 	{ "conflicts", NULL, true, conflicts_run, "records that both sides changed: both versions, and which one stayed" },
-	{ "resolve", "ID", true, resolve_run, "make one version of a conflict stand, on every node" },
+	{ "resolve", "ID|all", true, resolve_run, "make one version of a conflict stand, on every node" },
 	{ "explain", "TABLE KEY", true, explain_run, "one record's life: captured, sent, applied, refused, in conflict" },
 	{ "wait", "[SECONDS]", true, wait_verb, "return when every peer has everything committed here up to now" },
 	{ NULL, NULL, false, NULL, NULL },

@@ -10,6 +10,7 @@
 
 #include "apply/careful.h"
 #include "apply/quick.h"
+#include "apply/rehearse.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/plant.h"
@@ -90,6 +91,8 @@ check_cursor(struct pass *p, bool *answered, int *status, struct buf *answer, st
 	if (h->upto.epoch <= cur->epoch) {
 		if (h->upto.epoch == cur->epoch && strcmp(h->upto.stamp, cur->stamp) != 0)
 			return say_no(answer, status, "fork", "the same position was received with other content: restored or cloned database?", cur);
+		if (p->rehearsal)
+			return say_no(answer, status, "ahead", "the group is here already", cur);
 		*status = 200; /* applied before: the same answer again */
 		return cursor_answer(p->db, p->peer, answer, e);
 	}
@@ -200,16 +203,16 @@ forget_settled(struct pass *p, struct err *e)
 static bool
 note_refused(struct pass *p, struct err *e)
 {
-	static const char *const kind[] = { "refused", "waiting", "collision" };
+	static const char *const kind[] = { "refused", "waiting", "collision", "manual" };
 
 	for (size_t i = 0; i < p->refused.n; i++) {
 		const struct refused *r = &p->refused.items[i];
 		unsigned char hash[PEER_HASH_BYTES];
 
-		/* IGNORE: seen_before of an earlier refusal is not moved by a later one. */
+		/* seen_before of an earlier refusal is not moved by a later one. */
 		if (!peer_record_hash(r->table, r->key, r->key_len, hash, e) ||
-		    !db_exec(p->db, "INSERT IGNORE INTO sync_unsettled (peer, record_hash, table_name, record_id, seen_before, kind, reason)"
-				    " VALUES (?, ?, ?, ?, ?, ?, LEFT(?, 500))",
+		    !db_exec(p->db, "INSERT INTO sync_unsettled (peer, record_hash, table_name, record_id, seen_before, kind, reason)"
+				    " VALUES (?, ?, ?, ?, ?, ?, LEFT(?, 500)) ON DUPLICATE KEY UPDATE kind=VALUES(kind), reason=VALUES(reason)",
 			DB_ARGS(db_text(p->peer), db_bytes(hash, sizeof hash), db_text(r->table), db_bytes(r->key, r->key_len),
 			    db_u64(p->cursor.epoch), db_text(kind[r->kind]), db_text(r->reason)), e))
 			return false;
@@ -400,6 +403,35 @@ apply_group(struct applier *a, const char *peer, struct spool *spool, int *statu
 			break;
 	}
 out:
+	pass_reader_free(r);
+	pass_free(&p);
+	free(r);
+	return ok;
+}
+
+static bool
+rehearse(struct applier *a, struct pass *p, struct pass_reader *r, int *status, struct buf *answer, struct err *e)
+{
+	bool answered = false;
+
+	*status = 200;
+	return check_sender(p, r, e) && catalog_refresh(a->db, a->conf, &a->catalog, e) && (p->catalog = a->catalog) != NULL && db_begin_reading(a->db, e) &&
+	    cursor_load(a->db, p->peer, false, &p->cursor, e) && check_cursor(p, &answered, status, answer, e) &&
+	    (answered || check_seen(p, a->node, &answered, status, answer, e)) && (answered || rehearse_run(p, r, answer, e));
+}
+
+bool
+apply_rehearse(struct applier *a, const char *peer, struct spool *spool, int *status, struct buf *answer, struct err *e)
+{
+	struct pass p = { .db = a->db, .conf = a->conf, .peer = peer, .rehearsal = true, .spool = spool };
+	struct pass_reader *r = calloc(1, sizeof *r);
+	bool ok;
+
+	if (r == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for rehearsing");
+	pass_reset(&p);
+	ok = rehearse(a, &p, r, status, answer, e);
+	db_rollback(a->db);
 	pass_reader_free(r);
 	pass_free(&p);
 	free(r);

@@ -22,5 +22,8 @@ void applier_free(struct applier *a);
 /* Apply the group in spool, sent by peer. True: answer the peer with *status (200 or 409) and the text in
  * answer. False: nothing was applied; the peer may try again (503), e says why. */
 MUST_CHECK bool apply_group(struct applier *a, const char *peer, struct spool *spool, int *status, struct buf *answer, struct err *e);
+/* What would become of the group: as above, but nothing is locked or changed, and the answer is a rehearsal's
+ * (wire/rehearsal). */
+MUST_CHECK bool apply_rehearse(struct applier *a, const char *peer, struct spool *spool, int *status, struct buf *answer, struct err *e);
 
 #endif

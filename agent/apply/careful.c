@@ -10,6 +10,7 @@
 #include "apply/namesake.h"
 #include "apply/round.h"
 #include "apply/span.h"
+#include "apply/undecided.h"
 
 struct careful {
 	struct chunk *chunk;
@@ -142,6 +143,39 @@ excuse_children(struct careful *c, struct err *e)
 	return true;
 }
 
+static bool
+visit_rivals(struct chunk *c, void *arg, struct err *e)
+{
+	(void)arg;
+	for (size_t i = 0; i < c->n; i++)
+		if (c->items[i].decision.verdict == VERDICT_APPLY && c->items[i].meta.operation != 'd' && !undecided_keep_rival(c, &c->items[i], e))
+			return false;
+	return true;
+}
+
+/* Records refused in the end for a unique value: each side keeps its own until a person decides. In a group that
+ * was cut the rest may bring what is missing. */
+static bool
+keep_rivals(struct careful *c, struct err *e)
+{
+	struct round d = { .chunk = c->chunk, .reader = c->reader, .visit = visit_rivals, .arg = c };
+	size_t *todo = calloc(c->deferred.n + 1, sizeof *todo), n = 0;
+	bool ok;
+
+	if (todo == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for refusals");
+	for (size_t i = 0; c->pass->header.last && i < c->deferred.n; i++)
+		if (c->deferred.items[i].db_errno == REFUSED_DUPLICATE)
+			todo[n++] = c->deferred.items[i].number;
+	if (n > 1)
+		qsort(todo, n, sizeof *todo, by_number);
+	d.todo = todo;
+	d.ntodo = n;
+	ok = n == 0 || round_run(&d, e);
+	free(todo);
+	return ok;
+}
+
 /* Rounds as long as they bring something: a record whose parent came later in the group, or whose
  * unique value was set free later, goes in the second one. Then what can only go together. */
 static bool
@@ -158,7 +192,7 @@ all_rounds(struct careful *c, struct err *e)
 		if (c->deferred.n == before && !knot_untie(c->chunk, c->reader, &c->deferred, e))
 			return false;
 	}
-	if (!excuse_children(c, e))
+	if (!keep_rivals(c, e) || !excuse_children(c, e))
 		return false;
 	for (size_t i = 0; i < c->deferred.n; i++)
 		if (!refused_add(&c->pass->refused, &c->deferred.items[i], e))
@@ -200,14 +234,14 @@ survey(struct pass *p, struct pass_reader *r, uint64_t *oldest, struct err *e)
 	return true;
 }
 
-static bool
-begin_look(struct pass *p, struct pass_reader *r, struct err *e)
+bool
+careful_survey(struct pass *p, struct pass_reader *r, struct err *e)
 {
 	struct mark seen = { 0 };
 	uint64_t oldest = 0;
 	bool found = false;
 
-	if (!survey(p, r, &oldest, e) || !queue_load_mark(p->db, oldest, &seen, &found, e))
+	if (!namesake_look(p, e) || !undecided_look(p, e) || !survey(p, r, &oldest, e) || !queue_load_mark(p->db, oldest, &seen, &found, e))
 		return false;
 	if (!found)
 		return err_set(e, ERR_PEER_REFUSED, "a record's seen epoch is not kept any more");
@@ -224,7 +258,7 @@ careful_apply(struct pass *p, struct pass_reader *r, struct err *e)
 
 	c.chunk = chunk_new(p, e);
 	p->family = family_new(p, e);
-	ok = c.chunk != NULL && p->family != NULL && namesake_look(p, e) && begin_look(p, r, e) && all_rounds(&c, e);
+	ok = c.chunk != NULL && p->family != NULL && careful_survey(p, r, e) && all_rounds(&c, e);
 	chunk_free(c.chunk);
 	family_free(p->family);
 	p->family = NULL;

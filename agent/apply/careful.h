@@ -8,5 +8,8 @@
 /* Everything ends applied, kept, or in p->refused. An error ends the attempt; the caller rolls
  * back. */
 MUST_CHECK bool careful_apply(struct pass *p, struct pass_reader *r, struct err *e);
+/* What comes before judging: names every record of the group to the look and to p->family, and finds what is open
+ * between us and the peer. */
+MUST_CHECK bool careful_survey(struct pass *p, struct pass_reader *r, struct err *e);
 
 #endif

@@ -270,6 +270,15 @@ key_of_level(size_t i, size_t *len, void *arg)
 	return l->list->items[l->indexes[i]].key;
 }
 
+/* By an earlier record of the group, had it been applied. */
+static bool
+is_deleted_before(const struct family *f, const struct kin *kin)
+{
+	const struct own *own = find_own(f, kin->hash);
+
+	return own != NULL && own->state == OWN_DONE && own->operation == 'd';
+}
+
 /* Append the children of the parents, all of one table. */
 static bool
 find_children(struct chunk *c, const struct item *item, const struct kin_parents *of, struct err *e)
@@ -287,6 +296,8 @@ find_children(struct chunk *c, const struct item *item, const struct kin_parents
 		kin->fate = fate_of(f, kin);
 		if (kin->table == c->target.table && kin->hash == item->hash)
 			kin->row = NULL; /* it points at itself */
+		if (c->pass->rehearsal && is_deleted_before(f, kin))
+			kin->row = NULL;
 	}
 	return true;
 }

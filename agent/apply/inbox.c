@@ -7,13 +7,15 @@
 #include <string.h>
 
 #include "apply/fit.h"
+#include "apply/rival.h"
 #include "capture/body.h"
 #include "change/peer.h"
 #include "change/record.h"
 #include "db/bulk.h"
 
 enum {
-	INBOX_PAIRS = 2 * CATALOG_COLUMNS
+	INBOX_PAIRS = 2 * CATALOG_COLUMNS,
+	PURGE_AT_ONCE = 1000 /* conflicts; a statement that holds no locks for long */
 };
 
 /* --- keeping --- */
@@ -62,6 +64,13 @@ keep_checks(struct db *db, uint64_t id, const char *side, const struct inbox_ver
 	    db_exec(db, "INSERT INTO sync_conflict_part (conflict, side, part, data) VALUES (?, ?, 0, ?)", DB_ARGS(db_u64(id), db_text(side), db_text(text)), e);
 }
 
+/* What one statement could not carry. */
+static bool
+keep_more(struct db *db, uint64_t id, const char *side, const struct inbox_version *v, struct err *e)
+{
+	return keep_checks(db, id, side, v, e) && keep_rest(db, id, side, v, e);
+}
+
 bool
 inbox_keep(struct db *db, const struct inbox_conflict *c, struct err *e)
 {
@@ -75,30 +84,84 @@ inbox_keep(struct db *db, const struct inbox_conflict *c, struct err *e)
 		return false;
 	if (c->local.row_len <= size && c->remote.row_len <= size && c->local.checks == 0 && c->remote.checks == 0)
 		return true;
-	return db_number(db, "SELECT LAST_INSERT_ID()", DB_NO_ARGS, &id, NULL, e) && keep_checks(db, id, "local", &c->local, e) &&
-	    keep_checks(db, id, "remote", &c->remote, e) && keep_rest(db, id, "local", &c->local, e) && keep_rest(db, id, "remote", &c->remote, e);
+	return db_number(db, "SELECT LAST_INSERT_ID()", DB_NO_ARGS, &id, NULL, e) && keep_more(db, id, "local", &c->local, e) &&
+	    keep_more(db, id, "remote", &c->remote, e);
+}
+
+bool
+inbox_renew(struct db *db, uint64_t id, const struct inbox_conflict *c, struct err *e)
+{
+	return db_exec(db, "DELETE FROM sync_conflict_part WHERE conflict=?", DB_ARGS(db_u64(id)), e) &&
+	    db_exec(db, "UPDATE sync_conflict SET policy=?, local_changed_at=?, local_origin=?, local_row=?, remote_changed_at=?, remote_origin=?, remote_row=? WHERE id=?",
+		DB_ARGS(db_text(c->rule), db_text(c->local.changed_at), db_text(c->local.node), first_piece(db, &c->local), db_text(c->remote.changed_at),
+		    db_text(c->remote.node), first_piece(db, &c->remote), db_u64(id)), e) &&
+	    keep_more(db, id, "local", &c->local, e) && keep_more(db, id, "remote", &c->remote, e);
+}
+
+bool
+inbox_renew_local(struct db *db, uint64_t id, const struct inbox_version *local, struct err *e)
+{
+	return db_exec(db, "DELETE FROM sync_conflict_part WHERE conflict=? AND side='local'", DB_ARGS(db_u64(id)), e) &&
+	    db_exec(db, "UPDATE sync_conflict SET local_row=? WHERE id=?", DB_ARGS(first_piece(db, local), db_u64(id)), e) && keep_more(db, id, "local", local, e);
+}
+
+bool
+inbox_end(struct db *db, uint64_t id, enum inbox_keep which, struct err *e)
+{
+	return db_exec(db, "UPDATE sync_conflict SET resolved_at=NOW(6), resolution=? WHERE id=?", DB_ARGS(db_text(which == INBOX_LOCAL ? "local" : "remote"), db_u64(id)), e);
+}
+
+#define SQL_ACCEPTED " WHERE u.peer=? AND u.decision IS NULL AND c.table_name=? AND ((u.rival_id IS NULL AND u.record_hash=?) OR u.rival_id=?)"
+
+bool
+inbox_accepted(struct db *db, const char *peer, const char *table, const char *key, size_t key_len, struct err *e)
+{
+	static const char *const sql[] = {
+		"UPDATE sync_undecided u STRAIGHT_JOIN sync_conflict c ON c.id=u.conflict SET c.resolved_at=NOW(6)" SQL_ACCEPTED,
+		"DELETE u FROM sync_undecided u STRAIGHT_JOIN sync_conflict c ON c.id=u.conflict" SQL_ACCEPTED,
+	};
+	unsigned char hash[PEER_HASH_BYTES];
+	bool ok = peer_record_hash(table, key, key_len, hash, e);
+
+	for (size_t i = 0; ok && i < sizeof sql / sizeof sql[0]; i++)
+		ok = db_exec(db, sql[i], DB_ARGS(db_text(peer), db_text(table), db_bytes(hash, sizeof hash), db_bytes(key, key_len)), e);
+	return ok;
+}
+
+static void
+put_column(struct buf *out, const char *name, const char *data, size_t len)
+{
+	struct buf one;
+
+	if (out->len > 0 && out->data[out->len - 1] != '{')
+		buf_char(out, ',');
+	line_quote(out, name, strlen(name));
+	buf_char(out, ':');
+	buf_init(&one, LINE_BYTES_MAX);
+	if (data == NULL)
+		buf_str(&one, "null");
+	else
+		line_text(&one, data, len);
+	buf_put(out, one.data, one.len);
+	out->failed = out->failed || one.failed;
+	buf_free(&one);
 }
 
 void
 inbox_put_row(struct buf *out, const struct table *t, const size_t *map, const struct line_value *values)
 {
 	buf_char(out, '{');
-	for (size_t i = 0; i < t->ncolumns; i++) {
-		const char *name = t->columns[map == NULL ? i : map[i]].name;
-		struct buf one;
+	for (size_t i = 0; i < t->ncolumns; i++)
+		put_column(out, t->columns[map == NULL ? i : map[i]].name, values[i].data, values[i].len);
+	buf_char(out, '}');
+}
 
-		buf_str(out, i > 0 ? "," : "");
-		line_quote(out, name, strlen(name));
-		buf_char(out, ':');
-		buf_init(&one, LINE_BYTES_MAX);
-		if (values[i].data == NULL)
-			buf_str(&one, "null");
-		else
-			line_text(&one, values[i].data, values[i].len);
-		buf_put(out, one.data, one.len);
-		out->failed = out->failed || one.failed;
-		buf_free(&one);
-	}
+void
+inbox_put_read(struct buf *out, const struct table *t, const struct db_rows *row)
+{
+	buf_char(out, '{');
+	for (size_t i = 0; i < t->ncolumns; i++)
+		put_column(out, t->columns[i].name, db_rows_text(row, 1 + i), db_rows_text(row, 1 + i) == NULL ? 0 : db_rows_len(row, 1 + i));
 	buf_char(out, '}');
 }
 
@@ -280,6 +343,10 @@ struct decider {
 	uint64_t checks; /* of the table where the chosen version was */
 	bool found;
 	bool here;	/* the record exists now */
+	bool unique;	/* the local version is another row, which has the record's unique value */
+	bool decided;	/* by a person before, here or elsewhere */
+	char now[32];	/* the decision's time: later than both versions, whatever the clocks say */
+	struct db_rows *rival; /* the row that has the value now */
 	char table_name[65 * 4];
 	struct buf key;
 	struct buf versions[2]; /* as kept: the local row, the remote one */
@@ -298,6 +365,8 @@ copy_conflict(const struct inbox_conflict *c, void *arg, struct err *e)
 	const struct inbox_version *from[] = { &c->local, &c->remote };
 
 	d->found = true;
+	d->unique = strcmp(c->rule, "unique") == 0;
+	d->decided = c->resolved_at != NULL;
 	(void)snprintf(d->table_name, sizeof d->table_name, "%s", c->table);
 	(void)snprintf(d->peer, sizeof d->peer, "%s", c->peer);
 	buf_put(&d->key, c->key, c->key_len);
@@ -333,51 +402,6 @@ load_conflict(struct decider *d, struct err *e)
 	return load_checks(d, e);
 }
 
-static void
-put_row(struct buf *out, const char *const *names, const struct line_value *values, size_t n)
-{
-	buf_char(out, '{');
-	for (size_t i = 0; i < n; i++) {
-		struct buf one;
-
-		buf_str(out, i > 0 ? "," : "");
-		line_quote(out, names[i], strlen(names[i]));
-		buf_char(out, ':');
-		buf_init(&one, LINE_BYTES_MAX);
-		if (values[i].data == NULL)
-			buf_str(&one, "null");
-		else
-			line_text(&one, values[i].data, values[i].len);
-		buf_put(out, one.data, one.len);
-		out->failed = out->failed || one.failed;
-		buf_free(&one);
-	}
-	buf_char(out, '}');
-}
-
-/* The record as it is now, locked. */
-static bool
-put_current(struct decider *d, const struct db_rows *rows, struct err *e)
-{
-	const struct table *t = d->table;
-	const char **names = calloc(t->ncolumns + 1, sizeof *names);
-	struct line_value *values = calloc(t->ncolumns + 1, sizeof *values);
-	bool ok = names != NULL && values != NULL;
-
-	for (size_t i = 0; ok && i < t->ncolumns; i++) {
-		const char *text = db_rows_text(rows, 1 + i);
-
-		names[i] = t->columns[i].name;
-		memcpy(&values[i].data, &text, sizeof text); /* only read */
-		values[i].len = text == NULL ? 0 : db_rows_len(rows, 1 + i);
-	}
-	if (ok)
-		put_row(&d->current, names, values, t->ncolumns);
-	free(names);
-	free(values);
-	return ok ? buf_check(&d->current, "a record", e) : err_set(e, ERR_MEMORY, "out of memory for a record");
-}
-
 static bool
 lock_record(struct decider *d, struct err *e)
 {
@@ -392,7 +416,9 @@ lock_record(struct decider *d, struct err *e)
 	    err_set(e, ERR_USAGE, "the key of table %s has changed since this conflict", d->table_name);
 	buf_str(&sql, " FOR UPDATE");
 	ok = ok && buf_check(&sql, "a key", e) && db_query(d->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e) && db_rows_next(rows, &d->here, e);
-	ok = ok && (!d->here || put_current(d, rows, e));
+	if (ok && d->here)
+		inbox_put_read(&d->current, d->table, rows);
+	ok = ok && buf_check(&d->current, "a record", e);
 	db_rows_free(rows);
 	buf_free(&sql);
 	return ok;
@@ -499,14 +525,15 @@ write_record(struct decider *d, struct err *e)
 }
 
 static bool
-server_time(struct db *db, char out[32], struct err *e)
+take_time(struct decider *d, struct err *e)
 {
 	struct db_rows *rows = NULL;
 	bool more = false, ok;
 
-	ok = db_query(db, "SELECT NOW(6)", DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e) && more;
+	ok = db_query(d->db, "SELECT GREATEST(NOW(6), CAST(? AS DATETIME(6)) + INTERVAL 1 MICROSECOND, CAST(? AS DATETIME(6)) + INTERVAL 1 MICROSECOND)",
+		 DB_ARGS(db_text(d->changed_at[0]), db_text(d->changed_at[1])), &rows, e) && db_rows_next(rows, &more, e) && more;
 	if (ok)
-		(void)snprintf(out, 32, "%s", db_rows_text(rows, 0));
+		(void)snprintf(d->now, sizeof d->now, "%s", db_rows_text(rows, 0));
 	db_rows_free(rows);
 	return ok;
 }
@@ -522,7 +549,6 @@ static bool
 keep_current(struct decider *d, const struct node_identity *node, struct err *e)
 {
 	const struct buf *chosen = &d->versions[d->keep];
-	char now[32] = "";
 	struct inbox_conflict c = {
 		.peer = d->peer,
 		.table = d->table_name,
@@ -530,39 +556,74 @@ keep_current(struct decider *d, const struct node_identity *node, struct err *e)
 		.key_len = d->key.len,
 		.rule = "resolve",
 		.verdict = "apply",
-		.local = { now, node->name, d->here ? d->current.data : NULL, d->current.len, d->table->checks },
+		.local = { d->now, node->name, d->here ? d->current.data : NULL, d->current.len, d->table->checks },
 		.remote = { d->changed_at[d->keep], d->node[d->keep], d->deleted[d->keep] ? NULL : chosen->data, chosen->len, d->checks },
 	};
 
 	for (size_t i = 0; i < 2; i++)
 		if (d->deleted[i] == !d->here && same_text(&d->versions[i], &d->current))
 			return true;
-	return server_time(d->db, now, e) && inbox_keep(d->db, &c, e);
+	return inbox_keep(d->db, &c, e);
 }
 
-/* A decision has seen both versions: nothing of this record is unsettled or owed any more, and every peer gets it
- * whole. */
+/* --- what is queued for it --- */
+
 static bool
-queue_decision(struct decider *d, struct err *e)
+add_ids(struct buf *ids, struct db_rows *rows, struct err *e)
+{
+	bool more = false, ok;
+
+	while ((ok = db_rows_next(rows, &more, e)) && more)
+		if (db_rows_text(rows, 0) != NULL && db_rows_len(rows, 0) > 0)
+			buf_fmt(ids, "%s%s", ids->len > 0 ? "," : "", db_rows_text(rows, 0));
+	return ok;
+}
+
+/* Earlier changes of a record that are not everywhere yet: the decision takes their place. One that gave the
+ * record its key is left, since the peers must hear of that. */
+static bool
+supersede(struct decider *d, const char *key, size_t len, const unsigned char *hash, struct err *e)
+{
+	struct db_rows *owed = NULL, *rows = NULL;
+	struct buf ids;
+	bool ok;
+
+	buf_init(&ids, INBOX_ROW_MAX);
+	ok = db_query(d->db, "SELECT queue_ids FROM sync_owed WHERE record_hash=? AND link IS NULL", DB_ARGS(db_bytes(hash, PEER_HASH_BYTES)), &owed, e) &&
+	    add_ids(&ids, owed, e) &&
+	    db_query(d->db, "SELECT id FROM sync_queue WHERE id > (SELECT MIN(high_id) FROM sync_peer p JOIN sync_epoch m ON m.epoch=p.acked_epoch)"
+			    " AND table_name=? AND record_id=? AND status='pending' AND link IS NULL", DB_ARGS(db_text(d->table_name), db_bytes(key, len)), &rows, e) &&
+	    add_ids(&ids, rows, e) && buf_check(&ids, "a record's changes", e) && (ids.len == 0 || queue_mark_rows(d->db, buf_cstr(&ids), "superseded", 0, NULL, e)) &&
+	    db_exec(d->db, "DELETE FROM sync_owed WHERE record_hash=? AND link IS NULL", DB_ARGS(db_bytes(hash, PEER_HASH_BYTES)), e);
+	db_rows_free(owed);
+	db_rows_free(rows);
+	buf_free(&ids);
+	return ok;
+}
+
+/* A decision has seen both versions: nothing of the record is unsettled or owed any more, and every peer gets it
+ * whole. An update even where the row is new: two inserts under one automatic number would be two rows, and
+ * somebody may decide on the other side at the same time. */
+static bool
+queue_record(struct decider *d, const char *key, size_t len, bool gone, struct err *e)
 {
 	unsigned char hash[PEER_HASH_BYTES];
 
-	return peer_record_hash(d->table_name, buf_cstr(&d->key), d->key.len, hash, e) &&
+	return peer_record_hash(d->table_name, key, len, hash, e) && supersede(d, key, len, hash, e) &&
 	    db_exec(d->db, "DELETE FROM sync_unsettled WHERE record_hash=?", DB_ARGS(db_bytes(hash, sizeof hash)), e) &&
-	    db_exec(d->db, "INSERT INTO sync_queue (id, table_name, operation, record_id, changed_at, whole)"
-			   " VALUES (NEXTVAL(sync_sequence), ?, ?, ?, NOW(6), 1)",
-		DB_ARGS(db_text(d->table_name), db_text(d->deleted[d->keep] ? "delete" : "insert"), db_bytes(d->key.data, d->key.len)), e) &&
-	    db_exec(d->db, "UPDATE sync_conflict SET resolved_at=NOW(6), resolution=? WHERE id=?",
-		DB_ARGS(db_text(d->keep == INBOX_LOCAL ? "local" : "remote"), db_u64(d->id)), e);
+	    db_exec(d->db, "INSERT INTO sync_queue (id, table_name, operation, record_id, changed_at, whole) VALUES (NEXTVAL(sync_sequence), ?, ?, ?, ?, 1)",
+		DB_ARGS(db_text(d->table_name), db_text(gone ? "delete" : "update"), db_bytes(key, len), db_text(d->now)), e);
 }
 
 static bool
 parse_chosen(struct decider *d, struct err *e)
 {
-	if (d->deleted[d->keep])
+	enum inbox_keep from = d->unique ? INBOX_REMOTE : d->keep; /* the record's own version says which value it is about */
+
+	if (d->deleted[from])
 		return true;
 	d->pairs = calloc(INBOX_PAIRS, sizeof *d->pairs);
-	buf_put(&d->chosen, d->versions[d->keep].data, d->versions[d->keep].len);
+	buf_put(&d->chosen, d->versions[from].data, d->versions[from].len);
 	if (d->pairs == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a record");
 	(void)buf_cstr(&d->chosen);
@@ -575,9 +636,11 @@ parse_chosen(struct decider *d, struct err *e)
 static bool
 has_actions(const struct decider *d)
 {
+	bool gone = d->unique || d->deleted[d->keep];
+
 	for (size_t i = 0; i < d->catalog->nkeys; i++)
 		if (strcmp(d->catalog->keys[i].parent, d->table_name) == 0 &&
-		    (d->deleted[d->keep] || d->catalog->keys[i].on_update != FK_RESTRICT))
+		    (gone || d->catalog->keys[i].on_update != FK_RESTRICT))
 			return true;
 	return false;
 }
@@ -595,11 +658,114 @@ mute_triggers(struct decider *d, const struct node_identity *node, struct err *e
 	return db_exec_text(d->db, sql, (size_t)len, e);
 }
 
+/* --- another row has the record's unique value --- */
+
+static bool
+find_rival(struct decider *d, struct err *e)
+{
+	struct rival_question q = { .db = d->db, .database = d->catalog->database, .table = d->table, .key = d->key.data, .key_len = d->key.len };
+	const struct line_value **values = calloc(d->table->ncolumns + 1, sizeof *values);
+	bool ok;
+
+	if (values == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a record");
+	for (size_t i = 0; i < d->table->ncolumns; i++)
+		if (!chosen_value(d, &d->table->columns[i], &values[i]))
+			values[i] = NULL;
+	q.values = values;
+	ok = rival_find(&q, &d->rival, e);
+	free(values);
+	return ok;
+}
+
+/* Has the peer never had the row? Then nothing of it is lost there when it goes here. */
+static bool
+rival_is_new(struct decider *d, bool *is, struct err *e)
+{
+	unsigned char hash[PEER_HASH_BYTES];
+	uint64_t n = 0;
+
+	if (!peer_record_hash(d->table_name, db_rows_text(d->rival, 0), db_rows_len(d->rival, 0), hash, e) ||
+	    !db_number(d->db, "SELECT EXISTS (SELECT 1 FROM sync_owed WHERE peer=? AND record_hash=? AND first_operation='insert' AND link IS NULL)"
+			      " OR EXISTS (SELECT 1 FROM sync_queue WHERE id > (SELECT m.high_id FROM sync_peer p JOIN sync_epoch m ON m.epoch=p.acked_epoch WHERE p.peer=?)"
+			      " AND table_name=? AND record_id=? AND operation='insert' AND link IS NULL AND via IS NULL)",
+		DB_ARGS(db_text(d->peer), db_bytes(hash, sizeof hash), db_text(d->peer), db_text(d->table_name), db_bytes(db_rows_text(d->rival, 0), db_rows_len(d->rival, 0))),
+		&n, NULL, e))
+		return false;
+	*is = n != 0;
+	return true;
+}
+
+/* Our row goes, and the record takes its value. */
+static bool
+drop_rival(struct decider *d, struct err *e)
+{
+	struct inbox_version last = { .checks = d->table->checks };
+	bool new_here = false, ok;
+	struct buf row, sql;
+
+	if (!rival_is_new(d, &new_here, e))
+		return false;
+	if (!new_here && !d->decided)
+		return err_set(e, ERR_HELD, "the row of table %s that has the value here is on %s as well and must not go: run agent --resolve on %s, with --keep local", d->table_name, d->peer, d->peer);
+	buf_init(&row, INBOX_ROW_MAX);
+	buf_init(&sql, TEMPLATE_SQL_MAX);
+	inbox_put_read(&row, d->table, d->rival);
+	last.row = row.data;
+	last.row_len = row.len;
+	buf_str(&sql, "DELETE FROM ");
+	template_table(&sql, d->catalog->database, d->table->name);
+	buf_str(&sql, " WHERE ");
+	ok = record_put_match(d->db, &sql, d->table, db_rows_text(d->rival, 0), db_rows_len(d->rival, 0)) || err_set(e, ERR_INTERNAL, "table %s: a malformed key", d->table_name);
+	ok = ok && buf_check(&row, "a record", e) && buf_check(&sql, "a record", e) && inbox_renew_local(d->db, d->id, &last, e) && db_exec_text(d->db, sql.data, sql.len, e) &&
+	    queue_record(d, db_rows_text(d->rival, 0), db_rows_len(d->rival, 0), true, e);
+	buf_free(&row);
+	buf_free(&sql);
+	return ok || err_prefix(e, "table %s", d->table_name);
+}
+
+/* Ours stays as it is and travels again; the record goes back to what it is here, or goes. */
+static bool
+insist(struct decider *d, struct err *e)
+{
+	if (d->rival == NULL)
+		return err_set(e, ERR_USAGE, "conflict %llu: no row has that value here any more; run agent --retry all on %s and drain there", (unsigned long long)d->id, d->peer);
+	return queue_record(d, d->key.data, d->key.len, !d->here, e) && queue_record(d, db_rows_text(d->rival, 0), db_rows_len(d->rival, 0), false, e);
+}
+
+static bool
+decide_unique(struct decider *d, const struct node_identity *node, struct err *e)
+{
+	if (!find_rival(d, e))
+		return false;
+	if (d->keep == INBOX_LOCAL)
+		return insist(d, e);
+	return (d->rival == NULL || drop_rival(d, e)) && keep_current(d, node, e) && write_record(d, e) && queue_record(d, d->key.data, d->key.len, false, e);
+}
+
+static bool
+decide_version(struct decider *d, const struct node_identity *node, struct err *e)
+{
+	return keep_current(d, node, e) && write_record(d, e) && queue_record(d, d->key.data, d->key.len, d->deleted[d->keep], e);
+}
+
 static bool
 decide(struct decider *d, const struct node_identity *node, struct err *e)
 {
-	return db_begin(d->db, e) && load_conflict(d, e) && mute_triggers(d, node, e) && parse_chosen(d, e) && lock_record(d, e) &&
-	    keep_current(d, node, e) && write_record(d, e) && queue_decision(d, e) && db_commit(d->db, e);
+	return db_begin(d->db, e) && load_conflict(d, e) && take_time(d, e) && mute_triggers(d, node, e) && parse_chosen(d, e) && lock_record(d, e) &&
+	    (d->unique ? decide_unique : decide_version)(d, node, e) && inbox_end(d->db, d->id, d->keep, e) &&
+	    db_exec(d->db, "UPDATE sync_undecided SET decision=LASTVAL(sync_sequence) WHERE conflict=?", DB_ARGS(db_u64(d->id)), e) && db_commit(d->db, e);
+}
+
+/* The server does not take the version: nothing was changed, and it is no trouble of the database. */
+static bool
+explain_refusal(const struct decider *d, struct err *e)
+{
+	const struct err why = *e;
+
+	if (e->code != ERR_DB_REJECTED && e->code != ERR_DB_DUPLICATE)
+		return false;
+	return err_set(e, ERR_HELD, "conflict %llu: %.300s; nothing was changed: change what stands in its way, or keep the other version", (unsigned long long)d->id, why.msg);
 }
 
 bool
@@ -613,9 +779,10 @@ inbox_resolve(struct db *db, const struct node_identity *node, const struct cata
 	buf_init(&d.versions[1], INBOX_ROW_MAX);
 	buf_init(&d.current, INBOX_ROW_MAX);
 	buf_init(&d.chosen, INBOX_ROW_MAX);
-	ok = decide(&d, node, e);
+	ok = decide(&d, node, e) || explain_refusal(&d, e);
 	if (!ok)
 		db_rollback(db);
+	db_rows_free(d.rival);
 	free(d.pairs);
 	buf_free(&d.key);
 	buf_free(&d.versions[0]);
@@ -626,17 +793,60 @@ inbox_resolve(struct db *db, const struct node_identity *node, const struct cata
 }
 
 bool
+inbox_undecided(struct db *db, const struct inbox_filter *f, uint64_t **ids, size_t *n, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	*n = 0;
+	*ids = NULL;
+	if (!db_query(db, "SELECT id FROM sync_conflict WHERE verdict='ask' AND resolved_at IS NULL AND peer=IFNULL(?, peer) AND table_name=IFNULL(?, table_name) ORDER BY id",
+		DB_ARGS(db_text(f->peer), db_text(f->table)), &rows, e))
+		return false;
+	*ids = calloc(db_rows_count(rows) + 1, sizeof **ids);
+	ok = *ids != NULL || err_set(e, ERR_MEMORY, "out of memory for conflicts");
+	while (ok && (ok = db_rows_next(rows, &more, e)) && more)
+		(*ids)[(*n)++] = db_rows_u64(rows, 0);
+	db_rows_free(rows);
+	return ok;
+}
+
+/* What is old enough, and then its further pieces: found first, so that nothing that is being kept meanwhile can
+ * be taken for a rest. */
+static bool
+purge_batch(struct db *db, uint64_t days, struct err *e)
+{
+	struct db_rows *ids = NULL;
+	struct buf list;
+	bool ok;
+
+	buf_init(&list, TEMPLATE_SQL_MAX);
+	ok = db_query(db, "SELECT id FROM sync_conflict WHERE IFNULL(resolved_at, happened_at) < NOW(6) - INTERVAL ? DAY AND (verdict<>'ask' OR resolved_at IS NOT NULL) ORDER BY id LIMIT ?",
+		 DB_ARGS(db_u64(days), db_u64(PURGE_AT_ONCE)), &ids, e) && add_ids(&list, ids, e);
+	if (ok && list.len > 0) {
+		struct buf sql;
+
+		buf_init(&sql, TEMPLATE_SQL_MAX);
+		buf_fmt(&sql, "DELETE c, p FROM sync_conflict c LEFT JOIN sync_conflict_part p ON p.conflict=c.id WHERE c.id IN (%s)", buf_cstr(&list));
+		ok = buf_check(&list, "a list of conflicts", e) && buf_check(&sql, "a list of conflicts", e) && db_exec_text(db, sql.data, sql.len, e);
+		buf_free(&sql);
+	}
+	db_rows_free(ids);
+	buf_free(&list);
+	return ok;
+}
+
+bool
 inbox_purge(struct db *db, unsigned retention_days, struct err *e)
 {
 	uint64_t days = retention_days > INBOX_KEPT_DAYS ? retention_days : INBOX_KEPT_DAYS, oldest;
 	bool due;
 
-	/* Rows are appended in time: while the oldest one is young enough to stay, there is nothing to do. */
-	if (!db_number(db, "SELECT id FROM (SELECT id, happened_at FROM sync_conflict ORDER BY id LIMIT 1) oldest WHERE happened_at < NOW(6) - INTERVAL ? DAY",
+	/* Rows are appended in time: while the oldest one that no person has to decide is young enough to stay, there is
+	 * nothing to do. What is undecided is left out by its ids, so that it makes nobody read the others. */
+	if (!db_number(db, "SELECT id FROM (SELECT id, IFNULL(resolved_at, happened_at) AS since FROM sync_conflict WHERE verdict<>'ask' OR resolved_at IS NOT NULL"
+			   " ORDER BY id LIMIT 1) oldest WHERE since < NOW(6) - INTERVAL ? DAY",
 		DB_ARGS(db_u64(days)), &oldest, &due, e))
 		return false;
-	return !due ||
-	    (db_exec(db, "DELETE FROM sync_conflict WHERE happened_at < NOW(6) - INTERVAL ? DAY AND (verdict<>'ask' OR resolved_at IS NOT NULL)"
-			 " ORDER BY id LIMIT 1000", DB_ARGS(db_u64(days)), e) &&
-		db_exec(db, "DELETE FROM sync_conflict_part WHERE conflict NOT IN (SELECT id FROM sync_conflict)", DB_NO_ARGS, e));
+	return !due || purge_batch(db, days, e);
 }

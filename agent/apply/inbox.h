@@ -31,8 +31,8 @@ struct inbox_conflict {
 	const char *rule;    /* the policy that decided */
 	const char *verdict; /* apply: the remote version stayed; keep: the local one; ask: nobody decided */
 	struct inbox_version local, remote;
-	const char *resolved_at; /* NULL: no person has decided */
-	const char *resolution;	 /* local, remote */
+	const char *resolved_at; /* NULL: no person has decided, or had to */
+	const char *resolution;	 /* local, remote; NULL: it ended by itself */
 };
 
 struct inbox_filter {
@@ -47,8 +47,21 @@ struct inbox_filter {
  * rest is not read). Versions of any size. */
 MUST_CHECK bool inbox_keep(struct db *db, const struct inbox_conflict *c, struct err *e);
 
+/* Keep other versions in the place of those of an earlier one; of its local version alone; and a person has
+ * decided it, here or elsewhere. */
+enum inbox_keep { INBOX_LOCAL, INBOX_REMOTE };
+MUST_CHECK bool inbox_renew(struct db *db, uint64_t id, const struct inbox_conflict *c, struct err *e);
+MUST_CHECK bool inbox_renew_local(struct db *db, uint64_t id, const struct inbox_version *local, struct err *e);
+MUST_CHECK bool inbox_end(struct db *db, uint64_t id, enum inbox_keep which, struct err *e);
+
+/* The peer has taken a record of ours that it had refused: what was open about it, or about the row of its that
+ * wanted the same unique value, has ended (which version stands the next group from there tells). */
+MUST_CHECK bool inbox_accepted(struct db *db, const char *peer, const char *table, const char *key, size_t key_len, struct err *e);
+
 /* A row as it is kept. map: the i-th value's column in the table; NULL: the catalog's order. */
 void inbox_put_row(struct buf *out, const struct table *t, const size_t *map, const struct line_value *values);
+/* The same of a row read with record_select. */
+void inbox_put_read(struct buf *out, const struct table *t, const struct db_rows *row);
 
 /* Called for each, one in memory at a time. */
 typedef bool inbox_visitor(const struct inbox_conflict *c, void *arg, struct err *e);
@@ -58,12 +71,13 @@ MUST_CHECK bool inbox_visit(struct db *db, const struct inbox_filter *f, inbox_v
  * max: room in pairs, in values. */
 MUST_CHECK bool inbox_parse_row(char *text, size_t len, struct line_value *pairs, size_t max, size_t *n, struct err *e);
 
-enum inbox_keep { INBOX_LOCAL, INBOX_REMOTE };
-
 /* A person decides: the chosen version is written here, as a new change of this node for every peer. What
  * stands in the record now is kept as a conflict of its own when it is neither of the two. ERR_USAGE: no such
  * conflict. ERR_DB_REJECTED, ERR_DB_DUPLICATE: the server does not take it; nothing was changed. */
 MUST_CHECK bool inbox_resolve(struct db *db, const struct node_identity *node, const struct catalog *catalog, uint64_t id, enum inbox_keep keep, struct err *e);
+
+/* The undecided ones that the filter (peer, table) lets through, the oldest first. Free *ids. */
+MUST_CHECK bool inbox_undecided(struct db *db, const struct inbox_filter *f, uint64_t **ids, size_t *n, struct err *e);
 
 /* Remove what has been kept long enough; undecided ones stay. */
 MUST_CHECK bool inbox_purge(struct db *db, unsigned retention_days, struct err *e);

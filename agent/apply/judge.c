@@ -90,7 +90,7 @@ lock_rows(struct chunk *c, struct err *e)
 	buf_init(&sql, RECORD_SQL_MAX);
 	record_select(&sql, c->target.database, t);
 	ok = record_put_keys(c->pass->db, &sql, t, c->n, key_of_item, c) || malformed_key(c, e);
-	buf_str(&sql, " FOR UPDATE");
+	buf_str(&sql, pass_lock(c->pass));
 	ok = ok && buf_check(&sql, "a list of keys", e) &&
 	    db_stream(c->pass->db, sql.data, sql.len, &rows, e);
 	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {

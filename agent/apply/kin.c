@@ -70,7 +70,7 @@ kin_lock_parents(struct pass *p, const struct kin_parents *of, uint64_t *here, s
 	template_table(&sql, p->catalog->database, of->table->name);
 	buf_str(&sql, " FORCE INDEX (PRIMARY)");
 	ok = record_put_keys(p->db, &sql, of->table, of->n, of->key_of, of->arg) || malformed_key(of->table, e);
-	buf_str(&sql, " FOR UPDATE");
+	buf_str(&sql, pass_lock(p));
 	ok = ok && buf_check(&sql, "a list of keys", e) && db_query(p->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e);
 	*here = ok ? db_rows_count(rows) : 0;
 	db_rows_free(rows);
@@ -276,7 +276,7 @@ lock_part(struct chunk *c, const struct table *t, struct kin_list *list, size_t 
 	buf_init(&sql, RECORD_SQL_MAX);
 	record_select(&sql, c->pass->catalog->database, t);
 	ok = record_put_keys(c->pass->db, &sql, t, n, key_of_kin, &part) || malformed_key(t, e);
-	buf_str(&sql, " FOR UPDATE");
+	buf_str(&sql, pass_lock(c->pass));
 	ok = ok && buf_check(&sql, "a list of keys", e) && db_query(c->pass->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e) &&
 	    take_locked(c, rows, t, list, from, locked, e);
 	db_rows_free(rows);

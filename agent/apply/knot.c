@@ -84,10 +84,11 @@ leave_single_ones_out(struct knot *k, struct err *e)
 {
 	const struct catalog *catalog = k->pass->catalog;
 	size_t *own = calloc(2 * catalog->ntables + 1, sizeof *own);
-	size_t *near = own + catalog->ntables;
+	size_t *near;
 
 	if (own == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for refusals");
+	near = own + catalog->ntables;
 	count_neighbours(k, own, near);
 	for (size_t i = 0; i < k->refused->n; i++) {
 		struct refused *r = &k->refused->items[i];

@@ -29,7 +29,7 @@ lock_row(struct chunk *c, const char *key, size_t key_len, struct line_value **o
 	record_select(&sql, c->target.database, t);
 	buf_str(&sql, " WHERE ");
 	ok = ok && (record_put_match(c->pass->db, &sql, t, key, key_len) || err_set(e, ERR_INPUT, "table %s: a malformed key", t->name));
-	buf_str(&sql, " FOR UPDATE");
+	buf_str(&sql, pass_lock(c->pass));
 	ok = ok && buf_check(&sql, "a key", e) && db_query(c->pass->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e);
 	more = ok && more && db_rows_len(rows, 0) == key_len && memcmp(db_rows_text(rows, 0), key, key_len) == 0;
 	for (size_t i = 0; more && i < t->ncolumns; i++) {

@@ -64,6 +64,12 @@ look_begin(struct look *l, struct mark *seen)
 		qsort(l->hashes, l->nhashes, sizeof *l->hashes, by_value);
 }
 
+bool
+look_names(const struct look *l, uint64_t hash)
+{
+	return l->nhashes > 0 && bsearch(&hash, l->hashes, l->nhashes, sizeof hash, by_value) != NULL;
+}
+
 static bool
 grow_changes(struct look *l, struct err *e)
 {

@@ -54,6 +54,8 @@ void look_init(struct look *l, const char *self, const char *peer);
 void look_free(struct look *l);
 /* Name a record of the group. */
 MUST_CHECK bool look_expect(struct look *l, uint64_t hash, struct err *e);
+/* Was it named? After look_begin. */
+bool look_names(const struct look *l, uint64_t hash);
 /* Start from the oldest mark that counts as seen for any record. Takes the mark over. */
 void look_begin(struct look *l, struct mark *seen);
 /* Is there any local change at all that seen does not contain? The usual answer is no, and then nothing

@@ -9,6 +9,7 @@
 #include "apply/inbox.h"
 #include "apply/judge.h"
 #include "apply/lineage.h"
+#include "apply/undecided.h"
 #include "base/plant.h"
 
 /* --- the conflict --- */
@@ -125,6 +126,8 @@ outcome_finish(struct chunk *c, struct item *item, struct err *e)
 	item->done = true;
 	c->pass->applied++;
 	if (item->shape == TARGET_DELETE && !pass_note_lost(c->pass, c->target.table, 1, e))
+		return false;
+	if (c->pass->ndisputes > 0 && !undecided_end(c, item, e))
 		return false;
 	if (item->decision.conflict && !plant_is(PLANT_LOSER_DROPPED) && !keep_conflict(c, item, e))
 		return false;

@@ -107,6 +107,9 @@ pass_free(struct pass *p)
 	p->owed = NULL;
 	free(p->unsettled);
 	p->unsettled = NULL;
+	free(p->disputes);
+	p->disputes = NULL;
+	p->ndisputes = 0;
 	free(p->open_tables);
 	p->open_tables = NULL;
 	free(p->lost);
@@ -162,6 +165,56 @@ same_key(const struct table *t, const struct section *s, char *reason)
 	return false;
 }
 
+/* Where the key's whole numbers stand among the values: they can be compared with the key's text. */
+static void
+find_key_values(struct pass_reader *r)
+{
+	const struct table *t = r->table;
+
+	for (size_t k = 0; t != NULL && k < t->nkey; k++) {
+		const struct column *col = &t->columns[t->key[k]];
+
+		r->key_at[k] = SIZE_MAX;
+		for (size_t i = 0; col->integer && i < r->section.ncolumns; i++)
+			if (strcmp(r->section.names[i], col->name) == 0)
+				r->key_at[k] = i;
+	}
+}
+
+/* The same number? The zeros before it may differ (ZEROFILL). */
+static bool
+same_number(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	while (a_len > 1 && *a == '0')
+		a++, a_len--;
+	while (b_len > 1 && *b == '0')
+		b++, b_len--;
+	return a_len == b_len && memcmp(a, b, a_len) == 0;
+}
+
+/* Do the values say the same record as the key? Under the key it is looked up, locked and judged; with other
+ * values another row would be written, unseen. */
+static bool
+key_fits_values(const struct pass_reader *r)
+{
+	const char *part = r->meta.key, *end = part + r->meta.key_len;
+
+	for (size_t k = 0; k < r->table->nkey; k++) {
+		const char *to = part;
+
+		while (to < end && (r->table->nkey == 1 || *to != ','))
+			to += r->table->nkey > 1 && *to == '\\' && to + 1 < end ? 2 : 1;
+		if (r->key_at[k] != SIZE_MAX) {
+			const struct line_value *v = &r->values[RECORD_FIXED + r->key_at[k]];
+
+			if (v->data == NULL || !same_number(part, (size_t)(to - part), v->data, v->len))
+				return false;
+		}
+		part = to < end ? to + 1 : end;
+	}
+	return true;
+}
+
 /* Match a section with our own catalog; what does not fit waits, with the reason. */
 static bool
 take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len, struct err *e)
@@ -179,6 +232,7 @@ take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len
 		r->table = NULL;
 	} else if (!fit_table(r->table, &r->section, r->reason) || !same_key(r->table, &r->section, r->reason))
 		r->table = NULL;
+	find_key_values(r);
 	return true;
 }
 
@@ -198,6 +252,8 @@ take_record(struct pass_reader *r, char *line, size_t len, struct err *e)
 	if (r->nvalues != RECORD_FIXED + (r->meta.operation == 'd' ? 0 : r->section.ncolumns))
 		return err_set(e, ERR_INPUT, "a record of table %.200s has %zu values",
 		    r->section.table, r->nvalues);
+	if (r->meta.operation != 'd' && r->table != NULL && !key_fits_values(r))
+		return err_set(e, ERR_INPUT, "a record of table %.200s whose values are those of another key", r->section.table);
 	return true;
 }
 
@@ -303,6 +359,37 @@ is_unsettled(struct pass *p, uint64_t hash, bool *yes, struct err *e)
 	return true;
 }
 
+static int
+by_dispute(const void *a, const void *b)
+{
+	const struct dispute *x = a, *y = b;
+
+	return x->hash < y->hash ? -1 : x->hash > y->hash;
+}
+
+const struct dispute *
+pass_dispute(const struct pass *p, uint64_t hash)
+{
+	const struct dispute wanted = { .hash = hash }, *found;
+
+	found = p->ndisputes == 0 ? NULL : bsearch(&wanted, p->disputes, p->ndisputes, sizeof wanted, by_dispute);
+	while (found != NULL && found > p->disputes && found[-1].hash == hash)
+		found--;
+	return found;
+}
+
+/* A decision of ours is on its way, and has seen the version that the peer still lists. */
+static bool
+is_decided(const struct pass *p, uint64_t hash)
+{
+	const struct dispute *d = pass_dispute(p, hash), *end = p->disputes + p->ndisputes;
+
+	for (; d != NULL && d < end && d->hash == hash; d++)
+		if (d->decided)
+			return true;
+	return false;
+}
+
 static bool
 note_unseen(const struct pass *p, const struct pass_reader *r, struct err *e)
 {
@@ -314,6 +401,12 @@ note_unseen(const struct pass *p, const struct pass_reader *r, struct err *e)
 		DB_ARGS(db_text(p->peer), db_bytes(md5, sizeof md5), db_text(r->section.table), db_bytes(r->meta.key, r->meta.key_len), db_u64(p->cursor.epoch)), e);
 }
 
+const char *
+pass_lock(const struct pass *p)
+{
+	return p->rehearsal ? "" : " FOR UPDATE";
+}
+
 bool
 pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e)
 {
@@ -322,7 +415,7 @@ pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e)
 
 	if (!pass_open_table(p, r->section.table, e) || !pass_note_open(p, hash, e) || !is_unsettled(p, hash, &known, e))
 		return false;
-	return known || note_unseen(p, r, e);
+	return known || p->rehearsal || is_decided(p, hash) || note_unseen(p, r, e);
 }
 
 /* --- relaying --- */

@@ -16,7 +16,16 @@ enum {
 	REFUSED_NO_PARENT = 1452     /* a row that points at none */
 };
 
-enum refusal_kind { REFUSED, REFUSED_WAITING, REFUSED_COLLISION };
+enum refusal_kind { REFUSED, REFUSED_WAITING, REFUSED_COLLISION, REFUSED_UNDECIDED };
+
+/* Something open between us and the peer about a record (apply/undecided): a debt, or a conflict. */
+struct dispute {
+	uint64_t hash;
+	uint64_t owed_id;  /* the newest change of ours that it has refused */
+	uint64_t conflict; /* 0: it is a debt */
+	bool decided;	   /* here, by a person; the peer has not heard of it yet */
+	bool rival;	   /* another row has the record's unique value */
+};
 
 struct refused {
 	size_t number; /* of the record in the group */
@@ -48,6 +57,7 @@ struct pass {
 	struct tie_list ties; /* of the catalog */
 	const char *peer;
 	bool relay; /* other peers want it too */
+	bool rehearsal; /* judged only: nothing is locked and nothing written */
 	struct group_header header;
 	struct spool *spool;
 	struct cursor_state cursor; /* before this group */
@@ -64,6 +74,8 @@ struct pass {
 	uint64_t *lost; /* by the catalog's index: records removed here; NULL = none */
 	struct family *family; /* careful way: the children of what is deleted (apply/family) */
 	bool tying; /* a knot is being tried: foreign keys are not checked */
+	struct dispute *disputes; /* sorted by hash (apply/undecided) */
+	size_t ndisputes;
 	bool namesakes; /* some numbers were given to different rows here and there (apply/namesake) */
 	uint64_t applied;
 };
@@ -79,6 +91,7 @@ enum pass_line { PASS_END, PASS_SECTION, PASS_RECORD };
 struct pass_reader {
 	struct section section;	    /* of the records that follow */
 	const struct table *table;  /* here, or NULL with reason */
+	size_t key_at[CATALOG_KEY_COLUMNS]; /* which value each whole number of the key is; SIZE_MAX: no whole number */
 	char reason[MESSAGE_REASON_MAX];
 	struct line_value values[LINE_VALUES_MAX];
 	size_t nvalues;
@@ -93,6 +106,10 @@ void pass_reader_free(struct pass_reader *r);
 /* Remember a record that is listed as owed. One that never came here (its table is held there) is unsettled like
  * one that was refused: what goes back of it has not seen the sender's change. */
 MUST_CHECK bool pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e);
+/* The first dispute about the record with this hash (others follow it), or NULL. */
+const struct dispute *pass_dispute(const struct pass *p, uint64_t hash);
+/* What a SELECT of rows that are judged ends with. */
+const char *pass_lock(const struct pass *p);
 /* Remember that records of the table are refused or owed. */
 MUST_CHECK bool pass_open_table(struct pass *p, const char *name, struct err *e);
 MUST_CHECK bool pass_note_open(struct pass *p, uint64_t hash, struct err *e);

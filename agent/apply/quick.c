@@ -5,6 +5,7 @@
 #include "apply/family.h"
 #include "apply/fit.h"
 #include "apply/namesake.h"
+#include "apply/undecided.h"
 
 struct quick {
 	struct pass *pass;
@@ -161,7 +162,7 @@ take_line(struct quick *q, enum pass_line what, bool *careful, struct err *e)
 	}
 	if (q->reader->meta.operation == 'o')
 		return pass_note_owed(q->pass, q->reader, e);
-	*careful = !is_plain(q);
+	*careful = !is_plain(q) || (q->pass->ndisputes > 0 && undecided_concerns(q->pass, record_hash(q->target.table->name, q->reader->meta.key, q->reader->meta.key_len)));
 	return *careful || write_record(q, careful, e);
 }
 
@@ -188,7 +189,7 @@ quick_apply(struct pass *p, struct pass_reader *r, bool *careful, struct err *e)
 	bool any, ok;
 
 	buf_init(&q.keys, RECORD_SQL_MAX);
-	if (!namesake_look(p, e))
+	if (!namesake_look(p, e) || !undecided_look(p, e))
 		return false;
 	*careful = p->namesakes;
 	if (*careful)

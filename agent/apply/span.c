@@ -10,6 +10,7 @@
 #include "apply/follow.h"
 #include "apply/namesake.h"
 #include "apply/outcome.h"
+#include "apply/undecided.h"
 
 /* --- refusals --- */
 
@@ -27,7 +28,7 @@ put_aside(struct chunk *c, struct item *item, struct refused_list *to, const str
 	struct refused r = {
 		.number = item->number,
 		.key_len = item->meta.key_len,
-		.kind = item->decision.verdict == VERDICT_ASK ? REFUSED_COLLISION : REFUSED,
+		.kind = item->decision.verdict != VERDICT_ASK ? REFUSED : undecided_is_collision(c, item) ? REFUSED_COLLISION : REFUSED_UNDECIDED,
 		.db_errno = why->db_errno,
 	};
 
@@ -56,18 +57,21 @@ put_waiting_aside(struct chunk *c, struct item *item, char *why, struct err *e)
 	return refused_add(&c->pass->refused, &r, e);
 }
 
+/* Each side keeps its own until a person decides. */
 static bool
-put_collision_aside(struct chunk *c, struct item *item, struct err *e)
+put_undecided_aside(struct chunk *c, struct item *item, struct err *e)
 {
 	enum { SHOWN = 64 }; /* bytes of the key */
 	int len = (int)(item->meta.key_len < SHOWN ? item->meta.key_len : SHOWN);
+	const char *table = c->target.table->name, *key = item->meta.key;
 	struct err why = { 0 };
 
-	(void)err_set(&why, ERR_DB_DUPLICATE,
-	    "table %s: both nodes gave the key %.*s to different rows;"
-	    " give each node its own auto_increment_offset",
-	    c->target.table->name, len, item->meta.key);
-	return put_aside(c, item, &c->pass->refused, &why, e);
+	if (undecided_is_collision(c, item)) {
+		c->pass->namesakes = true;
+		(void)err_set(&why, ERR_DB_DUPLICATE, "table %s: both nodes gave the key %.*s to different rows; give each node its own auto_increment_offset (agent --conflicts)", table, len, key);
+	} else
+		(void)err_set(&why, ERR_DB_DUPLICATE, "table %s: both nodes changed record %.*s, and a person decides: agent --conflicts shows both versions", table, len, key);
+	return undecided_keep(c, item, e) && put_aside(c, item, &c->pass->refused, &why, e);
 }
 
 /* It points at a row there and would point at another one here. */
@@ -119,8 +123,7 @@ put_unwritable_aside(struct chunk *c, struct refused_list *refused, struct err *
 			continue;
 		}
 		if (item->decision.verdict == VERDICT_ASK) {
-			c->pass->namesakes = true;
-			if (!put_collision_aside(c, item, e))
+			if (!put_undecided_aside(c, item, e))
 				return false;
 			continue;
 		}

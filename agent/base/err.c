@@ -7,6 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef err_set
+#undef err_errno
+#undef err_prefix
+
+static void fill(struct err *e, enum err_code code, const char *fmt, va_list ap) PRINTF_FMT(3, 0);
+
 static void
 fill(struct err *e, enum err_code code, const char *fmt, va_list ap)
 {

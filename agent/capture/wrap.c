@@ -154,10 +154,17 @@ scan_exists(struct scan *s, struct wrap *out)
 	return true;
 }
 
+/* The server's text begins with the word itself; wrap_put counts on that. */
+static bool
+scan_create(struct scan *s)
+{
+	return scan_word(s, "CREATE") && s->at == sizeof "CREATE" - 1;
+}
+
 static bool
 scan_head(struct scan *s, struct wrap *out)
 {
-	return scan_word(s, "CREATE") && scan_definer(s) && scan_word(s, "TRIGGER") && scan_exists(s, out) && scan_path(s) &&
+	return scan_create(s) && scan_definer(s) && scan_word(s, "TRIGGER") && scan_exists(s, out) && scan_path(s) &&
 	    scan_word(s, "BEFORE|AFTER") && scan_word(s, "INSERT|UPDATE|DELETE") && scan_word(s, "ON") && scan_path(s) &&
 	    scan_word(s, "FOR") && scan_word(s, "EACH") && scan_word(s, "ROW");
 }

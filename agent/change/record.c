@@ -7,7 +7,7 @@
 #include <string.h>
 
 void
-record_select(struct buf *sql, const char *database, const struct table *t)
+record_select_any(struct buf *sql, const char *database, const struct table *t)
 {
 	buf_str(sql, "SELECT ");
 	template_key(sql, t, "");
@@ -17,6 +17,12 @@ record_select(struct buf *sql, const char *database, const struct table *t)
 	}
 	buf_str(sql, " FROM ");
 	template_table(sql, database, t->name);
+}
+
+void
+record_select(struct buf *sql, const char *database, const struct table *t)
+{
+	record_select_any(sql, database, t);
 	/* A PRIMARY key is always there; the optimizer would scan a small table and lock all of it. */
 	buf_str(sql, " FORCE INDEX (PRIMARY)");
 }

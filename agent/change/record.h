@@ -17,6 +17,8 @@ typedef bool record_visitor(struct entry *entry, const struct db_rows *row, void
 
 /* SELECT key, columns FROM table FORCE INDEX (PRIMARY) */
 void record_select(struct buf *sql, const char *database, const struct table *t);
+/* The same for conditions on other columns than the key. */
+void record_select_any(struct buf *sql, const char *database, const struct table *t);
 /* Can the text be a key of the table? Not when it was recorded under another form of the key. */
 bool record_key_fits(const struct table *t, const char *key, size_t key_len);
 /* Append a condition for one key's text: "(`a`='1' AND `b`='x')". False: malformed key. */

@@ -475,6 +475,13 @@ db_begin_snapshot(struct db *db, struct err *e)
 }
 
 bool
+db_begin_reading(struct db *db, struct err *e)
+{
+	return db_exec(db, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", DB_NO_ARGS, e) &&
+	    db_exec(db, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", DB_NO_ARGS, e);
+}
+
+bool
 db_commit(struct db *db, struct err *e)
 {
 	return db_exec(db, "COMMIT", DB_NO_ARGS, e);

@@ -78,6 +78,7 @@ MUST_CHECK bool db_number(struct db *db, const char *sql, const struct db_arg *a
 
 MUST_CHECK bool db_begin(struct db *db, struct err *e);		 /* READ COMMITTED */
 MUST_CHECK bool db_begin_snapshot(struct db *db, struct err *e); /* REPEATABLE READ, snapshot taken now */
+MUST_CHECK bool db_begin_reading(struct db *db, struct err *e);	 /* the same, and the server refuses to write */
 MUST_CHECK bool db_commit(struct db *db, struct err *e);
 /* Roll everything back; a failure means the connection is lost and with it the transaction. */
 void db_rollback(struct db *db);

@@ -113,6 +113,27 @@ hold(struct conn *c, size_t bytes)
 	c->guard->strangers += c->held;
 }
 
+/* The stranger who holds most goes, whoever has brought the last byte. Not here: a bufferevent may be
+ * in the middle of reading. */
+static void
+doom_largest(struct guard *g)
+{
+	struct conn *largest = NULL;
+
+	for (struct conn *i = g->first; i != NULL; i = i->next) {
+		if (i->doomed && i->state != CONN_WORKING)
+			return; /* on its way out, its bytes are still counted */
+		if (i->trusted || i->doomed)
+			continue;
+		if (largest == NULL || i->held > largest->held)
+			largest = i;
+	}
+	if (largest == NULL)
+		return;
+	largest->doomed = true;
+	event_active(largest->timer, EV_TIMEOUT, 1);
+}
+
 static void
 on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 {
@@ -130,7 +151,7 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 		return;
 	hold(c, evbuffer_get_length(input));
 	if (c->guard->strangers > GUARD_STRANGERS_MAX)
-		doom(c, "too many bytes waiting");
+		doom_largest(c->guard);
 }
 
 /* evhttp answers a request that it cannot parse by itself: learn of it here, for the log and so
@@ -147,6 +168,7 @@ note_own_answer(struct conn *c, struct evbuffer *output)
 	if (status < 200)
 		return;
 	enter(c, CONN_WRITING);
+	c->over = true;
 	if (!c->told)
 		c->guard->o.refused(c->address, status, "not a request that can be read", c->guard->o.arg);
 }
@@ -160,6 +182,12 @@ on_output(struct evbuffer *output, const struct evbuffer_cb_info *info, void *ar
 		note_own_answer(c, output);
 	else if (c->state == CONN_WRITING)
 		c->moved += info->n_deleted;
+	/* After some of its refusals (CONNECT) evhttp goes on reading. What stands there already is
+	 * read in a later turn than the timer's. */
+	if (c->over && info->n_deleted > 0 && evbuffer_get_length(output) == 0) {
+		c->doomed = true;
+		event_active(c->timer, EV_TIMEOUT, 1);
+	}
 }
 
 /* Closing. */
@@ -278,27 +306,64 @@ look_at_socket(struct conn *c)
 	address_text(&ss, c->local);
 }
 
-/* Is there room for c beside those admitted before? */
 static bool
-has_room(const struct conn *c)
+same_place(const struct conn *a, const struct conn *b)
 {
+	return memcmp(a->place, b->place, sizeof a->place) == 0;
+}
+
+static bool
+has_waited_longer(const struct conn *c, const struct conn *than)
+{
+	return than == NULL || c->since_ms < than->since_ms;
+}
+
+/* Room for c beside those admitted before. If there is none, the stranger who has waited longest goes
+ * (of c's place, where that is what is full): a caller with a key says so at once and stays, so a
+ * crowd of silent ones keeps nobody out. NULL in *goes: nobody has to. False: all that are here have
+ * shown a key or are being answered. */
+static bool
+make_room(const struct conn *c, struct conn **goes)
+{
+	struct conn *any = NULL, *near = NULL;
 	size_t all = 0, same = 0;
 
-	for (const struct conn *i = c->guard->first; i != NULL; i = i->next) {
+	*goes = NULL;
+	for (struct conn *i = c->guard->first; i != NULL; i = i->next) {
+		bool stranger = !i->trusted && !i->doomed && i->state == CONN_READING;
+
 		if (i == c || !i->admitted)
 			continue;
 		all++;
-		if (memcmp(i->place, c->place, sizeof c->place) == 0)
-			same++;
+		if (stranger && has_waited_longer(i, any))
+			any = i;
+		if (!same_place(i, c))
+			continue;
+		same++;
+		if (stranger && has_waited_longer(i, near))
+			near = i;
 	}
-	return all < GUARD_CONNS_MAX && same < GUARD_CONNS_PER_PLACE;
+	if (same >= GUARD_CONNS_PER_PLACE)
+		*goes = near;
+	else if (all >= GUARD_CONNS_MAX)
+		*goes = any;
+	else
+		return true;
+	return *goes != NULL;
+}
+
+static void
+refuse_for_room(struct conn *c)
+{
+	c->guard->o.refused(c->address, 0, "too many connections", c->guard->o.arg);
+	drop(c);
 }
 
 static void
 admit(struct conn *c)
 {
-	struct guard *g = c->guard;
 	bufferevent_event_cb event_cb = NULL;
+	struct conn *goes;
 	void *evcon = NULL;
 	bool room;
 
@@ -309,15 +374,15 @@ admit(struct conn *c)
 	}
 	assert(evhttp_connection_get_bufferevent(evcon) == c->bev);
 	look_at_socket(c);
-	room = has_room(c);
+	room = make_room(c, &goes);
 	evhttp_connection_set_closecb(evcon, on_close, c);
 	c->admitted = true;
 	bufferevent_decref(c->bev);
 	enter(c, CONN_READING);
-	if (!room) {
-		g->o.refused(c->address, 0, "too many connections", g->o.arg);
-		drop(c);
-	}
+	if (!room)
+		refuse_for_room(c);
+	else if (goes != NULL)
+		refuse_for_room(goes);
 }
 
 static void
@@ -340,9 +405,11 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		arm(c, now_ms);
 		return;
 	}
-	if (!c->doomed && c->guard->o.tls != NULL && !tls_stands(c->bev))
+	if (c->doomed && !c->over && !c->told)
+		c->guard->o.refused(c->address, 0, "too many bytes waiting", c->guard->o.arg);
+	else if (!c->doomed && c->guard->o.tls != NULL && !tls_stands(c->bev))
 		c->guard->o.refused(c->address, 0, "TLS handshake not finished in time", c->guard->o.arg);
-	else if (!c->doomed && why[c->state] != NULL && (c->moved > 0 || c->state == CONN_WRITING))
+	else if (!c->doomed && !c->over && why[c->state] != NULL && (c->moved > 0 || c->state == CONN_WRITING))
 		c->guard->o.refused(c->address, 0, why[c->state], c->guard->o.arg);
 	drop(c);
 }

@@ -65,7 +65,8 @@ struct conn {
 	bool admitted;
 	bool trusted;
 	bool told;	  /* why it is closed has been reported */
-	bool doomed;	  /* close at the next turn of the loop */
+	bool doomed; /* close at the next turn of the loop */
+	bool over;   /* evhttp has refused a request by itself: nothing that follows counts */
 };
 
 struct guard_options {

@@ -36,6 +36,7 @@ static const struct refusal refused_signature = { 401, "unauthorised",
 static const struct refusal refused_stale = { 401, "unauthorised",
 	"not signed by a known peer within a session" }; /* no caller can tell it from the one above */
 static const struct refusal refused_key = { 401, "unauthorised", "the monitor key is needed" };
+static const struct refusal refused_nobody = { 403, "forbidden", "nobody may do this" };
 static const struct refusal refused_sessions = { 503, "busy", "too many sessions; try again later" };
 static const struct refusal refused_memory = { 503, "busy", "out of memory; try again later" };
 
@@ -219,8 +220,10 @@ authorise(struct server *s, struct request *r, const struct route *route)
 		return strcmp(route->method, "POST") == 0 ? gate_origin(r->req) : NULL;
 	case AUTH_OPEN:
 		return NULL;
+	case AUTH_NOBODY:
+		break;
 	}
-	return &refused_signature;
+	return &refused_nobody;
 }
 
 /* Everything that stands before a handler, in order. */

@@ -19,6 +19,7 @@ struct tls_door;
 
 /* Who may call a route. There is no "anybody" but AUTH_OPEN, and a route without a row is 404. */
 enum auth {
+	AUTH_NOBODY,  /* what a row says that forgets to say it */
 	AUTH_OPEN,    /* no secret (healthz) */
 	AUTH_MONITOR, /* monitor_key: Authorization: Bearer KEY, or HTTP Basic with the key as password */
 	AUTH_HELLO,   /* signed by a peer, no session yet */

@@ -97,10 +97,11 @@ connect_db(struct drain *d, struct err *e)
 		return true;
 	if (!db_open(&d->conf->database, &d->db, e))
 		return false;
-	d->link = (struct link){ .conf = d->conf, .peer = d->peer, .node = &d->node, .stop = d->stop, .db = d->db, .client = d->link.client };
+	d->link = (struct link){ .conf = d->conf, .peer = d->peer, .node = &d->node, .stop = d->stop, .db = d->db, .client = d->link.client, .rehearsing = d->link.rehearsing };
 	for (size_t i = 0; i < 2; i++)
 		group_init(&d->groups[i], d->db, d->conf, &d->node, d->peer->name);
-	if (schema_enter(d->db, d->conf, &d->node, e) && peer_register(d->db, d->peer->name, e) && keep_numbering(d, e))
+	if (schema_enter(d->db, d->conf, &d->node, e) &&
+	    (d->link.rehearsing || (peer_register(d->db, d->peer->name, e) && keep_numbering(d, e))))
 		return true;
 	disconnect(d);
 	return false;
@@ -498,8 +499,61 @@ drain_tidy(struct drain *d, struct err *e)
 	return ok;
 }
 
-bool
-drain_preview(struct drain *d, group_preview_fn *visit, void *arg, struct err *e)
+/* The peer's answer: its first line taken off, the findings stay in lines. */
+static bool
+take_rehearsal(struct drain *d, int status, struct drain_preview *out, struct err *e)
 {
-	return connect_db(d, e) && group_preview(&d->groups[0], visit, arg, e);
+	struct buf *lines = &out->lines;
+	char *newline = lines->len == 0 ? NULL : memchr(lines->data, '\n', lines->len);
+
+	if (link_is_elsewhere(status, lines))
+		return err_set(e, ERR_PEER, "peer %s stands elsewhere than this node knows: an answer got lost, or a drain is running; the next drain takes that up", d->peer->name);
+	if (status != 200)
+		return link_refused(&d->link, status, lines, e);
+	if (newline == NULL || !rehearsal_parse_head(lines->data, (size_t)(newline - lines->data), &out->head, e))
+		return err_set(e, ERR_PEER, "peer %s answers in an unknown way: is it a newer agent?", d->peer->name);
+	buf_drop(lines, (size_t)(newline - lines->data) + 1);
+	return true;
+}
+
+static bool
+ask_peer(struct drain *d, struct group *g, struct drain_preview *out, struct err *e)
+{
+	int status = 0;
+
+	if (d->peer->paused)
+		return err_set(e, ERR_PEER, "the link is paused here ([peer %s] paused)", d->peer->name);
+	if (!link_open(&d->link, e))
+		return false;
+	if (!link_send(&d->link, g, &status, &out->lines, e)) {
+		if (client_not_found(d->link.client))
+			return err_set(e, ERR_PEER_REFUSED, "the agent of peer %s is older than this one and cannot be asked", d->peer->name);
+		return false;
+	}
+	return take_rehearsal(d, status, out, e);
+}
+
+bool
+drain_preview(struct drain *d, const struct group_watch *watch, struct drain_preview *out, struct err *e)
+{
+	const struct build_options how = { .watch = watch, .retry = true };
+	struct group *g = &d->groups[0];
+	enum group_result result = GROUP_NOTHING;
+	bool ok;
+
+	memset(out, 0, sizeof *out);
+	buf_init(&out->lines, MESSAGE_ANSWER_MAX);
+	d->link.rehearsing = true;
+	if (!connect_db(d, e))
+		return false;
+	g->allow_deletes = d->allow_deletes;
+	ok = group_build(g, &how, &result, e);
+	if (ok && result == GROUP_READY) {
+		out->bytes = group_size(g);
+		out->more = !g->last_part;
+		memcpy(out->over, g->over, sizeof out->over);
+		out->asked = ask_peer(d, g, out, &out->why_not);
+	}
+	group_drop(g);
+	return ok;
 }

@@ -8,6 +8,7 @@
 #include "base/conf.h"
 #include "db/schema.h"
 #include "sync/group.h"
+#include "wire/rehearsal.h"
 
 struct drain;
 
@@ -35,7 +36,16 @@ void drain_allow_deletes(struct drain *d);
 MUST_CHECK bool drain_needs_person(struct drain *d, bool *yes, struct err *e);
 /* Statuses and purge, when there is time. */
 MUST_CHECK bool drain_tidy(struct drain *d, struct err *e);
-/* What drain_run would send: records a table. Changes nothing. */
-MUST_CHECK bool drain_preview(struct drain *d, group_preview_fn *visit, void *arg, struct err *e);
+/* What drain_run would send, and what the peer would make of it. Changes nothing, here or there. */
+struct drain_preview {
+	uint64_t bytes; /* of the group as it would be sent, compressed */
+	bool more;	/* it would be cut: this is its first part */
+	char over[ALLOWANCE_TEXT_MAX]; /* its deletions would be held, "" = they would not */
+	bool asked;	/* the peer has answered: judged and lines are its */
+	struct err why_not; /* else */
+	struct rehearsal_head head;
+	struct buf lines; /* its findings (wire/rehearsal), one a line; free with buf_free */
+};
+MUST_CHECK bool drain_preview(struct drain *d, const struct group_watch *watch, struct drain_preview *out, struct err *e);
 
 #endif

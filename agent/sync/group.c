@@ -26,6 +26,7 @@ struct seen_before {
 /* What is only needed while building. */
 struct builder {
 	struct group *g;
+	const struct group_watch *watch;
 	bool retry;
 	uint64_t after;	   /* build_options */
 	uint64_t limit;	   /* records; 0 = none */
@@ -42,6 +43,7 @@ struct builder {
 		bool listed;		    /* not discarded */
 	} *owed;
 	size_t nowed;
+	struct record_meta meta; /* of the entry being written */
 	struct buf line;
 	struct spool *out;
 	const struct table *table; /* being written */
@@ -471,8 +473,19 @@ put_entry(struct builder *b, const struct entry *entry, char operation)
 		m.has_children = true;
 		m.children = b->children;
 	}
+	b->meta = m;
 	buf_reset(&b->line);
 	message_put_record(&b->line, &m);
+}
+
+static bool
+put_entry_line(struct builder *b, struct err *e)
+{
+	if (!put_line(b, e))
+		return false;
+	if (b->watch != NULL)
+		b->watch->record(b->table->name, &b->meta, b->line.len, b->watch->arg);
+	return true;
 }
 
 /* It is in this group no more: the answer must not be taken for a yes to it. And it is listed as owed, so that the
@@ -571,7 +584,7 @@ write_row(struct entry *entry, const struct db_rows *row, void *arg, struct err 
 	}
 	entry->done = true;
 	b->g->records++;
-	return put_line(b, e);
+	return put_entry_line(b, e);
 }
 
 /* --- tables --- */
@@ -783,7 +796,7 @@ write_deletes(struct builder *b, struct err *e)
 			put_entry(b, entry, 'd');
 			line_end(&b->line);
 			entry->done = true;
-			if (!put_line(b, e))
+			if (!put_entry_line(b, e))
 				return false;
 		}
 	}
@@ -796,27 +809,28 @@ write_owed(struct builder *b, struct err *e)
 {
 	struct collapse *c = &b->g->collapse;
 	const char *last = "";
+	struct table bare = { 0 }; /* a section of a name alone: no columns are needed */
+	bool ok = true;
 
 	b->section_open = false;
-	for (size_t i = 0; i < b->nowed; i++) {
+	b->table = &bare;
+	for (size_t i = 0; ok && i < b->nowed; i++) {
 		struct owed_key *key = &b->owed[i];
 		const char *table = collapse_text(c, key->table);
 		struct record_meta m = { .operation = 'o', .key = collapse_text(c, key->key), .key_len = key->key_len };
-		struct table bare = { 0 };
 
 		if (key->sent || !key->listed)
 			continue;
-		memcpy(&bare.name, &table, sizeof table); /* a section of a name alone: no columns are needed */
-		b->table = &bare;
+		memcpy(&bare.name, &table, sizeof table);
 		b->section_open = strcmp(table, last) == 0;
 		last = table;
 		buf_reset(&b->line);
 		message_put_record(&b->line, &m);
 		line_end(&b->line);
-		if (!put_line(b, e))
-			return false;
+		ok = put_line(b, e);
 	}
-	return true;
+	b->table = NULL;
+	return ok;
 }
 
 static bool
@@ -935,6 +949,10 @@ check_losses(struct builder *b, uint64_t deletes, struct err *e)
 		return false;
 	if (reason[0] == '\0')
 		return true;
+	if (b->watch != NULL) {
+		memcpy(g->over, reason, sizeof g->over);
+		return true;
+	}
 	return err_set(e, ERR_HELD, "%s: if that is meant, run agent --drain --allow-deletes --peer %s here", reason, g->peer);
 }
 
@@ -1001,13 +1019,16 @@ builder_free(struct builder *b)
 static bool
 try_build(struct group *g, const struct build_options *how, enum group_result *result, struct err *e)
 {
-	struct builder b = { .g = g, .retry = how->retry, .after = how->after };
+	struct builder b = { .g = g, .watch = how->watch, .retry = how->retry, .after = how->after };
 	bool ok;
 
 	buf_init(&b.line, LINE_BYTES_MAX);
 	*result = GROUP_NOTHING;
+	g->over[0] = '\0';
+	if (b.watch != NULL)
+		b.watch->begin(b.watch->arg);
 	ok = (plant_is(PLANT_NO_SNAPSHOT) ? db_begin : db_begin_snapshot)(g->db, e) && build_once(&b, result, e);
-	if (ok && *result == GROUP_READY)
+	if (ok && *result == GROUP_READY && b.watch == NULL)
 		ok = db_commit(g->db, e);
 	else
 		db_rollback(g->db);
@@ -1029,27 +1050,6 @@ group_build(struct group *g, const struct build_options *how, enum group_result 
 		    (e->code != ERR_DB_DUPLICATE && e->code != ERR_DB_BUSY && e->code != ERR_DB_MISSING))
 			return false;
 	}
-}
-
-bool
-group_preview(struct group *g, group_preview_fn *visit, void *arg, struct err *e)
-{
-	struct builder b = { .g = g, .retry = true };
-	const struct collapse *c = &g->collapse;
-	bool ok;
-
-	ok = db_begin_snapshot(g->db, e) && load_waiting(&b, e) && positions(&b, e) && mark_and_collapse(&b, e) && owed_visit(g->db, g->peer, take_owed, &b, e);
-	db_rollback(g->db);
-	for (size_t table = 0; ok && table < c->ntables; table++) {
-		uint64_t records = 0;
-
-		for (size_t i = 0; i < c->n; i++)
-			records += c->entries[i].table == table && c->entries[i].send;
-		if (records > 0)
-			visit(collapse_table_name(c, table), records, arg);
-	}
-	builder_free(&b);
-	return ok;
 }
 
 uint64_t

@@ -3,6 +3,7 @@
 #ifndef TANDEM_SYNC_GROUP_H
 #define TANDEM_SYNC_GROUP_H
 
+#include "change/allowance.h"
 #include "change/peer.h"
 #include "change/record.h"
 #include "wire/message.h"
@@ -20,6 +21,7 @@ struct group {
 	struct mark base, last, upto;
 	bool fresh;  /* upto is made by this group */
 	bool last_part;
+	char over[ALLOWANCE_TEXT_MAX]; /* of one that is only looked at: why its deletions would be held; "" = they would not */
 	bool allow_deletes; /* of the caller: a person said yes to whatever is found now */
 	uint64_t records;
 	struct collapse collapse;
@@ -31,7 +33,15 @@ enum group_result { GROUP_NOTHING, GROUP_READY };
 void group_init(struct group *g, struct db *db, const struct conf *conf, const struct node_identity *node, const char *peer);
 void group_free(struct group *g);
 
+/* Told of each record as it is written into the group; begin: from the beginning, the group is built anew. */
+struct group_watch {
+	void (*begin)(void *arg);
+	void (*record)(const char *table, const struct record_meta *m, size_t bytes, void *arg);
+	void *arg;
+};
+
 struct build_options {
+	const struct group_watch *watch; /* only look: the group can be sent, but here everything is rolled back. NULL: in earnest */
 	bool retry;	/* also the records that the peer refused before */
 	uint64_t after; /* build what follows this epoch although its answer has not come yet; 0 = what follows the acknowledged one */
 };
@@ -39,9 +49,6 @@ struct build_options {
 /* Build the next group for the peer. GROUP_NOTHING: there is
  * nothing for it (upto is then the newest mark anyway). ERR_HELD: the peer's position is not kept any more. */
 MUST_CHECK bool group_build(struct group *g, const struct build_options *how, enum group_result *result, struct err *e);
-/* How many records of each table are waiting for the peer, in a snapshot that is rolled back. */
-typedef void group_preview_fn(const char *table, uint64_t records, void *arg);
-MUST_CHECK bool group_preview(struct group *g, group_preview_fn *visit, void *arg, struct err *e);
 /* Bytes of the group as sent, and a piece of them. */
 uint64_t group_size(const struct group *g);
 MUST_CHECK bool group_get(struct group *g, uint64_t offset, void *out, size_t len, size_t *got, struct err *e);

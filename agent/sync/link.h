@@ -14,6 +14,7 @@ struct link {
 	const atomic_bool *stop;
 	struct db *db; /* borrowed */
 	struct client *client;
+	bool rehearsing; /* nothing is noted here or there, whatever is said */
 };
 
 /* Make sure that there is a session: hello if there is none. Checks who the peer is and whom it takes us

@@ -38,10 +38,11 @@ struct inbox {
 
 struct receive {
 	const struct conf *conf;
-	struct worker apply_worker, hello_worker;
-	struct jobs *apply_jobs, *hello_jobs;
+	struct worker apply_worker, hello_worker, rehearse_worker;
+	struct jobs *apply_jobs, *hello_jobs, *rehearse_jobs;
 	struct inspect *inspect;
 	struct inbox *inboxes; /* one a peer */
+	struct inbox *rehearsals; /* the same, of groups that are only judged */
 	size_t ninboxes;
 };
 
@@ -109,15 +110,19 @@ receive_new(const struct conf *conf, struct receive **out, struct err *e)
 	*out = NULL;
 	if (r == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for receiving");
-	r->conf = r->apply_worker.conf = r->hello_worker.conf = conf;
+	r->conf = r->apply_worker.conf = r->hello_worker.conf = r->rehearse_worker.conf = conf;
 	r->inboxes = calloc(conf->npeers + 1, sizeof *r->inboxes);
-	if (r->inboxes == NULL || !jobs_new("apply", &r->apply_worker, &r->apply_jobs, e) || !jobs_new("hello", &r->hello_worker, &r->hello_jobs, e) ||
+	r->rehearsals = calloc(conf->npeers + 1, sizeof *r->rehearsals);
+	if (r->inboxes == NULL || r->rehearsals == NULL || !jobs_new("apply", &r->apply_worker, &r->apply_jobs, e) || !jobs_new("hello", &r->hello_worker, &r->hello_jobs, e) ||
+	    !jobs_new("rehearse", &r->rehearse_worker, &r->rehearse_jobs, e) ||
 	    !inspect_new(conf, &r->inspect, e)) {
 		receive_free(r);
 		return r != NULL && e->code != ERR_NONE ? false : err_set(e, ERR_MEMORY, "out of memory for receiving");
 	}
-	for (size_t i = 0; i < conf->npeers; i++)
+	for (size_t i = 0; i < conf->npeers; i++) {
+		(void)snprintf(r->rehearsals[r->ninboxes].peer, sizeof r->rehearsals[0].peer, "%s", conf->peers[i].name);
 		(void)snprintf(r->inboxes[r->ninboxes++].peer, sizeof r->inboxes[0].peer, "%s", conf->peers[i].name);
+	}
 	*out = r;
 	return true;
 }
@@ -129,12 +134,17 @@ receive_free(struct receive *r)
 		return;
 	jobs_free(r->apply_jobs);
 	jobs_free(r->hello_jobs);
+	jobs_free(r->rehearse_jobs);
 	inspect_free(r->inspect);
 	worker_disconnect(&r->apply_worker);
 	worker_disconnect(&r->hello_worker);
-	for (size_t i = 0; i < r->ninboxes; i++)
+	worker_disconnect(&r->rehearse_worker);
+	for (size_t i = 0; i < r->ninboxes; i++) {
 		spool_free(r->inboxes[i].spool);
+		spool_free(r->rehearsals[i].spool);
+	}
 	free(r->inboxes);
+	free(r->rehearsals);
 	free(r);
 }
 
@@ -144,6 +154,7 @@ receive_fds(const struct receive *r, int fds[RECEIVE_FDS])
 	fds[0] = jobs_fd(r->apply_jobs);
 	fds[1] = jobs_fd(r->hello_jobs);
 	fds[2] = inspect_fd(r->inspect);
+	fds[3] = jobs_fd(r->rehearse_jobs);
 }
 
 void
@@ -151,6 +162,7 @@ receive_finish(struct receive *r)
 {
 	jobs_finish(r->apply_jobs);
 	jobs_finish(r->hello_jobs);
+	jobs_finish(r->rehearse_jobs);
 	inspect_finish(r->inspect);
 }
 
@@ -236,8 +248,10 @@ fill_welcome(struct worker *w, struct task *t, struct err *e)
 	struct welcome *to = &t->welcome;
 
 	buf_reset(&t->answer);
-	if (!peer_register(w->db, t->peer, e) || !cursor_load(w->db, t->peer, false, &cursor, e) || !numbering_note(w->db, t->peer, &t->hello.numbering, e) ||
-	    !numbering_read(w->db, &to->numbering, e))
+	/* Of a rehearsal nothing is noted. */
+	if (!t->hello.rehearsal && (!peer_register(w->db, t->peer, e) || !numbering_note(w->db, t->peer, &t->hello.numbering, e)))
+		return false;
+	if (!cursor_load(w->db, t->peer, false, &cursor, e) || !numbering_read(w->db, &to->numbering, e))
 		return false;
 	to->version = MESSAGE_VERSION;
 	memcpy(to->node, w->node.name, sizeof to->node);
@@ -313,12 +327,28 @@ run_apply(void *job, void *worker)
 	t->ok = with_connection(worker, t, apply_step);
 }
 
+static bool
+rehearse_step(struct worker *w, struct task *t, struct err *e)
+{
+	if (w->applier == NULL && !applier_new(w->db, w->conf, &w->node, &w->applier, e))
+		return false;
+	return apply_rehearse(w->applier, t->peer, t->spool, &t->status, &t->answer, e);
+}
+
+static void
+run_rehearse(void *job, void *worker)
+{
+	struct task *t = job;
+
+	t->ok = with_connection(worker, t, rehearse_step);
+}
+
 static struct inbox *
-inbox_of(struct receive *r, const char *peer)
+inbox_of(const struct receive *r, struct inbox *inboxes, const char *peer)
 {
 	for (size_t i = 0; i < r->ninboxes; i++)
-		if (strcmp(r->inboxes[i].peer, peer) == 0)
-			return &r->inboxes[i];
+		if (strcmp(inboxes[i].peer, peer) == 0)
+			return &inboxes[i];
 	return NULL;
 }
 
@@ -364,14 +394,15 @@ hand_over(struct receive *r, struct inbox *in, struct request *request)
 	}
 	t->spool = in->spool;
 	in->spool = NULL;
-	submit(r, r->apply_jobs, run_apply, t);
+	if (in >= r->rehearsals && in < r->rehearsals + r->ninboxes)
+		submit(r, r->rehearse_jobs, run_rehearse, t);
+	else
+		submit(r, r->apply_jobs, run_apply, t);
 }
 
-void
-receive_group(struct request *request, void *arg)
+static void
+take_group(struct receive *r, struct inbox *in, struct request *request)
 {
-	struct receive *r = arg;
-	struct inbox *in = inbox_of(r, request_peer(request));
 	bool last = false, missing = false;
 	struct err e = { 0 };
 
@@ -387,6 +418,22 @@ receive_group(struct request *request, void *arg)
 		hand_over(r, in, request);
 	else
 		request_reply(request, 200, "application/json", "{\"more\":true}\n", 14);
+}
+
+void
+receive_group(struct request *request, void *arg)
+{
+	struct receive *r = arg;
+
+	take_group(r, inbox_of(r, r->inboxes, request_peer(request)), request);
+}
+
+void
+receive_rehearsal(struct request *request, void *arg)
+{
+	struct receive *r = arg;
+
+	take_group(r, inbox_of(r, r->rehearsals, request_peer(request)), request);
 }
 
 /* --- comparing --- */

@@ -13,7 +13,7 @@ MUST_CHECK bool receive_new(const struct conf *conf, struct receive **out, struc
 void receive_free(struct receive *r);
 /* The workers' pipes, for the loop: call receive_finish when one is readable. */
 enum {
-	RECEIVE_FDS = 3
+	RECEIVE_FDS = 4
 };
 void receive_fds(const struct receive *r, int fds[RECEIVE_FDS]);
 void receive_finish(struct receive *r);
@@ -23,6 +23,8 @@ bool receive_is_busy(const struct receive *r);
 /* Route handlers; arg is the struct receive. */
 void receive_hello(struct request *request, void *arg);
 void receive_group(struct request *request, void *arg);
+/* A group that is judged and not applied. */
+void receive_rehearsal(struct request *request, void *arg);
 void receive_verify(struct request *request, void *arg);
 
 #endif

@@ -80,29 +80,6 @@ repair_queue(struct db *db, const char *table, const struct repair_item *items, 
 
 /* --- keeping --- */
 
-static void
-put_row(struct buf *out, const struct table *t, const struct db_rows *row)
-{
-	buf_char(out, '{');
-	for (size_t i = 0; i < t->ncolumns; i++) {
-		const char *value = db_rows_text(row, 1 + i);
-		struct buf one;
-
-		buf_str(out, i > 0 ? "," : "");
-		line_quote(out, t->columns[i].name, strlen(t->columns[i].name));
-		buf_char(out, ':');
-		buf_init(&one, LINE_BYTES_MAX);
-		if (value == NULL)
-			line_null(&one);
-		else
-			line_text(&one, value, db_rows_len(row, 1 + i));
-		buf_put(out, one.data, one.len);
-		out->failed = out->failed || one.failed;
-		buf_free(&one);
-	}
-	buf_char(out, '}');
-}
-
 /* When nobody knows when a version was made. */
 static const char long_ago[] = "2000-01-01 00:00:00.000000";
 
@@ -115,7 +92,7 @@ keep_row(struct db *db, const struct repair_loser *l, const struct db_rows *row,
 	bool ok;
 
 	buf_init(&local, INBOX_ROW_MAX);
-	put_row(&local, l->table, row);
+	inbox_put_read(&local, l->table, row);
 	c.local.row = local.data;
 	c.local.row_len = local.len;
 	c.local.checks = l->table->checks;

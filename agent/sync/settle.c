@@ -10,7 +10,8 @@
 #include "base/log.h"
 
 enum {
-	ACTIVITY_KEPT = 500 /* rows of sync_activity */
+	ACTIVITY_KEPT = 500, /* rows of sync_activity */
+	SETTLE_TRIES = 4     /* on lock waits and deadlocks with a group that is being applied; then the next drain */
 };
 
 /* One refused record. */
@@ -32,6 +33,7 @@ struct settle {
 	struct refusal_note *notes; /* sorted by hash */
 	size_t n;
 	struct collapse collapse;
+	bool undecided; /* a person has something to decide between us and the peer */
 	struct settled *out;
 };
 
@@ -173,12 +175,14 @@ settle_owed(const struct owed *o, void *arg, struct err *e)
 	unsigned attempts;
 	const char *state;
 
-	if (o->sent_epoch != s->upto.epoch)
-		return true; /* not in this group */
+	/* Not in this group; or tried again while this answer was on its way, which is no news: what is refused
+	 * is known, and what is not refused stands in the next answer. */
+	if (o->sent_epoch != s->upto.epoch && (note == NULL || o->sent_epoch < s->upto.epoch))
+		return true;
 	if (!peer_record_hash(o->table, o->key, o->key_len, md5, e))
 		return false;
 	if (note == NULL)
-		return queue_mark_rows(s->db, o->queue_ids, "synced", o->attempts, NULL, e) &&
+		return (!s->undecided || inbox_accepted(s->db, s->peer, o->table, o->key, o->key_len, e)) && queue_mark_rows(s->db, o->queue_ids, "synced", o->attempts, NULL, e) &&
 		    db_exec(s->db, "DELETE FROM sync_owed WHERE peer=? AND record_hash=?", DB_ARGS(db_text(s->peer), db_bytes(md5, sizeof md5)), e);
 	note->known = true;
 	/* A later change of the record takes the place of a parked one: its attempts begin anew. */
@@ -276,10 +280,12 @@ settle_refusal(struct settle *s, const struct refusal_note *note, struct err *e)
 static bool
 settle_refusals(struct settle *s, struct err *e)
 {
-	uint64_t any = 0;
+	uint64_t any = 0, undecided = 0;
 
-	if (!db_number(s->db, "SELECT 1 FROM sync_owed WHERE peer=? AND sent_epoch=? LIMIT 1", DB_ARGS(db_text(s->peer), db_u64(s->upto.epoch)), &any, NULL, e))
+	if (!db_number(s->db, "SELECT 1 FROM sync_owed WHERE peer=? AND sent_epoch>=? LIMIT 1", DB_ARGS(db_text(s->peer), db_u64(s->upto.epoch)), &any, NULL, e) ||
+	    (any != 0 && !db_number(s->db, "SELECT 1 FROM sync_undecided WHERE peer=? LIMIT 1", DB_ARGS(db_text(s->peer)), &undecided, NULL, e)))
 		return false;
+	s->undecided = undecided != 0;
 	if (s->n > 0 && !queue_visit(s->db, &s->from, &s->upto, collect_ids, s, e))
 		return false;
 	if (any != 0 && !owed_visit(s->db, s->peer, settle_owed, s, e))
@@ -292,10 +298,21 @@ settle_refusals(struct settle *s, struct err *e)
 
 /* --- the whole --- */
 
+/* Decisions that the peer has heard of now. Looked at without locks first: a group that is being applied may hold
+ * rows of the table for long. */
+static bool
+forget_decisions(struct settle *s, struct err *e)
+{
+	uint64_t any = 0;
+
+	return db_number(s->db, "SELECT 1 FROM sync_undecided WHERE peer=? AND decision<=? LIMIT 1", DB_ARGS(db_text(s->peer), db_u64(s->upto.high)), &any, NULL, e) &&
+	    (any == 0 || db_exec(s->db, "DELETE FROM sync_undecided WHERE peer=? AND decision<=?", DB_ARGS(db_text(s->peer), db_u64(s->upto.high)), e));
+}
+
 static bool
 write_books(struct settle *s, struct err *e)
 {
-	return settle_refusals(s, e) &&
+	return settle_refusals(s, e) && forget_decisions(s, e) &&
 	    db_exec(s->db, "UPDATE sync_peer SET acked_epoch=?, acked_stamp=?, floor_epoch=?, sent_seen=NULL, records_sent=records_sent+?,"
 			   " last_success=NOW(6), last_error=NULL, failures=0, held=NULL WHERE peer=?",
 		DB_ARGS(db_u64(s->upto.epoch), db_text(s->upto.stamp), db_u64(s->header.floor), db_u64(s->header.applied), db_text(s->peer)), e) &&
@@ -314,6 +331,26 @@ settle_free(struct settle *s)
 	collapse_free(&s->collapse);
 }
 
+/* As after read_answer. */
+static void
+settle_reset(struct settle *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		buf_reset(&s->notes[i].ids);
+		s->notes[i].known = false;
+	}
+	mark_free(&s->from);
+	mark_free(&s->upto);
+	collapse_reset(&s->collapse);
+	memset(s->out, 0, sizeof *s->out);
+}
+
+static bool
+settle_once(struct settle *s, bool *old, struct err *e)
+{
+	return db_begin(s->db, e) && load_positions(s, old, e) && (*old || write_books(s, e)) && db_commit(s->db, e);
+}
+
 bool
 settle_answer(struct db *db, const struct conf *conf, const char *self, const char *peer, struct buf *answer, struct settled *out, struct err *e)
 {
@@ -322,11 +359,13 @@ settle_answer(struct db *db, const struct conf *conf, const char *self, const ch
 
 	memset(out, 0, sizeof *out);
 	collapse_init(&s.collapse, self, peer);
-	ok = read_answer(&s, answer, e) && db_begin(db, e);
-	if (ok) {
-		ok = load_positions(&s, &old, e) && (old || write_books(&s, e)) && db_commit(db, e);
-		if (!ok)
-			db_rollback(db);
+	ok = read_answer(&s, answer, e);
+	for (int tries = 1; ok && !(ok = settle_once(&s, &old, e)); tries++) {
+		db_rollback(db);
+		if (e->code != ERR_DB_BUSY || db_is_lost(db) || tries >= SETTLE_TRIES)
+			break;
+		settle_reset(&s);
+		ok = true;
 	}
 	out->applied = old ? 0 : s.header.applied;
 	out->refused = old ? 0 : s.header.refused;

@@ -8,7 +8,8 @@
 #include <string.h>
 
 enum {
-	JSON_DEPTH = 6
+	JSON_DEPTH = 6,
+	NAME_CHARACTERS = 64 /* of an identifier, as the server counts */
 };
 
 /* --- writing --- */
@@ -206,7 +207,7 @@ message_put_hello(struct buf *out, const struct hello *h)
 	put_pair(out, "incarnation", h->incarnation);
 	put_pair(out, "nonce", h->nonce);
 	put_numbering(out, &h->numbering);
-	buf_str(out, "}\n");
+	buf_str(out, h->rehearsal ? ",\"rehearsal\":true}\n" : "}\n");
 }
 
 static size_t
@@ -226,7 +227,8 @@ message_parse_hello(const char *text, size_t len, struct hello *h, struct err *e
 		return false;
 	ok = get_number(o, "hello", &h->version, e) && get_text(o, "node", h->node, sizeof h->node, e) &&
 	    get_hex(o, "incarnation", h->incarnation, SCHEMA_INCARNATION_LEN, false, e) &&
-	    get_hex(o, "nonce", h->nonce, sizeof h->nonce - 1, false, e) && get_numbering(o, &h->numbering, e);
+	    get_hex(o, "nonce", h->nonce, sizeof h->nonce - 1, false, e) && get_numbering(o, &h->numbering, e) &&
+	    (!json_object_object_get_ex(o, "rehearsal", NULL) || get_bool(o, "rehearsal", &h->rehearsal, e));
 	json_object_put(o);
 	return ok;
 }
@@ -444,6 +446,17 @@ get_checks(struct json_object *o, struct section *s, struct err *e)
 	return !json_object_object_get_ex(o, "checks", NULL) || get_number(o, "checks", &s->checks, e);
 }
 
+/* Can it be the name of a table at all? A longer one would not fit into our own tables either. */
+static bool
+is_table_name(const char *name, struct err *e)
+{
+	size_t characters = 0;
+
+	for (; *name != '\0'; name++)
+		characters += ((unsigned char)*name & 0xc0) != 0x80;
+	return (characters > 0 && characters <= NAME_CHARACTERS) || err_set(e, ERR_INPUT, "a table's name that no table can have");
+}
+
 bool
 message_parse_section(const char *text, size_t len, struct section *s, struct err *e)
 {
@@ -453,7 +466,7 @@ message_parse_section(const char *text, size_t len, struct section *s, struct er
 	memset(s, 0, sizeof *s);
 	if (!parse_object(text, len, &o, e))
 		return false;
-	ok = get_text(o, "table", s->table, sizeof s->table, e) && get_columns(o, s, e) && get_key(o, s, e) && get_checks(o, s, e);
+	ok = get_text(o, "table", s->table, sizeof s->table, e) && is_table_name(s->table, e) && get_columns(o, s, e) && get_key(o, s, e) && get_checks(o, s, e);
 	json_object_put(o);
 	if (!ok)
 		message_section_free(s);
@@ -602,6 +615,28 @@ parse_meta(const struct line_value *v, struct record_meta *m, struct err *e)
 	return ok;
 }
 
+/* Two digits. */
+static unsigned
+pair_of(const char *digits)
+{
+	return (unsigned)(digits[0] - '0') * 10 + (unsigned)(digits[1] - '0');
+}
+
+/* Is there such a moment, and does a TIMESTAMP hold it? What does not would fail at every try. */
+static bool
+is_moment(const char *t)
+{
+	static const unsigned days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	unsigned year = pair_of(t) * 100 + pair_of(t + 2), month = pair_of(t + 5), day = pair_of(t + 8);
+	bool leap = year % 4 == 0; /* 2000 is one, and no other hundred is within */
+
+	if (strncmp(t, "1970-01-01 00:00:01", 19) < 0 || strncmp(t, "2038-01-19 03:14:07", 19) > 0)
+		return false;
+	if (month < 1 || month > 12 || day < 1 || day > days[month - 1] + (month == 2 && leap))
+		return false;
+	return pair_of(t + 11) < 24 && pair_of(t + 14) < 60 && pair_of(t + 17) < 60;
+}
+
 /* "2026-11-21 02:03:04.123456": versions compare as text, so the form must be exact. */
 static bool
 is_time(const struct line_value *v)
@@ -613,7 +648,7 @@ is_time(const struct line_value *v)
 	for (size_t i = 0; i < QUEUE_TIME_LEN; i++)
 		if (form[i] == 'd' ? v->data[i] < '0' || v->data[i] > '9' : v->data[i] != form[i])
 			return false;
-	return true;
+	return is_moment(v->data);
 }
 
 bool

@@ -35,6 +35,7 @@ struct hello {
 	char incarnation[SCHEMA_INCARNATION_LEN + 1];
 	char nonce[33];
 	struct numbering numbering; /* increment 0: not told */
+	bool rehearsal; /* nothing is to be noted of this meeting */
 	uint64_t version;
 };
 

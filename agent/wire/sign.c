@@ -22,14 +22,16 @@
 
 enum {
 	DECIMAL_MAX = 21,    /* 20 digits of 2^64 - 1 and a NUL */
-	MONO_DIGITS_MAX = 18 /* milliseconds of a boot clock; always fits an int64_t */
+	MONO_DIGITS_MAX = 18, /* milliseconds of a boot clock; always fits an int64_t */
+	FIELDS_MAX = 4096    /* a route, two names, a session and MACs take less than 512 bytes; on the
+			      * stack, since there is nothing that could be done without memory for it */
 };
 
 static_assert(SIGN_MAC_HEX == SIGN_MAC_BYTES * 2, "a MAC is written in hexadecimal");
 static_assert(SIGN_NONCE_BYTES * 2 + 1 + MONO_DIGITS_MAX + 1 + SIGN_MAC_HEX < SIGN_SESSION_MAX,
     "a session id fits its buffer");
 
-/* The library can fail only for want of memory or because it is broken. There is no answer that
+/* The library can fail only when it is broken, or for want of memory of its own. There is no answer that
  * would be safe to compare, send or use as a key then, and no caller could do better. */
 static void
 must(bool ok)
@@ -64,12 +66,11 @@ mac_of(const unsigned char key[SIGN_KEY_BYTES], const char *const *fields, size_
 {
 	size_t total = 0, at = 0;
 	unsigned size = 0;
-	char *text;
+	char text[FIELDS_MAX];
 
 	for (size_t i = 0; i < n; i++)
 		total += strlen(fields[i]) + 1;
-	text = malloc(total);
-	must(text != NULL);
+	must(total <= sizeof text);
 	for (size_t i = 0; i < n; i++) {
 		size_t len = strlen(fields[i]);
 
@@ -80,7 +81,6 @@ mac_of(const unsigned char key[SIGN_KEY_BYTES], const char *const *fields, size_
 	assert(at == total);
 	must(HMAC(EVP_sha256(), key, SIGN_KEY_BYTES, (unsigned char *)text, total, out, &size) != NULL);
 	must(size == SIGN_MAC_BYTES);
-	free(text);
 }
 
 static void

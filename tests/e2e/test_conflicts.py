@@ -59,3 +59,35 @@ def test_the_newest_of_an_update_and_a_delete_wins_whoever_drains_first(
     _settle(fresh_pair, first)
     assert bert.sql("SELECT v FROM t") == ([] if newest == "delete" else [(1,)])
     assert _kept(fresh_pair) != []
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+def test_a_record_that_both_deleted_is_no_conflict(fresh_pair: Pair, first: str) -> None:
+    anna, bert = _ready(fresh_pair, TABLE, "INSERT INTO t VALUES (1,0), (2,0)")
+    anna.sql("DELETE FROM t WHERE id=1")
+    bert.sql("DELETE FROM t WHERE id=1")
+    _settle(fresh_pair, first)
+    assert anna.sql("SELECT id FROM t") == [(2,)]
+    assert _kept(fresh_pair) == []
+    anna.sql("INSERT INTO t VALUES (1,5)")
+    fresh_pair.settle()
+    fresh_pair.assert_equal()
+    assert bert.sql("SELECT v FROM t WHERE id=1") == [(5,)] and _kept(fresh_pair) == []
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+def test_the_same_row_made_on_both_sides_is_no_conflict(fresh_pair: Pair, first: str) -> None:
+    anna, bert = _ready(fresh_pair, TABLE, "CREATE TABLE w (k VARCHAR(9) PRIMARY KEY, u INT UNIQUE, b BLOB, f FLOAT)")
+    for node in (anna, bert):
+        hand.transaction(node, "INSERT INTO t VALUES (1,5), (2,NULL)", "INSERT INTO w VALUES ('a', 1, x'00ff', 0.1), ('B', NULL, '', 1e9)")
+    _settle(fresh_pair, first)
+    assert _kept(fresh_pair) == []
+    assert all(hand.owed(node) == [] for node in fresh_pair.nodes)
+
+
+def test_the_same_edit_on_both_sides_is_no_conflict(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair, TABLE, "INSERT INTO t VALUES (1,0), (2,0)")
+    for node in (anna, bert):
+        hand.transaction(node, "UPDATE t SET v=3 WHERE id=1", "UPDATE t SET v=9 WHERE id=2", "UPDATE t SET v=0 WHERE id=2")
+    _settle(fresh_pair, "anna")
+    assert _kept(fresh_pair) == []

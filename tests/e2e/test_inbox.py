@@ -121,7 +121,7 @@ def test_wrong_decisions_are_refused_and_change_nothing(fresh_pair: Pair) -> Non
     node.sql("ALTER TABLE t ADD UNIQUE (v)")
     node.sql("INSERT INTO t (id, v) VALUES (2, 'anna')")
     lost = "local" if kept["local"]["row"]["v"] == "anna" else "remote"
-    assert "Duplicate entry" in node.agent("--resolve", number, "--keep", lost, check=3).stderr
+    assert "Duplicate entry" in node.agent("--resolve", number, "--keep", lost, check=5).stderr
     assert node.sql("SELECT * FROM t WHERE id=1") == before
 
 
@@ -138,7 +138,7 @@ def test_a_parent_brought_to_its_end_by_a_decision_takes_no_child_along_unseen(f
     fresh_pair.settle()
     node, kept = next((n, c[0]) for n in fresh_pair.nodes if (c := _listed(n)))
     gone = "local" if kept["local"]["row"] is None else "remote"
-    assert "foreign key" in node.agent("--resolve", str(kept["id"]), "--keep", gone, check=3).stderr
+    assert "foreign key" in node.agent("--resolve", str(kept["id"]), "--keep", gone, check=5).stderr
     fresh_pair.assert_equal()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -85,6 +86,30 @@ def test_neither_side_says_in_step_while_one_refuses_a_record_of_the_other(
     anna.drain(check=0)
     assert not anna.status()["peers"][0]["in_step"]
     assert not bert.status()["peers"][0]["in_step"]
+
+
+def test_a_refusal_whose_answer_was_overtaken_by_the_next_try_is_settled(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair, *TWO_TABLES, "INSERT INTO t VALUES (1,1)")
+    anna.change_conf({"sync": {"max_attempts": "9"}})
+    bert.sql("ALTER TABLE t ADD CHECK (v<>7)")
+    anna.sql("UPDATE t SET v=7")
+    anna.drain(check=0)
+    epoch = hand.sync(anna, "SELECT sent_epoch FROM sync_owed")[0][0]
+    app = bert.connect(autocommit=False)
+    hand.run(app, "SELECT * FROM t WHERE id=1 FOR UPDATE")
+    anna.change_conf({"sync": {"timeout": "500ms"}})
+    anna.drain(check=4)  # bert is at it still, and anna does not know
+    anna.change_conf({"sync": {"timeout": "30s"}})
+    lost = hand.sync(anna, "SELECT sent_epoch FROM sync_owed")[0][0]
+    assert lost > epoch
+    with ThreadPoolExecutor(1) as pool:
+        next_try = pool.submit(anna.drain)
+        until(lambda: hand.sync(anna, "SELECT sent_epoch FROM sync_owed")[0][0] > lost, what="anna tries again")
+        app.close()
+        assert next_try.result().returncode == 0, next_try.result().stderr
+    anna.sql("UPDATE t SET v=2")
+    anna.drain(check=0)
+    assert hand.owed(anna) == [] and fresh_pair.differences() == []
 
 
 # what cannot be sent -----------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import pytest
 
 from lab import Fault, Node, Pair, until
 from lab.hand import everywhere, sync, unseen
-from test_wire import Impostor
+from lab.impostor import Impostor
 
 VERIFY = "/api/sync/verify"
 KINDS = ("missing_there", "missing_here", "different", "busy", "pending")

@@ -5,10 +5,6 @@ were. Whatever arrives, a group is applied once or not at all, and a person can 
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
-import hashlib
-import hmac
 import http.server
 import json
 import re
@@ -23,11 +19,12 @@ from typing import Any
 import pytest
 
 from lab import Exchange, Fault, Node, Pair, Proxy, until
+from lab.impostor import (HELLO, MIB as _MIB, RECEIVE, TYPE as _JSON, Impostor, body_of as _body,
+                          frames as _frames, head as _head, raw as _raw, read as _read,
+                          status_of as _status)
 from lab.proxy import Kind
 
-HELLO, RECEIVE = "/api/sync/hello", "/api/sync/receive"
 _CONF = {"sync": {"timeout": "2s"}}
-_MIB = 1024 * 1024
 
 
 @contextmanager
@@ -527,12 +524,6 @@ def test_an_agent_pointed_at_itself_applies_nothing() -> None:
 
 # raw bytes ---------------------------------------------------------------------------------------
 
-def _head(*lines: str, start: str = f"POST {HELLO} HTTP/1.1", host: bool = True) -> bytes:
-    all_lines = [start] + (["Host: 127.0.0.1"] if host else []) + list(lines)
-    return ("\r\n".join(all_lines) + "\r\n\r\n").encode("latin-1")
-
-
-_JSON = "Content-Type: application/x-tandem"
 _RAW: dict[str, tuple[bytes, set[int]]] = {
     "no HTTP at all": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 200, {0, 400}),
     "an empty line": (b"\r\n\r\n", {0, 400}),
@@ -589,32 +580,6 @@ _RAW: dict[str, tuple[bytes, set[int]]] = {
 }
 
 
-def _raw(port: int, data: bytes) -> int:
-    """Send the bytes and end the sending side; the first status, 0 when closed without one."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
-        try:
-            sock.sendall(data)
-            sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass  # refused before it was whole: there may be an answer
-        return _status(_read(sock))
-
-
-def _read(sock: socket.socket) -> bytes:
-    got = b""
-    try:
-        while chunk := sock.recv(65536):
-            got += chunk
-    except ConnectionError:
-        pass
-    return got
-
-
-def _status(answer: bytes) -> int:
-    found = re.match(rb"HTTP/1\.[01] (\d{3})", answer)
-    return int(found.group(1)) if found else 0
-
-
 @pytest.mark.parametrize("what", _RAW)
 def test_a_request_of_wrong_form_is_refused_before_anything_else(wire: Wire, what: str) -> None:
     data, statuses = _RAW[what]
@@ -643,90 +608,6 @@ def test_the_page_knows_nothing_of_the_peers_routes(wire: Wire) -> None:
 
 
 # a peer with the key, gone bad -------------------------------------------------------------------
-
-class Impostor:
-    """Speaks the protocol with anna's key, and says what the test wants."""
-
-    def __init__(self, node: Node, name: str, key: str) -> None:
-        self.node, self.name = node, name
-        self._send_key = self._direction(bytes.fromhex(key), name, node.name)
-        self._take_key = self._direction(bytes.fromhex(key), node.name, name)
-        self.session, self.counter = "", 0
-
-    @staticmethod
-    def _mac(key: bytes, *fields: str) -> str:
-        return hmac.new(key, "".join(field + "\n" for field in fields).encode(), "sha256").hexdigest()
-
-    def _direction(self, key: bytes, sender: str, receiver: str) -> bytes:
-        return bytes.fromhex(self._mac(key, "tandem1 key", sender, receiver))
-
-    def post(self, path: str, body: bytes, counter: int | None = None) -> tuple[int, bytes]:
-        """A signed request; its signed answer."""
-        if self.session:
-            self.counter += 1
-        number = str(self.counter if counter is None else counter)
-        mac = self._mac(self._send_key, "tandem1 request", "POST", path, self.name, self.node.name,
-                        self.session, number, str(len(body)), hashlib.sha256(body).hexdigest())
-        lines = [_JSON, f"X-Tandem-From: {self.name}", f"X-Tandem-To: {self.node.name}",
-                 f"X-Tandem-Counter: {number}", f"X-Tandem-Mac: {mac}",
-                 f"Content-Length: {len(body)}", "Connection: close"]
-        if self.session:
-            lines.append(f"X-Tandem-Session: {self.session}")
-        with socket.create_connection(("127.0.0.1", self.node.listen_port), timeout=30) as sock:
-            sock.sendall(_head(*lines, start=f"POST {path} HTTP/1.1") + body)
-            answer = _read(sock)
-        head, _, content = answer.partition(b"\r\n\r\n")
-        status = _status(answer)
-        signed = self._mac(self._take_key, "tandem1 response", str(status), mac, str(len(content)),
-                           hashlib.sha256(content).hexdigest())
-        assert status == 401 or signed.encode() in head, answer
-        return status, content
-
-    def hello(self, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Open a session."""
-        self.session, self.counter = "", 0
-        nonce = secrets.token_hex(16)
-        status, content = self.post(HELLO, json.dumps(body or {
-            "hello": "1", "node": self.name, "incarnation": "0" * 32, "nonce": nonce}).encode() + b"\n")
-        assert status == 200, (status, content)
-        welcome = json.loads(content.split(b"\n")[0])
-        self.session = welcome["session"]
-        return welcome
-
-
-_zstd = ctypes.CDLL(ctypes.util.find_library("zstd") or "libzstd.so.1")
-for _name in ("ZSTD_compress", "ZSTD_decompress", "ZSTD_compressBound"):
-    getattr(_zstd, _name).restype = ctypes.c_size_t
-
-
-def _pack(text: bytes) -> bytes:
-    size = _zstd.ZSTD_compressBound(ctypes.c_size_t(len(text)))
-    out = ctypes.create_string_buffer(size)
-    n = _zstd.ZSTD_compress(out, ctypes.c_size_t(size), text, ctypes.c_size_t(len(text)), 3)
-    return out.raw[:n]
-
-
-def _frames(data: bytes) -> bytes:
-    """The text of zstd frames whose sizes are not stored in them."""
-    stream = ctypes.CDLL(_zstd._name)
-    stream.ZSTD_createDStream.restype = ctypes.c_void_p
-    stream.ZSTD_decompressStream.restype = ctypes.c_size_t
-    stream.ZSTD_decompressStream.argtypes = [ctypes.c_void_p] * 3
-    stream.ZSTD_freeDStream.argtypes = [ctypes.c_void_p]
-
-    class Buffer(ctypes.Structure):
-        _fields_ = [("at", ctypes.c_void_p), ("size", ctypes.c_size_t), ("pos", ctypes.c_size_t)]
-
-    source = ctypes.create_string_buffer(data, len(data))
-    target = ctypes.create_string_buffer(16 * _MIB)
-    given = Buffer(ctypes.addressof(source), len(data), 0)
-    taken = Buffer(ctypes.addressof(target), len(target), 0)
-    handle = stream.ZSTD_createDStream()
-    while given.pos < given.size:
-        stream.ZSTD_decompressStream(handle, ctypes.byref(taken), ctypes.byref(given))
-    stream.ZSTD_freeDStream(handle)
-    return target.raw[:taken.pos]
-
 
 @pytest.fixture(scope="module")
 def hostile_pair() -> Iterator[Pair]:
@@ -767,10 +648,6 @@ def _lost_group(two: Pair) -> bytes:
 def good_group(hostile_pair: Pair) -> bytes:
     """A group of the hostile pair, not yet delivered."""
     return _lost_group(hostile_pair)
-
-
-def _body(group: bytes, envelope: bytes = b'{"piece":"0","last":true}') -> bytes:
-    return envelope + b"\n" + _pack(group)
 
 
 def _lines(group: bytes) -> list[bytes]:

@@ -220,30 +220,51 @@ test_slow_callers(void **state)
 	assert_int_equal(lab_handled, 0);
 }
 
+/* Silent connections, each older than the next. */
+static void
+crowd(int *fd, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		fd[i] = lab_dial(server_port(lab_peers));
+		lab_turn_for(2); /* ages are told apart by milliseconds */
+	}
+	lab_turn_for(20);
+}
+
+static size_t
+open_among(const int *fd, size_t n)
+{
+	size_t open = 0;
+	char byte;
+
+	for (size_t i = 0; i < n; i++)
+		open += recv(fd[i], &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+	return open;
+}
+
+static void
+hang_up(const int *fd, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		(void)close(fd[i]);
+	lab_turn_for(20);
+}
+
 static void
 test_connection_cap(void **state)
 {
 	int fd[GUARD_CONNS_PER_PLACE + 1];
 	struct reply r;
-	size_t open = 0;
 
 	(void)state;
-	for (size_t i = 0; i <= GUARD_CONNS_PER_PLACE; i++) { /* 30 */
-		fd[i] = lab_dial(server_port(lab_peers));
-		lab_turn();
-	}
-	lab_turn_for(20);
-	for (size_t i = 0; i < GUARD_CONNS_PER_PLACE; i++)
-		open += recv(fd[i], r.text, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
-	assert_int_equal(open, GUARD_CONNS_PER_PLACE);
-	lab_pull(fd[GUARD_CONNS_PER_PLACE], &r);
+	crowd(fd, GUARD_CONNS_PER_PLACE + 1); /* 30 */
+	assert_int_equal(open_among(fd, GUARD_CONNS_PER_PLACE + 1), GUARD_CONNS_PER_PLACE);
+	lab_pull(fd[0], &r); /* the one that was silent longest made room */
 	assert_true(r.closed);
 	assert_int_equal(r.status, 0);
-	(void)close(fd[0]);
-	lab_turn_for(20);
 	assert_int_equal(lab_exchange(server_port(lab_peers), "GET /x HTTP/1.1\r\n" HOST "\r\n", 36, &r), 404);
-	for (size_t i = 1; i <= GUARD_CONNS_PER_PLACE; i++)
-		(void)close(fd[i]);
+	assert_int_equal(open_among(fd, GUARD_CONNS_PER_PLACE + 1), GUARD_CONNS_PER_PLACE - 1);
+	hang_up(fd, GUARD_CONNS_PER_PLACE + 1);
 }
 
 static void
@@ -406,6 +427,32 @@ unauthorised(const struct raw *q, bool want_signed)
 	assert_int_equal(strstr(r.text, "X-Tandem-Mac") != NULL, want_signed);
 	assert_int_equal(lab_handled, before);
 	(void)close(fd);
+}
+
+static void
+test_connections_of_peers_stay(void **state)
+{
+	char session[SIGN_SESSION_MAX];
+	int fd[GUARD_CONNS_PER_PLACE + 1], silent[GUARD_CONNS_PER_PLACE];
+	struct reply r;
+
+	(void)state;
+	fd[0] = lab_dial(server_port(lab_peers));
+	hello_on(fd[0], session);
+	crowd(silent, GUARD_CONNS_PER_PLACE); /* nobody who has shown a key makes room for a stranger */
+	assert_int_equal(open_among(fd, 1), 1);
+	for (size_t i = 1; i < GUARD_CONNS_PER_PLACE; i++) { /* and a crowd keeps no peer out */
+		fd[i] = lab_dial(server_port(lab_peers));
+		hello_on(fd[i], session);
+	}
+	assert_int_equal(open_among(fd, GUARD_CONNS_PER_PLACE), GUARD_CONNS_PER_PLACE);
+	assert_int_equal(open_among(silent, GUARD_CONNS_PER_PLACE), 0);
+	fd[GUARD_CONNS_PER_PLACE] = lab_dial(server_port(lab_peers));
+	lab_pull(fd[GUARD_CONNS_PER_PLACE], &r);
+	assert_true(r.closed);
+	assert_int_equal(r.status, 0);
+	hang_up(silent, GUARD_CONNS_PER_PLACE);
+	hang_up(fd, GUARD_CONNS_PER_PLACE + 1);
 }
 
 static void
@@ -899,9 +946,11 @@ main(void)
 		NAMED("empty, large, encoded, wrongly typed and unsigned bodies are refused", test_content),
 		NAMED("a refusal is a short JSON error that repeats nothing", test_refusal_form),
 		NAMED("slow and silent callers are closed by the deadline", test_slow_callers),
-		NAMED("one address has a limited number of connections", test_connection_cap),
+		NAMED("of one address the connection that was silent longest makes room", test_connection_cap),
 		NAMED("strangers cannot fill the memory with bodies", test_strangers_bytes),
 		NAMED("a server without files to spare rests and goes on", test_no_files_left),
+		NAMED("a crowd of silent connections keeps no peer out, and no peer makes room for it",
+		    test_connections_of_peers_stay),
 		NAMED("hello opens a session and signed requests are answered signed", test_session_of_requests),
 		NAMED("a body of exactly the limit is taken, one byte more is not", test_largest_body),
 		NAMED("unknown peers, wrong keys, wrong names and altered requests get the same unsigned 401", test_unknown_and_wrong),

@@ -673,18 +673,21 @@ test_section_columns(void **state)
 static void
 test_section_name_width(void **state)
 {
-	char name[sizeof ((struct section *)NULL)->table + 1], text[400];
+	static const char *const letters[] = { "x", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x9a\xb2" };
+	char name[65 * 4 + 1], text[400];
 	struct section s;
 	struct err e;
 
 	(void)state;
-	for (size_t n = sizeof s.table - 1; n <= sizeof s.table; n++) { /* room for 64 characters of 4 bytes */
-		memset(name, 'x', n);
-		name[n] = '\0';
-		(void)snprintf(text, sizeof text, "{\"table\":\"%s\",\"columns\":[]}", name);
-		assert_int_equal(message_parse_section(text, strlen(text), &s, &e), n < sizeof s.table);
-		message_section_free(&s);
-	}
+	for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++)
+		for (size_t n = 0; n <= 65; n++) { /* 64 characters, of up to 4 bytes each */
+			name[0] = '\0';
+			for (size_t k = 0; k < n; k++)
+				memcpy(name + k * strlen(letters[i]), letters[i], strlen(letters[i]) + 1);
+			(void)snprintf(text, sizeof text, "{\"table\":\"%s\",\"columns\":[]}", name);
+			assert_int_equal(message_parse_section(text, strlen(text), &s, &e), n >= 1 && n <= 64);
+			message_section_free(&s);
+		}
 }
 
 static void
@@ -1005,13 +1008,28 @@ static void
 test_record_times(void **state)
 {
 	static const char *const bad[] = { "zzzzzzzzzzzzzzzzzzzzzzzzzz", "2026-11-21T02:03:04.123456", "2026-11-21 02:03:04,123456",
-		"2026-11-21 02:03:04.12345 ", "2026-11-21 02:03:04.12345x", "+026-11-21 02:03:04.123456", "2026-11-21 02:03:04.\\u000023456" };
+		"2026-11-21 02:03:04.12345 ", "2026-11-21 02:03:04.12345x", "+026-11-21 02:03:04.123456", "2026-11-21 02:03:04.\\u000023456",
+		"2026-02-29 00:00:00.000000", "2026-04-31 00:00:00.000000", "2026-00-01 00:00:00.000000", "2026-13-01 00:00:00.000000",
+		"2026-01-00 00:00:00.000000", "2026-01-01 24:00:00.000000", "2026-01-01 00:60:00.000000", "2026-01-01 00:00:60.000000",
+		"0000-00-00 00:00:00.000000", "1970-01-01 00:00:00.999999", "2038-01-19 03:14:08.000000", "9999-12-31 23:59:59.999999" };
+	static const char *const good[] = { "1970-01-01 00:00:01.000000", "2038-01-19 03:14:07.999999", "2000-02-29 23:59:59.999999",
+		"2024-02-29 00:00:00.000000" };
+	struct line_value values[RECORD_FIXED] = { 0 };
+	struct record_meta m;
+	struct err e;
 	char line[100];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		(void)snprintf(line, sizeof line, "[\"i\",\"k\",\"%s\",null]", bad[i]);
 		refuse_record(line, strlen(line));
+	}
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+		size_t n;
+
+		(void)snprintf(line, sizeof line, "[\"i\",\"k\",\"%s\",null]", good[i]);
+		assert_true(line_parse(line, strlen(line), values, RECORD_FIXED, &n, &e));
+		assert_true(message_parse_record(values, n, &m, &e));
 	}
 }
 
@@ -1203,7 +1221,7 @@ main(void)
 		NAMED("a key in a section is names or missing", test_section_key),
 		NAMED("the number of CHECKs in a section is a number or missing", test_section_checks),
 		NAMED("a section holds as many columns as a server allows", test_section_columns),
-		NAMED("a section's table name has room for 64 characters and a limit", test_section_name_width),
+		NAMED("a section's table has a name of 1 to 64 characters", test_section_name_width),
 		NAMED("a header begins with a brace", test_is_header),
 		NAMED("an error comes back, with or without a position", test_errors),
 		NAMED("an error's long texts are cut", test_long_errors),
