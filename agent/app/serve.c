@@ -70,7 +70,7 @@ struct serve {
 	struct pump *pumps;
 	size_t npumps;
 	atomic_bool stop;
-	struct event *events[8];
+	struct event *events[RECEIVE_FDS + 5]; /* workers, monitor, three signals, stopping */
 	size_t nevents;
 	int64_t stopping_since;
 };
