@@ -46,6 +46,7 @@ struct cli {
 	const char *keep;	 /* --keep local|remote or NULL */
 	bool repair;
 	const char *from; /* --from NODE or NULL */
+	const char *url;  /* --url URL or NULL */
 };
 
 /* Parse argv. Two verbs, an unknown word, an option that the verb does not take: ERR_USAGE with a

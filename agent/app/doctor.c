@@ -14,6 +14,7 @@
 #include "change/moved.h"
 #include "change/peer.h"
 #include "net/client.h"
+#include "net/tls.h"
 #include "wire/message.h"
 
 enum {
@@ -231,9 +232,31 @@ check_peers(struct doctor *d, struct err *e)
 	return true;
 }
 
+/* This node's TLS key, which the peers' agent.conf must name; what travels readable. */
+static void
+check_tls(struct doctor *d)
+{
+	struct tls_identity id;
+	struct err e;
+
+	for (size_t i = 0; i < d->conf->npeers; i++)
+		if (strncmp(d->conf->peers[i].url, "http://", 7) == 0)
+			findings_add(&d->found, SEVERITY_NOTE, "tls = on there, and https with its tls_pin here",
+			    "what is sent to peer %s is signed but not encrypted (http url)", d->conf->peers[i].name);
+	if (!d->conf->node.tls)
+		return;
+	if (!tls_identity(d->conf, &id, &e)) {
+		findings_add(&d->found, SEVERITY_PROBLEM, "see to the file", "no TLS: %s", e.msg);
+		return;
+	}
+	findings_add(&d->found, SEVERITY_OK, NULL, "this node's TLS key, for the peers: tls_pin = %s", id.pin);
+	tls_identity_free(&id);
+}
+
 static bool
 check_all(struct doctor *d, struct err *e)
 {
+	check_tls(d);
 	if (!survey_server(d->db, d->conf, &d->found, e) || !check_schema(d, e) || !check_tables(d, e) || !survey_app(d->db, d->conf, &d->found, e) ||
 	    !guard_verify(d->db, d->conf, d->catalog, d->installed ? &d->node : NULL, wrong_guard, d, e))
 		return false;

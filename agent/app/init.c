@@ -5,19 +5,16 @@
 #include "app/init.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/types.h>
 #include <unistd.h>
 
 #include "base/asset.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/private.h"
 #include "base/text.h"
 
 enum {
@@ -130,59 +127,13 @@ make_text(const char *node, struct buf *text, struct err *e)
 }
 
 static bool
-write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		data += n;
-		len -= (size_t)n;
-	}
-	return fsync(fd) == 0;
-}
-
-/* The new name survives a power cut only when its directory is on disk too. Not every file system
- * can; then the file is there all the same. */
-static void
-sync_directory(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char *dir = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
-	int fd = dir == NULL ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		(void)fsync(fd);
-		(void)close(fd);
-	}
-	free(dir);
-}
-
-static bool
 write_new(const char *path, const struct buf *text, struct err *e)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
-	bool ok;
+	bool exists;
 
-	if (fd < 0 && errno == EEXIST)
-		return err_set(e, ERR_CONFIG, "%s exists already; --init never overwrites", path);
-	if (fd < 0)
-		return err_errno(e, ERR_CONFIG, "cannot make %s", path);
-	ok = write_all(fd, text->data, text->len);
-	if (!ok) {
-		err_errno(e, ERR_IO, "cannot write %s", path);
-		(void)unlink(path);
-	}
-	if (close(fd) != 0 && ok) {
-		ok = err_errno(e, ERR_IO, "cannot write %s", path);
-		(void)unlink(path);
-	}
-	if (ok)
-		sync_directory(path);
-	return ok;
+	if (!private_create(path, text->data, text->len, &exists, e))
+		return false;
+	return !exists || err_set(e, ERR_CONFIG, "%s exists already; --init never overwrites", path);
 }
 
 static bool
@@ -204,8 +155,8 @@ static void
 print_next_steps(const char *path, const char *node)
 {
 	(void)printf("%s is written, for node %s. What to do next:\n"
-		     "1. Edit it: user, password and name of [database], and the [peer] section.\n"
-		     "2. Copy the key of the [peer] section to the other laptop's agent.conf, by a way you trust.\n"
+		     "1. Edit it: name and listen of [node]; user, password and name of [database].\n"
+		     "2. agent --pair       prints a line that makes another laptop a peer.\n"
 		     "3. agent --check      says what is still missing.\n"
 		     "4. agent --install    starts recording changes.\n",
 	    path, node);

@@ -14,9 +14,12 @@
 #include <string.h>
 
 #include "app/monitor.h"
+#include "app/pair.h"
+#include "app/running.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "net/tls.h"
 #include "sync/drain.h"
 #include "sync/receive.h"
 #include "wire/compare.h"
@@ -28,7 +31,8 @@ enum {
 	RETRY_MAX_MS = 5 * 60 * 1000,
 	TIDY_MS = 10 * 1000,	       /* statuses, purge, holes: this long after the last work */
 	STOP_WAIT_MS = 30 * 1000,      /* for the group being applied at SIGTERM */
-	FIRST_SETTLE_MS = 200	       /* statuses soon after a burst, for people who look */
+	FIRST_SETTLE_MS = 200,	       /* statuses soon after a burst, for people who look */
+	PAIRED_WAIT_MS = 300	       /* between pairing and reading agent.conf again: its answer is on its way */
 };
 
 const struct route peer_routes[] = {
@@ -36,6 +40,7 @@ const struct route peer_routes[] = {
 	{ "POST", "/api/sync/receive", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX, receive_group },
 	{ "POST", "/api/sync/rehearse", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX, receive_rehearsal },
 	{ "POST", "/api/sync/verify", AUTH_PEER, COMPARE_BODY_MAX, receive_verify },
+	{ "POST", PAIR_PATH, AUTH_PAIR, PAIR_BODY_MAX, pair_answer },
 };
 const size_t npeer_routes = sizeof peer_routes / sizeof peer_routes[0];
 
@@ -59,10 +64,13 @@ struct serve {
 	struct receive *receive;
 	struct monitor *monitor;
 	struct server *peers, *people;
+	struct tls_door *tls; /* of peers; NULL when tls = off */
+	struct pair *pair;
+	struct conf *next; /* agent.conf as it was read again; then everything begins anew with it */
 	struct pump *pumps;
 	size_t npumps;
 	atomic_bool stop;
-	struct event *events[8];
+	struct event *events[RECEIVE_FDS + 5]; /* workers, monitor, three signals, stopping */
 	size_t nevents;
 	int64_t stopping_since;
 };
@@ -262,22 +270,59 @@ add_event(struct serve *s, struct event *ev, const struct timeval *tv, struct er
 }
 
 static void
-on_signal(evutil_socket_t fd, short what, void *arg)
+stop(struct serve *s)
 {
 	static const struct timeval often = { 0, 20 * 1000 };
-	struct serve *s = arg;
 	struct err e;
 
-	(void)what;
-	if (s->stopping_since != 0)
-		return;
-	log_info(NULL, "signal %d: stopping", (int)fd);
 	s->stopping_since = clock_mono_ms();
 	atomic_store(&s->stop, true);
 	server_stop_accepting(s->peers);
 	server_stop_accepting(s->people);
 	if (!add_event(s, event_new(s->base, -1, EV_PERSIST, on_stopping, s), &often, &e))
 		(void)event_base_loopbreak(s->base);
+}
+
+static void
+on_signal(evutil_socket_t fd, short what, void *arg)
+{
+	struct serve *s = arg;
+
+	(void)what;
+	conf_free(s->next); /* stopping is stronger than reading again */
+	s->next = NULL;
+	if (s->stopping_since != 0)
+		return;
+	log_info(NULL, "signal %d: stopping", (int)fd);
+	stop(s);
+}
+
+/* SIGHUP, or somebody was paired: begin anew with agent.conf as it is now, if it is good. */
+static void
+on_reload(evutil_socket_t fd, short what, void *arg)
+{
+	struct serve *s = arg;
+	struct err e;
+
+	(void)fd;
+	(void)what;
+	if (s->stopping_since != 0)
+		return;
+	if (!conf_load(s->conf->path, &s->next, &e)) {
+		log_error(NULL, "going on with agent.conf as it was: %s", e.msg);
+		return;
+	}
+	log_info(NULL, "agent.conf is read again");
+	stop(s);
+}
+
+static void
+on_paired(void *arg)
+{
+	static const struct timeval soon = { 0, PAIRED_WAIT_MS * 1000 };
+	struct serve *s = arg;
+
+	(void)event_base_once(s->base, -1, EV_TIMEOUT, on_reload, s, &soon);
 }
 
 static bool
@@ -290,7 +335,8 @@ watch(struct serve *s, struct err *e)
 		if (!add_event(s, event_new(s->base, fds[i], EV_READ | EV_PERSIST, on_receive, s), NULL, e))
 			return false;
 	return add_event(s, event_new(s->base, monitor_fd(s->monitor), EV_READ | EV_PERSIST, on_monitor, s), NULL, e) &&
-	    add_event(s, evsignal_new(s->base, SIGTERM, on_signal, s), NULL, e) && add_event(s, evsignal_new(s->base, SIGINT, on_signal, s), NULL, e);
+	    add_event(s, evsignal_new(s->base, SIGTERM, on_signal, s), NULL, e) && add_event(s, evsignal_new(s->base, SIGINT, on_signal, s), NULL, e) &&
+	    add_event(s, evsignal_new(s->base, SIGHUP, on_reload, s), NULL, e);
 }
 
 static bool
@@ -301,6 +347,10 @@ listen_all(struct serve *s, struct err *e)
 	struct server_options people = { .base = s->base, .conf = s->conf, .address = s->conf->node.monitor, .routes = monitor_routes,
 		.nroutes = monitor_nroutes, .arg = s->monitor };
 
+	if ((s->conf->node.tls && !tls_door_new(s->conf, &s->tls, e)) || !pair_new(s->conf, on_paired, s, &s->pair, e))
+		return false;
+	peers.tls = s->tls;
+	peers.pairing = pair_door(s->pair, s->tls);
 	return server_new(&peers, &s->peers, e) && server_new(&people, &s->people, e);
 }
 
@@ -346,6 +396,8 @@ finish(struct serve *s)
 	monitor_free(s->monitor);
 	server_free(s->peers);
 	server_free(s->people);
+	tls_door_free(s->tls);
+	pair_free(s->pair);
 	for (size_t i = 0; i < s->nevents; i++)
 		event_free(s->events[i]);
 	if (s->base != NULL)
@@ -353,25 +405,41 @@ finish(struct serve *s)
 	free(s->pumps);
 }
 
+/* One life: until a signal. *next: agent.conf, when it is to begin anew. */
+static bool
+serve_once(const struct conf *conf, struct conf **next, struct err *e)
+{
+	struct serve s = { .conf = conf };
+	bool ok;
+
+	atomic_init(&s.stop, false);
+	ok = start(&s, e);
+	if (ok) {
+		log_info(NULL, "agent %s up: node %s, peers at %s://%s, page at http://%s/, libmariadb %s, libevent %s", PACKAGE_VERSION, conf->node.name,
+		    conf->node.tls ? "https" : "http", conf->node.listen, conf->node.monitor, mysql_get_client_info(), event_get_version());
+		ok = event_base_dispatch(s.base) >= 0 || err_set(e, ERR_INTERNAL, "the event loop failed");
+	}
+	finish(&s);
+	*next = s.next;
+	return ok;
+}
+
 enum exit_code
 serve_run(const struct cli *cli, const struct conf *conf, struct err *e)
 {
-	struct serve s = { .conf = conf };
-	sigset_t stop_signals;
+	struct conf *own = NULL, *next = NULL;
 	bool ok;
 
 	(void)cli;
 	/* Two arenas are enough for threads that mostly sleep; each more costs memory at rest. */
 	(void)mallopt(M_ARENA_MAX, 2);
-	atomic_init(&s.stop, false);
-	(void)sigemptyset(&stop_signals);
-	ok = start(&s, e);
-	if (ok) {
-		log_info(NULL, "agent %s up: node %s, peers at %s, page at http://%s/, libmariadb %s, libevent %s", PACKAGE_VERSION, conf->node.name,
-		    conf->node.listen, conf->node.monitor, mysql_get_client_info(), event_get_version());
-		ok = event_base_dispatch(s.base) >= 0 || err_set(e, ERR_INTERNAL, "the event loop failed");
-	}
-	finish(&s);
+	running_begin(conf);
+	do {
+		ok = serve_once(own != NULL ? own : conf, &next, e);
+		conf_free(own);
+		own = next;
+	} while (ok && own != NULL);
+	conf_free(own);
 	if (ok)
 		log_info(NULL, "stopped");
 	return ok ? EXIT_DONE : cli_exit_code(e);

@@ -12,8 +12,10 @@
 #include "app/explain.h"
 #include "app/init.h"
 #include "app/install.h"
+#include "app/pair.h"
 #include "app/preview.h"
 #include "app/report.h"
+#include "app/rotate.h"
 #include "app/serve.h"
 #include "app/verify.h"
 #include "base/clock.h"
@@ -381,6 +383,9 @@ const struct verb verb_table[] = {
 	{ "install", NULL, true, install_run, "put the sync schema and the triggers in place; repeat after changing tables" },
 	{ "uninstall", NULL, true, uninstall_run, "remove triggers and sync schema; the app's database is as it was" },
 	{ "drain", NULL, true, drain_verb, "send what is pending to every peer, once; for cron and Task Scheduler" },
+	{ "pair", "[LINE]", true, pair_run, "trust another node: prints a line for it, or takes the line that it printed" },
+	{ "unpair", "NAME", true, unpair_run, "trust a peer no longer: its section of agent.conf goes" },
+	{ "rotate", "NAME", true, rotate_run, "a new key for the pair, on both nodes" },
 	{ "serve", NULL, true, serve_run, "the daemon: receive, show the page, drain by itself" },
 	{ "status", NULL, true, status_verb, "pending changes and last success of each peer" },
 	{ "verify", NULL, true, verify_run, "compare the tables with each peer record by record; --repair makes them equal" },

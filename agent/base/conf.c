@@ -63,8 +63,8 @@ static const struct conf_option_row options[] = {
 	    .kind = CONF_PATH, AT(node, state_dir), .max = TEXT_MAX },
 	{ INFO("node", "listen", "127.0.0.1:8440", "address that peers connect to"),
 	    .kind = CONF_ADDRESS, AT(node, listen) },
-	{ INFO("node", "tls", "off", "TLS on the listen address"),
-	    .kind = CONF_BOOL, AT(node, tls), .built = "off|no|false" },
+	{ INFO("node", "tls", "on", "TLS on the listen address"),
+	    .kind = CONF_BOOL, AT(node, tls) },
 	{ INFO("node", "monitor", "127.0.0.1:8441", "address of the page for people"),
 	    .kind = CONF_ADDRESS, AT(node, monitor) },
 	{ SECRET("node", "monitor_key", NULL, "password of the page, 32 hexadecimal digits or more"),
@@ -108,7 +108,7 @@ static const struct conf_option_row options[] = {
 	{ INFO("sync", "max_delete", "50%, 1000", "deletions that wait for a person's yes"),
 	    .kind = CONF_LIMIT },
 
-	{ INFO("peer", "url", NULL, "where the peer listens: http://HOST:PORT"),
+	{ INFO("peer", "url", NULL, "where the peer listens: https://HOST:PORT"),
 	    .kind = CONF_URL, AT(peer, url) },
 	{ SECRET("peer", "key", NULL, "the pair's key, 64 hexadecimal digits, the same on both laptops"),
 	    .kind = CONF_KEY, AT(peer, key) },
@@ -159,6 +159,7 @@ struct parse {
 	unsigned seen[SECTIONS];   /* line of each section that stands once, 0: not yet */
 	unsigned given[OPTIONS];   /* line of each option of the open section, 0: not yet */
 	unsigned peer_line[CONF_PEERS_MAX];
+	bool tls_given; /* [node] says tls = ... */
 	size_t table_room;
 };
 
@@ -257,6 +258,7 @@ add_peer(struct parse *p, unsigned line, const char *name, struct err *e)
 	c->peers[c->npeers].name = strdup(name);
 	if (c->peers[c->npeers].name == NULL)
 		return no_memory(p, e);
+	c->peers[c->npeers].conf = c;
 	p->peer_line[c->npeers++] = line;
 	return true;
 }
@@ -373,6 +375,8 @@ take_option(void *arg, unsigned line, const char *name, const char *value, struc
 	if (p->given[i] != 0)
 		return conf_file_fail(e, p->path, line, "%s was given in line %u already; keep one of the two", name, p->given[i]);
 	p->given[i] = line;
+	if (p->open->home == HOME_NODE && strcmp(name, "tls") == 0)
+		p->tls_given = true;
 	if (conf_value_set(&options[i], home_of(p->conf, p->open->home), value, &why))
 		return true;
 	if (why.code == ERR_MEMORY)
@@ -405,6 +409,11 @@ check_peers(const struct parse *p, struct err *e)
 		if (a->tls_pin[0] != '\0' && strncmp(a->url, "https:", 6) != 0)
 			return conf_file_fail(e, p->path, p->peer_line[i],
 			    "[peer %s] has a tls_pin but an http url: nothing would check it; use https or remove tls_pin", a->name);
+		/* agent.conf of a version without TLS: neither go on readable nor stop talking unasked. */
+		if (!p->tls_given && strncmp(a->url, "https:", 6) != 0)
+			return conf_file_fail(e, p->path, p->peer_line[i],
+			    "[peer %s] has an http url, but TLS is on unless [node] says otherwise: write tls = off into [node] to go on without; "
+			    "or, on both laptops, remove the section and pair anew (agent --pair)", a->name);
 		for (size_t j = 0; j < i; j++)
 			if (memcmp(c->peers[j].key, a->key, CONF_KEY_BYTES) == 0)
 				return conf_file_fail(e, p->path, p->peer_line[i],
@@ -467,6 +476,20 @@ settle_state_dir(struct parse *p, struct err *e)
 }
 
 static bool
+settle_identity(struct parse *p, struct err *e)
+{
+	static const char tail[] = "/tls.pem";
+	struct conf_node *n = &p->conf->node;
+	size_t size = strlen(n->state_dir) + sizeof tail;
+
+	n->identity = malloc(size);
+	if (n->identity == NULL)
+		return no_memory(p, e);
+	(void)snprintf(n->identity, size, "%s%s", n->state_dir, tail);
+	return true;
+}
+
+static bool
 check_whole(struct parse *p, struct err *e)
 {
 	const struct conf *c = p->conf;
@@ -476,7 +499,7 @@ check_whole(struct parse *p, struct err *e)
 			return false;
 	if (strcmp(c->node.listen, c->node.monitor) == 0)
 		return conf_file_fail(e, p->path, 0, "[node] listen and monitor are the same address; give monitor another port");
-	return check_peers(p, e) && settle_sync_database(p, e) && settle_state_dir(p, e);
+	return check_peers(p, e) && settle_sync_database(p, e) && settle_state_dir(p, e) && settle_identity(p, e);
 }
 
 /* --- public ---------------------------------------------------------------------------------- */
@@ -539,6 +562,7 @@ conf_free(struct conf *c)
 	if (c == NULL)
 		return;
 	free_section(HOME_NODE, &c->node);
+	free(c->node.identity);
 	free_section(HOME_DATABASE, &c->database);
 	free_section(HOME_SYNC, &c->sync);
 	free_section(HOME_LOG, &c->log);

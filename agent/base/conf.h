@@ -25,6 +25,7 @@ struct conf_node {
 	char *state_dir;
 	char *listen;  /* HOST:PORT for peers */
 	bool tls;
+	char *identity; /* state_dir/tls.pem: key and certificate of this node */
 	char *monitor; /* HOST:PORT for the page */
 	char *monitor_key;
 };
@@ -60,13 +61,16 @@ struct conf_sync {
 	struct conf_limit max_delete;
 };
 
+struct conf;
+
 struct conf_peer {
 	char *name;
-	char *url; /* http://HOST[:PORT], no path, no user */
+	char *url; /* https://HOST[:PORT] or http, no path, no user */
 	unsigned char key[CONF_KEY_BYTES];
 	bool pull;
 	char *tls_pin;
 	bool paused;
+	const struct conf *conf; /* that it belongs to; NULL in tests alone */
 };
 
 struct conf_table {

@@ -1,5 +1,5 @@
-/* The file agent.conf and its lines. Lives here: permissions, bytes, lines, continuation. Not here:
- * which options exist (conf) and what a value may be (conf_value).
+/* The file agent.conf and its lines. Lives here: bytes, lines, continuation. Not here: owner and mode
+ * of the file (private), which options exist (conf) and what a value may be (conf_value).
  *
  * libinih does the INI grammar, but it has limits that must not be met silently: lines above
  * INI_MAX_LINE (200 bytes in most builds) are cut, names of sections above 49 bytes too, an
@@ -12,19 +12,15 @@
 #include "base/conf_file.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <ini.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/types.h>
-#include <unistd.h>
 
 #include "base/buf.h"
+#include "base/private.h"
 #include "base/text.h"
 
 enum {
@@ -66,85 +62,17 @@ conf_file_fail(struct err *e, const char *path, unsigned line, const char *fmt, 
 
 /* --- the file ------------------------------------------------------------------------- */
 
-static bool
-judge_file(int fd, const char *path, size_t *size, struct err *e)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) != 0)
-		return conf_file_fail(e, path, 0, "cannot be read: %s", strerror(errno));
-	if (S_ISDIR(st.st_mode))
-		return conf_file_fail(e, path, 0, "is a directory; name the file in it with --config");
-	if (!S_ISREG(st.st_mode))
-		return conf_file_fail(e, path, 0, "is not a regular file; name one with --config");
-	if (st.st_uid != geteuid() && st.st_uid != 0)
-		return conf_file_fail(e, path, 0, "belongs to user %lu, the agent runs as %lu; chown it or run as its owner",
-		    (unsigned long)st.st_uid, (unsigned long)geteuid());
-	if ((st.st_mode & 077) != 0)
-		return conf_file_fail(e, path, 0, "agent.conf is readable by others: chmod 600 %s", path);
-	if (st.st_size > CONF_FILE_MAX)
-		return conf_file_fail(e, path, 0, "is larger than %d bytes; this is no agent.conf", CONF_FILE_MAX);
-	*size = (size_t)st.st_size;
-	return true;
-}
-
-/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
-static bool
-open_file(const char *path, int *fd, struct err *e)
-{
-	*fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-	if (*fd >= 0)
-		return true;
-	if (errno == ENOENT)
-		return conf_file_fail(e, path, 0, "does not exist; agent --init writes one, --config names another");
-	if (errno == ELOOP)
-		return conf_file_fail(e, path, 0, "is a symbolic link; name the file itself with --config");
-	return conf_file_fail(e, path, 0, "cannot be opened: %s", strerror(errno));
-}
-
 bool
 conf_file_read(const char *path, char **text, size_t *len, struct err *e)
 {
-	bool ok = false;
-	char *data = NULL;
-	size_t size = 0, used = 0;
-	ssize_t n = 1;
-	int fd = -1;
-
-	if (!open_file(path, &fd, e) || !judge_file(fd, path, &size, e))
-		goto out;
-	data = calloc(1, size + 1);
-	if (data == NULL) {
-		err_set(e, ERR_MEMORY, "out of memory for %s", path);
-		goto out;
-	}
-	while (used < size && n > 0) {
-		n = read(fd, data + used, size - used);
-		if (n < 0 && errno == EINTR)
-			n = 1;
-		else if (n > 0)
-			used += (size_t)n;
-	}
-	if (n < 0) {
-		conf_file_fail(e, path, 0, "cannot be read: %s", strerror(errno));
-		goto out;
-	}
-	*text = data;
-	*len = used;
-	data = NULL;
-	ok = true;
-out:
-	conf_file_free(data, size);
-	if (fd >= 0)
-		(void)close(fd);
-	return ok;
+	return private_read(path, "agent.conf", "agent --init writes one, --config names another", CONF_FILE_MAX,
+	    text, len, e);
 }
 
 void
 conf_file_free(char *text, size_t len)
 {
-	text_wipe(text, text == NULL ? 0 : len);
-	free(text);
+	private_free(text, len);
 }
 
 /* --- lines ------------------------------------------------------------------------------ */

@@ -24,6 +24,7 @@
 #include "base/plant.h"
 #include "base/text.h"
 #include "net/gate.h"
+#include "net/tls.h"
 #include "wire/sign.h"
 
 enum {
@@ -35,8 +36,7 @@ enum {
 	HEADER_BYTES_MAX = 65536,  /* all header lines of one call; a Tandem agent sends below 1 KiB */
 	HEADER_LINE_MAX = 256,	   /* one request header: name, colon, longest value (the session) */
 	URL_MAX = 1024,		   /* scheme, DNS name, port and path, with room */
-	TYPE_MAX = 48,		   /* of a foreign Content-Type, for a message */
-	PIN_LEN = 8 + 44	   /* "sha256//" and 32 bytes in base64 */
+	TYPE_MAX = 48		   /* of a foreign Content-Type, for a message */
 };
 
 /* What the headers of the last answer said. */
@@ -189,19 +189,30 @@ set_plain_options(struct client *c, struct err *e)
 	return true;
 }
 
+/* Our own key and certificate, for a peer that has our pin as we have its. */
 static bool
-is_pin(const char *pin)
+show_identity(struct client *c, struct err *e)
 {
-	static const char prefix[] = "sha256//";
-	static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	struct tls_identity id;
+	struct curl_blob blob;
+	bool ok;
 
-	return strlen(pin) == PIN_LEN && strncmp(pin, prefix, sizeof prefix - 1) == 0 &&
-	    strspn(pin + sizeof prefix - 1, base64) == 43 && pin[PIN_LEN - 1] == '=';
+	if (c->peer->conf == NULL)
+		return true;
+	if (!tls_identity(c->peer->conf, &id, e))
+		return false;
+	blob = (struct curl_blob){ .data = id.pem, .len = id.len, .flags = CURL_BLOB_COPY };
+	ok = (curl_easy_setopt(c->easy, CURLOPT_SSLCERT_BLOB, &blob) == CURLE_OK &&
+	    curl_easy_setopt(c->easy, CURLOPT_SSLKEY_BLOB, &blob) == CURLE_OK) ||
+	    err_set(e, ERR_INTERNAL, "libcurl: CURLOPT_SSLKEY_BLOB");
+	tls_identity_free(&id);
+	return ok;
 }
 
 /* With a pin the peer's key itself is what is trusted: certificates of laptops are self-signed, and
  * their dates are worth as much as a laptop's clock. The one place where verification is switched
- * off, and only together with a well-formed pin. */
+ * off, and only together with a well-formed pin. Without one (a tunnel that ends TLS elsewhere) the
+ * certificate is verified as a browser does, and nothing of ours is shown. */
 static bool
 set_tls_options(struct client *c, struct err *e)
 {
@@ -212,14 +223,14 @@ set_tls_options(struct client *c, struct err *e)
 		return true;
 	if (strncmp(c->peer->url, "https://", 8) != 0)
 		return err_set(e, ERR_CONFIG, "[peer %s] has a tls_pin but no https:// url", c->peer->name);
-	if (!is_pin(pin))
+	if (!tls_is_pin(pin))
 		return err_set(e, ERR_CONFIG,
 		    "[peer %s] tls_pin is not a pin: write sha256// and 44 characters of base64",
 		    c->peer->name);
 	SET(CURLOPT_PINNEDPUBLICKEY, pin);
 	SET(CURLOPT_SSL_VERIFYPEER, 0L);
 	SET(CURLOPT_SSL_VERIFYHOST, 0L);
-	return true;
+	return show_identity(c, e);
 }
 
 bool
@@ -431,6 +442,24 @@ fail_connect(const struct client *c, struct err *e)
 	return err_set(e, ERR_PEER, "%s cannot be reached", c->peer->url);
 }
 
+/* Closed without an answer, for which TLS on one side alone, or a key that is not known there, is a
+ * common reason. */
+static bool
+fail_closed(const struct client *c, struct err *e)
+{
+	const char *url = c->peer->url;
+
+	if (strstr(c->detail, "alert") != NULL)
+		return err_set(e, ERR_PEER, "%s ends TLS: is this node's TLS key the tls_pin of [peer %s] there? its log says more", url, c->self);
+	if (c->head.bytes > 0)
+		return err_set(e, ERR_PEER, "%s closed the connection before its answer was complete", url);
+	if (strncmp(url, "http://", 7) == 0)
+		return err_set(e, ERR_PEER, "%s closed the connection before its answer was complete; if tls is on there, the url must begin with https://", url);
+	/* The alert that would say so can get lost behind what we were still sending. */
+	return err_set(e, ERR_PEER, "%s closed the connection before its answer was complete; if it stays so: is this node's TLS key the tls_pin of [peer %s] there?",
+	    url, c->self);
+}
+
 /* libcurl's verdict in plain words. */
 static bool
 fail_transfer(const struct client *c, CURLcode result, struct err *e)
@@ -438,6 +467,7 @@ fail_transfer(const struct client *c, CURLcode result, struct err *e)
 	const char *url = c->peer->url;
 	char detail[CURL_ERROR_SIZE];
 
+	(void)text_escape(c->detail, strlen(c->detail), detail, sizeof detail);
 	switch (result) {
 	case CURLE_COULDNT_CONNECT:
 		return fail_connect(c, e);
@@ -450,15 +480,21 @@ fail_transfer(const struct client *c, CURLcode result, struct err *e)
 	case CURLE_RECV_ERROR:
 	case CURLE_SEND_ERROR:
 	case CURLE_PARTIAL_FILE:
-		return err_set(e, ERR_PEER, "%s closed the connection before its answer was complete", url);
+	case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that does not begin as HTTP */
+	case CURLE_WEIRD_SERVER_REPLY:
+		return fail_closed(c, e);
 	case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-		return err_set(e, ERR_PEER, "%s has another TLS key than tls_pin of [peer %s] says", url,
-		    c->peer->name);
+		return err_set(e, ERR_PEER, "%s has another TLS key than tls_pin of [peer %s] says: if that laptop was "
+		    "set up anew, pair again; if not, somebody stands between", url, c->peer->name);
+	case CURLE_PEER_FAILED_VERIFICATION:
+		return err_set(e, ERR_PEER, "%s shows a certificate that is not to be trusted (%s): a laptop of your own needs "
+		    "its tls_pin in [peer %s]", url, detail, c->peer->name);
+	case CURLE_SSL_CONNECT_ERROR:
+		return err_set(e, ERR_PEER, "%s: no TLS (%s): is tls = on there, and at least TLS 1.2?", url, detail);
 	case CURLE_FILESIZE_EXCEEDED:
 		return err_set(e, ERR_PEER, "%s: the answer is longer than the limit of %zu bytes", url,
 		    c->answer->max);
 	default:
-		(void)text_escape(c->detail, strlen(c->detail), detail, sizeof detail);
 		return err_set(e, ERR_PEER, "%s: %s", url,
 		    detail[0] != '\0' ? detail : curl_easy_strerror(result));
 	}

@@ -227,7 +227,7 @@ gate_body(struct evhttp_request *req, const struct route *route)
 {
 	size_t len = evbuffer_get_length(evhttp_request_get_input_buffer(req));
 	const char *type = header(req, "Content-Type");
-	bool peers = route->auth == AUTH_HELLO || route->auth == AUTH_PEER;
+	bool peers = route->auth == AUTH_HELLO || route->auth == AUTH_PEER || route->auth == AUTH_PAIR;
 
 	if (strcmp(route->method, "POST") != 0)
 		return NULL;
@@ -324,7 +324,7 @@ gate_signature(struct evhttp_request *req, enum auth auth, struct gate_signature
 		return false;
 	out->counter = strtoull(counter, NULL, 10);
 	out->session = session == NULL ? "" : session;
-	if (auth == AUTH_HELLO)
+	if (auth == AUTH_HELLO || auth == AUTH_PAIR)
 		return session == NULL && out->counter == 0;
 	return session != NULL && gate_is_session(session) && out->counter > 0;
 }

@@ -27,6 +27,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "net/tls.h"
 
 enum {
 	MS_PER_S = 1000,
@@ -83,6 +84,27 @@ enter(struct conn *c, enum conn_state state)
 
 /* Bytes. */
 
+/* Close it, but not here: the bufferevent is in the middle of reading. Told now: evhttp may answer
+ * and close before we do. */
+static void
+doom(struct conn *c, const char *why)
+{
+	if (c->doomed)
+		return;
+	c->doomed = c->told = true;
+	c->guard->o.refused(c->address, 0, why, c->guard->o.arg);
+	event_active(c->timer, EV_TIMEOUT, 1);
+}
+
+/* Does a client begin with TLS where plain HTTP is spoken? evhttp would wait for the end of a line. */
+static bool
+is_hello_of_tls(struct evbuffer *input)
+{
+	unsigned char first[2] = { 0 };
+
+	return evbuffer_copyout(input, first, sizeof first) == (ev_ssize_t)sizeof first && first[0] == 0x16 && first[1] == 0x03;
+}
+
 static void
 hold(struct conn *c, size_t bytes)
 {
@@ -121,6 +143,8 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 		return;
 	if (c->state == CONN_IDLE)
 		enter(c, CONN_READING);
+	if (c->state == CONN_READING && c->moved == 0 && c->guard->o.tls == NULL && is_hello_of_tls(input))
+		doom(c, "TLS where plain HTTP is spoken: tls = on here, or an url that begins with http:// there");
 	if (c->state == CONN_READING)
 		c->moved += info->n_added;
 	if (c->trusted)
@@ -145,7 +169,8 @@ note_own_answer(struct conn *c, struct evbuffer *output)
 		return;
 	enter(c, CONN_WRITING);
 	c->over = true;
-	c->guard->o.refused(c->address, status, "not a request that can be read", c->guard->o.arg);
+	if (!c->told)
+		c->guard->o.refused(c->address, status, "not a request that can be read", c->guard->o.arg);
 }
 
 static void
@@ -193,12 +218,24 @@ forget(struct conn *c)
 	free(c);
 }
 
+/* A handshake that did not succeed: evhttp has only heard that the connection is over. One that
+ * was never begun (somebody looked whether the port is open) is not worth a line. */
+static void
+tell_handshake(struct conn *c)
+{
+	char why[TLS_WHY_MAX];
+
+	if (!c->told && c->guard->o.tls != NULL && tls_failed(c->bev, why))
+		c->guard->o.refused(c->address, 0, why, c->guard->o.arg);
+}
+
 static void
 on_close(struct evhttp_connection *evcon, void *arg)
 {
 	struct conn *c = arg;
 
 	(void)evcon;
+	tell_handshake(c);
 	c->guard->o.closed(c, c->guard->o.arg);
 	forget(c);
 }
@@ -208,6 +245,7 @@ static void
 drop(struct conn *c)
 {
 	assert(c->admitted);
+	c->told = true;
 	bufferevent_trigger_event(c->bev, BEV_EVENT_READING | BEV_EVENT_TIMEOUT, 0);
 }
 
@@ -367,16 +405,19 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		arm(c, now_ms);
 		return;
 	}
-	if (c->doomed && !c->over)
+	if (c->doomed && !c->over && !c->told)
 		c->guard->o.refused(c->address, 0, "too many bytes waiting", c->guard->o.arg);
-	else if (!c->over && why[c->state] != NULL && (c->moved > 0 || c->state == CONN_WRITING))
+	else if (!c->doomed && c->guard->o.tls != NULL && !tls_stands(c->bev))
+		c->guard->o.refused(c->address, 0, "TLS handshake not finished in time", c->guard->o.arg);
+	else if (!c->doomed && !c->over && why[c->state] != NULL && (c->moved > 0 || c->state == CONN_WRITING))
 		c->guard->o.refused(c->address, 0, why[c->state], c->guard->o.arg);
 	drop(c);
 }
 
 /* evhttp's callback: the bufferevent for a connection that it has just accepted. NULL makes it
  * use one of its own; the server turns the requests of such a connection away. Without
- * BEV_OPT_CLOSE_ON_FREE evhttp closes the socket itself, at once. */
+ * BEV_OPT_CLOSE_ON_FREE evhttp closes the socket itself, at once; that of TLS is closed with the
+ * bufferevent, in the next turn of the loop. */
 static struct bufferevent *
 on_accept(struct event_base *base, void *arg)
 {
@@ -387,7 +428,8 @@ on_accept(struct event_base *base, void *arg)
 		return NULL;
 	c->guard = g;
 	c->timer = evtimer_new(base, on_timer, c);
-	c->bev = c->timer == NULL ? NULL : bufferevent_socket_new(base, -1, 0);
+	if (c->timer != NULL)
+		c->bev = g->o.tls != NULL ? tls_door_open(g->o.tls, base) : bufferevent_socket_new(base, -1, 0);
 	if (c->bev == NULL)
 		goto fail;
 	/* Ours until admitted, so that it outlives evhttp's giving up in between. */
@@ -527,4 +569,12 @@ conn_trust(struct conn *c)
 {
 	c->trusted = true;
 	hold(c, 0);
+}
+
+bool
+conn_proves(const struct conn *c, const char *pin)
+{
+	char shown[TLS_PIN_LEN + 1];
+
+	return c->guard->o.tls == NULL || (tls_shown(c->bev, shown) && strcmp(shown, pin) == 0);
 }

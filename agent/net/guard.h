@@ -18,6 +18,7 @@ struct evhttp_connection;
 struct evhttp_request;
 struct bufferevent;
 struct guard;
+struct tls_door;
 struct request;
 struct session;
 
@@ -63,6 +64,7 @@ struct conn {
 	unsigned char place[17]; /* family and address, what is counted together */
 	bool admitted;
 	bool trusted;
+	bool told;	  /* why it is closed has been reported */
 	bool doomed; /* close at the next turn of the loop */
 	bool over;   /* evhttp has refused a request by itself: nothing that follows counts */
 };
@@ -70,6 +72,7 @@ struct conn {
 struct guard_options {
 	struct event_base *base;
 	struct evhttp *http; /* its bevcb becomes the guard's */
+	struct tls_door *tls; /* what connections pass first; NULL: plain HTTP. Borrowed */
 	int64_t grace_ms;    /* 0 = GUARD_GRACE_MS */
 	int64_t idle_ms;     /* 0 = GUARD_IDLE_MS */
 	size_t body_max;     /* largest body of any route */
@@ -96,5 +99,8 @@ void conn_watch(struct conn *c);
 void conn_writing(struct conn *c, struct evhttp_request *req);
 /* This connection has shown a key. */
 void conn_trust(struct conn *c);
+/* Has the caller proved to have the TLS key of that pin? Where connections are plain HTTP nobody
+ * can, and nobody is asked: true. */
+bool conn_proves(const struct conn *c, const char *pin);
 
 #endif

@@ -252,6 +252,12 @@ request_peer(const struct request *r)
 	return r->peer == NULL ? NULL : r->name;
 }
 
+bool
+request_is_newcomer(const struct request *r)
+{
+	return r->newcomer;
+}
+
 const char *
 request_session(const struct request *r)
 {

@@ -39,6 +39,7 @@ struct request {
 	const char *why;		   /* for the log, when the answer says less */
 	bool handed;			   /* a handler has it */
 	bool keep;			   /* the connection may serve another request */
+	bool newcomer;			   /* signed with an invitation, not by a peer */
 };
 
 /* NULL without memory. The connection is told that it works on it. */

@@ -110,6 +110,10 @@ check_signature(const struct conf *conf, struct request *r, const struct route *
 	sign_request_mac(key, &covered, mac);
 	good = sign_equal(mac, sig->mac) && peer != NULL && strcmp(sig->to, conf->node.name) == 0;
 	text_wipe(key, sizeof key);
+	if (good && peer->tls_pin[0] != '\0' && !conn_proves(r->conn, peer->tls_pin)) {
+		r->why = "signed by a peer, but with another TLS key than its tls_pin here (or none)";
+		return false;
+	}
 	if (!good) {
 		if (peer == NULL)
 			r->why = "signed by nobody we know";
@@ -122,6 +126,39 @@ check_signature(const struct conf *conf, struct request *r, const struct route *
 	request_from_peer(r, peer, sig, conf->node.name);
 	conn_trust(r->conn);
 	return true;
+}
+
+/* Is the request signed with the invitation that is open? Whoever tries with another key and is no peer
+ * is counted. */
+static bool
+check_newcomer(struct server *s, struct request *r, const struct route *route)
+{
+	static const struct conf_peer newcomer = { .name = NULL };
+	struct conf_peer caller = newcomer;
+	char name[CONF_NAME_MAX + 1], mac[SIGN_MAC_HEX + 1];
+	unsigned char key[SIGN_KEY_BYTES];
+	struct sign_request covered = { .method = route->method, .path = route->path, .receiver = s->o.conf->node.name };
+	struct gate_signature sig;
+
+	if (s->o.pairing.open == NULL || !gate_signature(r->req, route->auth, &sig) || !s->o.pairing.open(s->o.pairing.arg, caller.key))
+		return false;
+	covered.sender = sig.from;
+	covered.session = sig.session;
+	covered.body = request_body(r, &covered.body_len);
+	sign_direction_key(caller.key, sig.from, s->o.conf->node.name, key);
+	sign_request_mac(key, &covered, mac);
+	r->newcomer = sign_equal(mac, sig.mac) && strcmp(sig.to, s->o.conf->node.name) == 0;
+	if (r->newcomer) {
+		(void)snprintf(name, sizeof name, "%s", sig.from);
+		caller.name = name;
+		request_from_peer(r, &caller, &sig, s->o.conf->node.name);
+		r->peer = &newcomer; /* the answer is signed; name and key are r's own */
+		conn_trust(r->conn);
+	} else if (conf_peer(s->o.conf, sig.from) == NULL)
+		s->o.pairing.wrong(s->o.pairing.arg);
+	text_wipe(key, sizeof key);
+	text_wipe(caller.key, sizeof caller.key);
+	return r->newcomer;
 }
 
 static void
@@ -171,6 +208,11 @@ authorise(struct server *s, struct request *r, const struct route *route)
 	case AUTH_HELLO:
 	case AUTH_PEER:
 		return check_peer(s, r, route);
+	case AUTH_PAIR: {
+		struct gate_signature sig;
+
+		return check_newcomer(s, r, route) || check_signature(s->o.conf, r, route, &sig) ? NULL : &refused_signature;
+	}
 	case AUTH_MONITOR:
 		if (!gate_has_key(r->req, s->o.conf->node.monitor_key))
 			return &refused_key;
@@ -237,7 +279,7 @@ on_request(struct evhttp_request *req, void *arg)
 	}
 	r->keep = route->auth != AUTH_OPEN;
 	request_hand_over(r);
-	route->handle(r, s->o.arg);
+	route->handle(r, route->auth == AUTH_PAIR ? s->o.pairing.arg : s->o.arg);
 	/* r may be gone by now; c goes with the next turn of the loop at the earliest. */
 	if (c->request != NULL)
 		conn_watch(c);
@@ -301,7 +343,7 @@ static bool
 set_up_http(struct server *s, struct err *e)
 {
 	size_t body_max = largest_body(&s->o);
-	struct guard_options guard = { .base = s->o.base, .grace_ms = s->o.grace_ms,
+	struct guard_options guard = { .base = s->o.base, .tls = s->o.tls, .grace_ms = s->o.grace_ms,
 		.idle_ms = s->o.idle_ms, .body_max = body_max, .closed = on_closed, .refused = on_refused,
 		.arg = s };
 
@@ -342,7 +384,7 @@ server_new(const struct server_options *o, struct server **out, struct err *e)
 {
 	struct server *s = calloc(1, sizeof *s);
 	size_t npeers = o->conf->npeers;
-	bool peers = has_routes(o, AUTH_HELLO, AUTH_PEER);
+	bool peers = has_routes(o, AUTH_HELLO, AUTH_PEER) || has_routes(o, AUTH_PAIR, AUTH_PAIR);
 	bool ok;
 
 	*out = NULL;

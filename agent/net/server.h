@@ -15,6 +15,7 @@
 struct event_base;
 struct server;
 struct request;
+struct tls_door;
 
 /* Who may call a route. There is no "anybody" but AUTH_OPEN, and a route without a row is 404. */
 enum auth {
@@ -22,7 +23,17 @@ enum auth {
 	AUTH_OPEN,    /* no secret (healthz) */
 	AUTH_MONITOR, /* monitor_key: Authorization: Bearer KEY, or HTTP Basic with the key as password */
 	AUTH_HELLO,   /* signed by a peer, no session yet */
-	AUTH_PEER     /* signed by a peer within a session, counter above the last */
+	AUTH_PEER,    /* signed by a peer within a session, counter above the last */
+	AUTH_PAIR     /* without a session: signed with an invitation that is open, or by a peer */
+};
+
+/* Who may pair now; asked for each such request. */
+struct server_pairing {
+	/* The key that an open invitation's requests are signed with; false when none is open. */
+	bool (*open)(void *arg, unsigned char key[CONF_KEY_BYTES]);
+	/* Somebody tried with another key. */
+	void (*wrong)(void *arg);
+	void *arg; /* also given to the handlers of AUTH_PAIR */
 };
 
 typedef void request_handler(struct request *r, void *arg);
@@ -42,6 +53,8 @@ struct server_options {
 	const struct route *routes;
 	size_t nroutes;
 	void *arg;               /* given to every handler */
+	struct tls_door *tls;    /* NULL: plain HTTP; borrowed (net/tls.h) */
+	struct server_pairing pairing; /* for routes of AUTH_PAIR */
 	int64_t grace_ms;        /* time for a small request; 0 = GUARD_GRACE_MS (net/guard.h) */
 	int64_t idle_ms;         /* time between two requests of one connection; 0 = GUARD_IDLE_MS */
 };
@@ -60,6 +73,8 @@ size_t server_busy(const struct server *s);
 
 /* What a handler may ask of its request. All borrowed until request_reply. */
 const char *request_peer(const struct request *r); /* authenticated peer's name; NULL unless AUTH_HELLO/AUTH_PEER */
+/* Signed with an invitation: the name is the caller's word alone, it is no peer yet. */
+bool request_is_newcomer(const struct request *r);
 const char *request_session(const struct request *r); /* "" for hello */
 const void *request_body(const struct request *r, size_t *len);
 /* Has the caller gone away? (the reply is then dropped, but must still be made) */

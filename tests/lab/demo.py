@@ -303,7 +303,7 @@ def _interrupt(*_: object) -> None:
 
 
 def _show(once: bool) -> list[str]:
-    with Pair(schemas=("campus", "chinook"), database=DATABASE, proxied=True) as pair:
+    with Pair(schemas=("campus", "chinook"), database=DATABASE, proxied=True, tls=True) as pair:
         demo = Demo(pair)
         demo.play()
         if not once and not demo.failures:

@@ -7,6 +7,8 @@ for reports of the sanitizers.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -47,9 +49,10 @@ class Node:
 
     def __init__(self, name: str, *, database: str = "app",
                  auto_increment: tuple[int, int] = (1, 1), server_options: Sequence[str] = (),
-                 conf: Options = NO_OPTIONS, buffer_pool: str = "64M") -> None:
+                 conf: Options = NO_OPTIONS, buffer_pool: str = "64M", tls: bool = False) -> None:
         step, first = auto_increment
         self.name = name
+        self.tls = tls
         self.database = database
         self.sync_database = f"{database}_sync"
         self.server = Server(name, [f"--auto-increment-increment={step}",
@@ -120,7 +123,8 @@ class Node:
     def _first_conf(self) -> dict[str, dict[str, str]]:
         return {
             "node": {"name": self.name, "state_dir": str(self.folder / "state"),
-                     "listen": f"127.0.0.1:{self.listen_port}", "tls": "off",
+                     "listen": f"127.0.0.1:{self.listen_port}",
+                     "tls": "on" if self.tls else "off",
                      "monitor": f"127.0.0.1:{self.monitor_port}",
                      "monitor_key": self.monitor_key},
             "database": {"socket": str(self.server.socket), "user": ACCOUNT, "password": PASSWORD,
@@ -141,9 +145,33 @@ class Node:
         if write:
             self.write_conf()
 
-    def add_peer(self, name: str, url: str, key: str) -> None:
+    def add_peer(self, name: str, url: str, key: str, pin: str = "") -> None:
         """A [peer] section; write_conf() puts it into the file."""
-        self.conf[f"peer {name}"] = {"url": url, "key": key}
+        self.conf[f"peer {name}"] = {"url": url, "key": key} | ({"tls_pin": pin} if pin else {})
+
+    @property
+    def tls_file(self) -> Path:
+        """The node's TLS key and certificate."""
+        return self.folder / "state" / "tls.pem"
+
+    def make_tls(self, *options: str) -> str:
+        """A TLS key and certificate made by openssl, not by the agent; its pin."""
+        self.tls_file.parent.mkdir(mode=0o700, exist_ok=True)
+        self.tls_file.unlink(missing_ok=True)
+        self.tls_file.touch(mode=0o600)
+        cert = self.folder / "cert.pem"
+        _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                 "-subj", f"/CN={self.name}", "-keyout", str(self.tls_file), "-out", str(cert),
+                 *(options or ("-days", "1")))
+        with self.tls_file.open("a", encoding="ascii") as both:
+            both.write(cert.read_text(encoding="ascii"))
+        return self.tls_pin()
+
+    def tls_pin(self) -> str:
+        """The pin of the node's TLS key as openssl reckons it, for tls_pin of the peers."""
+        public = _openssl("x509", "-in", str(self.tls_file), "-noout", "-pubkey")
+        der = _openssl("pkey", "-pubin", "-outform", "DER", given=public)
+        return "sha256//" + base64.b64encode(hashlib.sha256(der).digest()).decode("ascii")
 
     def write_conf(self) -> None:
         """Write agent.conf, readable by its owner alone."""
@@ -311,6 +339,10 @@ class Node:
         """The ends of all logs of this node, for messages."""
         return "\n".join(f"--- {self.name}: {log.name}\n{process.tail(log)}"
                          for log in (self.agent_log, self.serve_log, self.server.log))
+
+
+def _openssl(*args: str, given: bytes = b"") -> bytes:
+    return subprocess.run(["openssl", *args], input=given, capture_output=True, check=True).stdout
 
 
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:

@@ -30,12 +30,14 @@ class Cluster:
     """n nodes with the same data, joined by links; not installed yet (see install()).
 
     proxied=True puts a Proxy into every direction of every link; wire["anna", "bert"] is the one
-    that anna's requests to bert go through."""
+    that anna's requests to bert go through. tls=True: every node listens with TLS and every peer
+    is pinned; the proxies then see bytes alone."""
 
     def __init__(self, n: int, links: Links = "chain", *,
                  schemas: Sequence[str | Path] = ("campus",), database: str = "app",
                  conf: Options = NO_OPTIONS, server_options: Sequence[str] = (), proxied: bool = False,
-                 buffer_pool: str = "64M") -> None:
+                 buffer_pool: str = "64M", tls: bool = False) -> None:
+        self.tls = tls
         self.nodes: list[Node] = []
         self.wire: dict[tuple[str, str], Proxy] = {}
         try:
@@ -43,7 +45,7 @@ class Cluster:
                 # Rows made on different laptops must not get the same automatic id.
                 self.nodes.append(Node(name, database=database, auto_increment=(n, i + 1),
                                        server_options=server_options, conf=conf,
-                                       buffer_pool=buffer_pool))
+                                       buffer_pool=buffer_pool, tls=tls))
             self._start(_pairs(n, links), schemas, proxied)
         except BaseException:
             self.close()
@@ -76,12 +78,16 @@ class Cluster:
     def _link(self, a: Node, b: Node, proxied: bool) -> None:
         key = os.urandom(32).hex()
         for sender, receiver in ((a, b), (b, a)):
-            url = f"http://127.0.0.1:{receiver.listen_port}"
+            port = receiver.listen_port
             if proxied:
-                proxy = Proxy(receiver.listen_port)
+                proxy = Proxy(port, raw=self.tls)
                 self.wire[sender.name, receiver.name] = proxy
-                url = proxy.url
-            sender.add_peer(receiver.name, url, key)
+                port = proxy.port
+            url = f"{'https' if self.tls else 'http'}://127.0.0.1:{port}"
+            pin = ""
+            if self.tls:
+                pin = receiver.tls_pin() if receiver.tls_file.exists() else receiver.make_tls()
+            sender.add_peer(receiver.name, url, key, pin)
 
     def close(self) -> None:
         """End and remove everything."""
@@ -179,9 +185,10 @@ class Pair(Cluster):
     def __init__(self, *, schemas: Sequence[str | Path] = ("campus",), database: str = "app",
                  conf: Options = NO_OPTIONS,
                  server_options: Sequence[str] = (), proxied: bool = False,
-                 buffer_pool: str = "64M") -> None:
-        super().__init__(2, schemas=schemas, database=database, conf=conf,
-                         server_options=server_options, proxied=proxied, buffer_pool=buffer_pool)
+                 buffer_pool: str = "64M", tls: bool = False, links: Links = "chain") -> None:
+        super().__init__(2, links, schemas=schemas, database=database, conf=conf,
+                         server_options=server_options, proxied=proxied, buffer_pool=buffer_pool,
+                         tls=tls)
 
     @property
     def anna(self) -> Node:

@@ -22,7 +22,7 @@
 #define NODE "[node]\nname = anna\nmonitor_key = 0123456789abcdef0123456789abcdef\n" /* 3 lines */
 #define DATABASE "[database]\nuser = u\nname = shop\n"			       /* 3 lines */
 #define BASE NODE DATABASE
-#define PEER "[peer berta]\nurl = http://berta:8440\nkey = " KEY "\n" /* 3 lines */
+#define PEER "[peer berta]\nurl = https://berta:8440\nkey = " KEY "\n" /* 3 lines */
 
 static char dir[] = "/tmp/tandem-test-XXXXXX";
 static char path[64];
@@ -301,7 +301,7 @@ static void
 spaces_around_names_and_values_do_not_count(void **state)
 {
 	(void)state;
-	accepts(BASE "password=x y\nhost\t=\t db.local \t\n[ peer   berta ]\nurl=http://b:1\nkey:" KEY "\n");
+	accepts(BASE "password=x y\nhost\t=\t db.local \t\n[ peer   berta ]\nurl=https://b:1\nkey:" KEY "\n");
 	assert_string_equal(conf->database.password, "x y");
 	assert_string_equal(conf->database.host, "db.local");
 	assert_string_equal(conf->peers[0].name, "berta");
@@ -479,7 +479,7 @@ missing_options_are_named_with_their_section(void **state)
 	refuses(NODE "[database]\nname = shop\n", 4, "[database] has no user");
 	refuses(NODE "[database]\nuser = u\n", 4, "[database] has no name");
 	refuses(BASE "[peer berta]\n", 7, "[peer berta] has no url");
-	refuses(BASE "[peer berta]\nurl = http://b\n[log]\n", 7, "[peer berta] has no key");
+	refuses(BASE "[peer berta]\nurl = https://b\n[log]\n", 7, "[peer berta] has no key");
 	refuses(BASE PEER "[peer carl]\nkey = " KEY2 "\n", 10, "[peer carl] has no url");
 }
 
@@ -493,10 +493,10 @@ too_many_peers_are_refused(void **state)
 	assert_non_null(text);
 	len = (size_t)snprintf(text, 1000, "%s", BASE);
 	for (unsigned i = 1; i <= 64; i++)
-		len += (size_t)snprintf(text + len, 200, "[peer p%u]\nurl = http://p%u:8440\nkey = %064x\n", i, i, i);
+		len += (size_t)snprintf(text + len, 200, "[peer p%u]\nurl = https://p%u:8440\nkey = %064x\n", i, i, i);
 	accepts(text);
 	assert_int_equal(conf->npeers, 64);
-	assert_string_equal(conf_peer(conf, "p64")->url, "http://p64:8440");
+	assert_string_equal(conf_peer(conf, "p64")->url, "https://p64:8440");
 	assert_int_equal(conf_peer(conf, "p64")->key[31], 64);
 	(void)snprintf(text + len, 200, "[peer p65]\n");
 	refuses(text, 7 + 64 * 3, "more than 64 peers");
@@ -535,7 +535,8 @@ what_is_not_given_has_its_default(void **state)
 	assert_string_equal(conf->node.state_dir, "/var/state/tandem");
 	assert_string_equal(conf->node.listen, "127.0.0.1:8440");
 	assert_string_equal(conf->node.monitor, "127.0.0.1:8441");
-	assert_false(conf->node.tls);
+	assert_true(conf->node.tls);
+	assert_string_equal(conf->node.identity, "/var/state/tandem/tls.pem");
 	assert_string_equal(conf->database.host, "127.0.0.1");
 	assert_int_equal(conf->database.port, 3306);
 	assert_string_equal(conf->database.socket, "");
@@ -709,7 +710,7 @@ a_url_is_scheme_host_and_port_alone(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-		(void)snprintf(text, sizeof text, "%s[peer berta]\nkey = %s\nurl = %s\n", BASE, KEY, good[i].text);
+		(void)snprintf(text, sizeof text, "%s[peer berta]\nkey = %s\nurl = %s\n", NODE "tls = off\n" DATABASE, KEY, good[i].text);
 		accepts(text);
 		assert_string_equal(conf->peers[0].url, good[i].stored);
 	}
@@ -725,16 +726,16 @@ a_key_is_64_digits_of_ones_own(void **state)
 	char text[1000];
 
 	(void)state;
-	(void)snprintf(text, sizeof text, "%s[peer b]\nurl = http://b\nkey = %.63s\n", BASE, KEY);
+	(void)snprintf(text, sizeof text, "%s[peer b]\nurl = https://b\nkey = %.63s\n", BASE, KEY);
 	refuses(text, 9, "key must be exactly 64 hexadecimal digits");
-	refuses(BASE "[peer b]\nurl = http://b\nkey = " KEY "0\n", 9, "key must be exactly 64");
-	refuses(BASE "[peer b]\nurl = http://b\nkey = " KEY " " KEY "\n", 9, "key must be exactly 64");
-	(void)snprintf(text, sizeof text, "%s[peer b]\nurl = http://b\nkey = %.63sg\n", BASE, KEY);
+	refuses(BASE "[peer b]\nurl = https://b\nkey = " KEY "0\n", 9, "key must be exactly 64");
+	refuses(BASE "[peer b]\nurl = https://b\nkey = " KEY " " KEY "\n", 9, "key must be exactly 64");
+	(void)snprintf(text, sizeof text, "%s[peer b]\nurl = https://b\nkey = %.63sg\n", BASE, KEY);
 	refuses(text, 9, "key must be exactly 64");
-	(void)snprintf(text, sizeof text, "%s[peer b]\nurl = http://b\nkey = %064d\n", BASE, 0);
+	(void)snprintf(text, sizeof text, "%s[peer b]\nurl = https://b\nkey = %064d\n", BASE, 0);
 	refuses(text, 9, "not the example's zeros");
-	refuses(BASE PEER "[peer carl]\nurl = http://c\nkey = " KEY "\n", 10, "[peer carl] has the key of [peer berta]");
-	accepts(BASE PEER "[peer carl]\nurl = http://c\nkey = " KEY2 "\n");
+	refuses(BASE PEER "[peer carl]\nurl = https://c\nkey = " KEY "\n", 10, "[peer carl] has the key of [peer berta]");
+	accepts(BASE PEER "[peer carl]\nurl = https://c\nkey = " KEY2 "\n");
 	assert_int_equal(conf->npeers, 2);
 }
 
@@ -802,8 +803,6 @@ static void
 what_this_version_lacks_is_said(void **state)
 {
 	(void)state;
-	refuses(NODE "tls = on\n", 4, "tls = on: this version does not have it yet; leave it at off");
-	refuses(NODE "tls = yes\n", 4, "this version does not have it yet");
 	refuses(BASE PEER "pull = yes\n", 10, "pull = yes: this version does not have it yet; leave it at no");
 	refuses(BASE "[table t]\napp_triggers = ask\n", 8, "app_triggers must be one of guard|run| or empty");
 	refuses(BASE "[table t]\ndirection = send\n", 8, "direction = send: this version does not have it yet; leave it at both");
@@ -888,16 +887,34 @@ static void
 options_that_contradict_each_other_are_refused(void **state)
 {
 	(void)state;
-	refuses(BASE "[peer anna]\nurl = http://b\nkey = " KEY "\n", 7, "[peer anna] has the name of this node");
-	refuses(BASE "[peer ANNA]\nurl = http://b\nkey = " KEY "\n", 7, "has the name of this node");
+	refuses(BASE "[peer anna]\nurl = https://b\nkey = " KEY "\n", 7, "[peer anna] has the name of this node");
+	refuses(BASE "[peer ANNA]\nurl = https://b\nkey = " KEY "\n", 7, "has the name of this node");
 	refuses(BASE "sync_database = shop\n", 0, "[database] sync_database must differ from name");
 	refuses(BASE "sync_database = SHOP\n", 0, "[database] sync_database must differ from name");
 	refuses(NODE "[database]\nuser = u\nname = a123456789b123456789c123456789d123456789e123456789f123456789\n", 0,
 	    "[database] name with \"_sync\" is longer than 64 bytes");
 	refuses(NODE "listen = 127.0.0.1:9000\nmonitor = 127.0.0.1:9000\n" DATABASE, 0, "[node] listen and monitor are the same");
-	refuses(BASE PEER "tls_pin = sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", 7, "[peer berta] has a tls_pin but an http url");
+	refuses(BASE "[peer berta]\nurl = http://b\nkey = " KEY "\ntls_pin = sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", 7,
+	    "[peer berta] has a tls_pin but an http url");
 	refuses(BASE PEER "tls_pin = sha1//AAAA\n", 10, "tls_pin must be empty or sha256//");
 	accepts(BASE "[peer berta]\nurl = https://b\nkey = " KEY "\ntls_pin = sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
+}
+
+static void
+a_file_from_before_tls_must_say_what_it_wants(void **state)
+{
+	static const char plain[] = "[peer berta]\nurl = http://b\nkey = " KEY "\n";
+	char text[1000];
+
+	(void)state;
+	(void)snprintf(text, sizeof text, "%s%s", BASE, plain);
+	refuses(text, 7, "write tls = off into [node] to go on without");
+	(void)snprintf(text, sizeof text, "%stls = off\n%s%s", NODE, DATABASE, plain);
+	accepts(text);
+	assert_false(conf->node.tls);
+	(void)snprintf(text, sizeof text, "%stls = on\n%s%s", NODE, DATABASE, plain);
+	accepts(text);
+	assert_true(conf->node.tls);
 }
 
 static void
@@ -1101,6 +1118,7 @@ main(void)
 		T(policies_are_read_but_not_all_are_there_yet), T(what_this_version_lacks_is_said),
 		T(a_deletion_limit_is_a_share_and_a_number), T(log_options_are_judged), T(paths_are_absolute),
 		T(the_state_directory_follows_the_environment), T(options_that_contradict_each_other_are_refused),
+		T(a_file_from_before_tls_must_say_what_it_wants),
 		T(wildcards_match_as_people_expect), T(a_table_is_wanted_when_named_and_not_excluded),
 		T(the_example_has_every_option_with_its_default), T(the_example_is_valid_once_its_keys_are_fresh),
 		T(the_manual_page_has_every_option_with_its_default), T(freeing_nothing_is_allowed),

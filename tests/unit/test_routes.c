@@ -152,6 +152,7 @@ may(const struct route *route, enum caller who)
 	case AUTH_OPEN:
 		return who != MONITOR_OTHER_HOST;
 	case AUTH_HELLO:
+	case AUTH_PAIR: /* no invitation is open: peers alone */
 		return who == PEER_NO_SESSION;
 	case AUTH_PEER:
 		return who == PEER;
@@ -205,7 +206,7 @@ test_peer_routes(void **state)
 	open_sessions(s, copy, npeer_routes);
 	walk(s, copy, npeer_routes);
 	for (size_t i = 0; i < npeer_routes; i++) /* the peers' door is for peers alone */
-		assert_true(copy[i].auth == AUTH_HELLO || copy[i].auth == AUTH_PEER);
+		assert_true(copy[i].auth == AUTH_HELLO || copy[i].auth == AUTH_PEER || copy[i].auth == AUTH_PAIR);
 	server_free(s);
 }
 
