@@ -404,8 +404,10 @@ rehearse(struct applier *a, struct pass *p, struct pass_reader *r, int *status, 
 	bool answered = false;
 
 	*status = 200;
-	return check_sender(p, r, e) && catalog_refresh(a->db, a->conf, &a->catalog, e) && pass_use(p, a->catalog, e) && db_begin_reading(a->db, e) &&
-	    queue_times(a->db, 0, a->conf->sync.max_clock_skew_ms, &p->times, e) && cursor_load(a->db, p->peer, false, &p->cursor, e) && check_cursor(p, &answered, status, answer, e) &&
+	if (!check_sender(p, r, e) || !catalog_refresh(a->db, a->conf, &a->catalog, e) || !pass_use(p, a->catalog, e))
+		return false;
+	pass_reset(p); /* the look reads what changes say of the tables' columns */
+	return db_begin_reading(a->db, e) && queue_times(a->db, 0, a->conf->sync.max_clock_skew_ms, &p->times, e) && cursor_load(a->db, p->peer, false, &p->cursor, e) && check_cursor(p, &answered, status, answer, e) &&
 	    (answered || check_seen(p, a->node, &answered, status, answer, e)) && (answered || rehearse_run(p, r, answer, e));
 }
 
@@ -418,7 +420,6 @@ apply_rehearse(struct applier *a, const char *peer, struct spool *spool, int *st
 
 	if (r == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for rehearsing");
-	pass_reset(&p);
 	ok = rehearse(a, &p, r, status, answer, e);
 	db_rollback(a->db);
 	if (!ok && e->code == ERR_HELD) {

@@ -152,5 +152,5 @@ def test_a_version_of_a_table_with_other_checks_is_refused_when_it_is_chosen(fre
     bert.sql("ALTER TABLE t ADD CONSTRAINT late CHECK (n<>5)")
     (number,) = hand.sync(bert, "SELECT id FROM sync_conflict")[0]
     for keep in ("remote", "local"):
-        assert "CONSTRAINT" in bert.agent("--resolve", str(number), "--keep", keep, check=3).stderr
+        assert "CONSTRAINT" in bert.agent("--resolve", str(number), "--keep", keep, check=5).stderr
     assert bert.sql("SELECT n, j FROM t") == [(1, "1")]
