@@ -61,6 +61,17 @@ put_update(struct buf *sql, const struct target *to, bool with_key)
 	template_key_match(sql, t);
 }
 
+/* Can the collation of the key take two spellings for one? */
+static bool
+has_spellings(const struct table *t)
+{
+	for (size_t i = 0; i < t->nkey; i++)
+		if (t->columns[t->key[i]].kind == COLUMN_TEXT)
+			return true;
+	return false;
+}
+
+/* The end of one spelling of a key is not that of the row that has another one by now. */
 static void
 put_delete(struct buf *sql, const struct target *to)
 {
@@ -68,6 +79,11 @@ put_delete(struct buf *sql, const struct target *to)
 	template_table(sql, to->database, to->table->name);
 	buf_str(sql, " WHERE ");
 	template_key_match(sql, to->table);
+	if (has_spellings(to->table)) {
+		buf_str(sql, " AND CAST(");
+		template_key(sql, to->table, "");
+		buf_str(sql, " AS BINARY)=?");
+	}
 }
 
 /* Which values a shape binds before the key parts, and whether as raw bytes. */
@@ -96,7 +112,7 @@ bound_values(const struct target *to, enum target_shape shape, const struct line
 static bool
 open_shape(struct target *to, enum target_shape shape, struct err *e)
 {
-	bool *binary = calloc(to->table->ncolumns + to->table->nkey, sizeof *binary);
+	bool *binary = calloc(to->table->ncolumns + to->table->nkey + 1, sizeof *binary);
 	struct buf sql;
 	size_t n;
 	bool ok;
@@ -113,6 +129,8 @@ open_shape(struct target *to, enum target_shape shape, struct err *e)
 		put_update(&sql, to, shape == TARGET_MOVE);
 	if (shape != TARGET_INSERT)
 		n += to->table->nkey;
+	if (shape == TARGET_DELETE && has_spellings(to->table))
+		binary[n++] = true;
 	ok = buf_check(&sql, "a statement", e) && bulk_new(to->db, buf_cstr(&sql), n, binary, &to->bulks[shape], e);
 	buf_free(&sql);
 	free(binary);
@@ -129,7 +147,7 @@ target_open(struct target *to, struct db *db, const char *database, const struct
 	buf_init(&to->parts, CATALOG_KEY_BYTES * 4);
 	to->map = calloc(t->ncolumns + 1, sizeof *to->map);
 	to->widened = calloc(t->ncolumns + 1, sizeof *to->widened);
-	to->args = calloc(t->ncolumns + t->nkey, sizeof *to->args);
+	to->args = calloc(t->ncolumns + t->nkey + 1, sizeof *to->args);
 	if (to->map == NULL || to->widened == NULL || to->args == NULL) {
 		target_close(to);
 		return err_set(e, ERR_MEMORY, "out of memory for a statement");
@@ -208,6 +226,8 @@ target_put(struct target *to, enum target_shape shape, const struct record_meta 
 
 			to->args[n++] = db_text_n(to->parts.data + at[i], end - at[i] - 1);
 		}
+		if (shape == TARGET_DELETE && has_spellings(to->table))
+			to->args[n++] = db_bytes(key, key_len);
 	}
 	if (!bulk_add(to->bulks[shape], to->args, e))
 		return false;

@@ -394,15 +394,18 @@ key_exists(struct builder *b, const char *key, size_t key_len, bool *exists, str
 {
 	struct db_rows *rows = NULL;
 	struct buf sql;
-	bool ok;
+	bool more = false, ok;
 
 	buf_init(&sql, TEMPLATE_SQL_MAX);
-	buf_str(&sql, "SELECT 1 FROM ");
+	buf_str(&sql, "SELECT ");
+	template_key(&sql, b->table, "");
+	buf_str(&sql, " FROM ");
 	template_table(&sql, b->g->catalog->database, b->table->name);
 	buf_str(&sql, " FORCE INDEX (PRIMARY) WHERE ");
 	ok = record_put_match(b->g->db, &sql, b->table, key, key_len) || err_set(e, ERR_INTERNAL, "a malformed record_id of table %s in sync_queue", b->table->name);
-	ok = ok && buf_check(&sql, "a key", e) && db_query(b->g->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e);
-	*exists = ok && db_rows_count(rows) > 0;
+	ok = ok && buf_check(&sql, "a key", e) && db_query(b->g->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e);
+	/* Not under another spelling, which the collation takes for it: that is where this one went. */
+	*exists = ok && more && db_rows_len(rows, 0) == key_len && memcmp(db_rows_text(rows, 0), key, key_len) == 0;
 	db_rows_free(rows);
 	buf_free(&sql);
 	return ok;

@@ -33,6 +33,7 @@ class Chaos:
         self._held: list[Fault] = []
         self._open: list[pymysql.connections.Connection] = []
         self._paused: Node | None = None
+        self._misled: set[str] = set()  # whose clock was wrong
         self.kinds: dict[str, Callable[[], None]] = {
             **{kind: (lambda kind=kind: self._plan(kind)) for kind in LINE},
             "refuse": lambda: self._mode("refuse"), "stall": lambda: self._mode("stall"),
@@ -56,6 +57,8 @@ class Chaos:
         for node in self.cluster.nodes:
             if not node.server.running():
                 node.server.start()
+            if node.name in self._misled:  # what the wrong clock has dated gets the present time
+                node.agent("--install", check=(0, 5))
             if not node.serving():
                 node.start_serve(wait=False)
         self._count_hits()
@@ -138,6 +141,7 @@ class Chaos:
         node.server.environment = None if node.server.environment else clocks.wrong_by(self.rng.choice(_CLOCKS))
         node.server.start()
         node.start_serve(wait=False, env=clocks.agent_too(node.server.environment) if node.server.environment else None)
+        self._misled.add(node.name)
         self.happened["clock"] += 1
 
     def _right_clocks(self) -> None:
