@@ -14,6 +14,8 @@ from lab import Node, Pair
 from lab.server import find_program
 from lab.waiting import until
 
+pytestmark = pytest.mark.slow
+
 Created = dict[str, tuple[object, ...]]
 
 SHOP = """

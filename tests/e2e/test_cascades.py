@@ -9,6 +9,8 @@ import pytest
 
 from lab import Pair, hand
 
+pytestmark = pytest.mark.slow
+
 SHOP = (
     "CREATE TABLE customer (id INT PRIMARY KEY, name VARCHAR(40))",
     "CREATE TABLE orders (id INT PRIMARY KEY, customer INT, note VARCHAR(40), FOREIGN KEY (customer)"

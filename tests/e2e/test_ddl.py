@@ -12,6 +12,8 @@ import pytest
 from lab import Pair, hand, until
 from lab.node import Node
 
+pytestmark = pytest.mark.slow
+
 TABLE = "CREATE TABLE t (id INT PRIMARY KEY, v INT, w INT NOT NULL DEFAULT 7)"
 OTHER = "CREATE TABLE u (id INT PRIMARY KEY, v INT)"
 AFTER_DDL_TRIES = 5

@@ -10,6 +10,8 @@ import pytest
 from lab import Node, Pair, hand
 from lab.node import ACCOUNT
 
+pytestmark = pytest.mark.slow
+
 DONE, FAILED, PEER = 0, 1, 4
 
 

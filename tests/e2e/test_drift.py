@@ -13,6 +13,8 @@ import pytest
 from lab import Pair, hand, until
 from lab.node import ACCOUNT, PASSWORD, Node
 
+pytestmark = pytest.mark.slow
+
 TABLE = "CREATE TABLE t (id INT PRIMARY KEY, v INT, w INT NOT NULL DEFAULT 7)"
 PARTED = TABLE + " PARTITION BY RANGE (id) (PARTITION a VALUES LESS THAN (10)," \
     " PARTITION b VALUES LESS THAN (20), PARTITION c VALUES LESS THAN MAXVALUE)"

@@ -20,6 +20,8 @@ import pytest
 
 from lab import Fault, Pair, Proxy, Server, compare, load, places, ports, until
 
+pytestmark = pytest.mark.slow
+
 CAMPUS_ROWS = {"bookings": 320, "drivers": 36, "notifications": 280, "password_resets": 14,
                "riders": 120}
 CHINOOK_ROWS = {"Album": 347, "Artist": 275, "Customer": 59, "Employee": 8, "Genre": 25,

@@ -8,6 +8,8 @@ import pytest
 from lab import Cluster, Fault, Pair, hand, until
 from lab.node import Node
 
+pytestmark = pytest.mark.slow
+
 TABLE = "CREATE TABLE t (id INT PRIMARY KEY, v INT NOT NULL)"
 ALLOW = "--allow-deletes"
 RECEIVE = "/api/sync/receive"

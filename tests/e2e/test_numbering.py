@@ -15,6 +15,8 @@ from lab.node import ACCOUNT
 from lab.server import find_program
 from lab.waiting import until
 
+pytestmark = pytest.mark.slow
+
 ROWS = "CREATE TABLE notes (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(40))"
 CHILDREN = ("CREATE TABLE `lines` (id INT PRIMARY KEY, note INT NOT NULL, v VARCHAR(40),"
             " FOREIGN KEY (note) REFERENCES notes (id))")

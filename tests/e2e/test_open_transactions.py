@@ -13,6 +13,8 @@ import pytest
 from lab import Pair, hand, until
 from lab.node import ACCOUNT, Node
 
+pytestmark = pytest.mark.slow
+
 TABLES = ("CREATE TABLE first (id INT PRIMARY KEY, v VARCHAR(20))",
           "CREATE TABLE second (id INT PRIMARY KEY, first INT, v VARCHAR(20), FOREIGN KEY (first) REFERENCES first (id))",
           "INSERT INTO first VALUES (1,'old')", "INSERT INTO second VALUES (1,1,'old')")

@@ -14,6 +14,8 @@ from pymysql.err import IntegrityError, OperationalError
 from lab import Cluster, Pair, hand, until
 from lab.node import Node
 
+pytestmark = pytest.mark.slow
+
 ORDERS = ("anna", "bert", "both")
 ACTIONS = ("RESTRICT", "CASCADE", "SET NULL")
 

@@ -20,6 +20,8 @@ import pytest
 from lab import Node, Pair, hand, until
 from lab.node import PASSWORD
 
+pytestmark = pytest.mark.slow
+
 LARGE, HUGE = 100_000, 200_000  # rows of one transaction
 
 

@@ -15,6 +15,8 @@ from lab import Pair, compare, hand, places, until
 from lab.node import Node
 from lab.type_matrix import ALL_BYTES, KEY_GROUPS, KEYS, REFUSED, VALUES, WAITING, WIDENINGS, Columns, x
 
+pytestmark = pytest.mark.slow
+
 # What the app's sessions are like that write here; none is strict, so that zero dates may be written.
 SESSIONS: tuple[Mapping[str, Any], ...] = (
     {"charset": "utf8mb4", "init_command": "SET time_zone='+13:00', sql_mode='ALLOW_INVALID_DATES'"},

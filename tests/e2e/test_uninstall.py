@@ -10,6 +10,8 @@ import pytest
 
 from lab import Node, Pair
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = """
 CREATE TABLE parent (id INT PRIMARY KEY, v VARCHAR(20));
 CREATE TABLE child (id INT AUTO_INCREMENT PRIMARY KEY, parent INT, FOREIGN KEY (parent) REFERENCES parent (id) ON DELETE CASCADE);

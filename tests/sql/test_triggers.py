@@ -19,6 +19,8 @@ import pytest
 from lab import Node, Server, places
 from lab.server import find_program
 
+pytestmark = pytest.mark.slow
+
 APP, SYNC, STAGE = "golden", "golden_sync", "golden_stage"
 TOKEN = "0123456789abcdef"
 SKIP = f"@tandem_skip_{TOKEN}"
