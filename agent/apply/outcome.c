@@ -11,6 +11,7 @@
 #include "apply/judge.h"
 #include "apply/lineage.h"
 #include "apply/merge.h"
+#include "apply/tally.h"
 #include "apply/undecided.h"
 #include "base/plant.h"
 
@@ -281,5 +282,6 @@ outcome_finish(struct chunk *c, struct item *item, struct err *e)
 		return false;
 	if (item->merged != NULL && !merge_supersede(c, item, e))
 		return false;
+	tally_check(c, item);
 	return relay_item(c, item, e) && follow_finish(c, item, e) && cascade_finish(c, item, e) && family_done(c->pass->family, item, e);
 }

@@ -6,6 +6,7 @@
 #include "apply/family.h"
 #include "apply/fit.h"
 #include "apply/namesake.h"
+#include "apply/tally.h"
 #include "apply/undecided.h"
 
 struct quick {
@@ -27,7 +28,8 @@ shape_of(char operation)
 	return operation == 'd' ? TARGET_DELETE : operation == 'i' ? TARGET_INSERT : TARGET_UPDATE;
 }
 
-/* Records that need more than one bulk statement: moved keys, an own seen, values too large. */
+/* Records that need more than one bulk statement: moved keys, an own seen, values too large, counters (the row that
+ * is here tells whether they add up). */
 static bool
 is_plain(const struct quick *q)
 {
@@ -35,7 +37,7 @@ is_plain(const struct quick *q)
 	const struct line_value *values = q->reader->values + RECORD_FIXED;
 	char reason[MESSAGE_REASON_MAX];
 
-	return m->old_key == NULL && !m->has_seen && !m->has_children && !(q->follows && m->operation == 'u') &&
+	return m->old_key == NULL && !m->has_seen && !m->has_children && !(q->follows && m->operation == 'u') && !tally_is_wanted(q->target.table, m) &&
 	    (m->operation == 'd' || (!target_too_large(&q->target, values, reason) &&
 					fit_nulls(q->target.table, q->target.map, values, reason)));
 }

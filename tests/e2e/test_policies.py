@@ -9,11 +9,14 @@ import pytest
 
 from lab import Cluster, Pair, hand, process
 from lab.node import Node
+from lab.proxy import Fault
+from lab.waiting import until
 
 TABLE = "CREATE TABLE t (id INT PRIMARY KEY, name VARCHAR(20), price DECIMAL(9,2), stock INT UNSIGNED NOT NULL DEFAULT 0)"
 ROW = "INSERT INTO t VALUES (1, 'tea', 1, 100)"
 PREFER = {"table t": {"conflict": "prefer anna"}}
 ADD = {"table t": {"add": "stock"}}
+RECEIVE = "/api/sync/receive"
 
 
 def _ready(pair: Pair, conf: dict[str, dict[str, str]], *ddl: str) -> tuple[Node, Node]:
@@ -220,3 +223,117 @@ def test_with_manual_both_keep_their_own_until_a_person_decides(fresh_pair: Pair
     fresh_pair.settle(60)
     fresh_pair.assert_equal()
     assert bert.sql("SELECT name FROM t") == [("anna",)]
+
+
+# counters under fire ------------------------------------------------------------------------------
+
+def _many(pair: Pair, rows: int = 260) -> tuple[Node, Node]:
+    """Groups are cut after 50 rows."""
+    return _ready(pair, {"sync": {"group_rows": "50", "max_delete": "off"}, **ADD}, TABLE,
+                  f"INSERT INTO t SELECT seq, 'tea', 1, 100 FROM seq_1_to_{rows}")
+
+
+def _sell_while_parts_travel(pair: Pair, fault: Fault, kill: bool) -> None:
+    anna, bert = _many(pair)
+    anna.sql("UPDATE t SET stock=stock-3")
+    bert.sql("UPDATE t SET stock=stock-5")
+    bert.start_serve()
+    held = pair.wire["anna", "bert"].plan(fault)
+    drain = subprocess.Popen(anna.command("--drain"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                             cwd=anna.folder, preexec_fn=process.dies_with_parent())
+    until(lambda: held.hits == 1, 60, "a part is on its way")
+    anna.sql("UPDATE t SET stock=stock-1 WHERE id IN (1, 60, 130, 260)")
+    bert.sql("UPDATE t SET stock=stock-2 WHERE id IN (1, 130, 200)")
+    if kill:
+        drain.kill()
+        drain.wait()
+    held.release()
+    drain.wait(60)
+    bert.stop_serve()
+    pair.settle(60)
+    pair.assert_equal()
+    special = {1: 89, 60: 91, 130: 89, 200: 90, 260: 91}
+    assert {n: stock for n, stock in anna.sql("SELECT id, stock FROM t") if stock != 92} == special
+
+
+@pytest.mark.parametrize("kill", [False, True])
+@pytest.mark.parametrize("how, skip", [("hold_request", 1), ("hold_response", 0), ("hold_response", 2)])
+def test_sales_count_once_when_a_cut_group_stops_halfway(fresh_pair: Pair, how: str, skip: int, kill: bool) -> None:
+    _sell_while_parts_travel(fresh_pair, Fault(how, RECEIVE, skip=skip), kill)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_sale_that_was_applied_and_never_answered_counts_once(fresh_pair: Pair, times: int) -> None:
+    anna, bert = _ready(fresh_pair, ADD)
+    anna.sql("UPDATE t SET stock=stock-3")
+    bert.sql("UPDATE t SET stock=stock-5")
+    bert.start_serve()
+    lost = fresh_pair.wire["anna", "bert"].drop_response(RECEIVE, times=times)
+    anna.drain(check=None)
+    assert lost.hits > 0
+    anna.sql("UPDATE t SET stock=stock-1")
+    bert.sql("UPDATE t SET stock=stock-2")
+    bert.stop_serve()
+    _settle(fresh_pair, "bert")
+    assert (_stock(anna), _stock(bert)) == (89, 89)
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+def test_of_two_inserts_of_one_key_the_later_stays_with_its_stock_and_later_sales_count(fresh_pair: Pair, first: str) -> None:
+    anna, bert = _ready(fresh_pair, ADD)
+    anna.sql("INSERT INTO t VALUES (2, 'anna', 1, 50)")
+    bert.sql("INSERT INTO t VALUES (2, 'bert', 1, 70)")
+    bert.sql("UPDATE t SET stock=stock-1 WHERE id=2")
+    _settle(fresh_pair, first)
+    assert anna.sql("SELECT name, stock FROM t WHERE id=2") == [("bert", 69)]
+    anna.sql("UPDATE t SET stock=stock-4 WHERE id=2")
+    bert.sql("UPDATE t SET stock=stock-5 WHERE id=2")
+    _settle(fresh_pair, first)
+    assert anna.sql("SELECT name, stock FROM t WHERE id=2") == [("bert", 60)]
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+@pytest.mark.parametrize("later", ["anna", "bert"])
+def test_a_key_change_and_a_sale_end_equal_and_the_next_sales_count(fresh_pair: Pair, first: str, later: str) -> None:
+    anna, bert = _ready(fresh_pair, ADD)
+    does = {"anna": "UPDATE t SET id=7", "bert": "UPDATE t SET stock=stock-5"}
+    for name in sorted(does, key=lambda name: name == later):
+        fresh_pair[name].sql(does[name])
+    _settle(fresh_pair, first)
+    (number, stock), = anna.sql("SELECT id, stock FROM t")
+    assert number == 7 and stock in (95, 100)
+    anna.sql("UPDATE t SET stock=stock-1")
+    bert.sql("UPDATE t SET stock=stock-2")
+    _settle(fresh_pair, first)
+    assert bert.sql("SELECT id, stock FROM t") == [(7, stock - 3)]
+
+
+@pytest.mark.parametrize("links", ["star", "chain"])
+def test_sales_count_everywhere_past_a_node_between_and_a_changed_key(links: str) -> None:
+    with Cluster(3, links, schemas=(), conf=ADD) as many:
+        hand.everywhere(many, TABLE, ROW, "INSERT INTO t VALUES (2, 'mate', 1, 100)")
+        many.install()
+        for n, node in enumerate(many.nodes, 1):
+            node.sql(f"UPDATE t SET stock=stock-{n} WHERE id=1")
+        many.settle(120)
+        many.nodes[2].sql("UPDATE t SET id=7 WHERE id=1")
+        for n, node in enumerate(many.nodes, 1):
+            node.sql(f"UPDATE t SET stock=stock-{n} WHERE id=2")
+        many.settle(120)
+        many.nodes[0].sql("UPDATE t SET stock=stock-10 WHERE id=7")
+        many.nodes[2].sql("UPDATE t SET stock=stock-20 WHERE id=7")
+        many.settle(120)
+        many.assert_equal()
+        for node in many.nodes:
+            assert dict(node.sql("SELECT id, stock FROM t")) == {2: 94, 7: 64}
+
+
+@pytest.mark.parametrize("change", ["stock=stock-3", "price=5"])
+def test_a_counter_that_had_drifted_takes_the_senders_value_and_is_logged(fresh_pair: Pair, change: str) -> None:
+    anna, bert = _ready(fresh_pair, ADD, TABLE, ROW, "INSERT INTO t VALUES (2, 'mate', 1, 100)")
+    hand.unseen(bert, "UPDATE t SET stock=60 WHERE id=1")
+    anna.sql(f"UPDATE t SET {change}")
+    _settle(fresh_pair, "anna")
+    said = [line for line in bert.logs().splitlines() if "stock was 60 here" in line]
+    assert said and all("table t, record 1:" in line for line in said)
+    assert "stock was 100 here" not in bert.logs()
