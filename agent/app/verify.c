@@ -187,7 +187,7 @@ static enum exit_code
 verify_table(struct verify *v, struct err *e)
 {
 	bool terminal = !v->cli->quiet && isatty(STDERR_FILENO) == 1;
-	struct compare_watch watch = { .record = note_key, .progress = terminal ? show_progress : NULL, .arg = v };
+	struct compare_watch watch = { .record = note_key, .progress = terminal ? show_progress : NULL, .spare_counters = true, .arg = v };
 	struct compare_result r = { 0 };
 	bool ok;
 

@@ -27,6 +27,7 @@ enum compare_kind { COMPARE_ONLY_HERE, COMPARE_ONLY_THERE, COMPARE_DIFFERENT, CO
 struct compare_watch {
 	void (*record)(enum compare_kind kind, const char *key, size_t key_len, void *arg);
 	void (*progress)(uint64_t records, void *arg);
+	bool spare_counters; /* records with counters that a side has changed and the other not got yet are left as they are */
 	void *arg;
 };
 

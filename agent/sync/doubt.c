@@ -248,6 +248,16 @@ order_merge(const struct asker *a, struct orders *o, const struct finding *f)
 	o->spare[o->nspare++] = *f;
 }
 
+/* A record of ours or theirs that is sent whole would take the place of what the other side has counted meanwhile: its
+ * difference arrives first, and what differs then is another comparison's. */
+static bool
+counts_meanwhile(const struct asker *a, const struct finding *f)
+{
+	if (a->watch == NULL || !a->watch->spare_counters || a->table->ncounters == 0 || f->ours == NULL || f->theirs == NULL)
+		return false;
+	return a->act == COMPARE_MINE ? f->there->fresh : f->here->fresh || f->there->fresh;
+}
+
 static void
 order(const struct asker *a, struct orders *o, const struct finding *f, enum compare_kind kind)
 {
@@ -344,6 +354,8 @@ judge(struct asker *a, const struct second_look *s, struct orders *o)
 			continue;
 		kind = kind_of(a, &f);
 		report(a, &f, kind);
+		if (counts_meanwhile(a, &f))
+			continue;
 		if (kind != COMPARE_PENDING || a->act == COMPARE_THEIRS)
 			order(a, o, &f, kind);
 	}

@@ -328,6 +328,31 @@ def test_sales_count_everywhere_past_a_node_between_and_a_changed_key(links: str
             assert dict(node.sql("SELECT id, stock FROM t")) == {2: 94, 7: 64}
 
 
+@pytest.mark.parametrize("first", ["anna", "bert"])
+@pytest.mark.parametrize("source", ["anna", "bert"])
+def test_sales_that_are_pending_on_both_sides_count_though_the_table_is_repaired(fresh_pair: Pair, first: str, source: str) -> None:
+    anna, bert = _ready(fresh_pair, ADD)
+    anna.sql("UPDATE t SET stock=stock-3")
+    bert.sql("UPDATE t SET stock=stock-5")
+    bert.start_serve()
+    anna.agent("--verify", "--table", "t", "--repair", "--from", source)
+    bert.stop_serve()
+    _settle(fresh_pair, first)
+    assert _stock(anna) == 92
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+def test_a_sale_beside_a_repaired_record_that_has_not_left_counts(fresh_pair: Pair, first: str) -> None:
+    anna, bert = _ready(fresh_pair, ADD)
+    hand.unseen(bert, "UPDATE t SET stock=60")
+    bert.start_serve()
+    anna.agent("--verify", "--table", "t", "--repair", "--from", "anna")
+    bert.stop_serve()
+    anna.sql("UPDATE t SET stock=stock-5")
+    _settle(fresh_pair, first)
+    assert _stock(bert) == 95
+
+
 @pytest.mark.parametrize("change", ["stock=stock-3", "price=5"])
 def test_a_counter_that_had_drifted_takes_the_senders_value_and_is_logged(fresh_pair: Pair, change: str) -> None:
     anna, bert = _ready(fresh_pair, ADD, TABLE, ROW, "INSERT INTO t VALUES (2, 'mate', 1, 100)")
