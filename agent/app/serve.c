@@ -297,23 +297,41 @@ on_signal(evutil_socket_t fd, short what, void *arg)
 	stop(s);
 }
 
+/* Between two lives nobody listens: what comes then waits for the next one. Threads are made while signals are
+ * held, and never take one. */
+static void
+hold_signals(bool hold)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	(void)pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
 /* SIGHUP, or somebody was paired: begin anew with agent.conf as it is now, if it is good. */
 static void
 on_reload(evutil_socket_t fd, short what, void *arg)
 {
 	struct serve *s = arg;
+	struct conf *next = NULL;
 	struct err e;
 
 	(void)fd;
 	(void)what;
-	if (s->stopping_since != 0)
+	if (s->stopping_since != 0 && s->next == NULL)
 		return;
-	if (!conf_load(s->conf->path, &s->next, &e)) {
+	if (!conf_load(s->conf->path, &next, &e)) {
 		log_error(NULL, "going on with agent.conf as it was: %s", e.msg);
 		return;
 	}
 	log_info(NULL, "agent.conf is read again");
-	stop(s);
+	conf_free(s->next); /* once more, while the first time was under way */
+	s->next = next;
+	if (s->stopping_since == 0)
+		stop(s);
 }
 
 static void
@@ -381,7 +399,10 @@ start(struct serve *s, struct err *e)
 	if (!check_database(s->conf, e) || !receive_new(s->conf, &s->receive, e) || !monitor_new(s->conf, &s->monitor, e))
 		return false;
 	monitor_on_trigger(s->monitor, kick_pumps, s);
-	return listen_all(s, e) && watch(s, e) && start_pumps(s, e);
+	if (!listen_all(s, e) || !watch(s, e) || !start_pumps(s, e))
+		return false;
+	hold_signals(false);
+	return true;
 }
 
 static void
@@ -418,6 +439,8 @@ serve_once(const struct conf *conf, struct conf **next, struct err *e)
 		log_info(NULL, "agent %s up: node %s, peers at %s://%s, page at http://%s/, libmariadb %s, libevent %s", PACKAGE_VERSION, conf->node.name,
 		    conf->node.tls ? "https" : "http", conf->node.listen, conf->node.monitor, mysql_get_client_info(), event_get_version());
 		ok = event_base_dispatch(s.base) >= 0 || err_set(e, ERR_INTERNAL, "the event loop failed");
+		hold_signals(true);
+		(void)event_base_loop(s.base, EVLOOP_NONBLOCK); /* a signal that came with the end */
 	}
 	finish(&s);
 	*next = s.next;
@@ -434,6 +457,7 @@ serve_run(const struct cli *cli, const struct conf *conf, struct err *e)
 	/* Two arenas are enough for threads that mostly sleep; each more costs memory at rest. */
 	(void)mallopt(M_ARENA_MAX, 2);
 	running_begin(conf);
+	hold_signals(true);
 	do {
 		ok = serve_once(own != NULL ? own : conf, &next, e);
 		conf_free(own);

@@ -149,11 +149,12 @@ def forgetful_pair():
 def test_a_server_that_forgot_its_numbering_is_given_it_again(forgetful_pair: Pair) -> None:
     anna, bert = forgetful_pair.nodes
     bert.server.sql(f"GRANT SUPER ON *.* TO '{ACCOUNT}'@'localhost'")
-    forgetful_pair.start_serve()
+    anna.start_serve()
     bert.server.restart()
     assert _numbered(bert) == (1, 1)
     bert.drain()
     assert _numbered(bert) == (2, 2) and "auto_increment_offset=2 are set again" in bert.agent_log.read_text()
+    bert.start_serve()
     bert.server.restart()
     hand.run(anna.connect(), "INSERT INTO notes (v) VALUES ('wakes the link')")
 

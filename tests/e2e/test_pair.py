@@ -297,7 +297,7 @@ def test_a_new_key_loses_no_change(pair: Pair) -> None:
             anna.agent("--rotate", "bert", check=DONE)
             until(lambda: _section(bert, "anna")["key"] == _section(anna, "bert")["key"] != old, 30, "both have the key")
             old = _section(anna, "bert")["key"]
-            until(lambda: bert.agent("--check").returncode == DONE, 60, "the daemon has it too")
+            until(lambda: {node.agent("--check").returncode for node in pair.nodes} == {DONE}, 60, "both daemons have it too")
     pair.wait_quiet()
     pair.assert_equal()
 
@@ -359,3 +359,14 @@ def test_a_reload_with_a_wrong_file_goes_on_as_before(pair: Pair) -> None:
     until(lambda: "agent.conf is read again" in anna.agent_log.read_text(), 30, "the log says so")
     _travels(pair)
     assert time.monotonic() - started < 60
+
+
+def test_a_daemon_that_is_told_to_stop_while_it_reads_agent_conf_again_stops(pair: Pair) -> None:
+    anna = pair.anna
+    anna.install()
+    for pause in range(0, 60, 4):  # milliseconds: somewhere in it lies the moment between two lives
+        anna.start_serve()
+        assert anna.serve_pid is not None
+        os.kill(anna.serve_pid, signal.SIGHUP)
+        time.sleep(pause / 1000)
+        anna.stop_serve()

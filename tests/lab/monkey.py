@@ -108,10 +108,10 @@ class Monkey:
 
     # statements --------------------------------------------------------------------------------------
 
-    def _try(self, text: str, args: list[Any] | None = None, kind: str = "") -> None:
+    def _try(self, text: str, kind: str = "") -> None:
         try:
             with self.connection.cursor() as cursor:
-                n = cursor.execute(text, args)
+                n = cursor.execute(text)
             if kind and n:
                 self.done[kind] += 1
         except pymysql.err.MySQLError as wrong:
@@ -126,8 +126,8 @@ class Monkey:
         if kind not in self.without:
             getattr(self, "_" + kind)(table)
 
-    def _where(self, table: _Table) -> tuple[str, list[Any]] | None:
-        """A row that is there, by its key."""
+    def _where(self, table: _Table) -> str | None:
+        """A row that is there, by its key, whose values are written out: other values may hold a '%'."""
         keys = ", ".join(_q(name) for name in table.key)
         count = self._rows(f"SELECT COUNT(*) FROM {_q(table.name)}")[0][0]
         if not count:
@@ -135,13 +135,13 @@ class Monkey:
         row = self._rows(f"SELECT {keys} FROM {_q(table.name)} LIMIT {self.rng.randrange(count)}, 1")
         if not row:
             return None
-        return " AND ".join(f"{_q(name)}=%s" for name in table.key), list(row[0])
+        return " AND ".join(f"{_q(name)}={self.connection.literal(value)}" for name, value in zip(table.key, row[0]))
 
     def _insert(self, table: _Table, word: str = "INSERT") -> None:
         names = [c for c in table.columns.values() if not c.auto]
         values = [self._value(table, column) for column in names]
         self._try(f"{word} INTO {_q(table.name)} ({', '.join(_q(c.name) for c in names)}) VALUES"
-                  f" ({', '.join(values)})", None, word.lower())
+                  f" ({', '.join(values)})", word.lower())
 
     def _replace(self, table: _Table) -> None:
         self._insert(table, "REPLACE")
@@ -154,27 +154,27 @@ class Monkey:
         where = self._where(table)
         if names and where:
             chosen = self.rng.sample(names, min(len(names), self.rng.randint(1, 3)))
-            self._try(f"UPDATE {_q(table.name)} SET {self._assignments(table, chosen)} WHERE {where[0]}", where[1], "update")
+            self._try(f"UPDATE {_q(table.name)} SET {self._assignments(table, chosen)} WHERE {where}", "update")
 
     def _delete(self, table: _Table) -> None:
         where = self._where(table)
         if where:
-            self._try(f"DELETE FROM {_q(table.name)} WHERE {where[0]}", where[1], "delete")
+            self._try(f"DELETE FROM {_q(table.name)} WHERE {where}", "delete")
 
     def _key(self, table: _Table) -> None:
         where = self._where(table)
         if where:
             self._try(f"UPDATE {_q(table.name)} SET {self._assignments(table, [self.rng.choice(table.key)])}"
-                      f" WHERE {where[0]}", where[1], "key")
+                      f" WHERE {where}", "key")
 
     def _many(self, table: _Table) -> None:
         keys = ", ".join(_q(name) for name in table.key)
         names = [name for name in table.columns if name not in table.key]
         if not names or self.rng.random() < 0.3:
-            self._try(f"DELETE FROM {_q(table.name)} ORDER BY {keys} LIMIT {self.rng.randint(1, 4)}", None, "delete many")
+            self._try(f"DELETE FROM {_q(table.name)} ORDER BY {keys} LIMIT {self.rng.randint(1, 4)}", "delete many")
         else:
             self._try(f"UPDATE {_q(table.name)} SET {self._assignments(table, [self.rng.choice(names)])}"
-                      f" ORDER BY {keys} LIMIT {self.rng.randint(2, 30)}", None, "update many")
+                      f" ORDER BY {keys} LIMIT {self.rng.randint(2, 30)}", "update many")
 
     # values --------------------------------------------------------------------------------------------
 
