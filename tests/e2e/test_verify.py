@@ -28,6 +28,7 @@ def compare(node: Node, *args: str, check: int | None = None) -> dict[str, dict[
     assert len(said["peers"]) == 1
     tables = {table["table"]: table for table in said["peers"][0]["tables"]}
     assert said["peers"][0]["exit_code"] == ran.returncode
+    assert tables or "--table" in args, (said, ran.stderr)
     return tables
 
 
@@ -274,7 +275,7 @@ def test_busy_tables_show_no_difference_that_is_not_there(fresh_pair: Pair, rng:
             first = 100000 if node is two.anna else 200000
             try:
                 with connection.cursor() as cursor:
-                    while not stop.is_set():
+                    while not stop.wait(0.001):
                         cursor.execute("UPDATE t SET n = n + 1 WHERE id = %s", [chance.randrange(1, 2000)])
                         cursor.execute("INSERT IGNORE INTO t VALUES (%s, 'mine', 1)", [first + chance.randrange(500)])
                         cursor.execute("DELETE FROM t WHERE id = %s", [first + chance.randrange(500)])
