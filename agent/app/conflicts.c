@@ -127,14 +127,14 @@ struct listing {
 	uint64_t n;
 };
 
-static bool
-is_undecided(const struct inbox_conflict *c)
+bool
+conflicts_is_undecided(const struct inbox_conflict *c)
 {
 	return strcmp(c->verdict, "ask") == 0 && c->resolved_at == NULL;
 }
 
-static const char *
-kept_side(const struct inbox_conflict *c)
+const char *
+conflicts_kept(const struct inbox_conflict *c)
 {
 	if (c->resolution != NULL)
 		return c->resolution;
@@ -175,7 +175,7 @@ put_json(const struct inbox_conflict *c, struct buf *out, struct err *e)
 	put_string(out, "table", c->table, strlen(c->table));
 	put_string(out, "record_id", c->key, c->key_len);
 	put_string(out, "rule", c->rule, strlen(c->rule));
-	buf_fmt(out, ",\"kept\":\"%s\",\"undecided\":%s", kept_side(c), is_undecided(c) ? "true" : "false");
+	buf_fmt(out, ",\"kept\":\"%s\",\"undecided\":%s", conflicts_kept(c), conflicts_is_undecided(c) ? "true" : "false");
 	put_version_json(out, "local", &c->local);
 	put_version_json(out, "remote", &c->remote);
 	buf_str(out, ",\"differs\":");
@@ -195,13 +195,13 @@ put_version_text(struct buf *out, const char *side, const struct inbox_version *
 static bool
 put_text(const struct inbox_conflict *c, struct buf *out, struct err *e)
 {
-	const char *kept = kept_side(c);
+	const char *kept = conflicts_kept(c);
 	char key[CONFLICTS_SHOWN * 2], table[CONFLICTS_SHOWN * 2];
 
 	(void)text_escape(c->key, c->key_len, key, sizeof key);
 	(void)text_escape(c->table, strlen(c->table), table, sizeof table);
 	buf_fmt(out, "%llu: table %s, record %s: %s UTC, with peer %s, rule %s%s\n", (unsigned long long)c->id, table, key, c->happened_at, c->peer, c->rule,
-	    c->resolution != NULL ? ", decided by a person" : c->resolved_at != NULL ? ", ended by itself" : is_undecided(c) ? ", NOT DECIDED" : "");
+	    c->resolution != NULL ? ", decided by a person" : c->resolved_at != NULL ? ", ended by itself" : conflicts_is_undecided(c) ? ", NOT DECIDED" : "");
 	if (strcmp(c->rule, "unique") == 0)
 		buf_str(out, "  local is another row, which has the same unique value: only one of the two can have it\n");
 	put_version_text(out, "local", &c->local, strcmp(kept, "local") == 0);

@@ -10,6 +10,10 @@ enum {
 	CONFLICTS_SHOWN = 60	 /* bytes of a value on a terminal */
 };
 
+/* Does a person have to decide; which side stands: local, remote, both, none. */
+bool conflicts_is_undecided(const struct inbox_conflict *c);
+const char *conflicts_kept(const struct inbox_conflict *c);
+
 verb_run conflicts_run;
 verb_run resolve_run;
 

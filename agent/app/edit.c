@@ -176,6 +176,38 @@ edit_remove_peer(const char *path, const char *name, struct err *e)
 	return ok;
 }
 
+static bool
+is_option(const char *p, const char *name)
+{
+	size_t len = strlen(name);
+
+	return strncmp(p, name, len) == 0 && strchr(" \t=:", p[len]) != NULL;
+}
+
+bool
+edit_set_paused(const char *path, const char *name, bool paused, struct err *e)
+{
+	const char *from, *to;
+	struct edit d;
+	bool ok = open_edit(&d, path, e) && find_section(&d, name, &from, &to, e);
+
+	if (ok) {
+		buf_put(&d.text, d.old, (size_t)(from - d.old));
+		for (const char *p = from, *next; p < to; p = next) {
+			next = line_end(p, to);
+			if (!is_option(p, "paused"))
+				buf_put(&d.text, p, (size_t)(next - p));
+		}
+		if (to[-1] != '\n')
+			buf_char(&d.text, '\n');
+		buf_str(&d.text, paused ? "paused = yes\n" : "paused = no\n");
+		buf_put(&d.text, to, (size_t)(d.old + d.len - to));
+		ok = commit(&d, true, e);
+	}
+	close_edit(&d);
+	return ok;
+}
+
 bool
 edit_set_key(const char *path, const char *name, const unsigned char key[CONF_KEY_BYTES], struct err *e)
 {
@@ -187,7 +219,7 @@ edit_set_key(const char *path, const char *name, const unsigned char key[CONF_KE
 		buf_put(&d.text, d.old, (size_t)(from - d.old));
 		for (const char *p = from, *next; p < to; p = next) {
 			next = line_end(p, to);
-			if (strncmp(p, "key", 3) == 0 && strchr(" \t=:", p[3]) != NULL)
+			if (is_option(p, "key"))
 				put_key(&d.text, key);
 			else
 				buf_put(&d.text, p, (size_t)(next - p));

@@ -12,6 +12,8 @@ MUST_CHECK bool edit_add_peer(const char *path, const struct conf_peer *peer, st
 MUST_CHECK bool edit_try_peer(const char *path, const struct conf_peer *peer, struct err *e);
 /* Take the section out. ERR_USAGE when there is none of that name. */
 MUST_CHECK bool edit_remove_peer(const char *path, const char *name, struct err *e);
+/* Set the section's paused. */
+MUST_CHECK bool edit_set_paused(const char *path, const char *name, bool paused, struct err *e);
 /* Put another key into the section. */
 MUST_CHECK bool edit_set_key(const char *path, const char *name,
     const unsigned char key[CONF_KEY_BYTES], struct err *e);

@@ -24,10 +24,10 @@ set_text(char *out, size_t size, const struct db_rows *rows, size_t column)
 
 static const char sql_peer[] =
     "SELECT p.acked_epoch, p.records_sent, p.failures, p.last_success, p.last_error_at, p.last_error, p.held, p.clock_skew_ms,"
-    " c.records_applied, c.applied_at FROM sync_peer p JOIN sync_cursor c ON c.peer=p.peer WHERE p.peer=?";
+    " c.records_applied, c.applied_at, p.quiet_epoch FROM sync_peer p JOIN sync_cursor c ON c.peer=p.peer WHERE p.peer=?";
 
 static bool
-read_position(struct db *db, struct report_peer *to, uint64_t *acked, struct err *e)
+read_position(struct db *db, struct report_peer *to, uint64_t *acked, uint64_t *quiet, struct err *e)
 {
 	struct db_rows *rows = NULL;
 	bool more = false, ok;
@@ -44,6 +44,7 @@ read_position(struct db *db, struct report_peer *to, uint64_t *acked, struct err
 		set_text(to->clock_skew_ms, sizeof to->clock_skew_ms, rows, 7);
 		to->records_applied = db_rows_u64(rows, 8);
 		set_text(to->last_applied, sizeof to->last_applied, rows, 9);
+		*quiet = db_rows_u64(rows, 10);
 	}
 	db_rows_free(rows);
 	return ok;
@@ -137,21 +138,50 @@ read_moved(struct db *db, struct report_peer *to, const char *self, struct err *
 	return ok;
 }
 
+/* Nothing up to the quiet epoch is for the peer: with it, what came from there need not be looked through. */
 static bool
-read_peer(struct db *db, struct report_peer *to, const char *self, struct err *e)
+estimate_pending(struct db *db, struct report_peer *to, const struct mark *acked, uint64_t quiet, struct err *e)
+{
+	struct queue_estimate pending;
+	struct mark mark = { 0 };
+	bool found = false, ok = true;
+
+	if (quiet > acked->epoch)
+		ok = queue_load_mark(db, quiet, &mark, &found, e);
+	ok = ok && queue_estimate_after(db, found ? &mark : acked, to->name, &pending, e);
+	mark_free(&mark);
+	if (ok) {
+		to->pending = pending.count;
+		to->pending_about = !pending.exact;
+		to->lag_ms = pending.oldest_ms;
+	}
+	return ok;
+}
+
+static bool
+count_pending(struct db *db, struct report_peer *to, bool quick, struct err *e)
 {
 	struct mark acked = { 0 };
-	uint64_t epoch = 0;
+	uint64_t epoch = 0, quiet = 0;
 	bool found = false, ok;
 
-	ok = read_reasons(db, to, e) && read_moved(db, to, self, e) && read_position(db, to, &epoch, e) && queue_load_mark(db, epoch, &acked, &found, e) &&
-	    queue_count_after(db, &acked, to->name, &to->pending, e) && owed_count(db, to->name, "retry", &to->retry, e) &&
+	ok = read_position(db, to, &epoch, &quiet, e) && queue_load_mark(db, epoch, &acked, &found, e) &&
+	    (quick ? estimate_pending(db, to, &acked, quiet, e) : queue_count_after(db, &acked, to->name, &to->pending, e));
+	mark_free(&acked);
+	return ok;
+}
+
+static bool
+read_peer(struct db *db, struct report_peer *to, const char *self, bool quick, struct err *e)
+{
+	bool ok;
+
+	ok = read_reasons(db, to, e) && read_moved(db, to, self, e) && count_pending(db, to, quick, e) && owed_count(db, to->name, "retry", &to->retry, e) &&
 	    owed_count(db, to->name, "waiting", &to->waiting, e) && owed_count(db, to->name, "parked", &to->parked, e) &&
 	    owed_count(db, to->name, "discarded", &to->discarded, e) &&
 	    db_number(db, "SELECT COUNT(*) FROM sync_unsettled WHERE peer=?", DB_ARGS(db_text(to->name)), &to->refused_here, NULL, e) &&
 	    db_number(db, "SELECT COUNT(*) FROM sync_undecided WHERE peer=? AND decision IS NULL", DB_ARGS(db_text(to->name)), &to->undecided, NULL, e) &&
 	    allowance_waiting(db, to->name, to->deletes, e);
-	mark_free(&acked);
 	to->in_step = ok && to->pending + to->retry + to->waiting + to->parked + to->discarded + to->refused_here + to->undecided + to->tables_moved == 0 && to->held[0] == '\0' && to->deletes[0] == '\0';
 	return ok;
 }
@@ -288,7 +318,7 @@ read_app_triggers(struct db *db, const struct conf *conf, struct report *r, stru
 }
 
 static bool
-read_peers(struct db *db, const struct conf *conf, const char *only, struct report *r, struct err *e)
+read_peers(struct db *db, const struct conf *conf, const char *only, bool quick, struct report *r, struct err *e)
 {
 	if (only != NULL && conf_peer(conf, only) == NULL)
 		return err_set(e, ERR_USAGE, "there is no [peer %s] in %s", only, conf->path);
@@ -304,7 +334,7 @@ read_peers(struct db *db, const struct conf *conf, const char *only, struct repo
 		(void)snprintf(to->name, sizeof to->name, "%s", conf->peers[i].name);
 		to->url = conf->peers[i].url;
 		to->paused = conf->peers[i].paused;
-		if (!peer_register(db, to->name, e) || !read_peer(db, to, r->node.name, e))
+		if (!peer_register(db, to->name, e) || !read_peer(db, to, r->node.name, quick, e))
 			return false;
 		to->in_step = to->in_step && r->dirty_tables == 0;
 	}
@@ -363,8 +393,8 @@ read_numbering(struct db *db, const struct conf *conf, struct report *r, struct 
 	return ok;
 }
 
-bool
-report_read(struct db *db, const struct conf *conf, const char *peer, struct report *out, struct err *e)
+static void
+prepare(const struct conf *conf, struct report *out)
 {
 	memset(out, 0, sizeof *out);
 	buf_init(&out->parked, REPORT_TEXT_MAX);
@@ -374,7 +404,35 @@ report_read(struct db *db, const struct conf *conf, const char *peer, struct rep
 	buf_init(&out->numbering, REPORT_TEXT_MAX);
 	buf_init(&out->numbering_text, REPORT_TEXT_MAX);
 	out->database = conf->database.name;
-	if (schema_enter(db, conf, &out->node, e) && witness_check(db, &out->node, e) && read_counts(db, out, e) && read_peers(db, conf, peer, out, e) && read_parked(db, peer, out, e) &&
+}
+
+bool
+report_read_quick(struct db *db, const struct conf *conf, uint64_t dirty_tables, struct report *out, struct err *e)
+{
+	prepare(conf, out);
+	out->dirty_tables = dirty_tables;
+	if (schema_enter(db, conf, &out->node, e) && witness_check(db, &out->node, e) && read_peers(db, conf, NULL, true, out, e) && read_activity(db, out, e))
+		return true;
+	report_free(out);
+	return false;
+}
+
+bool
+report_read_counts(struct db *db, const struct conf *conf, struct report *out, struct err *e)
+{
+	prepare(conf, out);
+	if (schema_enter(db, conf, &out->node, e) && read_counts(db, out, e) && read_tables(db, out, e) && read_app_triggers(db, conf, out, e) &&
+	    read_numbering(db, conf, out, e))
+		return true;
+	report_free(out);
+	return false;
+}
+
+bool
+report_read(struct db *db, const struct conf *conf, const char *peer, struct report *out, struct err *e)
+{
+	prepare(conf, out);
+	if (schema_enter(db, conf, &out->node, e) && witness_check(db, &out->node, e) && read_counts(db, out, e) && read_peers(db, conf, peer, false, out, e) && read_parked(db, peer, out, e) &&
 	    read_activity(db, out, e) && read_tables(db, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e))
 		return true;
 	report_free(out);
@@ -492,8 +550,8 @@ put_number(struct buf *out, const char *name, uint64_t n)
 	buf_fmt(out, ",\"%s\":%llu", name, (unsigned long long)n);
 }
 
-static void
-peer_json(const struct report_peer *p, struct buf *out)
+void
+report_put_peer(const struct report_peer *p, struct buf *out)
 {
 	buf_fmt(out, "{\"name\":\"%s\"", p->name);
 	put_text(out, "url", p->url);
@@ -515,7 +573,18 @@ peer_json(const struct report_peer *p, struct buf *out)
 	put_text(out, "last_error_at", p->last_error_at);
 	put_text(out, "held", p->held);
 	put_text(out, "held_back", p->deletes);
-	buf_fmt(out, ",\"clock_skew_ms\":%s}", p->clock_skew_ms[0] == '\0' ? "null" : p->clock_skew_ms);
+	buf_fmt(out, ",\"clock_skew_ms\":%s", p->clock_skew_ms[0] == '\0' ? "null" : p->clock_skew_ms);
+}
+
+void
+report_put_counts(const struct report *r, struct buf *out)
+{
+	buf_fmt(out, ",\"queue\":{\"pending\":%llu,\"synced\":%llu,\"failed\":%llu,\"superseded\":%llu}", (unsigned long long)r->pending,
+	    (unsigned long long)r->synced, (unsigned long long)r->failed, (unsigned long long)r->superseded);
+	put_number(out, "conflicts", r->conflicts);
+	put_number(out, "undecided", r->undecided);
+	put_number(out, "dirty_tables", r->dirty_tables);
+	buf_fmt(out, ",\"app_triggers\":%s,\"pending_by_table\":%s,\"numbering\":%s", buf_cstr(&r->app_triggers), buf_cstr(&r->tables), buf_cstr(&r->numbering));
 }
 
 void
@@ -527,16 +596,12 @@ report_json(const struct report *r, struct buf *out)
 	buf_str(out, ",\"peers\":[");
 	for (size_t i = 0; i < r->npeers; i++) {
 		buf_str(out, i > 0 ? "," : "");
-		peer_json(&r->peers[i], out);
+		report_put_peer(&r->peers[i], out);
+		buf_char(out, '}');
 	}
-	buf_fmt(out, "],\"queue\":{\"pending\":%llu,\"synced\":%llu,\"failed\":%llu,\"superseded\":%llu}", (unsigned long long)r->pending,
-	    (unsigned long long)r->synced, (unsigned long long)r->failed, (unsigned long long)r->superseded);
-	put_number(out, "conflicts", r->conflicts);
-	put_number(out, "undecided", r->undecided);
-	put_number(out, "dirty_tables", r->dirty_tables);
-	buf_fmt(out, ",\"app_triggers\":%s", buf_cstr(&r->app_triggers));
-	buf_fmt(out, ",\"pending_by_table\":%s,\"numbering\":%s,\"parked\":%s,\"activity\":%s}\n", buf_cstr(&r->tables), buf_cstr(&r->numbering), buf_cstr(&r->parked),
-	    buf_cstr(&r->activity));
+	buf_str(out, "]");
+	report_put_counts(r, out);
+	buf_fmt(out, ",\"parked\":%s,\"activity\":%s}\n", buf_cstr(&r->parked), buf_cstr(&r->activity));
 }
 
 void

@@ -20,6 +20,8 @@ struct report_peer {
 	const char *url; /* borrowed from conf */
 	bool paused;
 	uint64_t pending;
+	bool pending_about;			    /* report_read_quick: of many, how many ids */
+	uint64_t lag_ms;			    /* report_read_quick: how old the oldest is */
 	uint64_t retry, waiting, parked, discarded; /* records of ours that it refused */
 	uint64_t undecided;			    /* conflicts with it that a person decides */
 	uint64_t refused_here;			    /* records of its that we refused */
@@ -59,6 +61,13 @@ struct report {
 
 /* peer: only this one (ERR_USAGE when there is none of that name), or NULL. */
 MUST_CHECK bool report_read(struct db *db, const struct conf *conf, const char *peer, struct report *out, struct err *e);
+/* Two halves for a page that is open. Quick: peers, parked, activity, a few milliseconds however long the queue is;
+ * what the other half knows of dirty tables it is told. Whole tables are counted by the other one. */
+MUST_CHECK bool report_read_quick(struct db *db, const struct conf *conf, uint64_t dirty_tables, struct report *out, struct err *e);
+MUST_CHECK bool report_read_counts(struct db *db, const struct conf *conf, struct report *out, struct err *e);
+/* Of a peer, as JSON without the closing brace; the second half as JSON members, each with a comma before it. */
+void report_put_peer(const struct report_peer *p, struct buf *out);
+void report_put_counts(const struct report *r, struct buf *out);
 void report_free(struct report *r);
 /* Does a person have to look? (parked, held, dirty, the app's triggers) */
 bool report_needs_person(const struct report *r);

@@ -70,7 +70,7 @@ struct serve {
 	struct pump *pumps;
 	size_t npumps;
 	atomic_bool stop;
-	struct event *events[RECEIVE_FDS + 5]; /* workers, monitor, three signals, stopping */
+	struct event *events[RECEIVE_FDS + MONITOR_FDS + 5]; /* workers, monitor, its tick, three signals, stopping */
 	size_t nevents;
 	int64_t stopping_since;
 };
@@ -93,8 +93,13 @@ pump_nap(struct pump *p, int64_t ms)
 	for (;;) {
 		int64_t left = until - clock_mono_ms();
 
-		if (left <= 0 || pump_stopped(p) || atomic_exchange(&p->kick, false))
+		if (left <= 0 || pump_stopped(p))
 			return;
+		if (atomic_exchange(&p->kick, false)) { /* as agent --drain: what was refused is tried, too */
+			p->owed = true;
+			p->retry_at = 0;
+			return;
+		}
 		clock_nap_ms(left < STEP_MS ? left : STEP_MS);
 	}
 }
@@ -244,6 +249,17 @@ on_monitor(evutil_socket_t fd, short what, void *arg)
 	monitor_finish(s->monitor);
 }
 
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct serve *s = arg;
+
+	(void)fd;
+	(void)what;
+	if (s->stopping_since == 0)
+		monitor_tick(s->monitor);
+}
+
 /* Leave when nothing is being answered any more, or after STOP_WAIT_MS. */
 static void
 on_stopping(evutil_socket_t fd, short what, void *arg)
@@ -277,6 +293,7 @@ stop(struct serve *s)
 
 	s->stopping_since = clock_mono_ms();
 	atomic_store(&s->stop, true);
+	monitor_stop(s->monitor);
 	server_stop_accepting(s->peers);
 	server_stop_accepting(s->people);
 	if (!add_event(s, event_new(s->base, -1, EV_PERSIST, on_stopping, s), &often, &e))
@@ -346,13 +363,18 @@ on_paired(void *arg)
 static bool
 watch(struct serve *s, struct err *e)
 {
-	int fds[RECEIVE_FDS];
+	static const struct timeval second = { MONITOR_TICK_MS / 1000, MONITOR_TICK_MS % 1000 * 1000 };
+	int fds[RECEIVE_FDS], monitor[MONITOR_FDS];
 
 	receive_fds(s->receive, fds);
+	monitor_fds(s->monitor, monitor);
 	for (size_t i = 0; i < RECEIVE_FDS; i++)
 		if (!add_event(s, event_new(s->base, fds[i], EV_READ | EV_PERSIST, on_receive, s), NULL, e))
 			return false;
-	return add_event(s, event_new(s->base, monitor_fd(s->monitor), EV_READ | EV_PERSIST, on_monitor, s), NULL, e) &&
+	for (size_t i = 0; i < MONITOR_FDS; i++)
+		if (!add_event(s, event_new(s->base, monitor[i], EV_READ | EV_PERSIST, on_monitor, s), NULL, e))
+			return false;
+	return add_event(s, event_new(s->base, -1, EV_PERSIST, on_tick, s), &second, e) &&
 	    add_event(s, evsignal_new(s->base, SIGTERM, on_signal, s), NULL, e) && add_event(s, evsignal_new(s->base, SIGINT, on_signal, s), NULL, e) &&
 	    add_event(s, evsignal_new(s->base, SIGHUP, on_reload, s), NULL, e);
 }
@@ -398,7 +420,7 @@ start(struct serve *s, struct err *e)
 		return err_set(e, ERR_MEMORY, "out of memory for the event loop");
 	if (!check_database(s->conf, e) || !receive_new(s->conf, &s->receive, e) || !monitor_new(s->conf, &s->monitor, e))
 		return false;
-	monitor_on_trigger(s->monitor, kick_pumps, s);
+	monitor_on_wish(s->monitor, &(struct monitor_wishes){ kick_pumps, on_paired, s });
 	if (!listen_all(s, e) || !watch(s, e) || !start_pumps(s, e))
 		return false;
 	hold_signals(false);

@@ -13,6 +13,7 @@
 #include "app/init.h"
 #include "app/install.h"
 #include "app/pair.h"
+#include "app/parked.h"
 #include "app/preview.h"
 #include "app/report.h"
 #include "app/rotate.h"
@@ -235,59 +236,20 @@ parse_id(const struct cli *cli, uint64_t *id, struct err *e)
 	    err_set(e, ERR_USAGE, "--%s takes the id that --parked shows%s", cli->verb->name, strcmp(cli->verb->name, "retry") == 0 ? ", or all" : "");
 }
 
-/* What becomes of a parked record: its debt and all its rows in the queue. */
-struct outcome {
-	struct db *db;
-	const char *peer;
-	uint64_t id; /* 0 = all */
-	const char *state;
-	const char *status;
-	uint64_t n;
-};
-
-static bool
-set_outcome(const struct owed *o, void *arg, struct err *e)
-{
-	struct outcome *to = arg;
-	unsigned char md5[PEER_HASH_BYTES];
-
-	if (strcmp(o->state, "parked") != 0 || (to->id != 0 && o->last_id != to->id))
-		return true;
-	to->n++;
-	return peer_record_hash(o->table, o->key, o->key_len, md5, e) &&
-	    queue_mark_rows(to->db, o->queue_ids, to->status, 0, o->last_error, e) &&
-	    db_exec(to->db, "UPDATE sync_owed SET state=?, attempts=0 WHERE peer=? AND record_hash=?", DB_ARGS(db_text(to->state), db_text(to->peer), db_bytes(md5, sizeof md5)), e);
-}
-
-static bool
-settle_all(struct db *db, const struct cli *cli, const struct conf *conf, struct outcome *to, struct err *e)
-{
-	to->db = db;
-	for (size_t i = 0; i < conf->npeers; i++) {
-		to->peer = conf->peers[i].name;
-		if ((cli->peer == NULL || strcmp(cli->peer, to->peer) == 0) && !owed_visit(db, to->peer, set_outcome, to, e))
-			return false;
-	}
-	return to->n > 0 || to->id == 0 || err_set(e, ERR_USAGE, "nothing parked has the id %s; agent --parked lists them", cli->argument);
-}
-
 static enum exit_code
 settle_parked(const struct cli *cli, const struct conf *conf, struct err *e)
 {
-	bool again = strcmp(cli->verb->name, "retry") == 0;
-	struct outcome to = { .state = again ? "retry" : "discarded", .status = again ? "pending" : "superseded" };
+	struct parked_order order = { .peer = cli->peer, .again = strcmp(cli->verb->name, "retry") == 0 };
 	struct db *db = NULL;
-	bool ok;
+	bool again = order.again, ok;
+	uint64_t n = 0;
 
-	/* With more peers the rows may still be on their way to another one; superseded ones are never sent. */
-	if (!again && conf->npeers > 1)
-		to.status = "synced";
-	ok = parse_id(cli, &to.id, e) && enter(conf, &db, e) && db_begin(db, e) && settle_all(db, cli, conf, &to, e) && db_commit(db, e);
+	ok = parse_id(cli, &order.id, e) && enter(conf, &db, e) && parked_settle(db, conf, &order, &n, e);
 	db_close(db);
 	if (ok && cli->json)
-		(void)printf("{\"%s\":%llu}\n", again ? "retried" : "discarded", (unsigned long long)to.n);
+		(void)printf("{\"%s\":%llu}\n", again ? "retried" : "discarded", (unsigned long long)n);
 	else if (ok && !cli->quiet && again)
-		(void)printf("%llu records will be sent again at the next drain\n", (unsigned long long)to.n);
+		(void)printf("%llu records will be sent again at the next drain\n", (unsigned long long)n);
 	else if (ok && !cli->quiet)
 		(void)printf("discarded: the peer keeps its own version; the record is not in step until its next change\n");
 	return ok ? EXIT_DONE : cli_exit_code(e);

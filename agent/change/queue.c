@@ -527,6 +527,35 @@ queue_count_between(struct db *db, const struct mark *after, uint64_t upto, cons
 	return ok;
 }
 
+static const char sql_oldest[] =
+    "SELECT GREATEST(TIMESTAMPDIFF(MICROSECOND, changed_at, NOW(6)), 0) DIV 1000 + 1 FROM sync_queue FORCE INDEX (PRIMARY)"
+    " WHERE id>? AND status<>'superseded' AND (via IS NULL OR via<>?) ORDER BY id LIMIT 1";
+
+bool
+queue_estimate_after(struct db *db, const struct mark *after, const char *not_via, struct queue_estimate *out, struct err *e)
+{
+	uint64_t high = 0;
+	bool found = false;
+
+	memset(out, 0, sizeof *out);
+	out->exact = true;
+	if (!db_number(db, "SELECT MAX(id) FROM sync_queue", DB_NO_ARGS, &high, &found, e))
+		return false;
+	if (high <= after->high + QUEUE_COUNT_IDS && !queue_count_between(db, after, high, not_via, &out->count, e))
+		return false;
+	if (high <= after->high || (high <= after->high + QUEUE_COUNT_IDS && out->count == 0))
+		return true;
+	if (!db_number(db, sql_oldest, DB_ARGS(db_u64(after->high), db_text(not_via)), &out->oldest_ms, &found, e))
+		return false;
+	if (!found) /* all of them came from there; what became visible below the mark is left */
+		return queue_count_between(db, after, after->high, not_via, &out->count, e);
+	if (high > after->high + QUEUE_COUNT_IDS) {
+		out->count = high - after->high;
+		out->exact = false;
+	}
+	return true;
+}
+
 bool
 queue_count_after(struct db *db, const struct mark *after, const char *not_via, uint64_t *count, struct err *e)
 {

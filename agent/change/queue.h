@@ -12,6 +12,7 @@ enum operation { OP_INSERT = 1, OP_UPDATE = 2, OP_DELETE = 3, OP_DIRTY = 4 }; /*
 enum {
 	QUEUE_READ_ROWS = 10000,  /* rows held in memory while reading */
 	QUEUE_STEP_IDS = 20000,	  /* ids of one settling or purging step: short row locks */
+	QUEUE_COUNT_IDS = 10000,  /* counted one by one for a page that is open: about 5 ms */
 	QUEUE_PROBE_AGE_MS = 60000, /* two empty probes this far apart call a hole dead */
 	QUEUE_TIME_LEN = 26	  /* "2026-11-21 02:03:04.123456" */
 };
@@ -82,8 +83,17 @@ MUST_CHECK bool queue_peek(struct db *db, const struct mark *last, uint64_t *hig
 /* Probe the holes of the newest mark; those found dead leave it with the next mark. Outside any transaction. */
 MUST_CHECK bool queue_probe_holes(struct db *db, const struct mark *last, struct err *e);
 
+struct queue_estimate {
+	uint64_t count, oldest_ms;
+	bool exact;
+};
+
 /* Changes of this node that the mark does not contain, as people count them: pending, not from via. */
 MUST_CHECK bool queue_count_after(struct db *db, const struct mark *after, const char *not_via, uint64_t *count, struct err *e);
+
+/* The same for whoever looks every second: exact where few ids lie above the mark, else how many lie there (*exact
+ * says which). *oldest_ms: the age of the oldest of them, 0 when there are none. */
+MUST_CHECK bool queue_estimate_after(struct db *db, const struct mark *after, const char *not_via, struct queue_estimate *out, struct err *e);
 
 /* The same for ids up to upto only. */
 MUST_CHECK bool queue_count_between(struct db *db, const struct mark *after, uint64_t upto, const char *not_via, uint64_t *count, struct err *e);

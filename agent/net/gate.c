@@ -57,7 +57,7 @@ static const struct refusal refused_origin = { 403, "origin", "another site's pa
 
 /* Headers that two programs must not be able to read differently: at most one of each. */
 static const char *const single[] = { "Host", "Content-Length", "Content-Type", "Content-Encoding",
-	"Connection", "Authorization", "Origin", "Sec-Fetch-Site", GATE_FROM, GATE_TO, GATE_SESSION,
+	"Connection", "Authorization", "Cookie", "Origin", "Sec-Fetch-Site", GATE_TOKEN, GATE_FROM, GATE_TO, GATE_SESSION,
 	GATE_COUNTER, GATE_MAC };
 
 /* 1 to max bytes, all of them in set. */
@@ -233,6 +233,8 @@ gate_body(struct evhttp_request *req, const struct route *route)
 		return NULL;
 	if (len > route->body_max)
 		return &refused_large;
+	if (route->auth == AUTH_LOGIN) /* a plain form, so that it works without scripts; it changes nothing */
+		return type != NULL && strcasecmp(type, "application/x-www-form-urlencoded") == 0 ? NULL : &refused_type;
 	/* A form of another site cannot send these types without asking first. */
 	if (type == NULL ? len > 0 : strcasecmp(type, "application/json") != 0 &&
 	    !(peers && strcasecmp(type, "application/x-tandem") == 0))
@@ -305,7 +307,36 @@ gate_origin(struct evhttp_request *req)
 	return strcasecmp(origin, host) == 0 ? NULL : &refused_origin;
 }
 
+const struct refusal *
+gate_form_origin(struct evhttp_request *req)
+{
+	const char *origin = header(req, "Origin");
+	const char *site = header(req, "Sec-Fetch-Site");
+
+	if (site != NULL && strcasecmp(site, "same-origin") != 0)
+		return &refused_origin;
+	return origin != NULL && strcmp(origin, "null") == 0 ? NULL : gate_origin(req);
+}
+
 /* Keys. */
+
+const char *
+gate_cookies(struct evhttp_request *req)
+{
+	return header(req, "Cookie");
+}
+
+const char *
+gate_token(struct evhttp_request *req)
+{
+	return header(req, GATE_TOKEN);
+}
+
+bool
+gate_shows_key(struct evhttp_request *req)
+{
+	return header(req, "Authorization") != NULL;
+}
 
 bool
 gate_signature(struct evhttp_request *req, enum auth auth, struct gate_signature *out)
@@ -361,10 +392,21 @@ basic_password(const char *base64, char out[GATE_KEY_MAX])
 }
 
 bool
+gate_is_key(const char *given, const char *key)
+{
+	unsigned char have[HASH_BYTES], want[HASH_BYTES];
+
+	if (key == NULL || key[0] == '\0')
+		return false;
+	hash_of(given, have); /* hashes: equal length whatever was given */
+	hash_of(key, want);
+	return CRYPTO_memcmp(have, want, sizeof have) == 0;
+}
+
+bool
 gate_has_key(struct evhttp_request *req, const char *key)
 {
 	const char *given = header(req, "Authorization");
-	unsigned char have[HASH_BYTES], want[HASH_BYTES];
 	char text[GATE_KEY_MAX] = "";
 	bool same;
 
@@ -374,9 +416,7 @@ gate_has_key(struct evhttp_request *req, const char *key)
 		(void)snprintf(text, sizeof text, "%s", given + 7);
 	else if (strncasecmp(given, "Basic ", 6) != 0 || !basic_password(given + 6, text))
 		return false;
-	hash_of(text, have); /* hashes: equal length whatever was given */
-	hash_of(key, want);
-	same = CRYPTO_memcmp(have, want, sizeof have) == 0;
+	same = gate_is_key(text, key);
 	text_wipe(text, sizeof text);
 	return same;
 }

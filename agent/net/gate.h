@@ -27,6 +27,8 @@ enum {
 #define GATE_SESSION "X-Tandem-Session"
 #define GATE_COUNTER "X-Tandem-Counter"
 #define GATE_MAC "X-Tandem-Mac"
+/* Of the page: the token beside the cookie. */
+#define GATE_TOKEN "X-Tandem-Token"
 
 /* Why a request is turned away: fixed texts that repeat nothing of it. */
 struct refusal {
@@ -68,6 +70,14 @@ const struct refusal *gate_origin(struct evhttp_request *req);
 /* Read the signature headers; false unless each that the kind of route needs is there, once, in
  * its exact alphabet and length. */
 bool gate_signature(struct evhttp_request *req, enum auth auth, struct gate_signature *out);
+/* The same for the form with the key, from which browsers send Origin: null. */
+const struct refusal *gate_form_origin(struct evhttp_request *req);
+/* Header texts of the page, or NULL: cookies; the token beside them; does it show a key at all? */
+const char *gate_cookies(struct evhttp_request *req);
+const char *gate_token(struct evhttp_request *req);
+bool gate_shows_key(struct evhttp_request *req);
+/* Is key the monitor's key? In constant time; an empty one is nobody's. */
+bool gate_is_key(const char *given, const char *key);
 /* Does the request carry the monitor's key? An empty key is carried by nobody. */
 bool gate_has_key(struct evhttp_request *req, const char *key);
 

@@ -11,6 +11,8 @@
 
 #include <assert.h>
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
 #include <event2/http.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,7 +25,9 @@
 
 enum {
 	ERROR_MESSAGE_MAX = 1024, /* text of an error answer; twice ERR_MSG_MAX */
-	ERROR_BODY_MAX = 8192	  /* the same as JSON, each byte as \u00xx at worst */
+	ERROR_BODY_MAX = 8192,	  /* the same as JSON, each byte as \u00xx at worst */
+	STREAM_BACKLOG_MAX = 1024 * 1024, /* of an answer without an end, not taken yet: two large pieces */
+	STREAM_INPUT_MAX = 4096	  /* nobody sends anything meanwhile */
 };
 
 /* Life. */
@@ -46,6 +50,7 @@ request_free(struct request *r)
 	if (r->body != NULL)
 		evbuffer_free(r->body);
 	text_wipe(r->key, sizeof r->key);
+	text_wipe(r->new_cookie, sizeof r->new_cookie);
 	free(r);
 }
 
@@ -129,18 +134,35 @@ request_lose_desk(struct desk *d)
 
 /* Answers. */
 
-/* The page's headers: nothing from elsewhere, nothing inline, no frame, no referrer. */
+/* The page's headers: nothing from elsewhere, nothing inline, no frame, no referrer, forms only to us. */
 static const struct {
 	const char *name;
 	const char *value;
 } page_headers[] = {
 	{ "Content-Security-Policy",
 	    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
-	    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'" },
+	    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'" },
 	{ "Referrer-Policy", "no-referrer" },
 	{ "Cross-Origin-Opener-Policy", "same-origin" },
 	{ "Cross-Origin-Resource-Policy", "same-origin" },
 };
+
+/* Not Secure: the page is plain HTTP, on loopback unless configured otherwise (docs/security.md). */
+static void
+add_cookie(struct request *r)
+{
+	char text[LOGIN_NAME_MAX + LOGIN_VALUE_MAX + 64];
+
+	if (r->new_cookie[0] != '\0')
+		(void)snprintf(text, sizeof text, "%s=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%d", r->desk->login.name,
+		    r->new_cookie, LOGIN_HOURS * 3600);
+	else if (r->end_cookie)
+		(void)snprintf(text, sizeof text, "%s=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0", r->desk->login.name);
+	else
+		return;
+	(void)evhttp_add_header(evhttp_request_get_output_headers(r->req), "Set-Cookie", text);
+	text_wipe(text, sizeof text);
+}
 
 static void
 add_headers(struct request *r, int status, const char *type, const char *mac)
@@ -156,8 +178,12 @@ add_headers(struct request *r, int status, const char *type, const char *mac)
 		(void)evhttp_add_header(h, "Connection", "close");
 	if (!r->desk->people)
 		return;
+	/* Basic is taken, and not asked for: browsers that asked a person would send the key by themselves from then on. */
 	if (status == 401)
-		(void)evhttp_add_header(h, "WWW-Authenticate", "Basic realm=\"tandem\"");
+		(void)evhttp_add_header(h, "WWW-Authenticate", "Bearer realm=\"tandem\"");
+	if (status == 303 && r->location != NULL)
+		(void)evhttp_add_header(h, "Location", r->location);
+	add_cookie(r);
 	for (size_t i = 0; i < sizeof page_headers / sizeof page_headers[0]; i++)
 		(void)evhttp_add_header(h, page_headers[i].name, page_headers[i].value);
 }
@@ -283,4 +309,109 @@ request_new_session(struct request *r, const char *client_nonce, char *out)
 	out[0] = '\0';
 	if (r->desk != NULL && r->peer != NULL)
 		sessions_make(r->desk->sessions, r->name, client_nonce, clock_mono_ms(), out);
+}
+
+/* The page. */
+
+const char *
+request_address(const struct request *r)
+{
+	return r->conn == NULL ? "" : r->conn->address;
+}
+
+bool
+request_login(struct request *r, const char *key, unsigned *wait_s)
+{
+	const char *address = request_address(r);
+	int64_t now_ms = clock_mono_ms();
+	struct err ignored;
+
+	*wait_s = 0;
+	if (r->req == NULL || r->desk == NULL)
+		return false;
+	*wait_s = login_wait_s(&r->desk->login, address, LOGIN_FORM, now_ms);
+	if (*wait_s > 0)
+		return false;
+	if (!gate_is_key(key, r->desk->monitor_key)) {
+		login_wrong(&r->desk->login, address, LOGIN_FORM, now_ms);
+		return false;
+	}
+	login_right(&r->desk->login, address, LOGIN_FORM);
+	return login_make(&r->desk->login, clock_wall_us() / 1000000, r->new_cookie, &ignored);
+}
+
+void
+request_logout(struct request *r)
+{
+	if (r->desk == NULL || r->cookie[0] == '\0')
+		return;
+	login_end(&r->desk->login, r->cookie);
+	r->end_cookie = true;
+}
+
+void
+request_token(struct request *r, char *out)
+{
+	out[0] = '\0';
+	if (r->desk != NULL && r->cookie[0] != '\0')
+		login_token(&r->desk->login, r->cookie, out);
+}
+
+void
+request_redirect(struct request *r, const char *path)
+{
+	r->location = path;
+	request_reply(r, 303, "text/plain; charset=utf-8", "", 0);
+}
+
+/* Answers without an end. */
+
+bool
+request_stream(struct request *r, const char *type)
+{
+	struct evhttp_connection *c = r->req == NULL || r->desk == NULL ? NULL : evhttp_request_get_connection(r->req);
+
+	if (c == NULL)
+		return false;
+	r->desk->busy--; /* an orderly stop does not wait for it */
+	r->handed = false;
+	r->streaming = true;
+	r->keep = false;
+	add_headers(r, 200, type, NULL);
+	/* evhttp reads on, to notice the end; it keeps what it reads. */
+	bufferevent_setwatermark(evhttp_connection_get_bufferevent(c), EV_READ, 0, STREAM_INPUT_MAX);
+	evhttp_send_reply_start(r->req, 200, "OK");
+	return true;
+}
+
+bool
+request_stream_put(struct request *r, const void *data, size_t len)
+{
+	struct evhttp_connection *c = r->req == NULL ? NULL : evhttp_request_get_connection(r->req);
+	struct evbuffer *piece;
+	bool ok;
+
+	if (c == NULL || evbuffer_get_length(bufferevent_get_output(evhttp_connection_get_bufferevent(c))) > STREAM_BACKLOG_MAX)
+		return false;
+	piece = evbuffer_new();
+	ok = piece != NULL && evbuffer_add(piece, data, len) == 0;
+	if (ok)
+		evhttp_send_reply_chunk(r->req, piece);
+	if (piece != NULL)
+		evbuffer_free(piece);
+	return ok;
+}
+
+void
+request_stream_end(struct request *r)
+{
+	if (r->req != NULL && r->streaming) {
+		conn_writing(r->conn, r->req);
+		evhttp_send_reply_end(r->req);
+		r->req = NULL;
+	}
+	if (r->req == NULL)
+		request_free(r);
+	else
+		request_fail(r, 503, "busy", "no memory; try again later");
 }

@@ -9,6 +9,7 @@
 #include "base/conf.h"
 #include "net/gate.h"
 #include "net/guard.h"
+#include "net/login.h"
 #include "net/server.h"
 #include "net/session.h"
 #include "wire/sign.h"
@@ -22,6 +23,8 @@ struct desk {
 	struct request *first; /* all that live */
 	size_t busy;	       /* of them, handed to a handler */
 	bool people;	       /* the server of the page */
+	struct login login;    /* of the page */
+	const char *monitor_key; /* borrowed */
 	bool stopping;	       /* no connection is kept open after its answer */
 };
 
@@ -37,7 +40,12 @@ struct request {
 	char mac[SIGN_MAC_HEX + 1];
 	unsigned char key[SIGN_KEY_BYTES]; /* for the answer */
 	const char *why;		   /* for the log, when the answer says less */
+	char cookie[LOGIN_VALUE_MAX];	   /* that it came with; "" = it came with the key, or with nothing */
+	char new_cookie[LOGIN_VALUE_MAX];  /* that the answer brings */
+	bool end_cookie;		   /* the answer takes the cookie away */
+	const char *location;		   /* of an answer 303 */
 	bool handed;			   /* a handler has it */
+	bool streaming;			   /* its answer has begun and has no end yet */
 	bool keep;			   /* the connection may serve another request */
 	bool newcomer;			   /* signed with an invitation, not by a peer */
 };

@@ -36,6 +36,9 @@ static const struct refusal refused_signature = { 401, "unauthorised",
 static const struct refusal refused_stale = { 401, "unauthorised",
 	"not signed by a known peer within a session" }; /* no caller can tell it from the one above */
 static const struct refusal refused_key = { 401, "unauthorised", "the monitor key is needed" };
+static const struct refusal refused_wait = { 429, "wait", "too many wrong keys; try again in a minute" };
+static const struct refusal refused_token = { 403, "token", "the page has to be loaded again" };
+static const struct refusal refused_visitor = { 303, "login", "the monitor key is needed: see " LOGIN_PATH };
 static const struct refusal refused_nobody = { 403, "forbidden", "nobody may do this" };
 static const struct refusal refused_sessions = { 503, "busy", "too many sessions; try again later" };
 static const struct refusal refused_memory = { 503, "busy", "out of memory; try again later" };
@@ -200,6 +203,41 @@ check_peer(struct server *s, struct request *r, const struct route *route)
 	return &refused_signature;
 }
 
+/* The key itself, in a header: for scripts. */
+static const struct refusal *
+check_key(struct server *s, struct request *r, const struct route *route)
+{
+	int64_t now_ms = clock_mono_ms();
+
+	if (login_wait_s(&s->desk.login, r->conn->address, LOGIN_HEADER, now_ms) > 0)
+		return &refused_wait;
+	if (!gate_has_key(r->req, s->o.conf->node.monitor_key)) {
+		login_wrong(&s->desk.login, r->conn->address, LOGIN_HEADER, now_ms);
+		return &refused_key;
+	}
+	login_right(&s->desk.login, r->conn->address, LOGIN_HEADER);
+	conn_trust(r->conn);
+	return strcmp(route->method, "POST") == 0 ? gate_origin(r->req) : NULL;
+}
+
+/* The page: a cookie, with its token where something may change, or the key. */
+static const struct refusal *
+check_person(struct server *s, struct request *r, const struct route *route)
+{
+	const char *cookies = gate_cookies(r->req), *token = gate_token(r->req);
+	char want[SIGN_MAC_HEX + 1];
+
+	if (gate_shows_key(r->req))
+		return check_key(s, r, route);
+	if (cookies == NULL || !login_find(&s->desk.login, cookies, clock_wall_us() / 1000000, r->cookie))
+		return route->auth == AUTH_PAGE ? &refused_visitor : &refused_key;
+	conn_trust(r->conn);
+	if (strcmp(route->method, "POST") != 0)
+		return NULL;
+	login_token(&s->desk.login, r->cookie, want);
+	return token != NULL && sign_equal(token, want) ? gate_origin(r->req) : &refused_token;
+}
+
 /* May this request have its row? */
 static const struct refusal *
 authorise(struct server *s, struct request *r, const struct route *route)
@@ -214,10 +252,10 @@ authorise(struct server *s, struct request *r, const struct route *route)
 		return check_newcomer(s, r, route) || check_signature(s->o.conf, r, route, &sig) ? NULL : &refused_signature;
 	}
 	case AUTH_MONITOR:
-		if (!gate_has_key(r->req, s->o.conf->node.monitor_key))
-			return &refused_key;
-		conn_trust(r->conn);
-		return strcmp(route->method, "POST") == 0 ? gate_origin(r->req) : NULL;
+	case AUTH_PAGE:
+		return check_person(s, r, route);
+	case AUTH_LOGIN:
+		return gate_form_origin(r->req);
 	case AUTH_OPEN:
 		return NULL;
 	case AUTH_NOBODY:
@@ -252,6 +290,8 @@ log_request(struct server *s, const struct request *r, const struct refusal *no)
 {
 	if (no == &refused_stale)
 		log_debug(r->name, "the session is over, a new hello is due");
+	else if (no == &refused_visitor)
+		log_debug(NULL, "a visitor from %s is shown the form for the key", r->conn->address);
 	else
 		log_refusal(s, r->conn->address, no->status, r->why != NULL ? r->why : no->message);
 }
@@ -274,6 +314,7 @@ on_request(struct evhttp_request *req, void *arg)
 	no = judge(s, r, &route);
 	if (no != NULL) {
 		log_request(s, r, no);
+		r->location = no->status == 303 ? LOGIN_PATH : NULL;
 		request_refuse(r, no);
 		return;
 	}
@@ -388,7 +429,7 @@ server_new(const struct server_options *o, struct server **out, struct err *e)
 	bool ok;
 
 	*out = NULL;
-	assert(!(peers && has_routes(o, AUTH_MONITOR, AUTH_MONITOR))); /* two doors, two servers */
+	assert(!(peers && has_routes(o, AUTH_MONITOR, AUTH_PAGE))); /* two doors, two servers */
 	if (s == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for the HTTP server");
 	/* A write to a connection that the other side has closed is an error, not the end of us. */
@@ -402,6 +443,8 @@ server_new(const struct server_options *o, struct server **out, struct err *e)
 		server_free(s);
 		return false;
 	}
+	s->desk.monitor_key = o->conf->node.monitor_key == NULL ? "" : o->conf->node.monitor_key;
+	login_init(&s->desk.login, o->conf->node.name, s->desk.monitor_key, s->address.port);
 	*out = s;
 	return true;
 }
@@ -418,6 +461,7 @@ server_free(struct server *s)
 	if (s->tick != NULL)
 		event_free(s->tick);
 	sessions_free(s->desk.sessions);
+	text_wipe(&s->desk.login, sizeof s->desk.login);
 	free(s);
 }
 

@@ -21,7 +21,10 @@ struct tls_door;
 enum auth {
 	AUTH_NOBODY,  /* what a row says that forgets to say it */
 	AUTH_OPEN,    /* no secret (healthz) */
-	AUTH_MONITOR, /* monitor_key: Authorization: Bearer KEY, or HTTP Basic with the key as password */
+	AUTH_MONITOR, /* the page's cookie, for POST with its token; or monitor_key: Authorization: Bearer KEY, or
+		       * HTTP Basic with the key as password */
+	AUTH_PAGE,    /* the same; whoever shows nothing is sent to LOGIN_PATH */
+	AUTH_LOGIN,   /* the form with the key: the handler asks request_login */
 	AUTH_HELLO,   /* signed by a peer, no session yet */
 	AUTH_PEER,    /* signed by a peer within a session, counter above the last */
 	AUTH_PAIR     /* without a session: signed with an invitation that is open, or by a peer */
@@ -35,6 +38,8 @@ struct server_pairing {
 	void (*wrong)(void *arg);
 	void *arg; /* also given to the handlers of AUTH_PAIR */
 };
+
+#define LOGIN_PATH "/login"
 
 typedef void request_handler(struct request *r, void *arg);
 
@@ -81,6 +86,25 @@ const void *request_body(const struct request *r, size_t *len);
 bool request_gone(const struct request *r);
 /* For hello: the session id to hand out for the client's nonce (32 hex digits). */
 void request_new_session(struct request *r, const char *client_nonce, char *out /* SIGN_SESSION_MAX */);
+
+/* The page's server. Is this monitor_key? Then the answer brings a cookie. *wait_s: no, and the key was not even
+ * looked at, since the caller has to wait so long after wrong ones (0: it was). */
+bool request_login(struct request *r, const char *key, unsigned *wait_s);
+/* The cookie that the request came with is good no more, and the answer takes it away. */
+void request_logout(struct request *r);
+/* The token that actions need beside the cookie ("" when the request came with the key itself). */
+void request_token(struct request *r, char *out /* SERVER_TOKEN_MAX */);
+enum { SERVER_TOKEN_MAX = 65 };
+/* The caller's address, for the log. */
+const char *request_address(const struct request *r);
+/* Answer with 303: go to that path of ours (a constant). Frees r. */
+void request_redirect(struct request *r, const char *path);
+
+/* An answer without an end: begun by request_stream, then any number of pieces, ended by request_stream_end, which
+ * frees r (also when the caller has gone). False: the caller has gone, or does not take what it is sent. */
+MUST_CHECK bool request_stream(struct request *r, const char *type);
+MUST_CHECK bool request_stream_put(struct request *r, const void *data, size_t len);
+void request_stream_end(struct request *r);
 
 /* Answer exactly once, from the loop's thread; frees r. Signed when a peer is authenticated.
  * type: Content-Type. The body is copied. */

@@ -236,6 +236,9 @@ def test_files_and_threads_do_not_grow_with_exchanges_and_restarts_of_the_peer()
     with _serving() as two:
         _exchange(two, 0, 20)
         two.wait_quiet()
+        for node in two.nodes:  # both workers of the page have their connections from then on
+            for path in ("/api/status", "/api/monitor/state"):
+                assert node.get(path, node.monitor_key)[0] == 200
         files, threads = _open_files(two.anna), _threads(two.anna)
         files_there, threads_there = _open_files(two.bert), _threads(two.bert)
         _exchange(two, 1000, 200)
@@ -290,11 +293,18 @@ def _looks(node: Node) -> int:
     return int(node.sql("SHOW GLOBAL STATUS LIKE 'Questions'")[0][1])
 
 
+def _noted(node: Node, what: str) -> int:
+    return int(hand.sync(node, f"SELECT {what} FROM sync_history WHERE step_s=10")[0][0] or 0)
+
+
 def test_an_idle_pair_writes_nothing_and_sends_nothing() -> None:
     with _serving(proxied=True) as two:
+        until(lambda: all(_noted(node, "COUNT(*)") for node in two.nodes), 20, "the first sample for the graphs")
         two.anna.sql("INSERT INTO t VALUES (1, '')")
         two.bert.sql("INSERT INTO t VALUES (2, '')")
         two.wait_quiet()
+        until(lambda: all(_noted(node, "LEAST(SUM(sent), SUM(applied))") for node in two.nodes), 30,
+              "the sample of what happened")
         until(lambda: all(node.status()["peers"][0]["in_step"] for node in two.nodes), 20, "in step")
         # A table's age is noted once, two seconds after it was made.
         until(lambda: all(hand.sync(node, "SELECT COUNT(*) FROM sync_identity WHERE noted_at < created + INTERVAL 2 SECOND")

@@ -831,11 +831,15 @@ def test_the_page_wants_the_key_and_gives_nothing_away_without(fresh_pair: Pair)
     anna.start_serve()
     key = anna.monitor_key
     assert _ask(anna, "/healthz")[::2] == (200, b"ok\n")
-    for path in ("/", "/monitor.js", "/monitor.css", "/api/status"):
+    status, headers, body = _ask(anna, "/")
+    assert status == 303 and headers["location"] == "/login" and b"anna" not in body
+    for path in ("/", "/monitor.js", "/api/status"):
         for bad in ("", f"Bearer {key[:-1]}", f"Bearer {key}0", f"Bearer {key.upper()}x", _basic("wrong"), "Basic !", key,
                     _basic(""), "Bearer "):
+            if path == "/" and not bad:
+                continue
             status, headers, body = _ask(anna, path, **({"Authorization": bad} if bad else {}))
-            assert status == 401 and headers["www-authenticate"].startswith("Basic"), (path, bad)
+            assert status == 401 and headers["www-authenticate"].startswith("Bearer"), (path, bad)
             assert b"anna" not in body and key.encode() not in body
         for good in (f"Bearer {key}", _basic(key), _basic(key, "")):
             status, headers, body = _ask(anna, path, Authorization=good)

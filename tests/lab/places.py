@@ -45,6 +45,12 @@ def agent_binary() -> Path:
     return Path(named).resolve() if named else REPOSITORY / "build" / "agent" / "agent"
 
 
+def axe_core() -> Path | None:
+    """axe.min.js of axe-core, where it is installed (scripts/check does that when npm is there), or None."""
+    found = Path(os.environ.get("TANDEM_AXE") or REPOSITORY / "build/node_modules/axe-core/axe.min.js")
+    return found if found.is_file() else None
+
+
 def new_folder(name: str) -> Path:
     """An empty folder of this process, removed at its end."""
     return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=_run_folder()))

@@ -843,7 +843,7 @@ test_page_key(void **state)
 	(void)state;
 	assert_int_equal(visit("GET /", "", &r), 401);
 	assert_true(r.closed);
-	assert_non_null(strstr(r.text, "WWW-Authenticate: Basic realm=\"tandem\"\r\n"));
+	assert_non_null(strstr(r.text, "WWW-Authenticate: Bearer realm=\"tandem\"\r\n"));
 	assert_int_equal(visit("GET /", "Authorization: Bearer open-sesam\r\n", &r), 401);
 	assert_int_equal(lab_handled, 0);
 	assert_int_equal(visit("GET /", KEY, &r), 200);
@@ -860,7 +860,7 @@ test_page_headers(void **state)
 {
 	static const char *const want[] = {
 		("Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
-		 "connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+		 "connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; "
 		 "frame-ancestors 'none'\r\n"),
 		"Referrer-Policy: no-referrer\r\n", "Cross-Origin-Opener-Policy: same-origin\r\n",
 		"Cross-Origin-Resource-Policy: same-origin\r\n", "X-Content-Type-Options: nosniff\r\n",

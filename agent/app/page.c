@@ -1,0 +1,430 @@
+/* HTML of the page. Lives here: templates, escaping, plain tables of what web/monitor.js shows in more beautiful
+ * ways. Everything that is put in is escaped; a template is gone through once, so that nothing that was put in is
+ * taken for a template. */
+#include "app/page.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/asset.h"
+
+enum {
+	NAME_MAX_BYTES = 40, /* of a word or a part in a template */
+	CELL_MAX = 2000	     /* bytes of a value in a table */
+};
+
+struct page {
+	struct buf *out;
+	struct json_object *texts, *state, *review; /* the latter two NULL: not known */
+	const char *token, *wrong;
+};
+
+/* --- escaping, words --- */
+
+static void
+put_html(struct buf *out, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		switch (text[i]) {
+		case '&':
+			buf_str(out, "&amp;");
+			break;
+		case '<':
+			buf_str(out, "&lt;");
+			break;
+		case '>':
+			buf_str(out, "&gt;");
+			break;
+		case '"':
+			buf_str(out, "&quot;");
+			break;
+		case '\'':
+			buf_str(out, "&#39;");
+			break;
+		case '\0':
+			buf_str(out, "\xef\xbf\xbd");
+			break;
+		default:
+			buf_char(out, text[i]);
+		}
+}
+
+static struct json_object *
+member(struct json_object *o, const char *name)
+{
+	struct json_object *value = NULL;
+
+	if (o != NULL)
+		(void)json_object_object_get_ex(o, name, &value);
+	return value;
+}
+
+static const char *
+text_of(struct json_object *o, const char *name)
+{
+	struct json_object *value = member(o, name);
+
+	return value == NULL ? "" : json_object_get_string(value);
+}
+
+static void
+put_text(struct page *p, const char *text)
+{
+	size_t len = strlen(text);
+
+	put_html(p->out, text, len < CELL_MAX ? len : CELL_MAX);
+	if (len > CELL_MAX)
+		buf_str(p->out, "\xe2\x80\xa6");
+}
+
+/* A word; its {name}s are put in from values. */
+static void
+put_word(struct page *p, const char *key, struct json_object *values)
+{
+	const char *text = text_of(p->texts, key), *end;
+	char name[NAME_MAX_BYTES];
+
+	for (; *text != '\0'; text++) {
+		end = *text == '{' ? strchr(text, '}') : NULL;
+		if (end == NULL || end - text >= NAME_MAX_BYTES) {
+			put_html(p->out, text, 1);
+			continue;
+		}
+		(void)snprintf(name, sizeof name, "%.*s", (int)(end - text - 1), text + 1);
+		put_text(p, text_of(values, name));
+		text = end;
+	}
+}
+
+static void
+put_word_of(struct page *p, const char *prefix, const char *name, struct json_object *values)
+{
+	char key[2 * NAME_MAX_BYTES];
+
+	(void)snprintf(key, sizeof key, "%s%s", prefix, name);
+	put_word(p, key, values);
+}
+
+/* --- tables --- */
+
+/* A column: its head, where its value is. An inner word: the value is a name that texts explain. */
+struct column {
+	const char *head;
+	const char *member;
+	const char *words; /* prefix, or NULL */
+};
+
+static void
+put_heads(struct page *p, const struct column *columns, size_t n)
+{
+	buf_str(p->out, "<table><thead><tr>");
+	for (size_t i = 0; i < n; i++) {
+		buf_str(p->out, "<th scope=\"col\">");
+		put_word(p, columns[i].head, NULL);
+		buf_str(p->out, "</th>");
+	}
+	buf_str(p->out, "</tr></thead><tbody>");
+}
+
+static void
+put_table(struct page *p, struct json_object *rows, const struct column *columns, size_t n, const char *empty)
+{
+	size_t count = rows == NULL ? 0 : json_object_array_length(rows);
+
+	if (count == 0) {
+		buf_str(p->out, "<p class=\"empty\">");
+		put_word(p, empty, NULL);
+		buf_str(p->out, "</p>");
+		return;
+	}
+	put_heads(p, columns, n);
+	for (size_t r = 0; r < count; r++) {
+		struct json_object *row = json_object_array_get_idx(rows, r);
+
+		buf_str(p->out, "<tr>");
+		for (size_t i = 0; i < n; i++) {
+			buf_str(p->out, "<td>");
+			if (columns[i].words != NULL)
+				put_word_of(p, columns[i].words, text_of(row, columns[i].member), NULL);
+			else
+				put_text(p, text_of(row, columns[i].member));
+			buf_str(p->out, "</td>");
+		}
+		buf_str(p->out, "</tr>");
+	}
+	buf_str(p->out, "</tbody></table>");
+}
+
+#define COLUMNS(c) c, sizeof(c) / sizeof(c)[0]
+
+/* --- parts --- */
+
+static const char *
+headline(const struct page *p)
+{
+	return p->state == NULL ? "unknown" : text_of(p->state, "headline");
+}
+
+static void
+put_list(struct page *p, struct json_object *list, const char *words, struct json_object *values)
+{
+	for (size_t i = 0; list != NULL && i < json_object_array_length(list); i++) {
+		buf_str(p->out, "<p class=\"advice\">");
+		put_word_of(p, words, json_object_get_string(json_object_array_get_idx(list, i)), values);
+		buf_str(p->out, "</p>");
+	}
+}
+
+static void
+put_fact(struct page *p, const char *word, const char *value)
+{
+	if (value == NULL || value[0] == '\0')
+		return;
+	buf_str(p->out, "<dt>");
+	put_word(p, word, NULL);
+	buf_str(p->out, "</dt><dd>");
+	put_text(p, value);
+	buf_str(p->out, "</dd>");
+}
+
+static void
+put_peer(struct page *p, struct json_object *peer)
+{
+	static const char *const warnings[] = { "held", "held_back" };
+
+	buf_str(p->out, "<article class=\"card\"><div class=\"top\"><h3>");
+	put_text(p, text_of(peer, "name"));
+	buf_fmt(p->out, "</h3><span class=\"pill %s\">", text_of(peer, "state")); /* one of our own words */
+	put_word_of(p, "state.", text_of(peer, "state"), NULL);
+	buf_str(p->out, "</span></div><p class=\"big\">");
+	put_text(p, text_of(peer, "pending"));
+	buf_str(p->out, " <small>");
+	put_word(p, "peer.pending", NULL);
+	buf_str(p->out, "</small></p><p class=\"lid\">");
+	put_word(p, json_object_get_boolean(member(peer, "in_step")) ? "lid.safe" : strcmp(text_of(peer, "state"), "sending") == 0 ? "lid.open" : "lid.not", NULL);
+	buf_str(p->out, "</p><dl>");
+	put_fact(p, "peer.success", text_of(peer, "last_success"));
+	put_fact(p, "peer.error", text_of(peer, "last_error"));
+	buf_str(p->out, "</dl>");
+	for (size_t i = 0; i < 2; i++)
+		if (member(peer, warnings[i]) != NULL) {
+			buf_str(p->out, "<p class=\"advice warn\">");
+			put_text(p, text_of(peer, warnings[i]));
+			buf_str(p->out, "</p>");
+		}
+	put_list(p, member(peer, "advice"), "advice.", NULL);
+	buf_str(p->out, "</article>");
+}
+
+static void
+put_peers(struct page *p)
+{
+	struct json_object *peers = member(p->state, "peers");
+
+	for (size_t i = 0; peers != NULL && i < json_object_array_length(peers); i++)
+		put_peer(p, json_object_array_get_idx(peers, i));
+}
+
+static void
+put_conflicts(struct page *p)
+{
+	static const struct column columns[] = { { "parked.id", "id", NULL }, { "parked.table", "table", NULL }, { "parked.record", "record_id", NULL },
+		{ "conflicts.policy", "rule", NULL }, { "parked.peer", "peer", NULL }, { "activity.at", "at", NULL } };
+
+	put_table(p, member(p->review, "conflicts"), COLUMNS(columns), "conflicts.none");
+}
+
+static void
+put_parked(struct page *p)
+{
+	static const struct column columns[] = { { "parked.id", "id", NULL }, { "parked.peer", "peer", NULL }, { "parked.table", "table", NULL },
+		{ "parked.record", "record_id", NULL }, { "parked.attempts", "attempts", NULL }, { "parked.reason", "reason", NULL } };
+
+	put_table(p, member(p->review, "parked"), COLUMNS(columns), "parked.none");
+}
+
+static void
+put_activity(struct page *p)
+{
+	static const struct column columns[] = { { "activity.at", "at", NULL }, { "activity.peer", "peer", NULL }, { "activity.direction", "direction", "activity." },
+		{ "activity.records", "records", NULL }, { "activity.refused", "refused", NULL } };
+
+	put_table(p, member(p->state, "activity"), COLUMNS(columns), "activity.none");
+}
+
+static void
+put_audit(struct page *p)
+{
+	static const struct column columns[] = { { "audit.at", "at", NULL }, { "audit.action", "action", "audit." }, { "audit.peer", "peer", NULL },
+		{ "audit.subject", "subject", NULL }, { "audit.reason", "reason", NULL }, { "audit.result", "error", NULL } };
+
+	put_table(p, member(p->review, "audit"), COLUMNS(columns), "audit.none");
+}
+
+static void
+put_counts(struct page *p)
+{
+	struct json_object *counts = member(p->state, "counts"), *queue = member(counts, "queue");
+
+	if (counts == NULL) {
+		buf_str(p->out, "<p class=\"empty\">");
+		put_word(p, "counts.wait", NULL);
+		buf_str(p->out, "</p>");
+		return;
+	}
+	buf_str(p->out, "<dl class=\"stats\">");
+	json_object_object_foreach(queue, name, n) {
+		buf_str(p->out, "<div><dt>");
+		put_word_of(p, "counts.", name, NULL);
+		buf_str(p->out, "</dt><dd>");
+		put_text(p, json_object_get_string(n));
+		buf_str(p->out, "</dd></div>");
+	}
+	buf_str(p->out, "</dl>");
+}
+
+static void
+put_setup(struct page *p)
+{
+	struct json_object *list = member(p->state, "configuration");
+	static const struct column columns[] = { { "setup.option", NULL, NULL }, { "setup.value", NULL, NULL } };
+
+	put_heads(p, columns, 2);
+	for (size_t i = 0; list != NULL && i < json_object_array_length(list); i++) {
+		buf_str(p->out, "<tr>");
+		for (size_t k = 0; k < 2; k++) {
+			buf_str(p->out, "<td>");
+			put_text(p, json_object_get_string(json_object_array_get_idx(json_object_array_get_idx(list, i), k)));
+			buf_str(p->out, "</td>");
+		}
+		buf_str(p->out, "</tr>");
+	}
+	buf_str(p->out, "</tbody></table>");
+}
+
+static void
+put_versions(struct page *p)
+{
+	struct json_object *versions = member(p->state, "versions");
+
+	if (versions == NULL)
+		return;
+	json_object_object_foreach(versions, name, v) {
+		put_text(p, name);
+		buf_char(p->out, ' ');
+		put_text(p, json_object_get_string(v));
+		buf_char(p->out, ' ');
+	}
+}
+
+static void
+put_token(struct page *p)
+{
+	put_text(p, p->token);
+}
+
+static void
+put_node(struct page *p)
+{
+	put_text(p, text_of(p->state, "node"));
+	buf_str(p->out, p->state == NULL ? "" : " \xc2\xb7 ");
+	put_text(p, text_of(p->state, "database"));
+}
+
+static void
+put_hero_class(struct page *p)
+{
+	put_text(p, headline(p));
+}
+
+static void
+put_headline(struct page *p)
+{
+	put_word_of(p, "headline.", headline(p), NULL);
+}
+
+static void
+put_sentence(struct page *p)
+{
+	put_word_of(p, "sentence.", headline(p), NULL);
+}
+
+static void
+put_todo(struct page *p)
+{
+	(void)p; /* each peer's card says it */
+}
+
+static void
+put_wrong(struct page *p)
+{
+	if (p->wrong != NULL)
+		put_word(p, p->wrong, NULL);
+}
+
+static const struct {
+	const char *name;
+	void (*put)(struct page *p);
+} parts[] = {
+	{ "token", put_token }, { "node", put_node }, { "hero_class", put_hero_class }, { "headline", put_headline }, { "sentence", put_sentence },
+	{ "todo", put_todo }, { "peers", put_peers }, { "conflicts", put_conflicts }, { "parked", put_parked }, { "counts", put_counts },
+	{ "activity", put_activity }, { "audit", put_audit }, { "setup", put_setup }, { "versions", put_versions }, { "wrong", put_wrong },
+};
+
+/* --- templates --- */
+
+/* What stands between the braces: a word, or with ">" a part. */
+static void
+put_inside(struct page *p, const char *name)
+{
+	if (name[0] != '>') {
+		put_word(p, name, NULL);
+		return;
+	}
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+		if (strcmp(parts[i].name, name + 1) == 0)
+			parts[i].put(p);
+}
+
+static bool
+render(struct page *p, const char *template_name, struct err *e)
+{
+	const struct asset *a = asset_find(template_name), *texts = asset_find("web/texts.json");
+	const char *at, *open, *end;
+	char name[NAME_MAX_BYTES];
+
+	if (a == NULL || texts == NULL)
+		return err_set(e, ERR_INTERNAL, "%s is not built in", template_name);
+	p->texts = json_tokener_parse((const char *)texts->data);
+	for (at = (const char *)a->data; (open = strstr(at, "{{")) != NULL; at = end + 2) {
+		buf_put(p->out, at, (size_t)(open - at));
+		end = strstr(open, "}}");
+		if (end == NULL || end - open - 2 >= NAME_MAX_BYTES)
+			break;
+		(void)snprintf(name, sizeof name, "%.*s", (int)(end - open - 2), open + 2);
+		put_inside(p, name);
+	}
+	buf_str(p->out, at);
+	json_object_put(p->texts);
+	return (p->texts != NULL && open == NULL) ? buf_check(p->out, "the page", e) : err_set(e, ERR_INTERNAL, "%s or web/texts.json is malformed", template_name);
+}
+
+bool
+page_render(const char *state, const char *review, const char *token, struct buf *out, struct err *e)
+{
+	struct page p = { .out = out, .token = token, .state = state == NULL ? NULL : json_tokener_parse(state), .review = review == NULL ? NULL : json_tokener_parse(review) };
+	bool ok = render(&p, "web/index.html", e);
+
+	json_object_put(p.state);
+	json_object_put(p.review);
+	return ok;
+}
+
+bool
+page_login(const char *wrong, struct buf *out, struct err *e)
+{
+	struct page p = { .out = out, .token = "", .wrong = wrong };
+
+	return render(&p, "web/login.html", e);
+}
