@@ -73,9 +73,9 @@ put_all_advice(const struct report_peer *p, struct buf *out)
 		put_advice(out, "paused");
 	if (p->failures > 0 && p->last_error[0] != '\0' && p->held[0] == '\0')
 		put_advice(out, error_advice(p));
-	if (p->retry + p->waiting > 0)
+	if (p->retry + p->waiting > 0 && p->undecided == 0) /* else the decision is what they wait for */
 		put_advice(out, "refused");
-	if (p->refused_here > 0)
+	if (p->refused_here > 0 && p->undecided == 0)
 		put_advice(out, "refused_here");
 	if (p->discarded > 0)
 		put_advice(out, "discarded");

