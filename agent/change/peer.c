@@ -20,6 +20,13 @@ set_text(char *out, size_t size, const char *text)
 bool
 peer_register(struct db *db, const char *peer, struct err *e)
 {
+	uint64_t there = 0;
+
+	/* Looked for first: an INSERT waits for whoever applies a group of the peer and has these rows locked. */
+	if (!db_number(db, "SELECT 1 FROM sync_cursor c JOIN sync_peer p ON p.peer=c.peer WHERE c.peer=?", DB_ARGS(db_text(peer)), &there, NULL, e))
+		return false;
+	if (there == 1)
+		return true;
 	return db_exec(db, "INSERT IGNORE INTO sync_cursor (peer) VALUES (?)", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "INSERT IGNORE INTO sync_peer (peer, acked_epoch, acked_stamp, floor_epoch, start_epoch)"
 			" SELECT ?, epoch, stamp, epoch, epoch FROM sync_epoch ORDER BY epoch LIMIT 1", DB_ARGS(db_text(peer)), e);

@@ -277,6 +277,22 @@ def test_a_commit_is_soon_visible_on_the_other_laptop() -> None:
         assert median < 1.0
 
 
+def test_status_and_page_answer_while_a_group_is_applied() -> None:
+    """Whoever applies a group has the cursor locked until it commits; nobody who only looks waits for that."""
+    with _serving() as two:
+        _exchange(two, 0, 2)
+        with two.bert.connect(autocommit=False) as applying, applying.cursor() as cursor:
+            cursor.execute(f"SELECT * FROM `{two.bert.sync_database}`.sync_cursor FOR UPDATE")
+            cursor.execute(f"SELECT * FROM `{two.bert.sync_database}`.sync_peer FOR UPDATE")
+            for path in ("/api/status", "/api/monitor/state", "/", "/api/monitor/review", "/api/monitor/history"):
+                begun = time.monotonic()
+                assert two.bert.get(path, two.bert.monitor_key)[0] == 200
+                assert time.monotonic() - begun < 4, path  # a lock is waited for 5 s
+            begun = time.monotonic()
+            two.bert.agent("--status")
+            assert time.monotonic() - begun < 4
+
+
 # quiet -------------------------------------------------------------------------------------------
 
 _WRITES = ("Com_insert", "Com_update", "Com_commit", "Com_replace", "Com_call_procedure",
