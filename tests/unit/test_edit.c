@@ -119,10 +119,12 @@ test_a_file_without_a_last_newline_gets_one(void **state)
 	struct conf_peer berta = peer("berta", "");
 	struct err e;
 
+	berta.seal = true;
+
 	(void)state;
 	write_file(HEAD "[log]\nlevel = info");
 	assert_true(edit_add_peer(path, &berta, &e));
-	assert_file(HEAD "[log]\nlevel = info\n\n[peer berta]\nurl = https://berta:8440\nkey = " KEY "\n");
+	assert_file(HEAD "[log]\nlevel = info\n\n[peer berta]\nurl = https://berta:8440\nkey = " KEY "\nseal = yes\n");
 }
 
 static void
