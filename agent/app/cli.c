@@ -24,7 +24,8 @@
 enum {
 	WORD_MAX = 31,	    /* longer words are no verb and no option */
 	NEAR = 2,	    /* slips of the finger that still suggest a word */
-	COLUMN = 26	    /* of --help's second column */
+	COLUMN = 26,	    /* of --help's second column */
+	WIDTH = 100	    /* of --help */
 };
 
 /* --- options --------------------------------------------------------------------------------- */
@@ -331,6 +332,28 @@ help_line(const char *name, const char *letter, const char *argument, const char
 	(void)printf("  %-*s%s\n", COLUMN, left, help);
 }
 
+/* Those verbs of this program that take an option, folded. */
+static void
+help_takers(const struct verb *verbs, const char *takers)
+{
+	int at = printf("  %-*s(", COLUMN, "");
+	const char *comma = "";
+
+	for (const struct verb *v = verbs; v->name != NULL; v++) {
+		int len = (int)strlen(v->name) + 5; /* with the dashes and a comma, a blank, a bracket */
+
+		if (!listed(takers, v->name))
+			continue;
+		if (at + len > WIDTH)
+			at = printf("%s\n  %-*s ", comma, COLUMN, "") - (int)strlen(comma) - 1;
+		else
+			at += printf("%s%s", comma, *comma == '\0' ? "" : " ");
+		at += printf("--%s", v->name);
+		comma = ",";
+	}
+	(void)printf(")\n");
+}
+
 void
 cli_help(const struct verb *verbs)
 {
@@ -345,20 +368,10 @@ cli_help(const struct verb *verbs)
 		if (options[i].letter != 0)
 			(void)snprintf(letter, sizeof letter, "-%c, ", options[i].letter);
 		help_line(options[i].name, letter, options[i].argument, options[i].help);
-		if (options[i].verbs != NULL) { /* name those that this program has */
-			const char *comma = "";
-
-			(void)printf("  %-*s(", COLUMN, "");
-			for (const struct verb *v = verbs; v->name != NULL; v++) {
-				if (!listed(options[i].verbs, v->name))
-					continue;
-				(void)printf("%s--%s", comma, v->name);
-				comma = ", ";
-			}
-			(void)printf(")\n");
-		}
+		if (options[i].verbs != NULL)
+			help_takers(verbs, options[i].verbs);
 	}
-	(void)printf("\nFiles: --config FILE, else $AGENT_CONF, else ./agent.conf, else %s/agent.conf\n", SYSCONFDIR);
+	(void)printf("\nFiles: --config FILE, else $AGENT_CONF, else ./agent.conf, else\n  %s/agent.conf\n", SYSCONFDIR);
 	(void)printf("\nExit codes:\n");
 	for (size_t i = 0; i < sizeof exits / sizeof exits[0]; i++)
 		(void)printf("  %d  %s\n", (int)exits[i].code, exits[i].help);
