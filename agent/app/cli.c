@@ -17,10 +17,6 @@
 
 #include "base/text.h"
 
-#ifndef SYSCONFDIR
-#define SYSCONFDIR "/etc"
-#endif
-
 enum {
 	WORD_MAX = 31,	    /* longer words are no verb and no option */
 	NEAR = 2,	    /* slips of the finger that still suggest a word */
@@ -380,6 +376,21 @@ cli_help(const struct verb *verbs)
 		     "  agent --check                 is everything ready?\n"
 		     "  agent --install               start recording changes\n"
 		     "  agent --drain --peer anna     send what anna does not have yet\n");
+}
+
+bool
+cli_option(size_t i, struct cli_option *out)
+{
+	if (i >= OPTIONS)
+		return false;
+	*out = (struct cli_option){ options[i].name, options[i].letter, options[i].argument, options[i].help };
+	return true;
+}
+
+bool
+cli_takes(size_t i, const char *verb)
+{
+	return options[i].verbs == NULL || (verb != NULL && listed(options[i].verbs, verb));
 }
 
 enum exit_code

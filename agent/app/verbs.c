@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/completion.h"
 #include "app/conflicts.h"
 #include "app/doctor.h"
 #include "app/explain.h"
@@ -377,6 +378,13 @@ wait_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	return code;
 }
 
+static enum exit_code
+completion_verb(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	(void)conf;
+	return completion_print(verb_table, cli->argument, e) ? EXIT_DONE : EXIT_USAGE;
+}
+
 const struct verb verb_table[] = {
 	{ "init", NULL, false, init_run, "write a first agent.conf with fresh keys; never overwrites" },
 	{ "check", NULL, true, doctor_run, "look at database, tables, triggers and peers; each finding with its remedy" },
@@ -396,5 +404,6 @@ const struct verb verb_table[] = {
 	{ "resolve", "ID|all", true, resolve_run, "make one version of a conflict stand, on every node" },
 	{ "explain", "TABLE KEY", true, explain_run, "one record's life: captured, sent, applied, refused, in conflict" },
 	{ "wait", "[SECONDS]", true, wait_verb, "return when every peer has everything committed here up to now" },
+	{ "completion", "bash|zsh|fish", false, completion_verb, "a script that lets the shell complete verbs and options" },
 	{ NULL, NULL, false, NULL, NULL },
 };
