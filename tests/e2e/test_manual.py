@@ -88,6 +88,15 @@ def test_two_people_who_decide_differently_at_once_converge(fresh_pair: Pair, ca
     assert bert.sql("SELECT * FROM t") == want  # decided last
 
 
+@pytest.mark.parametrize("keep", ["local", "remote"])
+def test_a_changed_key_that_waited_leaves_no_row_under_the_old_one(fresh_pair: Pair, keep: str) -> None:
+    anna, bert = _apart(fresh_pair, "UPDATE t SET id=7 WHERE id=1", "INSERT INTO t VALUES (7,'bert',2)")
+    bert.agent("--resolve", str(_open(bert)[0]["id"]), "--keep", keep, check=DONE)
+    bert.drain(check=(DONE, PERSON))  # before anna tries hers again
+    _agree(fresh_pair)
+    assert anna.sql("SELECT id, v FROM t ORDER BY id") == [(2, "second"), (7, "bert" if keep == "local" else "first")]
+
+
 def test_an_edit_that_the_decision_had_not_seen_is_left_to_a_person_again(fresh_pair: Pair) -> None:
     anna, bert = _apart(fresh_pair, *CASES["update against update"][:2])
     fresh_pair.stop_serve()
