@@ -601,16 +601,18 @@ supersede(struct decider *d, const char *key, size_t len, const unsigned char *h
 	return ok;
 }
 
-/* A decision has seen both versions: nothing of the record is unsettled or owed any more, and every peer gets it
- * whole. An update even where the row is new: two inserts under one automatic number would be two rows, and
- * somebody may decide on the other side at the same time. */
+/* A decision has seen both versions: nothing of the record is owed any more or unsettled with that peer, and every
+ * peer gets it whole. So is what another peer has an undecided version of, which is kept; what that has sent and was
+ * refused for another reason nobody has looked at. An update even where the row is new: two inserts under one
+ * automatic number would be two rows, and somebody may decide on the other side at the same time. */
 static bool
 queue_record(struct decider *d, const char *key, size_t len, bool gone, struct err *e)
 {
 	unsigned char hash[PEER_HASH_BYTES];
 
 	return peer_record_hash(d->table_name, key, len, hash, e) && supersede(d, key, len, hash, e) &&
-	    db_exec(d->db, "DELETE FROM sync_unsettled WHERE record_hash=?", DB_ARGS(db_bytes(hash, sizeof hash)), e) &&
+	    db_exec(d->db, "DELETE FROM sync_unsettled WHERE record_hash=? AND (peer=? OR peer IN (SELECT peer FROM sync_undecided WHERE record_hash=?))",
+		DB_ARGS(db_bytes(hash, sizeof hash), db_text(d->peer), db_bytes(hash, sizeof hash)), e) &&
 	    db_exec(d->db, "INSERT INTO sync_queue (id, table_name, operation, record_id, changed_at, whole) VALUES (NEXTVAL(sync_sequence), ?, ?, ?, ?, 1)",
 		DB_ARGS(db_text(d->table_name), db_text(gone ? "delete" : "update"), db_bytes(key, len), db_text(d->now)), e);
 }

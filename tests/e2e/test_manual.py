@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab import Pair, hand
+from lab import Cluster, Pair, hand
 from lab.node import Node
 from lab.waiting import until
 
@@ -88,6 +88,15 @@ def test_two_people_who_decide_differently_at_once_converge(fresh_pair: Pair, ca
     assert bert.sql("SELECT * FROM t") == want  # decided last
 
 
+@pytest.mark.parametrize("keep", ["local", "remote"])
+def test_a_changed_key_that_waited_leaves_no_row_under_the_old_one(fresh_pair: Pair, keep: str) -> None:
+    anna, bert = _apart(fresh_pair, "UPDATE t SET id=7 WHERE id=1", "INSERT INTO t VALUES (7,'bert',2)")
+    bert.agent("--resolve", str(_open(bert)[0]["id"]), "--keep", keep, check=DONE)
+    bert.drain(check=(DONE, PERSON))  # before anna tries hers again
+    _agree(fresh_pair)
+    assert anna.sql("SELECT id, v FROM t ORDER BY id") == [(2, "second"), (7, "bert" if keep == "local" else "first")]
+
+
 def test_an_edit_that_the_decision_had_not_seen_is_left_to_a_person_again(fresh_pair: Pair) -> None:
     anna, bert = _apart(fresh_pair, *CASES["update against update"][:2])
     fresh_pair.stop_serve()
@@ -117,3 +126,31 @@ def test_further_edits_on_one_side_renew_what_is_listed_on_the_other(fresh_pair:
     bert.agent("--resolve", str(first), "--keep", "remote", check=DONE)
     _agree(fresh_pair)
     assert bert.sql("SELECT v, n FROM t WHERE id=1") == [("anna again", 5)]
+
+
+def test_what_another_peer_sent_and_nobody_has_looked_at_is_not_seen_by_a_decision() -> None:
+    """Bert decides about anna's version. Cleo's, which waits for its parent, no list at bert has shown yet."""
+    with Cluster(3, "chain", schemas=(), conf={"sync": {"conflict": "manual"}}) as many:
+        anna, bert, cleo = many.nodes
+        hand.everywhere(many, "CREATE TABLE p (id INT PRIMARY KEY, mail VARCHAR(20) UNIQUE)",
+                        "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(40), p INT, FOREIGN KEY (p) REFERENCES p (id))",
+                        "INSERT INTO p VALUES (1, 'one')", "INSERT INTO t VALUES (1, 'first', 1)")
+        many.install()
+        many.settle()
+        bert.sql("INSERT INTO p VALUES (2, 'two')")
+        cleo.sql("INSERT INTO p VALUES (3, 'two')")
+        cleo.sql("UPDATE t SET v='cleo', p=3")
+        bert.start_serve()
+        cleo.drain(check=(DONE, PERSON))
+        assert hand.sync(bert, "SELECT COUNT(*) FROM sync_unsettled WHERE peer='cleo' AND table_name='t'") == [(1,)]
+        bert.sql("UPDATE t SET v='bert'")
+        anna.sql("UPDATE t SET v='anna'")
+        anna.drain(check=(DONE, PERSON))
+        kept = next(one for one in _open(bert) if one["table"] == "t")
+        bert.agent("--resolve", str(kept["id"]), "--keep", "remote", check=DONE)
+        bert.stop_serve()  # cleo tries nothing again before
+        cleo.start_serve()
+        bert.drain(check=None)
+        assert cleo.sql("SELECT v, p FROM t") == [("cleo", 3)]  # as much a conflict as anna's
+        kept = next(one for one in _open(cleo) if one["table"] == "t")
+        assert (kept["local"]["row"]["v"], kept["remote"]["row"]["v"]) == ("cleo", "anna")
