@@ -13,6 +13,7 @@
 #include "change/renewal.h"
 #include "sync/drift.h"
 #include "sync/link.h"
+#include "sync/parting.h"
 #include "sync/settle.h"
 
 enum {
@@ -89,6 +90,17 @@ keep_numbering(struct drain *d, struct err *e)
 	return true;
 }
 
+/* The peers of agent.conf, no others. Whoever left can be forgotten later: nothing is wrong until then. */
+static bool
+know_peers(struct drain *d, struct err *e)
+{
+	struct err later = { 0 };
+
+	if (!parting_forget(d->db, d->conf, NULL, NULL, &later))
+		log_debug(NULL, "peers that left agent.conf are forgotten later: %s", later.msg);
+	return peer_register(d->db, d->peer->name, e) && parting_return(d->db, d->conf, d->peer->name, e);
+}
+
 static bool
 connect_db(struct drain *d, struct err *e)
 {
@@ -102,7 +114,7 @@ connect_db(struct drain *d, struct err *e)
 	for (size_t i = 0; i < 2; i++)
 		group_init(&d->groups[i], d->db, d->conf, &d->node, d->peer->name);
 	if (schema_enter(d->db, d->conf, &d->node, e) &&
-	    (d->link.rehearsing || (peer_register(d->db, d->peer->name, e) && keep_numbering(d, e))))
+	    (d->link.rehearsing || (know_peers(d, e) && keep_numbering(d, e))))
 		return true;
 	disconnect(d);
 	return false;
