@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/preference.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "change/moved.h"
@@ -298,6 +299,22 @@ send_one(struct drain *d, struct group *g, struct group *next, struct drain_repo
 	return ok;
 }
 
+/* Rows with one unique value that a table's rule decides and that were left over, as by a crash. */
+static bool
+decide_rivals(struct drain *d, struct err *e)
+{
+	struct catalog *c = NULL;
+	bool due, ok;
+
+	if (!preference_is_due(d->db, d->peer->name, &due, e))
+		return false;
+	if (!due)
+		return true;
+	ok = catalog_read(d->db, d->conf, &c, e) && preference_decide(d->db, &d->node, c, d->peer->name, e);
+	catalog_free(c);
+	return ok;
+}
+
 /* Tables that moved, before anything is sent from them. */
 static bool
 compare_moved(struct drain *d, bool retry, struct err *e)
@@ -449,7 +466,7 @@ drain_run(struct drain *d, bool retry, struct drain_report *report, struct err *
 	if (d->has_quiet)
 		mark_free(&d->quiet);
 	d->has_quiet = false;
-	ok = say_anew(d, e) && send_everything(d, retry, report, e);
+	ok = say_anew(d, e) && decide_rivals(d, e) && send_everything(d, retry, report, e);
 	ok = note_outcome(d, ok, e);
 	release_lock(d);
 	return ok;
