@@ -10,6 +10,7 @@
 #include "capture/trigger.h"
 #include "change/renewal.h"
 #include "sync/drift.h"
+#include "sync/parting.h"
 #include "wire/line.h"
 
 bool
@@ -69,40 +70,32 @@ enroll(struct db *db, const struct catalog *c, struct err *e)
 	return true;
 }
 
-/* Peers that left agent.conf: statuses and the purge must not wait for them for ever. */
-static bool
-forget_peers(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
+struct parting_print {
+	const struct cli *cli;
+	const struct conf *conf;
+};
+
+static void
+print_parting(const char *peer, void *arg)
 {
-	struct db_rows *rows = NULL;
-	bool more = false, ok;
+	const struct parting_print *to = arg;
 
-	if (!db_query(db, "SELECT peer FROM sync_peer", DB_NO_ARGS, &rows, e))
-		return false;
-	while ((ok = db_rows_next(rows, &more, e)) && more) {
-		const char *peer = db_rows_text(rows, 0);
-
-		if (conf_peer(conf, peer) != NULL)
-			continue;
-		if (!(ok = peer_forget(db, peer, e)))
-			break;
-		if (!cli->quiet && !cli->json)
-			(void)printf("peer %s is no longer in %s: forgotten\n", peer, conf->path);
-	}
-	db_rows_free(rows);
-	return ok;
+	if (!to->cli->quiet && !to->cli->json)
+		(void)printf("peer %s is no longer in %s: forgotten\n", peer, to->conf->path);
 }
 
 static bool
 register_peers(struct db *db, const struct cli *cli, const struct conf *conf, const struct catalog *c, struct err *e)
 {
+	struct parting_print told = { cli, conf };
 	bool news;
 
 	if (cli->peer != NULL && conf_peer(conf, cli->peer) == NULL)
 		return err_set(e, ERR_USAGE, "there is no [peer %s] in %s", cli->peer, conf->path);
-	if (!forget_peers(db, cli, conf, e))
+	if (!parting_forget(db, conf, print_parting, &told, e))
 		return false;
 	for (size_t i = 0; i < conf->npeers; i++)
-		if (!peer_register(db, conf->peers[i].name, e))
+		if (!peer_register(db, conf->peers[i].name, e) || !parting_return(db, conf, conf->peers[i].name, e))
 			return false;
 	if (cli->peer == NULL)
 		return true;

@@ -21,6 +21,7 @@
 #include "base/process.h"
 #include "net/tls.h"
 #include "sync/drain.h"
+#include "sync/parting.h"
 #include "sync/receive.h"
 #include "wire/compare.h"
 
@@ -378,8 +379,12 @@ check_database(const struct conf *conf, struct err *e)
 {
 	struct node_identity node;
 	struct db *db = NULL;
+	struct err later = { 0 };
 	bool ok = db_open(&conf->database, &db, e) && schema_enter(db, conf, &node, e);
 
+	/* Here, since a node whose last peer left, or with paused ones alone, never drains. */
+	if (ok && !parting_forget(db, conf, NULL, NULL, &later))
+		log_warning(NULL, "peers that left agent.conf are not forgotten yet: %s", later.msg);
 	db_close(db);
 	if (ok || e->code == ERR_DB_LOST) {
 		if (!ok)

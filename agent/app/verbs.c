@@ -23,7 +23,9 @@
 #include "base/log.h"
 #include "change/moved.h"
 #include "change/allowance.h"
+#include "change/renewal.h"
 #include "sync/drain.h"
+#include "sync/parting.h"
 #include "wire/line.h"
 
 enum {
@@ -146,6 +148,26 @@ allow_deletes(const struct cli *cli, const struct conf *conf, struct err *e)
 	return ok;
 }
 
+/* agent.conf names no peer. Where there were some that is a state like any other, and their leaving is noted;
+ * else the file is not complete. */
+static enum exit_code
+drain_nobody(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	struct err unknown;
+	struct db *db = NULL;
+	bool left = false;
+	bool ok = enter(conf, &db, &unknown) && (cli->dry_run || parting_forget(db, conf, NULL, NULL, &unknown)) && renewal_any_left(db, &left, &unknown);
+
+	db_close(db);
+	if (!ok || !left)
+		return cli_exit_code((err_set(e, ERR_CONFIG, "there is no peer: add a [peer NAME] section to %s", conf->path), e));
+	if (cli->json)
+		(void)puts("{\"peers\":[]}");
+	else if (!cli->quiet)
+		(void)printf("no peer is left in %s: nothing is sent, and nothing waits\n", conf->path);
+	return EXIT_DONE;
+}
+
 static enum exit_code
 drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 {
@@ -155,7 +177,7 @@ drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	if (cli->peer != NULL && conf_peer(conf, cli->peer) == NULL)
 		return cli_exit_code((err_set(e, ERR_USAGE, "there is no [peer %s] in %s", cli->peer, conf->path), e));
 	if (conf->npeers == 0)
-		return cli_exit_code((err_set(e, ERR_CONFIG, "there is no peer: add a [peer NAME] section to %s", conf->path), e));
+		return drain_nobody(cli, conf, e);
 	if (cli->allow_deletes && !cli->dry_run && !allow_deletes(cli, conf, e))
 		return cli_exit_code(e);
 	for (size_t i = 0; i < conf->npeers; i++) {

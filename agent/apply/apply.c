@@ -10,6 +10,7 @@
 
 #include "apply/careful.h"
 #include "apply/position.h"
+#include "apply/preference.h"
 #include "apply/quick.h"
 #include "apply/rehearse.h"
 #include "base/clock.h"
@@ -361,6 +362,17 @@ check_sender(struct pass *p, struct pass_reader *r, struct err *e)
 	    err_set(e, ERR_INPUT, "the group claims to come from %s", p->header.node);
 }
 
+/* A rule may decide what was refused for a unique value, as a person would: with changes of its own, which travel as
+ * any other. The group is applied; what fails here is tried again by the next drain. */
+static void
+decide_rivals(struct applier *a, const struct pass *p)
+{
+	struct err later;
+
+	if (p->rivals && !preference_decide(a->db, a->node, a->catalog, p->peer, &later))
+		log_warning(p->peer, "rows with one unique value are decided later: %s", later.msg);
+}
+
 bool
 apply_group(struct applier *a, const char *peer, struct spool *spool, int *status, struct buf *answer, struct err *e)
 {
@@ -391,6 +403,8 @@ apply_group(struct applier *a, const char *peer, struct spool *spool, int *statu
 		if (!may_try_again(a, e, tries))
 			break;
 	}
+	if (ok)
+		decide_rivals(a, &p);
 out:
 	pass_reader_free(r);
 	pass_free(&p);

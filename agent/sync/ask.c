@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#include "change/peer.h"
-
 enum {
 	QUESTION_ROOM = 64 * 1024, /* left free for one more item */
 	HELLO_TRIES = 2
@@ -19,7 +17,9 @@ ask_begin(struct asker *a, enum compare_ask ask, struct err *e)
 	struct cursor_state cursor;
 
 	if (ask != ASK_SUMS && ask != ASK_ROWS) {
-		if (!cursor_load(a->l->db, a->l->peer->name, false, &cursor, e))
+		if (ask == ASK_KEYS)
+			cursor = a->seen;
+		else if (!cursor_load(a->l->db, a->l->peer->name, false, &cursor, e))
 			return false;
 		memcpy(q.incarnation, cursor.incarnation, sizeof q.incarnation);
 		memcpy(q.seen.stamp, cursor.stamp, sizeof q.seen.stamp);

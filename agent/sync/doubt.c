@@ -148,8 +148,9 @@ look_here(struct asker *a, struct second_look *s, struct err *e)
 	return s->here_traces != NULL || err_set(e, ERR_MEMORY, "out of memory for a comparison");
 }
 
-/* What the peer has of us is read before the peer is asked, our rows after: so no change that travels meanwhile
- * can look like a difference. */
+/* First how far each side has the other's changes, then our rows, then what the peer has, then our queue: so a change
+ * that is made or that arrives meanwhile is in one of the two queues behind those positions, and no difference. (Our
+ * rows after the peer's: what it changed in between, and brought, would be here and not in its answer.) */
 static bool
 look_again(struct asker *a, struct second_look *s, struct err *e)
 {
@@ -160,9 +161,10 @@ look_again(struct asker *a, struct second_look *s, struct err *e)
 	s->there_traces = calloc(a->suspects.n + 1, sizeof *s->there_traces);
 	if (s->there_traces == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a comparison");
-	if (!peer_load(l->db, l->peer->name, &state, e) || !queue_load_mark(l->db, state.acked_epoch, &s->acked, &found, e))
+	if (!peer_load(l->db, l->peer->name, &state, e) || !queue_load_mark(l->db, state.acked_epoch, &s->acked, &found, e) ||
+	    !cursor_load(l->db, l->peer->name, false, &a->seen, e))
 		return false;
-	return look_there(a, s, e) && look_at_refused(a, s, e) && digest_find(&a->digest, &a->suspects, 0, &s->here, e) && look_here(a, s, e);
+	return digest_find(&a->digest, &a->suspects, 0, &s->here, e) && look_there(a, s, e) && look_at_refused(a, s, e) && look_here(a, s, e);
 }
 
 static struct finding

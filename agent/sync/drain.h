@@ -38,12 +38,13 @@ MUST_CHECK bool drain_needs_person(struct drain *d, bool *yes, struct err *e);
 MUST_CHECK bool drain_tidy(struct drain *d, struct err *e);
 /* What drain_run would send, and what the peer would make of it. Changes nothing, here or there. */
 struct drain_preview {
-	uint64_t bytes; /* of the group as it would be sent, compressed */
-	bool more;	/* it would be cut: this is its first part */
+	uint64_t bytes; /* of the groups as they would be sent, compressed */
+	uint64_t groups;
 	char over[ALLOWANCE_TEXT_MAX]; /* its deletions would be held, "" = they would not */
-	bool asked;	/* the peer has answered: judged and lines are its */
-	struct err why_not; /* else */
-	struct rehearsal_head head;
+	bool asked;	/* the peer has answered: head and lines are its */
+	struct err why_not; /* else, or about the rest */
+	struct rehearsal_head head; /* of all groups */
+	uint64_t listed;
 	struct buf lines; /* its findings (wire/rehearsal), one a line; free with buf_free */
 };
 MUST_CHECK bool drain_preview(struct drain *d, const struct group_watch *watch, struct drain_preview *out, struct err *e);

@@ -29,8 +29,9 @@ struct seen_before {
 struct builder {
 	struct group *g;
 	const struct group_watch *watch;
+	const struct mark *onward; /* build_options, like the next two */
 	bool retry;
-	uint64_t after;	   /* build_options */
+	uint64_t after;
 	uint64_t limit;	   /* records; 0 = none */
 	uint64_t last_id;  /* of the last change taken in */
 	struct queue_times times; /* that its changes can have */
@@ -164,6 +165,25 @@ take_change(const struct change *c, void *arg, bool *stop, struct err *e)
 }
 
 static bool
+copy_mark(const struct mark *from, struct mark *to, struct err *e)
+{
+	mark_free(to);
+	*to = *from;
+	memset(&to->holes, 0, sizeof to->holes);
+	return id_set_copy(&from->holes, &to->holes, e);
+}
+
+/* Only looking: the group before, which nobody stored, counts as sent. */
+static bool
+go_onward(struct builder *b, struct err *e)
+{
+	struct group *g = b->g;
+
+	return copy_mark(b->onward, &g->base, e) && (g->last.epoch >= b->onward->epoch || copy_mark(b->onward, &g->last, e)) &&
+	    queue_times(g->db, g->state.acked_epoch, g->conf->sync.max_clock_skew_ms, &b->times, e);
+}
+
+static bool
 positions(struct builder *b, struct err *e)
 {
 	struct group *g = b->g;
@@ -173,6 +193,8 @@ positions(struct builder *b, struct err *e)
 	if (!peer_load(g->db, g->peer, &g->state, e) || !cursor_load(g->db, g->peer, false, &g->cursor, e) ||
 	    !queue_last_mark(g->db, &g->last, e))
 		return false;
+	if (b->onward != NULL)
+		return go_onward(b, e);
 	base = b->after == 0 ? g->state.acked_epoch : b->after;
 	if (!queue_load_mark(g->db, base, &g->base, &found, e))
 		return false;
@@ -957,12 +979,13 @@ static bool
 write_head(struct builder *b, struct err *e)
 {
 	struct group *g = b->g;
-	struct group_header h = { .start = g->state.fresh, .last = g->last_part, .records = g->records };
+	struct group_header h = { .start = g->state.fresh, .last = g->last_part, .follows = b->onward != NULL, .records = g->records };
 
 	(void)snprintf(h.node, sizeof h.node, "%s", g->node->name);
 	memcpy(h.incarnation, g->node->incarnation, sizeof h.incarnation);
-	h.base.epoch = g->base.epoch;
-	memcpy(h.base.stamp, g->base.stamp, sizeof h.base.stamp);
+	/* Where the peer stands; what is only looked at goes on from a mark that nobody has. */
+	h.base.epoch = b->onward != NULL ? g->state.acked_epoch : g->base.epoch;
+	memcpy(h.base.stamp, b->onward != NULL ? g->state.acked_stamp : g->base.stamp, sizeof h.base.stamp);
 	h.upto.epoch = g->upto.epoch;
 	memcpy(h.upto.stamp, g->upto.stamp, sizeof h.upto.stamp);
 	memcpy(h.seen_incarnation, g->cursor.incarnation, sizeof h.seen_incarnation);
@@ -1034,15 +1057,19 @@ is_loss(const struct entry *entry, uint64_t covered)
 
 /* Each table that loses something, in losses (room for all tables); how many there are. */
 static size_t
-count_losses(const struct collapse *c, uint64_t covered, struct allowance_loss *losses)
+count_losses(const struct builder *b, uint64_t covered, struct allowance_loss *losses)
 {
+	const struct collapse *c = &b->g->collapse;
 	size_t n = 0;
 
 	for (size_t i = 0; i < c->n; i++)
 		losses[c->entries[i].table].records += is_loss(&c->entries[i], covered);
-	for (size_t table = 0; table < c->ntables; table++)
+	for (size_t table = 0; table < c->ntables; table++) {
+		const char *name = collapse_table_name(c, table);
+
 		if (losses[table].records > 0)
-			losses[n++] = (struct allowance_loss){ collapse_table_name(c, table), losses[table].records };
+			losses[n++] = (struct allowance_loss){ name, losses[table].records + (b->watch == NULL ? 0 : b->watch->lost(name, b->watch->arg)) };
+	}
 	return n;
 }
 
@@ -1056,7 +1083,7 @@ judge_losses(struct builder *b, const struct allowance *a, char reason[ALLOWANCE
 
 	if (losses == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a group");
-	ok = allowance_covered(a->db, a->peer, &covered, e) && allowance_check(a, losses, count_losses(c, covered, losses), reason, e);
+	ok = allowance_covered(a->db, a->peer, &covered, e) && allowance_check(a, losses, count_losses(b, covered, losses), reason, e);
 	free(losses);
 	return ok;
 }
@@ -1150,7 +1177,7 @@ builder_free(struct builder *b)
 static bool
 try_build(struct group *g, const struct build_options *how, enum group_result *result, struct err *e)
 {
-	struct builder b = { .g = g, .watch = how->watch, .retry = how->retry, .after = how->after };
+	struct builder b = { .g = g, .watch = how->watch, .onward = how->onward, .retry = how->retry, .after = how->after };
 	bool ok;
 
 	buf_init(&b.line, LINE_BYTES_MAX);

@@ -164,11 +164,25 @@ check_identity(struct link *l, const struct peer_state *state, const struct welc
 	return hold_until_anew(l, what, e);
 }
 
-/* A beginning that a person asked for here, and that the peer has taken up. */
+/* A beginning of the link: the one of here, that the peer has taken up, or one of the peer's, that this node takes up. */
 static bool
 note_renewal(struct link *l, const struct welcome *w, struct err *e)
 {
-	return w->anew[0] == '\0' || renewal_told(l->db, l->peer->name, w->anew, e);
+	struct catalog *c = NULL;
+	struct renewal known;
+	bool news = false, ok;
+
+	if (w->anew[0] == '\0' || l->rehearsing)
+		return true;
+	if (!renewal_load(l->db, l->peer->name, &known, e))
+		return false;
+	if (strcmp(known.id, w->anew) == 0)
+		return known.told || renewal_told(l->db, l->peer->name, w->anew, e);
+	ok = catalog_read(l->db, l->conf, &c, e) && renewal_begin(l->db, c, l->peer->name, w->anew, &news, e);
+	if (ok && news)
+		log_info(l->peer->name, "the link begins anew, as was asked for there: all tables are compared and merged");
+	catalog_free(c);
+	return ok;
 }
 
 /* The welcome's first line says who and where; the lines behind it are the answer kept for that place. */

@@ -12,6 +12,7 @@
 #include "base/process.h"
 #include "change/renewal.h"
 #include "sync/inspect.h"
+#include "sync/parting.h"
 #include "wire/sign.h"
 
 enum {
@@ -243,6 +244,20 @@ submit(struct receive *r, struct jobs *jobs, job_run *run, struct task *t)
 
 /* --- hello --- */
 
+/* A beginning of this node's that the caller has not been told of: it was the peer's section that came back, or
+ * a person has asked for it here and nothing was sent since. */
+static bool
+name_renewal(struct worker *w, struct task *t, struct err *e)
+{
+	struct renewal known;
+
+	if (!parting_return(w->db, w->conf, t->peer, e) || !renewal_load(w->db, t->peer, &known, e))
+		return false;
+	if (!known.told)
+		memcpy(t->welcome.anew, known.id, sizeof t->welcome.anew);
+	return true;
+}
+
 /* The caller says that the link begins anew: here too, once. */
 static bool
 take_renewal(struct worker *w, struct task *t, struct err *e)
@@ -251,7 +266,7 @@ take_renewal(struct worker *w, struct task *t, struct err *e)
 	bool news = false, ok;
 
 	if (t->hello.anew[0] == '\0')
-		return true;
+		return name_renewal(w, t, e);
 	ok = catalog_read(w->db, w->conf, &c, e) && renewal_begin(w->db, c, t->peer, t->hello.anew, &news, e);
 	if (ok && news)
 		log_info(t->peer, "the link begins anew, as was asked for there: all tables are compared and merged");

@@ -390,6 +390,34 @@ settle_to(struct db *db, uint64_t from, uint64_t to, struct err *e)
 	return ok;
 }
 
+bool
+settle_again(struct db *db, struct err *e)
+{
+	struct mark before = { 0 }, now = { 0 };
+	uint64_t settled, first;
+	bool found = false, ok;
+
+	if (!db_number(db, "SELECT settled_epoch FROM sync_node", DB_NO_ARGS, &settled, NULL, e) ||
+	    !db_number(db, "SELECT MIN(id) FROM sync_queue", DB_NO_ARGS, &first, NULL, e) || !queue_load_mark(db, settled, &now, &found, e))
+		return false;
+	before.high = first > 0 ? first - 1 : 0;
+	ok = !found || queue_settle(db, &before, &now, e);
+	mark_free(&now);
+	return ok;
+}
+
+bool
+settle_newest(struct db *db, struct err *e)
+{
+	struct mark last = { 0 };
+	uint64_t settled;
+	bool ok = db_number(db, "SELECT settled_epoch FROM sync_node", DB_NO_ARGS, &settled, NULL, e) && queue_last_mark(db, &last, e) &&
+	    (last.epoch <= settled || settle_to(db, settled, last.epoch, e));
+
+	mark_free(&last);
+	return ok;
+}
+
 static bool
 purge(struct db *db, const struct conf *conf, struct err *e)
 {

@@ -294,7 +294,7 @@ message_put_group(struct buf *out, const struct group_header *g)
 	put_position(out, "upto", &g->upto);
 	put_pair(out, "seen_incarnation", g->seen_incarnation);
 	put_position(out, "seen", &g->seen);
-	buf_fmt(out, ",\"start\":%s,\"last\":%s", g->start ? "true" : "false", g->last ? "true" : "false");
+	buf_fmt(out, ",\"start\":%s,\"last\":%s%s", g->start ? "true" : "false", g->last ? "true" : "false", g->follows ? ",\"follows\":true" : "");
 	put_number(out, "records", g->records);
 	buf_str(out, "}\n");
 }
@@ -313,7 +313,7 @@ message_parse_group(const char *text, size_t len, struct group_header *g, struct
 	    get_position(o, "base", &g->base, e) && get_position(o, "upto", &g->upto, e) &&
 	    get_hex(o, "seen_incarnation", g->seen_incarnation, SCHEMA_INCARNATION_LEN, true, e) &&
 	    get_position(o, "seen", &g->seen, e) && get_bool(o, "start", &g->start, e) && get_bool(o, "last", &g->last, e) &&
-	    get_number(o, "records", &g->records, e);
+	    (!json_object_object_get_ex(o, "follows", NULL) || get_bool(o, "follows", &g->follows, e)) && get_number(o, "records", &g->records, e);
 	json_object_put(o);
 	if (ok && g->upto.epoch <= g->base.epoch)
 		return err_set(e, ERR_INPUT, "a group that ends before it begins");

@@ -62,6 +62,7 @@ struct group_header {
 	struct position seen;	/* the receiver's epoch that the sender had applied in its snapshot */
 	bool start;		/* the sender has no acknowledgement yet: the link begins here */
 	bool last;		/* no later part is waiting */
+	bool follows;		/* of a rehearsal: groups before this one, which are not applied either, belong to it */
 	uint64_t records;
 };
 
