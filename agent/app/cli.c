@@ -28,7 +28,8 @@ enum {
 
 enum option_id {
 	OPTION_CONFIG, OPTION_JSON, OPTION_QUIET, OPTION_VERBOSE, OPTION_PEER, OPTION_TABLE,
-	OPTION_DRY_RUN, OPTION_ALLOW_DELETES, OPTION_KEEP, OPTION_REPAIR, OPTION_FROM, OPTION_URL, OPTION_ASSETS, OPTION_HELP,
+	OPTION_DRY_RUN, OPTION_ALLOW_DELETES, OPTION_KEEP, OPTION_REPAIR, OPTION_FROM, OPTION_URL,
+	OPTION_ADMIN_USER, OPTION_ADMIN_PASSWORD, OPTION_ASSETS, OPTION_HELP,
 	OPTION_VERSION, OPTIONS
 };
 
@@ -54,6 +55,8 @@ static const struct option {
 	[OPTION_REPAIR] = { "repair", 0, NULL, "verify", "set going what makes both sides equal" },
 	[OPTION_FROM] = { "from", 0, "NODE", "verify", "with --repair: the records of this node or peer win" },
 	[OPTION_URL] = { "url", 0, "URL", "pair", "where the other node reaches this one, if not at listen" },
+	[OPTION_ADMIN_USER] = { "admin-user", 0, "NAME", "install uninstall", "a database administrator, for this call alone" },
+	[OPTION_ADMIN_PASSWORD] = { "admin-password-file", 0, "FILE", "install uninstall", "the administrator's password is in FILE" },
 	[OPTION_ASSETS] = { "assets", 0, "DIR", NULL, "for developing; no effect in this version" },
 	[OPTION_HELP] = { "help", 'h', NULL, NULL, "this text" },
 	[OPTION_VERSION] = { "version", 0, NULL, NULL, "versions of the agent and its libraries" },
@@ -249,6 +252,8 @@ check_options(const struct scan *s, struct err *e)
 			    verb, options[i].name);
 	if (s->value[OPTION_QUIET] != NULL && s->value[OPTION_VERBOSE] != NULL)
 		return err_set(e, ERR_USAGE, "-q and -v contradict each other; give one of them");
+	if (s->value[OPTION_ADMIN_PASSWORD] != NULL && s->value[OPTION_ADMIN_USER] == NULL)
+		return err_set(e, ERR_USAGE, "--admin-password-file goes with --admin-user NAME; give both");
 	return true;
 }
 
@@ -314,6 +319,8 @@ cli_parse(int argc, char **argv, const struct verb *verbs, struct cli *out, stru
 	out->repair = s.value[OPTION_REPAIR] != NULL;
 	out->from = s.value[OPTION_FROM];
 	out->url = s.value[OPTION_URL];
+	out->admin_user = s.value[OPTION_ADMIN_USER];
+	out->admin_password_file = s.value[OPTION_ADMIN_PASSWORD];
 	return true;
 }
 
@@ -325,7 +332,7 @@ help_line(const char *name, const char *letter, const char *argument, const char
 	char left[80];
 
 	(void)snprintf(left, sizeof left, "%s--%s%s%s", letter, name, argument == NULL ? "" : " ", argument == NULL ? "" : argument);
-	(void)printf("  %-*s%s\n", COLUMN, left, help);
+	(void)printf("  %-*s %s\n", COLUMN - 1, left, help);
 }
 
 /* Those verbs of this program that take an option, folded. */

@@ -48,6 +48,8 @@ struct cli {
 	bool repair;
 	const char *from; /* --from NODE or NULL */
 	const char *url;  /* --url URL or NULL */
+	const char *admin_user;		 /* --admin-user NAME or NULL */
+	const char *admin_password_file; /* --admin-password-file FILE or NULL */
 };
 
 /* Parse argv. Two verbs, an unknown word, an option that the verb does not take: ERR_USAGE with a

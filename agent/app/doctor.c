@@ -239,10 +239,18 @@ check_tls(struct doctor *d)
 	struct tls_identity id;
 	struct err e;
 
-	for (size_t i = 0; i < d->conf->npeers; i++)
-		if (strncmp(d->conf->peers[i].url, "http://", 7) == 0)
-			findings_add(&d->found, SEVERITY_NOTE, "tls = on there, and https with its tls_pin here",
-			    "what is sent to peer %s is signed but not encrypted (http url)", d->conf->peers[i].name);
+	for (size_t i = 0; i < d->conf->npeers; i++) {
+		const struct conf_peer *peer = &d->conf->peers[i];
+
+		if (peer->seal || peer->tls_pin[0] != '\0')
+			continue;
+		if (strncmp(peer->url, "http://", 7) == 0)
+			findings_add(&d->found, SEVERITY_NOTE, "tls = on there, and https with its tls_pin here; or seal = yes on both laptops",
+			    "what is sent to peer %s is signed but not encrypted (http url)", peer->name);
+		else
+			findings_add(&d->found, SEVERITY_WARNING, "seal = yes in the [peer] sections of both laptops; or a tls_pin, if TLS does not end on the way",
+			    "whoever ends TLS on the way to peer %s can read what is sent (no tls_pin, no seal)", peer->name);
+	}
 	if (!d->conf->node.tls)
 		return;
 	if (!tls_identity(d->conf, &id, &e)) {

@@ -116,6 +116,8 @@ static const struct conf_option_row options[] = {
 	    .kind = CONF_BOOL, AT(peer, pull), .built = "no|off|false" },
 	{ INFO("peer", "tls_pin", "", "SHA-256 of the public key the peer's TLS must show"),
 	    .kind = CONF_PIN, AT(peer, tls_pin) },
+	{ INFO("peer", "seal", "no", "encrypt bodies from end to end, where TLS ends elsewhere"),
+	    .kind = CONF_BOOL, AT(peer, seal) },
 	{ INFO("peer", "paused", "no", "exchange nothing with this peer for now"),
 	    .kind = CONF_BOOL, AT(peer, paused) },
 

@@ -69,6 +69,7 @@ struct conf_peer {
 	unsigned char key[CONF_KEY_BYTES];
 	bool pull;
 	char *tls_pin;
+	bool seal; /* bodies are encrypted from end to end */
 	bool paused;
 	const struct conf *conf; /* that it belongs to; NULL in tests alone */
 };

@@ -896,6 +896,11 @@ options_that_contradict_each_other_are_refused(void **state)
 	refuses(NODE "listen = 127.0.0.1:9000\nmonitor = 127.0.0.1:9000\n" DATABASE, 0, "[node] listen and monitor are the same");
 	refuses(BASE "[peer berta]\nurl = http://b\nkey = " KEY "\ntls_pin = sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", 7,
 	    "[peer berta] has a tls_pin but an http url");
+	refuses(BASE PEER "seal = maybe\n", 10, "seal");
+	accepts(BASE PEER "seal = yes\n");
+	assert_true(conf->peers[0].seal);
+	accepts(BASE PEER);
+	assert_false(conf->peers[0].seal);
 	refuses(BASE PEER "tls_pin = sha1//AAAA\n", 10, "tls_pin must be empty or sha256//");
 	accepts(BASE "[peer berta]\nurl = https://b\nkey = " KEY "\ntls_pin = sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
 }
@@ -990,7 +995,7 @@ the_example_has_every_option_with_its_default(void **state)
 			fail_msg("[%s] %s = %s", o->section, o->name, o->fallback == NULL ? "..." : o->fallback);
 		assert_true(strlen(o->help) > 5);
 	}
-	assert_int_equal(n, 37);
+	assert_int_equal(n, 38);
 	assert_null(conf_option(n + 1));
 }
 
