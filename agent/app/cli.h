@@ -46,6 +46,7 @@ struct cli {
 	const char *keep;	 /* --keep local|remote or NULL */
 	bool repair;
 	const char *from; /* --from NODE or NULL */
+	bool force;
 	const char *url;  /* --url URL or NULL */
 };
 

@@ -990,7 +990,7 @@ the_example_has_every_option_with_its_default(void **state)
 			fail_msg("[%s] %s = %s", o->section, o->name, o->fallback == NULL ? "..." : o->fallback);
 		assert_true(strlen(o->help) > 5);
 	}
-	assert_int_equal(n, 37);
+	assert_int_equal(n, 38);
 	assert_null(conf_option(n + 1));
 }
 
