@@ -28,7 +28,7 @@ enum {
 
 enum option_id {
 	OPTION_CONFIG, OPTION_JSON, OPTION_QUIET, OPTION_VERBOSE, OPTION_PEER, OPTION_TABLE,
-	OPTION_DRY_RUN, OPTION_ALLOW_DELETES, OPTION_KEEP, OPTION_REPAIR, OPTION_FROM, OPTION_URL,
+	OPTION_DRY_RUN, OPTION_ALLOW_DELETES, OPTION_KEEP, OPTION_REPAIR, OPTION_FROM, OPTION_FORCE, OPTION_URL,
 	OPTION_ADMIN_USER, OPTION_ADMIN_PASSWORD, OPTION_ASSETS, OPTION_HELP,
 	OPTION_VERSION, OPTIONS
 };
@@ -48,12 +48,13 @@ static const struct option {
 	    "only this peer" },
 	[OPTION_TABLE] = { "table", 0, "NAME", "check conflicts resolve verify", "only this table" },
 	/* Only verbs that keep the promise may stand here. */
-	[OPTION_DRY_RUN] = { "dry-run", 0, NULL, "install uninstall drain startup verify",
+	[OPTION_DRY_RUN] = { "dry-run", 0, NULL, "install uninstall drain verify",
 	    "say what would be done, change nothing" },
 	[OPTION_ALLOW_DELETES] = { "allow-deletes", 0, NULL, "drain", "let mass deletes that were held pass, once" },
 	[OPTION_KEEP] = { "keep", 0, "local|remote", "resolve", "the version that stays" },
 	[OPTION_REPAIR] = { "repair", 0, NULL, "verify", "set going what makes both sides equal" },
 	[OPTION_FROM] = { "from", 0, "NODE", "verify", "with --repair: the records of this node or peer win" },
+	[OPTION_FORCE] = { "force", 0, NULL, "startup", "become a copy: what only this node has is removed, and kept as conflicts" },
 	[OPTION_URL] = { "url", 0, "URL", "pair", "where the other node reaches this one, if not at listen" },
 	[OPTION_ADMIN_USER] = { "admin-user", 0, "NAME", "install uninstall", "a database administrator, for this call alone" },
 	[OPTION_ADMIN_PASSWORD] = { "admin-password-file", 0, "FILE", "install uninstall", "the administrator's password is in FILE" },
@@ -318,6 +319,7 @@ cli_parse(int argc, char **argv, const struct verb *verbs, struct cli *out, stru
 	out->allow_deletes = s.value[OPTION_ALLOW_DELETES] != NULL;
 	out->repair = s.value[OPTION_REPAIR] != NULL;
 	out->from = s.value[OPTION_FROM];
+	out->force = s.value[OPTION_FORCE] != NULL;
 	out->url = s.value[OPTION_URL];
 	out->admin_user = s.value[OPTION_ADMIN_USER];
 	out->admin_password_file = s.value[OPTION_ADMIN_PASSWORD];

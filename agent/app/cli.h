@@ -47,6 +47,7 @@ struct cli {
 	const char *keep;	 /* --keep local|remote or NULL */
 	bool repair;
 	const char *from; /* --from NODE or NULL */
+	bool force;
 	const char *url;  /* --url URL or NULL */
 	const char *admin_user;		 /* --admin-user NAME or NULL */
 	const char *admin_password_file; /* --admin-password-file FILE or NULL */

@@ -374,9 +374,13 @@ report_read(struct db *db, const struct conf *conf, const char *peer, struct rep
 	buf_init(&out->numbering, REPORT_TEXT_MAX);
 	buf_init(&out->numbering_text, REPORT_TEXT_MAX);
 	out->database = conf->database.name;
-	if (schema_enter(db, conf, &out->node, e) && witness_check(db, &out->node, e) && read_counts(db, out, e) && read_peers(db, conf, peer, out, e) && read_parked(db, peer, out, e) &&
-	    read_activity(db, out, e) && read_tables(db, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e))
+	if (schema_enter(db, conf, &out->node, e) && witness_check(db, &out->node, e) && filling_load(db, &out->filling, e) && read_counts(db, out, e) && read_peers(db, conf, peer, out, e) && read_parked(db, peer, out, e) &&
+	    read_activity(db, out, e) && read_tables(db, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e)) {
+		/* What only this node has is known when the startup is done. */
+		for (size_t i = 0; i < out->npeers; i++)
+			out->peers[i].in_step = out->peers[i].in_step && !(out->filling.any && strcmp(out->filling.peer, out->peers[i].name) == 0);
 		return true;
+	}
 	report_free(out);
 	return false;
 }
@@ -452,6 +456,9 @@ report_text(const struct report *r, struct buf *out)
 	buf_fmt(out, "node %s, database %s\n", r->node.name, r->database);
 	for (size_t i = 0; i < r->npeers; i++)
 		peer_text(&r->peers[i], out);
+	if (r->filling.any)
+		buf_fmt(out, "this node is being filled from %s: %llu rows so far (agent --startup --peer %s goes on)\n", r->filling.peer,
+		    (unsigned long long)r->filling.records, r->filling.peer);
 	if (r->npeers == 0)
 		buf_str(out, "no peers: add a [peer NAME] section to agent.conf\n");
 	buf_fmt(out, "queue: %llu pending, %llu synced, %llu failed, %llu superseded; conflicts kept: %llu, not decided: %llu\n", (unsigned long long)r->pending,
@@ -534,6 +541,10 @@ report_json(const struct report *r, struct buf *out)
 	put_number(out, "conflicts", r->conflicts);
 	put_number(out, "undecided", r->undecided);
 	put_number(out, "dirty_tables", r->dirty_tables);
+	if (r->filling.any)
+		buf_fmt(out, ",\"startup\":{\"peer\":\"%s\",\"copy\":%s,\"records\":%llu}", r->filling.peer, r->filling.copy ? "true" : "false", (unsigned long long)r->filling.records);
+	else
+		buf_str(out, ",\"startup\":null");
 	buf_fmt(out, ",\"app_triggers\":%s", buf_cstr(&r->app_triggers));
 	buf_fmt(out, ",\"pending_by_table\":%s,\"numbering\":%s,\"parked\":%s,\"activity\":%s}\n", buf_cstr(&r->tables), buf_cstr(&r->numbering), buf_cstr(&r->parked),
 	    buf_cstr(&r->activity));

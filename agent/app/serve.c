@@ -183,6 +183,8 @@ pump_main(void *arg)
 	p->tidy_at = clock_mono_ms() + FIRST_SETTLE_MS;
 	if (!drain_new(p->conf, p->peer, p->stop, &d, &e))
 		log_error(p->peer->name, "%s", e.msg);
+	else if (strcmp(p->conf->sync.startup, "auto") == 0)
+		drain_fill_blank(d);
 	while (d != NULL && !pump_stopped(p)) {
 		err_clear(&e);
 		if (!pump_step(p, d, &e))

@@ -18,6 +18,7 @@
 #include "app/report.h"
 #include "app/rotate.h"
 #include "app/serve.h"
+#include "app/startup.h"
 #include "app/verify.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -418,6 +419,7 @@ const struct verb verb_table[] = {
 	{ "rotate", "NAME", true, rotate_run, "a new key for the pair, on both nodes" },
 	{ "serve", NULL, true, serve_run, "the daemon: receive, show the page, drain by itself" },
 	{ "status", NULL, true, status_verb, "pending changes and last success of each peer" },
+	{ "startup", NULL, true, startup_verb, "bring this node up to a peer's state: first fill, or after a loss" },
 	{ "verify", NULL, true, verify_run, "compare the tables with each peer record by record; --repair makes them equal" },
 	{ "parked", NULL, true, parked_verb, "changes that a peer refused as often as allowed" },
 	{ "retry", "ID|all", true, settle_parked, "send parked changes again" },

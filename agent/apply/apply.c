@@ -19,6 +19,7 @@
 #include "capture/body.h"
 #include "capture/guard.h"
 #include "change/allowance.h"
+#include "change/filling.h"
 
 struct applier {
 	struct db *db;
@@ -298,12 +299,32 @@ hold_back(struct applier *a, const struct pass *p, const char *reason, int *stat
 
 /* --- one try --- */
 
+/* While this node fills itself, copied rows must not meet changes of the same rows on their way: these come when it is
+ * done. Asked with the cursor locked, for which a startup waits when it begins. */
+static bool
+check_filling(const struct pass *p, bool *answered, int *status, struct buf *answer, struct err *e)
+{
+	char text[MESSAGE_REASON_MAX];
+	struct filling f;
+
+	if (!filling_load(p->db, &f, e))
+		return false;
+	/* A peer that is in agent.conf no more can fill nothing. */
+	*answered = f.any && conf_peer(p->conf, f.peer) != NULL;
+	if (!*answered)
+		return true;
+	(void)snprintf(text, sizeof text, "%s is being filled from %s (agent --startup)", p->conf->node.name, f.peer);
+	*status = 503;
+	message_put_error(answer, "filling", text, NULL);
+	return true;
+}
+
 static bool
 begin(struct applier *a, struct pass *p, bool *answered, int *status, struct buf *answer, struct err *e)
 {
 	pass_reset(p);
 	return db_begin(a->db, e) && queue_times(a->db, 0, a->conf->sync.max_clock_skew_ms, &p->times, e) && cursor_load(a->db, p->peer, true, &p->cursor, e) &&
-	    check_cursor(p, answered, status, answer, e) &&
+	    check_filling(p, answered, status, answer, e) && (*answered || check_cursor(p, answered, status, answer, e)) &&
 	    (*answered || check_seen(p, a->node, answered, status, answer, e));
 }
 

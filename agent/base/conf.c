@@ -105,6 +105,8 @@ static const struct conf_option_row options[] = {
 	    .kind = CONF_TEXT, AT(sync, notify), .max = TEXT_MAX, .built = "" },
 	{ INFO("sync", "group_rows", "100000", "records sent at once before a group is cut"),
 	    .kind = CONF_NUMBER, AT(sync, group_rows), .min = 1, .max = 10000000 },
+	{ INFO("sync", "startup", "auto", "whether --serve fills a node that has never been filled"),
+	    .kind = CONF_WORD, AT(sync, startup), .choices = "auto|no" },
 	{ INFO("sync", "max_delete", "50%, 1000", "deletions that wait for a person's yes"),
 	    .kind = CONF_LIMIT },
 

@@ -58,6 +58,7 @@ struct conf_sync {
 	int64_t max_clock_skew_ms;
 	char *notify;
 	unsigned group_rows;
+	char *startup; /* auto, no */
 	struct conf_limit max_delete;
 };
 

@@ -8,6 +8,7 @@
 #include "base/conf.h"
 #include "db/schema.h"
 #include "sync/group.h"
+#include "sync/startup.h"
 #include "wire/rehearsal.h"
 
 struct drain;
@@ -30,6 +31,10 @@ MUST_CHECK bool drain_look(struct drain *d, bool retry, bool *pending, struct er
 /* Send until nothing is pending. retry: at the end, once more what was refused. An error is noted in
  * sync_peer for --status and returned. ERR_PEER: not reached, nothing lost. */
 MUST_CHECK bool drain_run(struct drain *d, bool retry, struct drain_report *report, struct err *e);
+/* Fill this node from the peer, or go on with that; waits for a drain that is running. */
+MUST_CHECK bool drain_startup(struct drain *d, const struct startup_options *how, struct startup_report *report, struct err *e);
+/* Do that without being asked where this node has never been filled ([sync] startup = auto). */
+void drain_fill_blank(struct drain *d);
 /* A person says yes to all deletes that this drain finds. */
 void drain_allow_deletes(struct drain *d);
 /* Does somebody have to look: is anything parked, or the link held? */

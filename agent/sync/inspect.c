@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "change/trace.h"
 #include "sync/definition.h"
+#include "sync/offer.h"
 #include "sync/repair.h"
 #include "wire/compare.h"
 
@@ -305,6 +306,39 @@ answer_keys(struct question *q, struct err *e)
 	return ok;
 }
 
+/* --- whole rows --- */
+
+static bool
+read_page(struct question *q, const struct offer *o, bool *more, struct err *e)
+{
+	struct key_lists l;
+	struct digest_range r;
+	bool any, ok;
+
+	if (q->head.question.ask == ASK_FILL) {
+		if (!compare_next(&q->reader, &any, e) || (!any && !err_set(e, ERR_INPUT, "rows are asked for without a range")) ||
+		    !compare_parse_range(&q->reader, &r, e) || !check_range(q, &r, e))
+			return false;
+		return offer_range(o, &r, &q->items, more, e);
+	}
+	digest_list_init(&l.keys, COMPARE_BODY_MAX * 2);
+	digest_list_init(&l.others, COMPARE_BODY_MAX * 2);
+	ok = take_keys(q, &l, e) && (l.keys.n <= COMPARE_FETCH_ITEMS || err_set(e, ERR_LIMIT, "more than %d rows are asked for at once", COMPARE_FETCH_ITEMS)) &&
+	    offer_keys(o, &l.keys, &q->items, e);
+	digest_list_free(&l.keys);
+	digest_list_free(&l.others);
+	return ok;
+}
+
+static bool
+answer_page(struct question *q, bool *more, struct err *e)
+{
+	const struct offer o = { .digest = q->digest, .asked = &q->head.section, .state_dir = q->inspect->conf->node.state_dir, .until_ms = q->until_ms };
+	char reason[MESSAGE_REASON_MAX];
+
+	return (offer_fits(&o, q->peer, reason) || refuse(q, 422, "definition", reason, e)) && read_page(q, &o, more, e);
+}
+
 /* --- one question --- */
 
 static bool
@@ -334,6 +368,8 @@ answer_table(struct question *q, struct err *e)
 		ok = answer_sums(q, e);
 	else if (ok && q->head.question.ask == ASK_ROWS)
 		ok = answer_rows(q, &more, e);
+	else if (ok && (q->head.question.ask == ASK_FILL || q->head.question.ask == ASK_FETCH))
+		ok = answer_page(q, &more, e);
 	else if (ok)
 		ok = answer_keys(q, e);
 	compare_put_answer(&q->answer, more);
@@ -455,8 +491,8 @@ inspect_take(struct inspect *in, struct request *request)
 	q->request = request;
 	(void)snprintf(q->peer, sizeof q->peer, "%s", request_peer(request));
 	buf_init(&q->body, COMPARE_BODY_MAX);
-	buf_init(&q->items, COMPARE_ANSWER_MAX);
-	buf_init(&q->answer, COMPARE_ANSWER_MAX + MESSAGE_ENVELOPE_MAX);
+	buf_init(&q->items, COMPARE_ANSWER_MAX * 2);
+	buf_init(&q->answer, COMPARE_ANSWER_MAX * 2 + MESSAGE_ENVELOPE_MAX);
 	if (jobs_put(in->jobs, run, done, q))
 		return;
 	request_fail(request, 503, "busy", "too many requests are waiting");

@@ -30,6 +30,7 @@ link_hold(struct link *l, struct err *e)
 static bool
 hold_until_anew(struct link *l, const char *what, struct err *e)
 {
+	l->anew_helps = true;
 	(void)err_set(e, ERR_HELD, "%.300s: run agent --install --peer %s here: the link begins anew, all tables are compared and merged", what, l->peer->name);
 	return link_hold(l, e);
 }
@@ -226,6 +227,7 @@ name_renewal(struct link *l, struct hello *h, struct err *e)
 		return hold_until_anew(l, "the sync schema of this node was restored from a dump, or tables of it were emptied or made anew", e);
 	if (!r.told && !l->rehearsing)
 		memcpy(h->anew, r.id, sizeof h->anew);
+	h->filling = l->filling && h->anew[0] != '\0';
 	return true;
 }
 
@@ -309,6 +311,7 @@ link_is_elsewhere(int status, const struct buf *answer)
 bool
 link_open(struct link *l, struct err *e)
 {
+	l->anew_helps = false;
 	if (l->client == NULL && !client_new(l->node->name, l->peer, l->conf->sync.timeout_ms, l->stop, &l->client, e))
 		return false;
 	return client_is_open(l->client) || say_hello(l, e);

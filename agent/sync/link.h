@@ -15,6 +15,8 @@ struct link {
 	struct db *db; /* borrowed */
 	struct client *client;
 	bool rehearsing; /* nothing is noted here or there, whatever is said */
+	bool filling; /* this node fills itself: where the link begins anew, the peer need not compare */
+	bool anew_helps; /* the last ERR_HELD was one that ends when the link begins anew */
 };
 
 /* Make sure that there is a session: hello if there is none. Checks who the peer is and whom it takes us

@@ -267,9 +267,10 @@ take_renewal(struct worker *w, struct task *t, struct err *e)
 
 	if (t->hello.anew[0] == '\0')
 		return name_renewal(w, t, e);
-	ok = catalog_read(w->db, w->conf, &c, e) && renewal_begin(w->db, c, t->peer, t->hello.anew, &news, e);
+	ok = (t->hello.filling || catalog_read(w->db, w->conf, &c, e)) && renewal_begin(w->db, c, t->peer, t->hello.anew, &news, e);
 	if (ok && news)
-		log_info(t->peer, "the link begins anew, as was asked for there: all tables are compared and merged");
+		log_info(t->peer, t->hello.filling ? "the peer fills itself from this node; the link begins anew" :
+						     "the link begins anew, as was asked for there: all tables are compared and merged");
 	memcpy(t->welcome.anew, t->hello.anew, sizeof t->welcome.anew);
 	catalog_free(c);
 	return ok;

@@ -12,7 +12,9 @@ enum {
 	COMPARE_ITEMS = 1000,		      /* ranges or keys of one question */
 	COMPARE_PAGE_ROWS = 1000,	      /* rows of one list */
 	COMPARE_RANGE_ROWS = 200 * 1000,      /* rows of one range; a larger one must be asked for in parts */
-	COMPARE_LINE_VALUES = 8
+	COMPARE_LINE_VALUES = 8,
+	COMPARE_FETCH_ITEMS = 200,	      /* keys whose rows are asked for at once */
+	COMPARE_FILL_BYTES = 4 * 1024 * 1024  /* of a page of rows, before compression; a larger row does not travel like this */
 };
 
 /* What is asked. */
@@ -22,6 +24,8 @@ enum compare_ask {
 	ASK_KEYS,  /* of keys: key as spelled there, checksum, what the queue knows */
 	ASK_KEEP,  /* keep the versions of these keys in sync_conflict, they are going to lose */
 	ASK_QUEUE, /* queue the versions of these keys as new changes */
+	ASK_FILL,  /* of one range: whole rows, a page of them */
+	ASK_FETCH, /* of keys: whole rows, those that fit into a page */
 	ASKS
 };
 
@@ -78,6 +82,12 @@ struct compare_fact {
 	bool fresh;
 	const char *changed_at, *node; /* NULL = not known */
 };
+/* The second line of an answer that holds whole rows: the key of the page's last row, NULL where there is none, and
+ * about how many rows the table has. What
+ * follows is a spool's bytes (wire/spool): a record line each row, its key and then the values of the columns in the
+ * order of the question's; the key alone where the row is too large for a page. */
+void compare_put_last(struct buf *out, const char *key, size_t key_len, uint64_t about);
+MUST_CHECK bool compare_parse_last(struct compare_reader *r, struct line_value *key, uint64_t *about, struct err *e);
 void compare_put_fact(struct buf *out, const struct compare_fact *f);
 MUST_CHECK bool compare_parse_fact(const struct compare_reader *r, struct compare_fact *out, struct err *e);
 

@@ -209,6 +209,8 @@ message_put_hello(struct buf *out, const struct hello *h)
 	put_numbering(out, &h->numbering);
 	if (h->anew[0] != '\0')
 		put_pair(out, "anew", h->anew);
+	if (h->filling)
+		buf_str(out, ",\"filling\":true");
 	buf_str(out, h->rehearsal ? ",\"rehearsal\":true}\n" : "}\n");
 }
 
@@ -237,7 +239,8 @@ message_parse_hello(const char *text, size_t len, struct hello *h, struct err *e
 	ok = get_number(o, "hello", &h->version, e) && get_text(o, "node", h->node, sizeof h->node, e) &&
 	    get_hex(o, "incarnation", h->incarnation, SCHEMA_INCARNATION_LEN, false, e) &&
 	    get_hex(o, "nonce", h->nonce, sizeof h->nonce - 1, false, e) && get_numbering(o, &h->numbering, e) && get_anew(o, h->anew, e) &&
-	    (!json_object_object_get_ex(o, "rehearsal", NULL) || get_bool(o, "rehearsal", &h->rehearsal, e));
+	    (!json_object_object_get_ex(o, "rehearsal", NULL) || get_bool(o, "rehearsal", &h->rehearsal, e)) &&
+	    (!json_object_object_get_ex(o, "filling", NULL) || get_bool(o, "filling", &h->filling, e));
 	json_object_put(o);
 	return ok;
 }

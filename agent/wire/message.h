@@ -38,6 +38,7 @@ struct hello {
 	bool rehearsal; /* nothing is to be noted of this meeting */
 	uint64_t version;
 	char anew[33]; /* the link begins anew: the id of that beginning; "" = no */
+	bool filling;  /* and the caller compares all tables itself: it fills itself from the answering node */
 };
 
 struct welcome {
