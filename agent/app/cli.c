@@ -56,7 +56,7 @@ static const struct option {
 	[OPTION_KEEP] = { "keep", 0, "local|remote", "resolve", "the version that stays" },
 	[OPTION_REPAIR] = { "repair", 0, NULL, "verify", "set going what makes both sides equal" },
 	[OPTION_FROM] = { "from", 0, "NODE", "verify", "with --repair: the records of this node or peer win" },
-	[OPTION_URL] = { "url", 0, "URL", "pair", "where the other node reaches this one, if not at listen" },
+	[OPTION_URL] = { "url", 0, "URL", "pair", "where the other node reaches this one; none: it cannot" },
 	[OPTION_ASSETS] = { "assets", 0, "DIR", NULL, "for developing; no effect in this version" },
 	[OPTION_HELP] = { "help", 'h', NULL, NULL, "this text" },
 	[OPTION_VERSION] = { "version", 0, NULL, NULL, "versions of the agent and its libraries" },
