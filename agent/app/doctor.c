@@ -226,9 +226,16 @@ check_peers(struct doctor *d, struct err *e)
 		return (d->peers = calloc(d->conf->npeers + 1, sizeof *d->peers)) != NULL || err_set(e, ERR_MEMORY, "out of memory for the peers");
 	if (!survey_peers(d->db, d->conf, &d->peers, e))
 		return false;
-	for (size_t i = 0; i < d->conf->npeers; i++)
-		if (d->cli->peer == NULL || strcmp(d->cli->peer, d->conf->peers[i].name) == 0)
+	for (size_t i = 0; i < d->conf->npeers; i++) {
+		const struct conf_peer *peer = &d->conf->peers[i];
+
+		if (d->cli->peer != NULL && strcmp(d->cli->peer, peer->name) != 0)
+			continue;
+		if (peer->url[0] != '\0')
 			check_peer(d, i);
+		else
+			findings_add(&d->found, SEVERITY_NOTE, "pull = yes there, and agent --serve here", "peer %s has no url: it comes for what is here", peer->name);
+	}
 	return true;
 }
 

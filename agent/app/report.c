@@ -304,6 +304,7 @@ read_peers(struct db *db, const struct conf *conf, const char *only, struct repo
 		(void)snprintf(to->name, sizeof to->name, "%s", conf->peers[i].name);
 		to->url = conf->peers[i].url;
 		to->paused = conf->peers[i].paused;
+		to->pull = conf->peers[i].pull;
 		if (!peer_register(db, to->name, e) || !read_peer(db, to, r->node.name, e))
 			return false;
 		to->in_step = to->in_step && r->dirty_tables == 0;
@@ -426,12 +427,12 @@ or_never(const char *text)
 static void
 peer_text(const struct report_peer *p, struct buf *out)
 {
-	buf_fmt(out, "peer %s (%s): %s\n", p->name, p->url, p->held[0] != '\0' ? "HELD" : p->in_step ? "in step" : p->paused ? "paused" : "not in step");
+	buf_fmt(out, "peer %s (%s): %s\n", p->name, p->url[0] == '\0' ? "no url: it comes for what is here" : p->url, p->held[0] != '\0' ? "HELD" : p->in_step ? "in step" : p->paused ? "paused" : "not in step");
 	if (p->held[0] != '\0')
 		buf_fmt(out, "  held:          %s\n", p->held);
 	if (p->deletes[0] != '\0')
 		buf_fmt(out, "  held back:     its deletions here: %s\n", p->deletes);
-	buf_fmt(out, "  pending:       %llu\n", (unsigned long long)p->pending);
+	buf_fmt(out, "  pending:       %llu%s\n", (unsigned long long)p->pending, p->url[0] == '\0' && p->pending > 0 ? ", to be fetched by it" : "");
 	if (p->retry + p->waiting + p->parked + p->discarded > 0)
 		buf_fmt(out, "  refused there: %llu to be tried again, %llu waiting, %llu parked (agent --parked), %llu discarded\n",
 		    (unsigned long long)p->retry, (unsigned long long)p->waiting, (unsigned long long)p->parked, (unsigned long long)p->discarded);
@@ -504,6 +505,7 @@ peer_json(const struct report_peer *p, struct buf *out)
 {
 	buf_fmt(out, "{\"name\":\"%s\"", p->name);
 	put_text(out, "url", p->url);
+	buf_fmt(out, ",\"pull\":%s,\"fetched_by_it\":%s", p->pull ? "true" : "false", p->url[0] == '\0' ? "true" : "false");
 	buf_fmt(out, ",\"in_step\":%s,\"paused\":%s", p->in_step ? "true" : "false", p->paused ? "true" : "false");
 	put_number(out, "pending", p->pending);
 	put_number(out, "retry", p->retry);

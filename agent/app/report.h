@@ -20,6 +20,7 @@ struct report_peer {
 	char name[CONF_NAME_MAX + 1];
 	const char *url; /* borrowed from conf */
 	bool paused;
+	bool pull;
 	uint64_t pending;
 	uint64_t retry, waiting, parked, discarded; /* records of ours that it refused */
 	uint64_t undecided;			    /* conflicts with it that a person decides */

@@ -110,12 +110,12 @@ static const struct conf_option_row options[] = {
 	{ INFO("sync", "max_delete", "50%, 1000", "deletions that wait for a person's yes"),
 	    .kind = CONF_LIMIT },
 
-	{ INFO("peer", "url", NULL, "where the peer listens: https://HOST:PORT"),
+	{ INFO("peer", "url", "", "where the peer listens: https://HOST:PORT; empty: it calls, and fetches what is here (pull = yes there)"),
 	    .kind = CONF_URL, AT(peer, url) },
 	{ SECRET("peer", "key", NULL, "the pair's key, 64 hexadecimal digits, the same on both laptops"),
 	    .kind = CONF_KEY, AT(peer, key) },
-	{ INFO("peer", "pull", "no", "fetch the peer's changes instead of waiting for them"),
-	    .kind = CONF_BOOL, AT(peer, pull), .built = "no|off|false" },
+	{ INFO("peer", "pull", "no", "fetch the peer's changes over this node's own connection, too"),
+	    .kind = CONF_BOOL, AT(peer, pull) },
 	{ INFO("peer", "tls_pin", "", "SHA-256 of the public key the peer's TLS must show"),
 	    .kind = CONF_PIN, AT(peer, tls_pin) },
 	{ INFO("peer", "seal", "no", "encrypt bodies from end to end, where TLS ends elsewhere"),
@@ -400,6 +400,24 @@ is_list(void *arg, const char *name)
 /* --- what options may not say together --------------------------------------------------------- */
 
 static bool
+check_url(const struct parse *p, size_t i, struct err *e)
+{
+	const struct conf_peer *a = &p->conf->peers[i];
+
+	if (a->url[0] == '\0')
+		return !a->pull || conf_file_fail(e, p->path, p->peer_line[i],
+					"[peer %s] has pull = yes but no url: where would its changes be fetched? add url, or remove pull", a->name);
+	if (a->tls_pin[0] != '\0' && strncmp(a->url, "https:", 6) != 0)
+		return conf_file_fail(e, p->path, p->peer_line[i],
+		    "[peer %s] has a tls_pin but an http url: nothing would check it; use https or remove tls_pin", a->name);
+	/* agent.conf of a version without TLS: neither go on readable nor stop talking unasked. */
+	return p->tls_given || strncmp(a->url, "https:", 6) == 0 ||
+	    conf_file_fail(e, p->path, p->peer_line[i],
+		"[peer %s] has an http url, but TLS is on unless [node] says otherwise: write tls = off into [node] to go on without; "
+		"or, on both laptops, remove the section and pair anew (agent --pair)", a->name);
+}
+
+static bool
 check_peers(const struct parse *p, struct err *e)
 {
 	const struct conf *c = p->conf;
@@ -410,14 +428,8 @@ check_peers(const struct parse *p, struct err *e)
 		if (strcasecmp(a->name, c->node.name) == 0)
 			return conf_file_fail(e, p->path, p->peer_line[i],
 			    "[peer %s] has the name of this node; [node] name and every peer's name must differ", a->name);
-		if (a->tls_pin[0] != '\0' && strncmp(a->url, "https:", 6) != 0)
-			return conf_file_fail(e, p->path, p->peer_line[i],
-			    "[peer %s] has a tls_pin but an http url: nothing would check it; use https or remove tls_pin", a->name);
-		/* agent.conf of a version without TLS: neither go on readable nor stop talking unasked. */
-		if (!p->tls_given && strncmp(a->url, "https:", 6) != 0)
-			return conf_file_fail(e, p->path, p->peer_line[i],
-			    "[peer %s] has an http url, but TLS is on unless [node] says otherwise: write tls = off into [node] to go on without; "
-			    "or, on both laptops, remove the section and pair anew (agent --pair)", a->name);
+		if (!check_url(p, i, e))
+			return false;
 		for (size_t j = 0; j < i; j++)
 			if (memcmp(c->peers[j].key, a->key, CONF_KEY_BYTES) == 0)
 				return conf_file_fail(e, p->path, p->peer_line[i],

@@ -95,6 +95,12 @@ peer_failed(struct db *db, const char *peer, const char *message, struct err *e)
 	    DB_ARGS(db_text(message), db_text(peer)), e);
 }
 
+bool
+peer_works(struct db *db, const char *peer, struct err *e)
+{
+	return db_exec(db, "UPDATE sync_peer SET last_error=NULL, failures=0 WHERE peer=?", DB_ARGS(db_text(peer)), e);
+}
+
 /* --- sync_cursor --- */
 
 bool

@@ -42,6 +42,8 @@ MUST_CHECK bool peer_met(struct db *db, const char *peer, const char *incarnatio
 MUST_CHECK bool peer_hold(struct db *db, const char *peer, const char *reason, struct err *e);
 /* Remember what went wrong, for --status. */
 MUST_CHECK bool peer_failed(struct db *db, const char *peer, const char *message, struct err *e);
+/* What was remembered is over. */
+MUST_CHECK bool peer_works(struct db *db, const char *peer, struct err *e);
 
 /* for_update: lock the row for the transaction that applies. */
 MUST_CHECK bool cursor_load(struct db *db, const char *peer, bool for_update, struct cursor_state *out, struct err *e);

@@ -12,6 +12,7 @@
 #include "wire/rehearsal.h"
 
 struct drain;
+struct shelf;
 
 struct drain_report {
 	bool busy;	    /* another drain holds this peer's lock: nothing was done */
@@ -25,6 +26,10 @@ struct drain_report {
 /* conf and peer borrowed. stop may be NULL. Connects when first needed. */
 MUST_CHECK bool drain_new(const struct conf *conf, const struct conf_peer *peer, const atomic_bool *stop, struct drain **out, struct err *e);
 void drain_free(struct drain *d);
+/* The peer may also come and fetch: where what is for it is laid down. */
+void drain_use_shelf(struct drain *d, struct shelf *shelf);
+/* Is there a way to the peer now? False: it has no url, and is not waiting at the shelf. */
+bool drain_has_way(const struct drain *d);
 
 /* Is there anything for the peer? One or two cheap queries. retry: count records that were refused. */
 MUST_CHECK bool drain_look(struct drain *d, bool retry, bool *pending, struct err *e);

@@ -32,6 +32,8 @@ struct question {
 	struct inspect *inspect;
 	struct request *request;
 	char peer[CONF_NAME_MAX + 1];
+	const void *asked; /* as it came; parsed in a copy, which is written to */
+	size_t asked_len;
 	struct buf body, answer, items;
 	struct compare_reader reader;
 	struct compare_head head;
@@ -381,15 +383,12 @@ static bool
 answer(struct question *q, struct err *e)
 {
 	struct inspect *in = q->inspect;
-	const void *body;
-	size_t len;
 	bool ok;
 
-	body = request_body(q->request, &len);
 	buf_reset(&q->body);
 	buf_reset(&q->answer);
 	buf_reset(&q->items);
-	buf_put(&q->body, body, len);
+	buf_put(&q->body, q->asked, q->asked_len);
 	if (!buf_check(&q->body, "a question", e))
 		return false;
 	compare_reader_init(&q->reader, q->body.data, q->body.len);
@@ -420,13 +419,10 @@ connect_db(struct inspect *in, struct err *e)
 	return false;
 }
 
-/* On the worker's thread. A connection may have died while idle: once more on a fresh one. */
+/* A connection may have died while idle: once more on a fresh one. */
 static void
-run(void *job, void *worker)
+answer_connected(struct inspect *in, struct question *q)
 {
-	struct question *q = job;
-	struct inspect *in = worker;
-
 	for (int tries = 0; tries < 2; tries++) {
 		if (!connect_db(in, &q->e))
 			return;
@@ -439,7 +435,29 @@ run(void *job, void *worker)
 	}
 }
 
+/* On the worker's thread. */
+static void
+run(void *job, void *worker)
+{
+	answer_connected(worker, job);
+}
+
 /* --- requests --- */
+
+static struct question *
+question_new(struct inspect *in, const char *peer)
+{
+	struct question *q = calloc(1, sizeof *q);
+
+	if (q == NULL)
+		return NULL;
+	q->inspect = in;
+	(void)snprintf(q->peer, sizeof q->peer, "%s", peer);
+	buf_init(&q->body, COMPARE_BODY_MAX);
+	buf_init(&q->items, COMPARE_ANSWER_MAX * 2);
+	buf_init(&q->answer, COMPARE_ANSWER_MAX * 2 + MESSAGE_ENVELOPE_MAX);
+	return q;
+}
 
 static void
 question_free(struct question *q)
@@ -450,19 +468,19 @@ question_free(struct question *q)
 	free(q);
 }
 
+/* Status and code of a question that is not answered. */
 static void
-refuse_question(struct question *q)
+judge_refusal(struct question *q)
 {
-	const struct err *e = &q->e;
-	bool theirs = e->code == ERR_INPUT || e->code == ERR_LIMIT;
+	bool theirs = q->e.code == ERR_INPUT || q->e.code == ERR_LIMIT;
 
-	if (e->code == ERR_NONE)
+	if (q->e.code == ERR_NONE)
 		(void)err_set(&q->e, ERR_STOPPED, "stopping");
-	log_warning(q->peer, "a comparison is refused: %s", e->msg);
+	log_warning(q->peer, "a comparison is refused: %s", q->e.msg);
 	if (q->code != NULL)
-		request_fail(q->request, q->status, q->code, "%s", e->msg);
-	else
-		request_fail(q->request, theirs ? 422 : 503, theirs ? "content" : "unavailable", "%s", e->msg);
+		return;
+	q->status = theirs ? 422 : 503;
+	q->code = theirs ? "content" : "unavailable";
 }
 
 /* Back on the loop's thread. */
@@ -473,26 +491,47 @@ done(void *job)
 
 	if (q->ok)
 		request_reply(q->request, 200, "application/x-tandem", buf_cstr(&q->answer), q->answer.len);
-	else
-		refuse_question(q);
+	else {
+		judge_refusal(q);
+		request_fail(q->request, q->status, q->code, "%s", q->e.msg);
+	}
 	question_free(q);
+}
+
+bool
+inspect_now(struct inspect *in, const char *peer, const struct inspect_question *asked, int *status, struct buf *out, struct err *e)
+{
+	struct question *q = question_new(in, peer);
+
+	if (q == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for comparing");
+	q->asked = asked->text;
+	q->asked_len = asked->len;
+	answer_connected(in, q);
+	buf_reset(out);
+	*status = 200;
+	if (q->ok)
+		buf_put(out, q->answer.data, q->answer.len);
+	else {
+		judge_refusal(q);
+		*status = q->status;
+		message_put_error(out, q->code, q->e.msg, NULL);
+	}
+	question_free(q);
+	return buf_check(out, "a comparison's answer", e);
 }
 
 void
 inspect_take(struct inspect *in, struct request *request)
 {
-	struct question *q = calloc(1, sizeof *q);
+	struct question *q = question_new(in, request_peer(request));
 
 	if (q == NULL) {
 		request_fail(request, 503, "memory", "out of memory");
 		return;
 	}
-	q->inspect = in;
 	q->request = request;
-	(void)snprintf(q->peer, sizeof q->peer, "%s", request_peer(request));
-	buf_init(&q->body, COMPARE_BODY_MAX);
-	buf_init(&q->items, COMPARE_ANSWER_MAX * 2);
-	buf_init(&q->answer, COMPARE_ANSWER_MAX * 2 + MESSAGE_ENVELOPE_MAX);
+	q->asked = request_body(request, &q->asked_len);
 	if (jobs_put(in->jobs, run, done, q))
 		return;
 	request_fail(request, 503, "busy", "too many requests are waiting");

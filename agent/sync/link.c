@@ -44,6 +44,13 @@ link_hold_until_anew(struct link *l, struct err *e)
 	return hold_until_anew(l, what, e);
 }
 
+/* The peer, in messages: its url, or its name when it comes by itself. */
+static const char *
+place(const struct link *l)
+{
+	return l->peer->url[0] == '\0' ? l->peer->name : l->peer->url;
+}
+
 /* A signed answer that is not 200: what the peer says, in its words. */
 bool
 link_refused(struct link *l, int status, const struct buf *answer, struct err *e)
@@ -51,7 +58,7 @@ link_refused(struct link *l, int status, const struct buf *answer, struct err *e
 	struct message_error m;
 
 	if (!message_parse_error(buf_cstr(answer), answer->len, &m, e))
-		return err_set(e, ERR_PEER, "%s answered HTTP %d without a reason", l->peer->url, status);
+		return err_set(e, ERR_PEER, "%s answered HTTP %d without a reason", place(l), status);
 	if (strcmp(m.code, "incarnation") == 0 || strcmp(m.code, "fork") == 0 || strcmp(m.code, "too_old") == 0) {
 		char what[ERR_MSG_MAX];
 
@@ -109,11 +116,11 @@ check_peer(struct link *l, const struct welcome *w, struct err *e)
 		return err_set(e, ERR_PEER_REFUSED, "peer %s speaks protocol version %llu, this agent %d: bring both to the same version",
 		    l->peer->name, (unsigned long long)w->version, MESSAGE_VERSION);
 	if (strcmp(w->node, l->peer->name) != 0) {
-		(void)err_set(e, ERR_HELD, "%s is node '%s', not '%s': check [peer] name and url", l->peer->url, w->node, l->peer->name);
+		(void)err_set(e, ERR_HELD, "%s is node '%s', not '%s': check [peer] name and url", place(l), w->node, l->peer->name);
 		return link_hold(l, e);
 	}
 	if (strcmp(w->incarnation, l->node->incarnation) == 0) {
-		(void)err_set(e, ERR_HELD, "%s is this very database (or a copy of it): check [peer] url", l->peer->url);
+		(void)err_set(e, ERR_HELD, "%s is this very database (or a copy of it): check [peer] url", place(l));
 		return link_hold(l, e);
 	}
 	return true;
@@ -197,7 +204,9 @@ take_welcome(struct link *l, struct buf *answer, int64_t before_us, struct err *
 	int64_t skew_ms = 0;
 
 	if (newline == NULL || !message_parse_welcome(answer->data, (size_t)(newline - answer->data), &w, e))
-		return err_set(e, ERR_PEER, "%s answered hello in an unknown way: is it a newer agent?", l->peer->url);
+		return err_set(e, ERR_PEER, "%s answered hello in an unknown way: is it a newer agent?", place(l));
+	if (l->fetching)
+		return check_peer(l, &w, e) && client_open(l->client, w.session, e);
 	if (!check_peer(l, &w, e) || !note_renewal(l, &w, e) || !peer_load(l->db, l->peer->name, &state, e) || !check_identity(l, &state, &w, e) ||
 	    !check_clock(l, &w, before_us, &skew_ms, e))
 		return false;
@@ -221,6 +230,8 @@ name_renewal(struct link *l, struct hello *h, struct err *e)
 {
 	struct renewal r;
 
+	if (l->fetching)
+		return true;
 	if (!renewal_load(l->db, l->peer->name, &r, e))
 		return false;
 	if (r.needed)
@@ -314,5 +325,6 @@ link_open(struct link *l, struct err *e)
 	l->anew_helps = false;
 	if (l->client == NULL && !client_new(l->node->name, l->peer, l->conf->sync.timeout_ms, l->stop, &l->client, e))
 		return false;
+	client_use_shelf(l->client, l->shelf);
 	return client_is_open(l->client) || say_hello(l, e);
 }

@@ -14,7 +14,9 @@ struct link {
 	const atomic_bool *stop;
 	struct db *db; /* borrowed */
 	struct client *client;
+	struct shelf *shelf; /* where the peer fetches what is for it, or NULL; borrowed */
 	bool rehearsing; /* nothing is noted here or there, whatever is said */
+	bool fetching;	 /* the same, and only who the peer is matters: positions are the fetched calls' business */
 	bool filling; /* this node fills itself: where the link begins anew, the peer need not compare */
 	bool anew_helps; /* the last ERR_HELD was one that ends when the link begins anew */
 };
