@@ -172,7 +172,8 @@ read_counts(struct db *db, struct report *r, struct err *e)
 	db_rows_free(rows);
 	return ok && db_number(db, "SELECT COUNT(*) FROM sync_conflict", DB_NO_ARGS, &r->conflicts, NULL, e) &&
 	    db_number(db, "SELECT COUNT(*) FROM sync_conflict WHERE verdict='ask' AND resolved_at IS NULL", DB_NO_ARGS, &r->undecided, NULL, e) &&
-	    db_number(db, "SELECT COUNT(DISTINCT table_name) FROM sync_queue WHERE operation='dirty' AND status<>'superseded'", DB_NO_ARGS, &r->dirty_tables, NULL, e);
+	    db_number(db, "SELECT COUNT(DISTINCT table_name) FROM sync_queue q WHERE operation='dirty' AND status<>'superseded'"
+			  " AND NOT EXISTS (SELECT 1 FROM sync_drift d WHERE d.table_name=q.table_name)", DB_NO_ARGS, &r->dirty_tables, NULL, e);
 }
 
 static void

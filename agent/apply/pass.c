@@ -248,6 +248,9 @@ take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len
 		(void)snprintf(r->reason, sizeof r->reason, "table %s %s here", r->table->name,
 		    r->table->problem);
 		r->table = NULL;
+	} else if (r->table->rekeyed) {
+		(void)snprintf(r->reason, sizeof r->reason, "table %s has another primary key here since a moment ago: its pending changes are told under it first", r->table->name);
+		r->table = NULL;
 	} else if (!fit_table(r->table, &r->section, r->reason) || !same_key(r->table, &r->section, r->reason) ||
 	    (r->section.ncolumns > 0 && !same_rule(r->table, &r->section, r->reason)))
 		r->table = NULL;

@@ -13,7 +13,8 @@ enum {
 bool
 ask_begin(struct asker *a, enum compare_ask ask, struct err *e)
 {
-	struct compare_question q = { .ask = ask, .versions = ask == ASK_KEYS && a->act == COMPARE_MERGE };
+	struct compare_question q = { .ask = ask, .versions = ask == ASK_KEYS && a->act == COMPARE_MERGE,
+		.was = ask == ASK_KEYS && a->watch != NULL ? a->watch->was : NULL };
 	struct cursor_state cursor;
 
 	if (ask != ASK_SUMS && ask != ASK_ROWS && ask != ASK_FILL && ask != ASK_FETCH) {

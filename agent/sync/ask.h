@@ -16,6 +16,7 @@ struct asker {
 	struct digest digest;
 	struct buf question, answer;
 	struct compare_reader reader; /* of the answer */
+	bool dirty; /* here are writes that the triggers could not name (change/moved) */
 	uint64_t step;		      /* rows of the next range */
 	struct digest_list suspects;  /* keys that are to be looked at once more */
 	struct cursor_state seen;     /* of ASK_KEYS: what was here of the peer before our rows were read */

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/rekey.h"
 #include "base/decimal.h"
+#include "base/log.h"
 #include "base/plant.h"
 #include "change/moved.h"
 #include "change/allowance.h"
@@ -67,6 +69,8 @@ struct builder {
 		uint64_t id;
 	} *boundaries;
 	size_t nboundaries;
+	char **dirty; /* tables with writes that the triggers could not name */
+	size_t ndirty;
 };
 
 void
@@ -106,10 +110,10 @@ group_free(struct group *g)
 /* --- reading the queue --- */
 
 static bool
-is_outdated(const struct builder *b, const struct change *c)
+is_outdated(const struct builder *b, const char *table, uint64_t id)
 {
 	for (size_t i = 0; i < b->nboundaries; i++)
-		if (c->id <= b->boundaries[i].id && strcmp(c->table, b->boundaries[i].table) == 0)
+		if (id <= b->boundaries[i].id && strcmp(table, b->boundaries[i].table) == 0)
 			return true;
 	return false;
 }
@@ -144,6 +148,39 @@ check_time(const struct builder *b, const struct change *c, struct err *e)
 }
 
 static bool
+note_dirty(struct builder *b, const char *table, struct err *e)
+{
+	char **grown;
+
+	for (size_t i = 0; i < b->ndirty; i++)
+		if (strcmp(b->dirty[i], table) == 0)
+			return true;
+	grown = realloc(b->dirty, (b->ndirty + 1) * sizeof *grown);
+	if (grown == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a group");
+	b->dirty = grown;
+	grown[b->ndirty] = strdup(table);
+	return grown[b->ndirty++] != NULL || err_set(e, ERR_MEMORY, "out of memory for a group");
+}
+
+/* Also where nothing else moved: behind the snapshot, whose transaction may have been rolled back. */
+static bool
+mark_dirty(const struct builder *b, struct err *e)
+{
+	for (size_t i = 0; b->watch == NULL && i < b->ndirty; i++)
+		for (size_t p = 0; conf_wants_table(b->g->conf, b->dirty[i]) && p < b->g->conf->npeers; p++) {
+			const char *peer = b->g->conf->peers[p].name;
+			bool news;
+
+			if (!moved_mark_dirty(b->g->db, peer, b->dirty[i], &news, e))
+				return false;
+			if (news)
+				log_warning(peer, "table %s: its triggers could not tell which records were written; it is compared", b->dirty[i]);
+		}
+	return true;
+}
+
+static bool
 take_change(const struct change *c, void *arg, bool *stop, struct err *e)
 {
 	struct builder *b = arg;
@@ -151,9 +188,13 @@ take_change(const struct change *c, void *arg, bool *stop, struct err *e)
 
 	if (!load_catalog(b, e))
 		return false;
-	if (c->key == NULL || is_outdated(b, c)) {
-		b->last_id = c->id; /* says only "compare this table", which sync/drift does */
+	if (is_outdated(b, c->table, c->id)) {
+		b->last_id = c->id;
 		return true;
+	}
+	if (c->key == NULL) { /* says only "compare this table", which sync/drift does */
+		b->last_id = c->id;
+		return note_dirty(b, c->table, e);
 	}
 	if (b->limit > 0 && col->n >= b->limit && collapse_find(col, c->table, c->key, c->key_len) == NULL) {
 		b->overflow = true;
@@ -378,6 +419,15 @@ merge_owed(struct builder *b, const struct owed *o, struct entry **entry, struct
 }
 
 static bool
+forget_owed(struct builder *b, const struct owed *o, struct err *e)
+{
+	unsigned char md5[PEER_HASH_BYTES];
+
+	return peer_record_hash(o->table, o->key, o->key_len, md5, e) &&
+	    db_exec(b->g->db, "DELETE FROM sync_owed WHERE peer=? AND record_hash=?", DB_ARGS(db_text(b->g->peer), db_bytes(md5, sizeof md5)), e);
+}
+
+static bool
 take_owed(const struct owed *o, void *arg, struct err *e)
 {
 	struct builder *b = arg;
@@ -385,7 +435,11 @@ take_owed(const struct owed *o, void *arg, struct err *e)
 	struct entry *entry = collapse_find(c, o->table, o->key, o->key_len);
 	bool has_news = entry != NULL && entry->send;
 	struct owed_key *key;
-	void *grown = realloc(b->owed, (b->nowed + 1) * sizeof *b->owed);
+	void *grown;
+
+	if (is_outdated(b, o->table, o->last_id)) /* told under the new key by now (apply/rekey) */
+		return b->watch != NULL || forget_owed(b, o, e);
+	grown = realloc(b->owed, (b->nowed + 1) * sizeof *b->owed);
 
 	if (grown == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for owed records");
@@ -816,13 +870,15 @@ check_tables(struct builder *b, struct err *e)
 		const struct table *t = catalog_table(b->g->catalog, name);
 		const char *reason = waits_for(b, name);
 
-		if (reason == NULL && t != NULL && t->problem == NULL) {
+		if (reason == NULL && t != NULL && t->problem == NULL && !t->rekeyed) {
 			if (!withhold_malformed(b, t, i, e))
 				return false;
 			continue;
 		}
 		if (reason != NULL)
 			(void)snprintf(why, sizeof why, "%s", reason);
+		else if (t != NULL && t->rekeyed)
+			(void)snprintf(why, sizeof why, "table %s has another primary key since a moment ago: its pending changes are told under it first", name);
 		else
 			(void)snprintf(why, sizeof why, "table %s %s", name, t == NULL ? "does not exist or is not replicated any more" : t->problem);
 		if (!withhold_table(b, i, why, e))
@@ -1116,7 +1172,7 @@ write_group(struct builder *b, struct err *e)
 	const char *dir = g->conf->node.state_dir;
 	uint64_t upserts;
 
-	if (!catalog_refresh(g->db, g->conf, &g->catalog, e))
+	if (!catalog_refresh(g->db, g->conf, &g->catalog, e) || !rekey_refresh(g->db, g->catalog, e))
 		return false;
 	/* Columns are known by their place in a table that is not the same any more: all over again. */
 	if (g->collapse.catalog != NULL && g->collapse.catalog != g->catalog)
@@ -1164,6 +1220,9 @@ builder_free(struct builder *b)
 	}
 	for (size_t i = 0; i < b->nboundaries; i++)
 		free(b->boundaries[i].table);
+	for (size_t i = 0; i < b->ndirty; i++)
+		free(b->dirty[i]);
+	free(b->dirty);
 	free(b->waiting);
 	free(b->boundaries);
 	free(b->owed);
@@ -1192,6 +1251,7 @@ try_build(struct group *g, const struct build_options *how, enum group_result *r
 		ok = db_commit(g->db, e);
 	else
 		db_rollback(g->db);
+	ok = ok && mark_dirty(&b, e);
 	builder_free(&b);
 	return ok;
 }
