@@ -371,7 +371,7 @@ take_owed(const struct owed *o, void *arg, struct err *e)
 	key = &b->owed[b->nowed++];
 	memset(key, 0, sizeof *key);
 	if (has_news || is_due(b, o)) {
-		b->retries = b->retries || !has_news;
+		b->retries = b->retries || (!has_news && b->g->last_part);
 		if (!merge_owed(b, o, &entry, e))
 			return false;
 		entry->tried = !has_news && o->sent_epoch != 0 && o->sent_epoch <= b->g->base.epoch;
@@ -879,17 +879,17 @@ write_upserts(struct builder *b, struct err *e)
 
 static const char sql_old_key[] =
     "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at, whole)"
-    " SELECT NEXTVAL(sync_sequence), table_name, 'delete', record_id, ?, ?, 1 FROM sync_queue WHERE id=? AND table_name=?";
+    " SELECT NEXTVAL(sync_sequence), table_name, 'delete', record_id, ?, ?, 1 FROM sync_queue WHERE id=? AND table_name=? AND record_id<>?";
 
 /* The record is gone, and the peer has refused the key that it had last: there it is under the one before. Its end is
- * queued, for the next group. */
+ * queued, for the next group; of a key that came back to where it was this group tells already. */
 static bool
 end_old_key(struct builder *b, const struct entry *entry, struct err *e)
 {
 	const struct collapse *c = &b->g->collapse;
 
 	return !debt_left_behind(entry) || db_exec(b->g->db, sql_old_key, DB_ARGS(db_text(collapse_text(c, entry->origin)), db_text(collapse_text(c, entry->changed_at)),
-						      db_u64(entry->link), db_text(collapse_table_name(c, entry->table))), e);
+						      db_u64(entry->link), db_text(collapse_table_name(c, entry->table)), db_bytes(collapse_text(c, entry->key), entry->key_len)), e);
 }
 
 /* Children before parents. */
