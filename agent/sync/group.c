@@ -14,6 +14,7 @@
 #include "change/moved.h"
 #include "change/allowance.h"
 #include "change/debt.h"
+#include "sync/later.h"
 
 enum {
 	GROUP_TRIES = 5 /* another drain made the same epoch, or a table was altered under us */
@@ -50,6 +51,8 @@ struct builder {
 	struct record_meta meta; /* of the entry being written */
 	struct buf line;
 	struct buf columns, difference; /* of the record being written */
+	struct later later; /* of a group that was cut */
+	struct buf counter;
 	struct spool *out;
 	const struct table *table; /* being written */
 	bool section_open;
@@ -647,17 +650,24 @@ struct row_writer {
 };
 
 static void
-put_values(struct buf *line, const struct table *t, const struct db_rows *row)
+put_values(struct builder *b, const struct entry *entry, const struct db_rows *row)
 {
-	for (size_t i = 0; i < t->ncolumns; i++) {
-		const char *value = db_rows_text(row, 1 + i);
+	const char *key = collapse_text(&b->g->collapse, entry->key);
+	const struct table *t = b->table;
+	struct buf *line = &b->line;
 
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		const char *value = db_rows_text(row, 1 + i), *counted;
+		size_t len = value == NULL ? 0 : db_rows_len(row, 1 + i);
+
+		counted = later_take_off(&b->later, t, key, entry->key_len, i, value, &len, &b->counter);
+		value = counted == NULL ? value : counted;
 		if (value == NULL)
 			line_null(line);
 		else if (template_is_binary(&t->columns[i]))
-			line_bytes(line, value, db_rows_len(row, 1 + i));
+			line_bytes(line, value, len);
 		else
-			line_text(line, value, db_rows_len(row, 1 + i));
+			line_text(line, value, len);
 	}
 	line_end(line);
 }
@@ -676,7 +686,7 @@ write_row(struct entry *entry, const struct db_rows *row, void *arg, struct err 
 		return true; /* written when it is known which keys are gone: write_moved */
 	if (!put_entry(b, entry, entry->first == OP_INSERT ? 'i' : 'u', e))
 		return false;
-	put_values(&b->line, b->table, row);
+	put_values(b, entry, row);
 	if (b->line.failed && !b->line.no_memory) {
 		struct withheld *h = malloc(sizeof *h);
 
@@ -1125,6 +1135,8 @@ build_once(struct builder *b, enum group_result *result, struct err *e)
 	if (!has_records(&g->collapse) && g->last_part)
 		return true; /* a position that only advances rides on the next group */
 	*result = GROUP_READY;
+	if (!g->last_part && !later_read(&b->later, g->db, &g->collapse, &g->upto, e))
+		return false;
 	return ensure_fresh(b, e) && write_group(b, e);
 }
 
@@ -1142,6 +1154,8 @@ builder_free(struct builder *b)
 	free(b->owed);
 	free(b->unsettled);
 	free(b->indexes);
+	later_free(&b->later);
+	buf_free(&b->counter);
 	buf_free(&b->line);
 	buf_free(&b->columns);
 	buf_free(&b->difference);
@@ -1156,6 +1170,8 @@ try_build(struct group *g, const struct build_options *how, enum group_result *r
 	buf_init(&b.line, LINE_BYTES_MAX);
 	buf_init(&b.columns, VERSIONS_TEXT_MAX);
 	buf_init(&b.difference, VERSIONS_TEXT_MAX);
+	buf_init(&b.counter, DECIMAL_DIGITS * 2);
+	later_init(&b.later, &g->collapse);
 	*result = GROUP_NOTHING;
 	g->over[0] = '\0';
 	if (b.watch != NULL)
