@@ -46,8 +46,9 @@ conflict_judge(enum conf_policy policy, const struct facts *f)
 	d.verdict = incoming_wins ? VERDICT_APPLY : VERDICT_KEEP;
 	d.supersede = incoming_wins;
 	if (f->same) { /* equal content is no conflict, whoever was later */
-		/* Of a number that both gave, what ended here may not be what ended there: both are told. */
-		d.supersede = d.supersede && !(f->counter_key && f->removed);
+		/* Of a number that both gave, what ended here may not be what ended there: both are told. And what
+		 * says all of a record is not replaced by what says some columns of it. */
+		d.supersede = d.supersede && !(f->counter_key && f->removed) && (f->whole || !f->local_whole);
 		return d;
 	}
 	d.conflict = incoming_wins ? !f->local_weak : !f->weak; /* nothing is lost with a weak one */
