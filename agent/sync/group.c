@@ -16,6 +16,7 @@
 #include "change/moved.h"
 #include "change/allowance.h"
 #include "change/debt.h"
+#include "sync/later.h"
 
 enum {
 	GROUP_TRIES = 5 /* another drain made the same epoch, or a table was altered under us */
@@ -53,6 +54,8 @@ struct builder {
 	struct record_meta meta; /* of the entry being written */
 	struct buf line;
 	struct buf columns, difference; /* of the record being written */
+	struct later later; /* of a group that was cut */
+	struct buf counter;
 	struct spool *out;
 	const struct table *table; /* being written */
 	bool section_open;
@@ -447,7 +450,7 @@ take_owed(const struct owed *o, void *arg, struct err *e)
 	key = &b->owed[b->nowed++];
 	memset(key, 0, sizeof *key);
 	if (has_news || is_due(b, o)) {
-		b->retries = b->retries || !has_news;
+		b->retries = b->retries || (!has_news && b->g->last_part);
 		if (!merge_owed(b, o, &entry, e))
 			return false;
 		entry->tried = !has_news && o->sent_epoch != 0 && o->sent_epoch <= b->g->base.epoch;
@@ -723,17 +726,24 @@ struct row_writer {
 };
 
 static void
-put_values(struct buf *line, const struct table *t, const struct db_rows *row)
+put_values(struct builder *b, const struct entry *entry, const struct db_rows *row)
 {
-	for (size_t i = 0; i < t->ncolumns; i++) {
-		const char *value = db_rows_text(row, 1 + i);
+	const char *key = collapse_text(&b->g->collapse, entry->key);
+	const struct table *t = b->table;
+	struct buf *line = &b->line;
 
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		const char *value = db_rows_text(row, 1 + i), *counted;
+		size_t len = value == NULL ? 0 : db_rows_len(row, 1 + i);
+
+		counted = later_take_off(&b->later, t, key, entry->key_len, i, value, &len, &b->counter);
+		value = counted == NULL ? value : counted;
 		if (value == NULL)
 			line_null(line);
 		else if (template_is_binary(&t->columns[i]))
-			line_bytes(line, value, db_rows_len(row, 1 + i));
+			line_bytes(line, value, len);
 		else
-			line_text(line, value, db_rows_len(row, 1 + i));
+			line_text(line, value, len);
 	}
 	line_end(line);
 }
@@ -752,7 +762,7 @@ write_row(struct entry *entry, const struct db_rows *row, void *arg, struct err 
 		return true; /* written when it is known which keys are gone: write_moved */
 	if (!put_entry(b, entry, entry->first == OP_INSERT ? 'i' : 'u', e))
 		return false;
-	put_values(&b->line, b->table, row);
+	put_values(b, entry, row);
 	if (b->line.failed && !b->line.no_memory) {
 		struct withheld *h = malloc(sizeof *h);
 
@@ -957,17 +967,17 @@ write_upserts(struct builder *b, struct err *e)
 
 static const char sql_old_key[] =
     "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at, whole)"
-    " SELECT NEXTVAL(sync_sequence), table_name, 'delete', record_id, ?, ?, 1 FROM sync_queue WHERE id=? AND table_name=?";
+    " SELECT NEXTVAL(sync_sequence), table_name, 'delete', record_id, ?, ?, 1 FROM sync_queue WHERE id=? AND table_name=? AND record_id<>?";
 
 /* The record is gone, and the peer has refused the key that it had last: there it is under the one before. Its end is
- * queued, for the next group. */
+ * queued, for the next group; of a key that came back to where it was this group tells already. */
 static bool
 end_old_key(struct builder *b, const struct entry *entry, struct err *e)
 {
 	const struct collapse *c = &b->g->collapse;
 
 	return !debt_left_behind(entry) || db_exec(b->g->db, sql_old_key, DB_ARGS(db_text(collapse_text(c, entry->origin)), db_text(collapse_text(c, entry->changed_at)),
-						      db_u64(entry->link), db_text(collapse_table_name(c, entry->table))), e);
+						      db_u64(entry->link), db_text(collapse_table_name(c, entry->table)), db_bytes(collapse_text(c, entry->key), entry->key_len)), e);
 }
 
 /* Children before parents. */
@@ -1208,6 +1218,8 @@ build_once(struct builder *b, enum group_result *result, struct err *e)
 	if (!has_records(&g->collapse) && g->last_part)
 		return true; /* a position that only advances rides on the next group */
 	*result = GROUP_READY;
+	if (!g->last_part && !later_read(&b->later, g->db, &g->collapse, &g->upto, e))
+		return false;
 	return ensure_fresh(b, e) && write_group(b, e);
 }
 
@@ -1228,6 +1240,8 @@ builder_free(struct builder *b)
 	free(b->owed);
 	free(b->unsettled);
 	free(b->indexes);
+	later_free(&b->later);
+	buf_free(&b->counter);
 	buf_free(&b->line);
 	buf_free(&b->columns);
 	buf_free(&b->difference);
@@ -1242,6 +1256,8 @@ try_build(struct group *g, const struct build_options *how, enum group_result *r
 	buf_init(&b.line, LINE_BYTES_MAX);
 	buf_init(&b.columns, VERSIONS_TEXT_MAX);
 	buf_init(&b.difference, VERSIONS_TEXT_MAX);
+	buf_init(&b.counter, DECIMAL_DIGITS * 2);
+	later_init(&b.later, &g->collapse);
 	*result = GROUP_NOTHING;
 	g->over[0] = '\0';
 	if (b.watch != NULL)

@@ -97,6 +97,22 @@ def test_a_changed_key_that_waited_leaves_no_row_under_the_old_one(fresh_pair: P
     assert anna.sql("SELECT id, v FROM t ORDER BY id") == [(2, "second"), (7, "bert" if keep == "local" else "first")]
 
 
+@pytest.mark.parametrize("keep", ["local", "remote"])
+def test_a_key_that_changed_twice_while_it_waited_leaves_no_row_under_the_first_one(fresh_pair: Pair, keep: str) -> None:
+    anna, bert = _apart(fresh_pair, "UPDATE t SET id=7 WHERE id=1", "INSERT INTO t VALUES (7,'bert',2)")
+    fresh_pair.stop_serve()
+    bert.sql("INSERT INTO t VALUES (8,'bert',3)")
+    anna.sql("UPDATE t SET id=8 WHERE id=7")
+    bert.start_serve()
+    anna.drain(check=(DONE, PERSON))
+    assert "8" in [one["record_id"] for one in _open(bert)]  # the second key is refused as well
+    for one in _open(bert):
+        bert.agent("--resolve", str(one["id"]), "--keep", keep, check=DONE)
+    fresh_pair.settle()
+    fresh_pair.assert_equal()
+    assert anna.sql("SELECT id FROM t WHERE id=1") == []
+
+
 def test_an_edit_that_the_decision_had_not_seen_is_left_to_a_person_again(fresh_pair: Pair) -> None:
     anna, bert = _apart(fresh_pair, *CASES["update against update"][:2])
     fresh_pair.stop_serve()
@@ -154,6 +170,21 @@ def test_what_another_peer_sent_and_nobody_has_looked_at_is_not_seen_by_a_decisi
         assert cleo.sql("SELECT v, p FROM t") == [("cleo", 3)]  # as much a conflict as anna's
         kept = next(one for one in _open(cleo) if one["table"] == "t")
         assert (kept["local"]["row"]["v"], kept["remote"]["row"]["v"]) == ("cleo", "anna")
+
+
+def test_a_refused_record_that_went_back_to_its_first_key_and_ended_is_told_once(fresh_pair: Pair) -> None:
+    anna, bert = _apart(fresh_pair, "UPDATE t SET id=7 WHERE id=1", "INSERT INTO t VALUES (7,'bert',2)")
+    fresh_pair.stop_serve()
+    bert.sql("UPDATE t SET v='bert' WHERE id=1")
+    bert.start_serve()
+    anna.sql("UPDATE t SET id=1 WHERE id=7")
+    anna.drain(check=None)
+    anna.sql("DELETE FROM t WHERE id=1")
+    for _ in range(4):
+        anna.drain(check=None)
+    before = hand.sync(anna, "SELECT COUNT(*) FROM sync_queue")
+    anna.drain(check=None)
+    assert hand.sync(anna, "SELECT COUNT(*) FROM sync_queue") == before
 
 
 # three nodes ---------------------------------------------------------------------------------------

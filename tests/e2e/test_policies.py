@@ -474,3 +474,22 @@ def test_a_counter_that_had_drifted_takes_the_senders_value_and_is_logged(fresh_
     said = [line for line in bert.logs().splitlines() if "stock was 60 here" in line]
     assert said and all("table t, record 1:" in line for line in said)
     assert "stock was 100 here" not in bert.logs()
+
+
+def test_what_was_counted_after_the_first_part_of_a_cut_group_counts_once(fresh_pair: Pair) -> None:
+    """The first part has row 1 as it is now; its second sale is told of by the last part, past bert's own."""
+    anna, bert = _many(fresh_pair)
+    anna.sql("UPDATE t SET stock=stock-3")
+    anna.sql("UPDATE t SET stock=stock-4 WHERE id=1")
+    bert.start_serve()
+    held = fresh_pair.wire["anna", "bert"].plan(Fault("hold_request", RECEIVE, skip=1))
+    drain = subprocess.Popen(anna.command("--drain"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                             cwd=anna.folder, preexec_fn=process.dies_with_parent())
+    until(lambda: held.hits == 1, 60, "the second part is on its way")
+    bert.sql("UPDATE t SET stock=stock-2 WHERE id=1")
+    held.release()
+    drain.wait(60)
+    bert.stop_serve()
+    fresh_pair.settle(60)
+    fresh_pair.assert_equal()
+    assert (_stock(anna), _stock(bert)) == (91, 91)
