@@ -47,6 +47,7 @@ struct cli {
 	bool repair;
 	const char *from; /* --from NODE or NULL */
 	bool force;
+	bool create_tables;
 	const char *url;  /* --url URL or NULL */
 };
 
