@@ -28,7 +28,8 @@ enum {
 
 enum option_id {
 	OPTION_CONFIG, OPTION_JSON, OPTION_QUIET, OPTION_VERBOSE, OPTION_PEER, OPTION_TABLE,
-	OPTION_DRY_RUN, OPTION_ALLOW_DELETES, OPTION_KEEP, OPTION_REPAIR, OPTION_FROM, OPTION_FORCE, OPTION_URL,
+	OPTION_DRY_RUN, OPTION_ALLOW_DELETES, OPTION_KEEP, OPTION_REPAIR, OPTION_FROM, OPTION_FORCE,
+	OPTION_CREATE_TABLES, OPTION_URL,
 	OPTION_ADMIN_USER, OPTION_ADMIN_PASSWORD, OPTION_ASSETS, OPTION_HELP,
 	OPTION_VERSION, OPTIONS
 };
@@ -55,6 +56,7 @@ static const struct option {
 	[OPTION_REPAIR] = { "repair", 0, NULL, "verify", "set going what makes both sides equal" },
 	[OPTION_FROM] = { "from", 0, "NODE", "verify", "with --repair: the records of this node or peer win" },
 	[OPTION_FORCE] = { "force", 0, NULL, "startup", "become a copy: what only this node has is removed, and kept as conflicts" },
+	[OPTION_CREATE_TABLES] = { "create-tables", 0, NULL, "startup", "create tables that are missing here as they are there" },
 	[OPTION_URL] = { "url", 0, "URL", "pair", "where the other node reaches this one; none: it cannot" },
 	[OPTION_ADMIN_USER] = { "admin-user", 0, "NAME", "install uninstall", "a database administrator, for this call alone" },
 	[OPTION_ADMIN_PASSWORD] = { "admin-password-file", 0, "FILE", "install uninstall", "the administrator's password is in FILE" },
@@ -319,6 +321,7 @@ cli_parse(int argc, char **argv, const struct verb *verbs, struct cli *out, stru
 	out->allow_deletes = s.value[OPTION_ALLOW_DELETES] != NULL;
 	out->repair = s.value[OPTION_REPAIR] != NULL;
 	out->from = s.value[OPTION_FROM];
+	out->create_tables = s.value[OPTION_CREATE_TABLES] != NULL;
 	out->force = s.value[OPTION_FORCE] != NULL;
 	out->url = s.value[OPTION_URL];
 	out->admin_user = s.value[OPTION_ADMIN_USER];

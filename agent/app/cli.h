@@ -48,6 +48,7 @@ struct cli {
 	bool repair;
 	const char *from; /* --from NODE or NULL */
 	bool force;
+	bool create_tables;
 	const char *url;  /* --url URL or NULL */
 	const char *admin_user;		 /* --admin-user NAME or NULL */
 	const char *admin_password_file; /* --admin-password-file FILE or NULL */

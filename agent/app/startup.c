@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/install.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "sync/drain.h"
@@ -107,6 +108,25 @@ choose_peer(const struct cli *cli, const struct conf *conf, struct err *e)
 	return peer;
 }
 
+/* Tables as they are there, and our triggers on them. */
+static bool
+create_tables(const struct cli *cli, const struct conf *conf, struct drain *d, struct err *e)
+{
+	struct cli quiet = *cli;
+	uint64_t created;
+
+	if (!drain_define(d, cli->force, &created, e))
+		return false;
+	if (created == 0)
+		return true;
+	if (!cli->quiet && !cli->json)
+		(void)printf("%llu tables created\n", (unsigned long long)created);
+	quiet.quiet = true;
+	quiet.json = false;
+	quiet.peer = NULL;
+	return install_run(&quiet, conf, e) == EXIT_DONE;
+}
+
 /* A person's Ctrl-C ends between two pages; nothing is lost by a harder end either. */
 static void
 catch_signals(void)
@@ -133,7 +153,7 @@ startup_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 		return cli_exit_code(e);
 	catch_signals();
 	how.progress = !cli->quiet && !cli->json && isatty(STDERR_FILENO) == 1 ? show : NULL;
-	code = drain_new(conf, peer, &interrupted, &d, e) && drain_startup(d, &how, &report, e) ? EXIT_DONE : cli_exit_code(e);
+	code = drain_new(conf, peer, &interrupted, &d, e) && (!cli->create_tables || create_tables(cli, conf, d, e)) && drain_startup(d, &how, &report, e) ? EXIT_DONE : cli_exit_code(e);
 	if (display.shown)
 		(void)fputs("\r\033[K", stderr);
 	if (code != EXIT_DONE && e->code == ERR_STOPPED)

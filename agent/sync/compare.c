@@ -355,9 +355,13 @@ leaf_rows(const struct ranges *r)
 static bool
 narrow(struct asker *a, struct ranges *r, struct err *e)
 {
+	bool frontier = filler_of(a) != NULL && r->n == 1 && r->ranges[0].sum.rows == 0, ok;
 	struct ranges parts = { 0 };
 	size_t leaf;
-	bool ok = ask_sums(a, r, e);
+
+	if (frontier) /* nothing here: whatever is there is fetched, sums or not */
+		return fill_range(a, &r->ranges[0], true, e);
+	ok = ask_sums(a, r, e);
 
 	leaf = leaf_rows(r);
 	for (size_t i = 0; ok && i < r->n; i++) {
@@ -366,7 +370,7 @@ narrow(struct asker *a, struct ranges *r, struct err *e)
 		if (!one->differs)
 			continue;
 		if (one->sum.rows <= leaf && is_gap(a, one))
-			ok = fill_range(a, one, r->n == 1 && one->sum.rows == 0, e);
+			ok = fill_range(a, one, false, e);
 		else
 			ok = one->sum.rows <= leaf ? list_range(a, one, e) : cut_range(a, one, &parts, e);
 		if (ok && parts.n + FANOUT > COMPARE_ITEMS) {

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "change/moved.h"
 #include "change/renewal.h"
+#include "sync/define.h"
 #include "sync/drift.h"
 #include "sync/link.h"
 #include "sync/parting.h"
@@ -509,6 +510,22 @@ fill_first(struct drain *d, struct err *e)
 		return false;
 	d->fill_blank = false;
 	return true;
+}
+
+/* With the drain's lock: a group that is built meanwhile would not know the tables. */
+bool
+drain_define(struct drain *d, bool copy, uint64_t *created, struct err *e)
+{
+	bool taken = false, ok;
+
+	*created = 0;
+	if (!connect_db(d, e) || !take_lock(d, STARTUP_WAIT_S, &taken, e))
+		return false;
+	if (!taken)
+		return err_set(e, ERR_DB_BUSY, "another drain to peer %s has been running for %d s; try again when it is done", d->peer->name, STARTUP_WAIT_S);
+	ok = witness_reread(d->db, &d->node, e) && startup_meet(&d->link, copy, e) && define_missing(&d->link, created, e);
+	release_lock(d);
+	return ok;
 }
 
 bool

@@ -410,6 +410,40 @@ answer_page(struct question *q, bool *more, struct err *e)
 	return (offer_fits(&o, q->peer, reason) || refuse(q, 422, "definition", reason, e)) && read_page(q, &o, more, e);
 }
 
+/* --- definitions --- */
+
+static bool
+put_definition(struct question *q, const struct table *t, struct err *e)
+{
+	struct db *db = q->inspect->db;
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+	struct buf sql;
+
+	buf_init(&sql, TEMPLATE_SQL_MAX);
+	buf_str(&sql, "SHOW CREATE TABLE ");
+	template_table(&sql, q->inspect->catalog->database, t->name);
+	ok = buf_check(&sql, "a statement", e) && db_query(db, buf_cstr(&sql), DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e);
+	if (ok && more)
+		compare_put_definition(&q->answer, t->name, db_rows_text(rows, 1), db_rows_len(rows, 1));
+	db_rows_free(rows);
+	buf_free(&sql);
+	return ok;
+}
+
+/* For a peer that creates the tables it lacks. */
+static bool
+answer_definitions(struct question *q, struct err *e)
+{
+	const struct catalog *c = q->inspect->catalog;
+	bool ok = true;
+
+	compare_put_answer(&q->answer, false);
+	for (size_t i = 0; ok && i < c->ntables; i++)
+		ok = c->tables[c->order[i]].problem != NULL || put_definition(q, &c->tables[c->order[i]], e);
+	return ok && buf_check(&q->answer, "the tables' definitions", e);
+}
+
 /* --- one question --- */
 
 static bool
@@ -469,7 +503,11 @@ answer(struct question *q, struct err *e)
 		return false;
 	compare_reader_init(&q->reader, q->body.data, q->body.len);
 	q->until_ms = clock_mono_ms() + INSPECT_WORK_MS;
-	if (!catalog_refresh(in->db, in->conf, &in->catalog, e) || !rekey_refresh(in->db, in->catalog, e) || !compare_parse_question(&q->reader, &q->head, e))
+	if (!catalog_refresh(in->db, in->conf, &in->catalog, e))
+		return false;
+	if (compare_is_definitions(q->body.data, q->body.len))
+		return answer_definitions(q, e);
+	if (!rekey_refresh(in->db, in->catalog, e) || !compare_parse_question(&q->reader, &q->head, e))
 		return false;
 	ok = answer_table(q, e);
 	message_section_free(&q->head.section);

@@ -117,6 +117,24 @@ meet(struct link *l, bool copy, bool *renew, struct err *e)
 	return true;
 }
 
+bool
+startup_meet(struct link *l, bool copy, struct err *e)
+{
+	bool news, ok = true;
+
+	if (link_open(l, e))
+		return true;
+	if (e->code != ERR_HELD || !l->anew_helps)
+		return false;
+	err_clear(e);
+	l->filling = true;
+	ok = filling_begin(l->db, l->peer->name, copy, e) && renewal_begin(l->db, NULL, l->peer->name, NULL, &news, e);
+	client_close(l->client);
+	ok = ok && link_open(l, e);
+	l->filling = false;
+	return ok;
+}
+
 /* Is there a row at the peer? Two nodes that are new both fill themselves from nothing, and need not begin anew. */
 static bool
 has_something(struct startup *s, bool *something, struct err *e)

@@ -264,6 +264,41 @@ compare_parse_key(const struct compare_reader *r, struct line_value *key, struct
 	return true;
 }
 
+/* --- definitions --- */
+
+static const char definitions[] = "[\"compare\",\"1\",\"definitions\"]\n";
+
+void
+compare_put_definitions(struct buf *out)
+{
+	buf_str(out, definitions);
+}
+
+bool
+compare_is_definitions(const char *data, size_t len)
+{
+	return len == sizeof definitions - 1 && memcmp(data, definitions, len) == 0;
+}
+
+void
+compare_put_definition(struct buf *out, const char *table, const char *text, size_t len)
+{
+	line_begin(out);
+	put_word(out, table);
+	line_text(out, text, len);
+	line_end(out);
+}
+
+bool
+compare_parse_definition(const struct compare_reader *r, struct line_value *table, struct line_value *text, struct err *e)
+{
+	if (r->n != 2 || !is_word(&r->values[0]) || r->values[0].len == 0 || r->values[1].data == NULL)
+		return malformed("definition", e);
+	*table = r->values[0];
+	*text = r->values[1];
+	return true;
+}
+
 /* --- answers --- */
 
 void

@@ -68,6 +68,13 @@ MUST_CHECK bool compare_parse_question(struct compare_reader *r, struct compare_
 MUST_CHECK bool compare_parse_range(const struct compare_reader *r, struct digest_range *out, struct err *e);
 MUST_CHECK bool compare_parse_key(const struct compare_reader *r, struct line_value *key, struct line_value *other, struct err *e);
 
+/* All definitions of the asked node's tables: a question without a table. The answer: its first line, then a line
+ * [NAME, TEXT] for each. */
+void compare_put_definitions(struct buf *out);
+bool compare_is_definitions(const char *data, size_t len);
+void compare_put_definition(struct buf *out, const char *table, const char *text, size_t len);
+MUST_CHECK bool compare_parse_definition(const struct compare_reader *r, struct line_value *table, struct line_value *text, struct err *e);
+
 /* Answers: a first line that says whether more follows when asked again, then one line an item. */
 void compare_put_answer(struct buf *out, bool more);
 MUST_CHECK bool compare_parse_answer(struct compare_reader *r, bool *more, struct err *e);

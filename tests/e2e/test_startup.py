@@ -200,3 +200,36 @@ def test_values_of_every_kind_are_copied_exactly(fresh_pair: Pair) -> None:
         two.anna.start_serve()
         until(lambda: "3000 records, equal" in two.anna.agent("--verify").stdout, what="all are there, the large one too")
         assert two.anna.sql("CHECKSUM TABLE k") == two.bert.sql("CHECKSUM TABLE k")
+
+
+def test_missing_tables_are_created(fresh_pair: Pair) -> None:
+    """As they are there, with foreign keys in a circle; and nothing that is no plain table."""
+    two = fresh_pair
+    for statement in ("SET foreign_key_checks=0",
+                      "CREATE TABLE a (id INT PRIMARY KEY AUTO_INCREMENT, b INT NULL, v VARCHAR(20) DEFAULT 'it''s' COMMENT 'x; y')",
+                      "CREATE TABLE b (id INT PRIMARY KEY, a INT NULL, g INT AS (id * 2) STORED, j JSON, ts TIMESTAMP(6) DEFAULT NOW(6) ON UPDATE NOW(6),"
+                      " CHECK (id > 0), KEY (a, g), FOREIGN KEY (a) REFERENCES a (id) ON DELETE SET NULL)",
+                      "ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b (id) ON DELETE CASCADE",
+                      "CREATE TABLE secret (id INT PRIMARY KEY)", "INSERT INTO a (id) VALUES (1), (2)",
+                      "INSERT INTO b (id, a) VALUES (5, 1), (6, 2)", "UPDATE a SET b = 5"):
+        two.bert.sql(statement)
+    two.anna.change_conf({"sync": {"exclude": "secret"}})
+    two.install()
+    two.bert.start_serve()
+    said = startup(two.anna, "--create-tables")
+    assert said["tables"] == 2 and said["copied"] == 4
+    for table in ("a", "b"):
+        assert rows(two.anna, table) == rows(two.bert, table)
+        made = [node.sql(f"SHOW CREATE TABLE {table}")[0][1] for node in (two.anna, two.bert)]
+        assert made[0].split(") ENGINE")[0] == made[1].split(") ENGINE")[0]
+    assert two.anna.sql("SHOW TABLES LIKE 'secret'") == []
+    # They are replicated.
+    two.anna.start_serve()
+    two.anna.sql("INSERT INTO a (id, b) VALUES (3, 5)")
+    until(lambda: two.bert.sql("SELECT id FROM a WHERE id = 3") == [(3,)], what="anna's row is at bert's")
+    two.anna.stop_serve()
+    two.bert.sql("CREATE TABLE parts (id INT PRIMARY KEY) PARTITION BY HASH (id)")
+    two.bert.install()
+    two.bert.sql("INSERT INTO parts VALUES (1)")
+    ran = two.anna.agent("--startup", "--create-tables", check=1)
+    assert "create it here by hand" in ran.stderr and two.anna.sql("SHOW TABLES LIKE 'parts'") == []
