@@ -14,6 +14,7 @@
 #include "change/moved.h"
 #include "change/allowance.h"
 #include "change/debt.h"
+#include "sync/settle.h"
 
 enum {
 	GROUP_TRIES = 5 /* another drain made the same epoch, or a table was altered under us */
@@ -173,6 +174,12 @@ positions(struct builder *b, struct err *e)
 	if (!peer_load(g->db, g->peer, &g->state, e) || !cursor_load(g->db, g->peer, false, &g->cursor, e) ||
 	    !queue_last_mark(g->db, &g->last, e))
 		return false;
+	if (g->state.lapsed) {
+		char text[ERR_MSG_MAX];
+
+		settle_put_lapsed(text, sizeof text, g->peer, g->conf->sync.retention_days);
+		return err_set(e, ERR_HELD, "%s", text);
+	}
 	base = b->after == 0 ? g->state.acked_epoch : b->after;
 	if (!queue_load_mark(g->db, base, &g->base, &found, e))
 		return false;
