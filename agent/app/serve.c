@@ -160,22 +160,32 @@ pump_once(struct pump *p, struct drain *d, bool *worked, struct err *e)
 	return true;
 }
 
+static void
+pump_tidy(struct pump *p, struct drain *d)
+{
+	struct err e = { 0 };
+
+	if (clock_mono_ms() < p->tidy_at)
+		return;
+	p->tidy_at = clock_mono_ms() + TIDY_MS;
+	if (!drain_tidy(d, &e)) /* statuses can wait; changes cannot */
+		log_warning(p->peer->name, "statuses are not up to date: %s", e.msg);
+}
+
 static bool
 pump_step(struct pump *p, struct drain *d, struct err *e)
 {
-	bool worked = false;
+	bool worked = false, ok = pump_once(p, d, &worked, e);
 
-	if (!pump_once(p, d, &worked, e))
-		return false;
-	p->backoff_ms = 0;
+	if (ok)
+		p->backoff_ms = 0;
 	if (worked) {
 		p->tidy_at = clock_mono_ms() + FIRST_SETTLE_MS;
 		process_trim_memory(); /* a large group's memory goes back to the laptop */
-	} else if (clock_mono_ms() >= p->tidy_at) {
-		p->tidy_at = clock_mono_ms() + TIDY_MS;
-		if (!drain_tidy(d, e)) /* statuses can wait; changes cannot */
-			log_warning(p->peer->name, "statuses are not up to date: %s", e->msg);
-	}
+	} else
+		pump_tidy(p, d); /* a peer that is away must not keep the disk from being freed */
+	if (!ok)
+		return false;
 	if (!worked)
 		pump_nap(p, p->conf->sync.interval_ms);
 	return true;

@@ -17,6 +17,7 @@
 #include "app/preview.h"
 #include "app/report.h"
 #include "app/rotate.h"
+#include "app/running.h"
 #include "app/serve.h"
 #include "app/startup.h"
 #include "app/verify.h"
@@ -445,6 +446,23 @@ completion_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	return completion_print(verb_table, cli->argument, e) ? EXIT_DONE : EXIT_USAGE;
 }
 
+/* --- reload --- */
+
+/* The file has been found good by then. */
+static enum exit_code
+reload_verb(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	bool told = running_reload(conf);
+
+	if (!told)
+		return cli_exit_code((err_set(e, ERR_IO, "no agent --serve runs with this state_dir (%s)", conf->node.state_dir), e));
+	if (cli->json)
+		(void)puts("{\"reloaded\":true}");
+	else if (!cli->quiet)
+		(void)puts("agent --serve has been told to read agent.conf again");
+	return EXIT_DONE;
+}
+
 const struct verb verb_table[] = {
 	{ "init", NULL, false, init_run, "write a first agent.conf with fresh keys; never overwrites" },
 	{ "check", NULL, true, doctor_run, "look at database, tables, triggers and peers; each finding with its remedy" },
@@ -455,6 +473,7 @@ const struct verb verb_table[] = {
 	{ "unpair", "NAME", true, unpair_run, "trust a peer no longer: its section of agent.conf goes" },
 	{ "rotate", "NAME", true, rotate_run, "a new key for the pair, on both nodes" },
 	{ "serve", NULL, true, serve_run, "the daemon: receive, show the page, drain by itself" },
+	{ "reload", NULL, true, reload_verb, "have the running --serve read agent.conf again: peers added, paused, removed" },
 	{ "status", NULL, true, status_verb, "pending changes and last success of each peer" },
 	{ "startup", NULL, true, startup_verb, "bring this node up to a peer's state: first fill, or after a loss" },
 	{ "verify", NULL, true, verify_run, "compare the tables with each peer record by record; --repair makes them equal" },

@@ -17,6 +17,7 @@
 #include "change/allowance.h"
 #include "change/debt.h"
 #include "sync/later.h"
+#include "sync/settle.h"
 
 enum {
 	GROUP_TRIES = 5 /* another drain made the same epoch, or a table was altered under us */
@@ -237,6 +238,12 @@ positions(struct builder *b, struct err *e)
 	if (!peer_load(g->db, g->peer, &g->state, e) || !cursor_load(g->db, g->peer, false, &g->cursor, e) ||
 	    !queue_last_mark(g->db, &g->last, e))
 		return false;
+	if (g->state.lapsed) {
+		char text[ERR_MSG_MAX];
+
+		settle_put_lapsed(text, sizeof text, g->peer, g->conf->sync.retention_days);
+		return err_set(e, ERR_HELD, "%s", text);
+	}
 	if (b->onward != NULL)
 		return go_onward(b, e);
 	base = b->after == 0 ? g->state.acked_epoch : b->after;

@@ -75,6 +75,10 @@ handle_failure(const struct err *e, const char **code)
 {
 	bool theirs = e->code == ERR_INPUT || e->code == ERR_PEER_REFUSED || e->code == ERR_LIMIT;
 
+	if (e->code == ERR_HELD) {
+		*code = "too_old";
+		return 409;
+	}
 	*code = theirs ? "content" : "unavailable";
 	return theirs ? 422 : 503;
 }
@@ -144,6 +148,9 @@ take_acked(struct handler *h, struct step *s, struct err *e)
 
 	if (!peer_load(h->db, s->peer, &state, e))
 		return false;
+	/* It may have missed anything; what it has missed is not kept. The caller's own hold says what to do. */
+	if (state.lapsed)
+		return err_set(e, ERR_HELD, "node %s was away from here for so long that what waited for it was given up", s->peer);
 	to->has_acked = !state.fresh;
 	to->acked.epoch = state.acked_epoch;
 	memcpy(to->acked.stamp, state.acked_stamp, sizeof to->acked.stamp);

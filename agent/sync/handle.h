@@ -37,7 +37,7 @@ MUST_CHECK bool handle_hello(struct handler *h, const char *peer, const struct h
 /* The whole group that peer has sent; the second only judges it. As apply_group (apply/apply.h). */
 typedef bool handle_spool(struct handler *h, const char *peer, struct spool *spool, int *status, struct buf *answer, struct err *e);
 MUST_CHECK handle_spool handle_group, handle_rehearsal;
-/* How a failure of these is answered: 422 (theirs) or 503, and its code. */
+/* How a failure of these is answered: 409 (a person begins the link anew), 422 (theirs) or 503, and its code. */
 int handle_failure(const struct err *e, const char **code);
 
 /* The pieces of the group that a peer is sending. */

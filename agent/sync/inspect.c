@@ -209,7 +209,7 @@ load_seen(struct question *q, struct mark *seen, struct err *e)
 		return refuse(q, 409, "incarnation", "the asker knows another database under this name", e);
 	if (!peer_load(in->db, q->peer, &state, e) || !queue_load_mark(in->db, start ? state.start_epoch : ask->seen.epoch, seen, &found, e))
 		return false;
-	if (!found)
+	if (!found || state.lapsed)
 		return refuse(q, 409, "too_old", "what the asker has seen of this node is no longer kept", e);
 	if (!start && strcmp(ask->seen.stamp, seen->stamp) != 0)
 		return refuse(q, 409, "fork", "the asker has seen another history of this node: restored or cloned database?", e);
