@@ -106,6 +106,17 @@ inbox_renew_local(struct db *db, uint64_t id, const struct inbox_version *local,
 }
 
 bool
+inbox_is_remote(struct db *db, uint64_t id, const struct inbox_version *v, bool *is, struct err *e)
+{
+	uint64_t n = 0;
+
+	if (!db_number(db, "SELECT EXISTS (SELECT 1 FROM sync_conflict WHERE id=? AND remote_row<=>?)", DB_ARGS(db_u64(id), first_piece(db, v)), &n, NULL, e))
+		return false;
+	*is = n != 0;
+	return true;
+}
+
+bool
 inbox_end(struct db *db, uint64_t id, enum inbox_keep which, struct err *e)
 {
 	return db_exec(db, "UPDATE sync_conflict SET resolved_at=NOW(6), resolution=? WHERE id=?", DB_ARGS(db_text(which == INBOX_LOCAL ? "local" : "remote"), db_u64(id)), e);
