@@ -9,6 +9,7 @@
 #include "apply/fit.h"
 #include "apply/rival.h"
 #include "capture/body.h"
+#include "capture/mask.h"
 #include "change/peer.h"
 #include "change/record.h"
 #include "db/bulk.h"
@@ -356,6 +357,8 @@ struct decider {
 	bool here;	/* the record exists now */
 	bool unique;	/* the local version is another row, which has the record's unique value */
 	bool decided;	/* by a person before, here or elsewhere */
+	bool asked;	/* no rule could choose */
+	bool counts;	/* the record has counters: a person has changed its other columns, and no sale is lost */
 	char now[32];	/* the decision's time: later than both versions, whatever the clocks say */
 	struct db_rows *rival; /* the row that has the value now */
 	char table_name[65 * 4];
@@ -378,6 +381,7 @@ copy_conflict(const struct inbox_conflict *c, void *arg, struct err *e)
 	d->found = true;
 	d->unique = strcmp(c->rule, "unique") == 0;
 	d->decided = c->resolved_at != NULL;
+	d->asked = strcmp(c->verdict, "ask") == 0;
 	(void)snprintf(d->table_name, sizeof d->table_name, "%s", c->table);
 	(void)snprintf(d->peer, sizeof d->peer, "%s", c->peer);
 	buf_put(&d->key, c->key, c->key_len);
@@ -467,7 +471,7 @@ put_assignments(struct decider *d, struct statement *st)
 		const struct column *col = &d->table->columns[i];
 		const struct line_value *value;
 
-		if (!chosen_value(d, col, &value))
+		if ((d->counts && col->counts) || !chosen_value(d, col, &value))
 			continue; /* the column came later: it keeps what it has, or gets its default */
 		buf_str(&st->sql, word);
 		db_quote_name(&st->sql, col->name);
@@ -756,9 +760,30 @@ decide_unique(struct decider *d, const struct node_identity *node, struct err *e
 	return (d->rival == NULL || drop_rival(d, e)) && keep_current(d, node, e) && write_record(d, e) && queue_record(d, d->key.data, d->key.len, false, e);
 }
 
+/* An ordinary edit of all columns but the counters: what was counted, here or there, goes on adding up. */
+static bool
+queue_edit(struct decider *d, struct err *e)
+{
+	struct mask columns;
+	struct buf told;
+	bool ok;
+
+	mask_all(&columns, d->table);
+	buf_init(&told, MASK_BYTES);
+	mask_write(d->table, &columns, &told);
+	ok = buf_check(&told, "a record's columns", e) &&
+	    db_exec(d->db, "INSERT INTO sync_queue (id, table_name, operation, record_id, changed_at, changed_columns) VALUES (NEXTVAL(sync_sequence), ?, 'update', ?, ?, ?)",
+		DB_ARGS(db_text(d->table_name), db_bytes(d->key.data, d->key.len), db_text(d->now), db_bytes(told.data, told.len)), e);
+	buf_free(&told);
+	return ok;
+}
+
 static bool
 decide_version(struct decider *d, const struct node_identity *node, struct err *e)
 {
+	d->counts = mask_is_wanted(d->table) && d->table->ncounters > 0 && d->here && !d->deleted[d->keep] && !d->asked;
+	if (d->counts)
+		return keep_current(d, node, e) && write_record(d, e) && queue_edit(d, e);
 	return keep_current(d, node, e) && write_record(d, e) && queue_record(d, d->key.data, d->key.len, d->deleted[d->keep], e);
 }
 
