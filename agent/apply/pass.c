@@ -417,15 +417,15 @@ is_decided(const struct pass *p, uint64_t hash)
 	return false;
 }
 
-bool
-pass_is_decided(const struct pass *p, uint64_t hash, const char *changed_at, const char *node)
+const struct dispute *
+pass_decided(const struct pass *p, uint64_t hash, const char *changed_at, const char *node)
 {
 	const struct dispute *d = pass_dispute(p, hash), *end = p->disputes + p->ndisputes;
 
 	for (; d != NULL && d < end && d->hash == hash; d++)
 		if (d->decided && version_compare(changed_at, node, d->changed_at, d->node) <= 0)
-			return true;
-	return false;
+			return d;
+	return NULL;
 }
 
 static bool

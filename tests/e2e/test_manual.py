@@ -187,6 +187,22 @@ def test_a_refused_record_that_went_back_to_its_first_key_and_ended_is_told_once
     assert hand.sync(anna, "SELECT COUNT(*) FROM sync_queue") == before
 
 
+def test_an_edit_by_a_slow_clock_that_a_decision_had_not_seen_is_kept(fresh_pair: Pair) -> None:
+    anna, bert = _apart(fresh_pair, *CASES["update against update"][:2])
+    fresh_pair.stop_serve()
+    kept = _open(bert)[0]
+    bert.agent("--resolve", str(kept["id"]), "--keep", "local", check=DONE)
+    age, = hand.sync(bert, "SELECT TIMESTAMPDIFF(MICROSECOND, remote_changed_at, UTC_TIMESTAMP(6)) / 1e6 FROM sync_conflict")[0]
+    hand.transaction(anna, f"SET timestamp=UNIX_TIMESTAMP(NOW(6))-{age}-1", "UPDATE t SET v='edited' WHERE id=1")
+    bert.start_serve()
+    anna.drain(check=None)
+    bert.stop_serve()
+    _agree(fresh_pair)
+    assert anna.sql("SELECT v FROM t WHERE id=1") == [("bert",)]
+    rows = [one[0] for one in hand.sync(bert, "SELECT remote_row FROM sync_conflict")]
+    assert any(b"edited" in row for row in rows)
+
+
 # three nodes ---------------------------------------------------------------------------------------
 
 def _drain_until(many: Cluster, what: str, count: int) -> list[list[dict[str, Any]]]:

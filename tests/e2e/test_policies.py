@@ -493,3 +493,23 @@ def test_what_was_counted_after_the_first_part_of_a_cut_group_counts_once(fresh_
     fresh_pair.settle(60)
     fresh_pair.assert_equal()
     assert (_stock(anna), _stock(bert)) == (91, 91)
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+@pytest.mark.parametrize("keep", ["local", "remote"])
+def test_a_decision_about_a_price_leaves_the_stock_to_the_sales(fresh_pair: Pair, first: str, keep: str) -> None:
+    """Sold before the conflict, since, while the decision waits, and on the other laptop while it travels."""
+    anna, bert = _ready(fresh_pair, ADD)
+    anna.sql("UPDATE t SET price=2, stock=stock-1")
+    bert.sql("UPDATE t SET price=3, stock=stock-2")
+    _settle(fresh_pair, first)
+    where = next(node for node in fresh_pair.nodes if hand.sync(node, "SELECT 1 FROM sync_conflict"))
+    other = bert if where is anna else anna
+    number, = hand.sync(where, "SELECT id FROM sync_conflict")[0]
+    where.sql("UPDATE t SET stock=stock-4")
+    other.sql("UPDATE t SET stock=stock-8")
+    where.agent("--resolve", str(number), "--keep", keep, check=0)
+    where.sql("UPDATE t SET stock=stock-16")
+    _settle(fresh_pair, first)
+    local = 2 if where is anna else 3
+    assert anna.sql("SELECT stock, CAST(price AS SIGNED) FROM t") == [(69, local if keep == "local" else 5 - local)]
