@@ -1,5 +1,7 @@
 /* Building and reading messages. Lives here: every JSON object on the wire. Not here: record lines'
  * own coding (wire/line), signing (wire/sign), what anybody does about them (apply/, sync/). */
+#include "config.h"
+
 #include "wire/message.h"
 
 #include <json-c/json.h>
@@ -7,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/strict.h"
+
 enum {
-	JSON_DEPTH = 6,
 	NAME_CHARACTERS = 64 /* of an identifier, as the server counts */
 };
 
@@ -77,7 +80,9 @@ parse_object(const char *text, size_t len, struct json_object **out, struct err 
 		return err_set(e, ERR_LIMIT, "a message's header is longer than %d bytes", MESSAGE_HEADER_MAX);
 	if (!line_is_utf8(text, len) || memchr(text, '\0', len) != NULL)
 		return err_set(e, ERR_INPUT, "a message is not UTF-8 text");
-	tok = json_tokener_new_ex(JSON_DEPTH);
+	if (!strict_is_json(text, len))
+		return err_set(e, ERR_INPUT, "a message is not a JSON object");
+	tok = json_tokener_new_ex(STRICT_DEPTH);
 	if (tok == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a message");
 	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
