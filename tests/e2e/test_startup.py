@@ -139,21 +139,27 @@ def test_two_new_nodes_need_no_filling(fresh_pair: Pair) -> None:
 
 
 def test_a_startup_that_is_cut_goes_on_where_it_was(fresh_pair: Pair) -> None:
-    """Killed again and again, with apps at work on both sides."""
-    with begun(fresh_pair, TABLE, there=("INSERT INTO t SELECT seq, REPEAT(MD5(seq), 1), seq FROM seq_1_to_200000",)) as two:
+    """Killed again and again, itself and the peer's agent, with apps at work on both sides."""
+    wide = "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(400), n INT)"  # so that there are many pages
+    with begun(fresh_pair, wide, there=("INSERT INTO t SELECT seq, REPEAT(MD5(seq), 12), seq FROM seq_1_to_150000",)) as two:
         seen: list[int] = []
         for _ in range(4):
             run = subprocess.Popen(two.anna.command("--startup", "-q"), stdin=subprocess.DEVNULL)
             count = int(two.anna.sql("SELECT COUNT(*) FROM t")[0][0])
             until(lambda: run.poll() is not None or int(two.anna.sql("SELECT COUNT(*) FROM t")[0][0]) > count, what="some rows have come")
-            run.kill()
-            run.wait()
+            if len(seen) % 2 == 0:
+                run.kill()
+                run.wait()
+            else:
+                two.bert.kill_serve()
+                assert run.wait() in (0, 4)
+                two.bert.start_serve()
             seen.append(int(two.anna.sql("SELECT COUNT(*) FROM t")[0][0]))
             edited = len(seen)
             two.anna.sql("UPDATE t SET v = 'anna' WHERE id = %s", [edited])
             two.anna.sql("DELETE FROM t WHERE id = %s", [100 + edited])
-            two.bert.sql("UPDATE t SET v = 'bert' WHERE id IN (%s, %s)", [1000 + edited, 200000 - edited])
-            two.bert.sql("DELETE FROM t WHERE id IN (%s, %s)", [2000 + edited, 199000 - edited])
+            two.bert.sql("UPDATE t SET v = 'bert' WHERE id IN (%s, %s)", [1000 + edited, 150000 - edited])
+            two.bert.sql("DELETE FROM t WHERE id IN (%s, %s)", [2000 + edited, 149000 - edited])
             two.bert.sql("INSERT INTO t VALUES (%s, 'new', 1)", [300000 + edited])
         assert seen == sorted(seen) and seen[-1] > seen[0]
         # A group of bert's waits meanwhile.
@@ -164,7 +170,7 @@ def test_a_startup_that_is_cut_goes_on_where_it_was(fresh_pair: Pair) -> None:
         until(lambda: rows(two.anna) == rows(two.bert), what="both are in step")
         ids = {row[0]: row[1] for row in rows(two.anna)}
         assert [ids[i] for i in range(1, 5)] == ["anna"] * 4 and not any(100 + i in ids for i in range(1, 5))
-        assert [ids[1000 + i] for i in range(1, 5)] == ["bert"] * 4 and not any(2000 + i in ids or 199000 - i in ids for i in range(1, 5))
+        assert [ids[1000 + i] for i in range(1, 5)] == ["bert"] * 4 and not any(2000 + i in ids or 149000 - i in ids for i in range(1, 5))
         assert sync(two.anna, "SELECT COUNT(*) FROM sync_owed") == sync(two.bert, "SELECT COUNT(*) FROM sync_owed") == [(0,)]
 
 
