@@ -106,7 +106,7 @@ run_hello(struct work *w, struct err *e)
 	(void)snprintf(f->token, sizeof f->token, "%s", h.nonce);
 	gather_free(&f->group);
 	gather_free(&f->rehearsal);
-	return handle_hello(&f->handler, f->peer->name, &h, f->token, &f->answer, e);
+	return handle_hello(&f->handler, &(struct greeting){ f->peer->name, &h, f->token }, &w->status, &f->answer, e);
 }
 
 static void
