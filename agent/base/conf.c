@@ -123,8 +123,8 @@ static const struct conf_option_row options[] = {
 	{ INFO("peer", "paused", "no", "exchange nothing with this peer for now"),
 	    .kind = CONF_BOOL, AT(peer, paused) },
 
-	{ INFO("table", "priority", "normal", "order inside a group"),
-	    .kind = CONF_WORD, AT(table, priority), .choices = "high|normal|low", .built = "normal" },
+	{ INFO("table", "priority", "normal", "which tables stand first inside a group"),
+	    .kind = CONF_WORD, AT(table, priority), .choices = "high|normal|low" },
 	{ INFO("table", "conflict", "", "who wins a conflict in this table; empty: as [sync]"),
 	    .kind = CONF_POLICY_OF_TABLE, AT(table, conflict) },
 	{ INFO("table", "add", "", "columns whose changes add up, such as a stock"),
@@ -132,7 +132,7 @@ static const struct conf_option_row options[] = {
 	{ INFO("table", "app_triggers", "", "what to do with the application's own triggers"),
 	    .kind = CONF_WORD, AT(table, app_triggers), .choices = "guard|run|" },
 	{ INFO("table", "direction", "both", "send this table's changes, receive them, or both"),
-	    .kind = CONF_WORD, AT(table, direction), .choices = "both|send|receive", .built = "both" },
+	    .kind = CONF_WORD, AT(table, direction), .choices = "both|send|receive" },
 	{ INFO("table", "max_delete", "", "as in [sync], for this table; empty: as [sync]"),
 	    .kind = CONF_LIMIT_OF_TABLE, AT(table, max_delete) },
 
@@ -622,6 +622,28 @@ conf_rule(const struct conf *c, const char *table, struct conf_rule *out)
 	*out = (struct conf_rule){ c->sync.conflict, c->sync.conflict_node };
 	if (t != NULL && t->conflict[0] != '\0')
 		(void)conf_value_rule(t->conflict, out);
+}
+
+enum conf_direction
+conf_direction(const struct conf *c, const char *table)
+{
+	const struct conf_table *t = conf_table(c, table);
+
+	if (t == NULL || strcmp(t->direction, "both") == 0)
+		return DIRECTION_BOTH;
+	return strcmp(t->direction, "send") == 0 ? DIRECTION_SEND : DIRECTION_RECEIVE;
+}
+
+unsigned
+conf_priority(const struct conf *c, const char *table)
+{
+	static const char *const levels[CONF_PRIORITIES] = { "high", "normal", "low" };
+	const struct conf_table *t = conf_table(c, table);
+	unsigned level = 0;
+
+	while (t != NULL && level + 1 < CONF_PRIORITIES && strcmp(t->priority, levels[level]) != 0)
+		level++;
+	return t == NULL ? 1 : level;
 }
 
 void

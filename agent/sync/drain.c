@@ -564,7 +564,8 @@ drain_run(struct drain *d, bool retry, struct drain_report *report, struct err *
 	if (d->has_quiet)
 		mark_free(&d->quiet);
 	d->has_quiet = false;
-	ok = say_anew(d, e) && fill_first(d, e) && decide_rivals(d, e) && send_everything(d, retry, report, e);
+	ok = say_anew(d, e) && link_tell_links(&d->link, e) && fill_first(d, e) && decide_rivals(d, e) &&
+	    send_everything(d, retry, report, e);
 	ok = note_outcome(d, ok, e);
 	release_lock(d);
 	return ok;

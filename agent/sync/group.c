@@ -63,6 +63,7 @@ struct builder {
 	bool orphans;	   /* of its rows' children some were refused here */
 	uint64_t children; /* then: what counts as seen of them */
 	size_t *indexes; /* of entries of one table */
+	size_t *order;	 /* of the catalog's tables */
 	struct waiting { /* tables that nothing is sent from */
 		char *table;
 		char *reason;
@@ -373,12 +374,19 @@ debt_group(const struct builder *b)
 	return (struct debt_group){ g->state.acked_epoch, g->base.epoch, g->upto.epoch, b->retry, g->fresh, g->last_part };
 }
 
+/* Written here, in a table that only receives: it is not sent. What came from a peer goes on to the others. */
+static bool
+stays_here(const struct builder *b, const char *table, bool own)
+{
+	return own && conf_direction(b->g->conf, table) == DIRECTION_RECEIVE;
+}
+
 static bool
 is_due(const struct builder *b, const struct owed *o)
 {
 	struct debt_group g = debt_group(b);
 
-	return waits_for(b, o->table) == NULL && debt_is_due(&g, o->state, o->sent_epoch);
+	return waits_for(b, o->table) == NULL && !stays_here(b, o->table, o->origin == NULL) && debt_is_due(&g, o->state, o->sent_epoch);
 }
 
 static bool
@@ -857,6 +865,40 @@ withhold_table(struct builder *b, size_t table, const char *why, struct err *e)
 	return true;
 }
 
+/* A version of the peer's own, which a verdict has confirmed here: in a table that only receives there is nobody to
+ * tell, for the peer takes nothing. */
+static bool
+is_its_own(const struct builder *b, const struct entry *entry)
+{
+	const char *origin = collapse_text(&b->g->collapse, entry->origin);
+
+	return origin != NULL && strcmp(origin, b->g->peer) == 0;
+}
+
+/* What was written here, in a table that only receives. */
+static bool
+withhold_own(struct builder *b, const struct table *t, size_t table, struct err *e)
+{
+	struct collapse *c = &b->g->collapse;
+	char why[MESSAGE_REASON_MAX];
+
+	if (conf_direction(b->g->conf, t->name) != DIRECTION_RECEIVE)
+		return true;
+	(void)snprintf(why, sizeof why, "table %s: what is written here is not sent ([table %s] direction = receive); agent --verify --table %s --repair --from %s takes theirs instead",
+	    t->name, t->name, t->name, b->g->peer);
+	for (size_t i = 0; i < c->n; i++) {
+		struct entry *entry = &c->entries[i];
+
+		if (entry->table != table || !entry->send || entry->done)
+			continue;
+		if (is_its_own(b, entry))
+			entry->send = false;
+		else if (entry->origin == 0 && !withhold(b, entry, "waiting", why, e))
+			return false;
+	}
+	return true;
+}
+
 /* Keys of an older form of the table: altered a moment ago, sync/drift has not seen it yet. */
 static bool
 withhold_malformed(struct builder *b, const struct table *t, size_t table, struct err *e)
@@ -888,7 +930,7 @@ check_tables(struct builder *b, struct err *e)
 		const char *reason = waits_for(b, name);
 
 		if (reason == NULL && t != NULL && t->problem == NULL && !t->rekeyed) {
-			if (!withhold_malformed(b, t, i, e))
+			if (!withhold_malformed(b, t, i, e) || !withhold_own(b, t, i, e))
 				return false;
 			continue;
 		}
@@ -951,6 +993,61 @@ look_for_orphans(struct builder *b, struct err *e)
 	return true;
 }
 
+/* A table's priority: its own, or that of a table whose rows hang on it, whichever comes first. */
+static bool
+read_level(struct builder *b, size_t table, unsigned *level, struct err *e)
+{
+	const struct catalog *catalog = b->g->catalog;
+	bool *below = calloc(catalog->ntables + 1, sizeof *below);
+
+	if (below == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a group");
+	*level = conf_priority(b->g->conf, catalog->tables[table].name);
+	mark_below(catalog, &catalog->tables[table], below);
+	for (size_t i = 0; i < catalog->ntables; i++)
+		if (below[i] && conf_priority(b->g->conf, catalog->tables[i].name) < *level)
+			*level = conf_priority(b->g->conf, catalog->tables[i].name);
+	free(below);
+	return true;
+}
+
+static bool
+has_priorities(const struct conf *c)
+{
+	for (size_t i = 0; i < c->ntables; i++)
+		if (conf_priority(c, c->tables[i].name) != conf_priority(c, ""))
+			return true;
+	return false;
+}
+
+/* The order in which tables are written: parents before children, and as far as that allows by priority. A parent is
+ * never of a later level than its children. */
+static bool
+order_tables(struct builder *b, struct err *e)
+{
+	const struct catalog *catalog = b->g->catalog;
+	unsigned *levels = calloc(catalog->ntables + 1, sizeof *levels);
+	size_t n = 0;
+	bool ok = true;
+
+	b->order = calloc(catalog->ntables + 1, sizeof *b->order);
+	if (b->order != NULL && !has_priorities(b->g->conf)) {
+		memcpy(b->order, catalog->order, catalog->ntables * sizeof *b->order);
+		free(levels);
+		return true;
+	}
+	if (levels == NULL || b->order == NULL)
+		ok = err_set(e, ERR_MEMORY, "out of memory for a group");
+	for (size_t i = 0; ok && i < catalog->ntables; i++)
+		ok = read_level(b, i, &levels[i], e);
+	for (unsigned level = 0; ok && level < CONF_PRIORITIES; level++)
+		for (size_t i = 0; i < catalog->ntables; i++)
+			if (levels[catalog->order[i]] == level)
+				b->order[n++] = catalog->order[i];
+	free(levels);
+	return ok;
+}
+
 /* Parents before children. */
 static bool
 write_upserts(struct builder *b, struct err *e)
@@ -961,7 +1058,7 @@ write_upserts(struct builder *b, struct err *e)
 	for (size_t i = 0; i < g->catalog->ntables; i++) {
 		size_t table;
 
-		b->table = &g->catalog->tables[g->catalog->order[i]];
+		b->table = &g->catalog->tables[b->order[i]];
 		b->section_open = false;
 		table = collapse_table_index(&g->collapse, b->table->name);
 		if (table == SIZE_MAX || b->table->problem != NULL)
@@ -997,7 +1094,7 @@ write_deletes(struct builder *b, struct err *e)
 	for (size_t i = g->catalog->ntables; i-- > 0;) {
 		size_t table;
 
-		b->table = &g->catalog->tables[g->catalog->order[i]];
+		b->table = &g->catalog->tables[b->order[i]];
 		b->section_open = false;
 		table = collapse_table_index(c, b->table->name);
 		if (table != SIZE_MAX && !look_for_orphans(b, e))
@@ -1201,7 +1298,7 @@ write_group(struct builder *b, struct err *e)
 		qsort(b->unsettled, b->nunsettled, sizeof *b->unsettled, by_unsettled);
 	if (!spool_new(dir, &g->head, e) || !spool_new(dir, &g->body, e) || (g->fresh && !queue_store_mark(g->db, &g->upto, e)))
 		return false;
-	if (!check_tables(b, e) || !write_upserts(b, e))
+	if (!check_tables(b, e) || !order_tables(b, e) || !write_upserts(b, e))
 		return false;
 	b->out = g->head;
 	upserts = g->records;
@@ -1249,6 +1346,7 @@ builder_free(struct builder *b)
 	free(b->indexes);
 	later_free(&b->later);
 	buf_free(&b->counter);
+	free(b->order);
 	buf_free(&b->line);
 	buf_free(&b->columns);
 	buf_free(&b->difference);

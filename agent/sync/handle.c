@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "apply/apply.h"
@@ -44,11 +45,12 @@ handler_connect(struct handler *h, struct err *e)
 struct step {
 	const char *peer;
 	const struct hello *hello;
-	const char *session;
 	struct spool *spool;
 	int *status;
 	struct buf *answer;
 	struct welcome welcome;
+	const char *no; /* why a hello is turned away: a code of docs/protocol.md, with the reason; NULL: it is not */
+	char reason[ERR_MSG_MAX];
 };
 
 typedef bool step_fn(struct handler *h, struct step *s, struct err *e);
@@ -75,10 +77,6 @@ handle_failure(const struct err *e, const char **code)
 {
 	bool theirs = e->code == ERR_INPUT || e->code == ERR_PEER_REFUSED || e->code == ERR_LIMIT;
 
-	if (e->code == ERR_HELD) {
-		*code = "too_old";
-		return 409;
-	}
 	*code = theirs ? "content" : "unavailable";
 	return theirs ? 422 : 503;
 }
@@ -139,6 +137,19 @@ take_renewal(struct handler *h, struct step *s, struct err *e)
 	return ok;
 }
 
+/* What the caller knows of links, and what is told to it; does this one close a ring? */
+static bool
+take_links(struct handler *h, struct step *s, struct err *e)
+{
+	if (!ring_take(h->db, h->node.name, s->peer, s->hello->links, e) || !ring_put(h->db, h->conf, s->peer, s->welcome.links, e) ||
+	    !ring_check(h->db, h->conf, s->peer, s->reason, e))
+		return false;
+	if (s->reason[0] == '\0')
+		return ring_release(h->db, s->peer, e);
+	s->no = "ring";
+	return peer_hold(h->db, s->peer, s->reason, e);
+}
+
 /* What the caller has acknowledged of our changes, where it ever did. */
 static bool
 take_acked(struct handler *h, struct step *s, struct err *e)
@@ -149,8 +160,10 @@ take_acked(struct handler *h, struct step *s, struct err *e)
 	if (!peer_load(h->db, s->peer, &state, e))
 		return false;
 	/* It may have missed anything; what it has missed is not kept. The caller's own hold says what to do. */
-	if (state.lapsed)
-		return err_set(e, ERR_HELD, "node %s was away from here for so long that what waited for it was given up", s->peer);
+	if (state.lapsed && s->no == NULL) {
+		s->no = "too_old";
+		(void)snprintf(s->reason, sizeof s->reason, "node %s was away from here for so long that what waited for it was given up", s->peer);
+	}
 	to->has_acked = !state.fresh;
 	to->acked.epoch = state.acked_epoch;
 	memcpy(to->acked.stamp, state.acked_stamp, sizeof to->acked.stamp);
@@ -165,9 +178,11 @@ fill_welcome(struct handler *h, struct step *s, struct err *e)
 	int64_t clock_us;
 
 	buf_reset(s->answer);
+	s->no = NULL;
+	*s->status = 200;
 	/* Of a rehearsal nothing is noted. */
 	if (!witness_check(h->db, &h->node, e) ||
-	    (!s->hello->rehearsal && (!peer_register(h->db, s->peer, e) || !take_renewal(h, s, e) || !numbering_note(h->db, s->peer, &s->hello->numbering, e) || !take_acked(h, s, e))))
+	    (!s->hello->rehearsal && (!peer_register(h->db, s->peer, e) || !take_renewal(h, s, e) || !numbering_note(h->db, s->peer, &s->hello->numbering, e) || !take_links(h, s, e) || !take_acked(h, s, e))))
 		return false;
 	if (!cursor_load(h->db, s->peer, false, &cursor, e) || !numbering_read(h->db, &to->numbering, e))
 		return false;
@@ -181,16 +196,30 @@ fill_welcome(struct handler *h, struct step *s, struct err *e)
 		return false;
 	to->clock_us = (uint64_t)clock_us;
 	message_put_welcome(s->answer, to);
-	return cursor_answer(h->db, s->peer, s->answer, e);
+	if (s->no == NULL)
+		return cursor_answer(h->db, s->peer, s->answer, e);
+	*s->status = 409;
+	buf_reset(s->answer);
+	message_put_error(s->answer, s->no, s->reason, NULL);
+	return true;
 }
 
 bool
-handle_hello(struct handler *h, const char *peer, const struct hello *hello, const char *session, struct buf *answer, struct err *e)
+handle_hello(struct handler *h, const struct greeting *g, int *status, struct buf *answer, struct err *e)
 {
-	struct step s = { .peer = peer, .hello = hello, .answer = answer };
+	struct step *s = calloc(1, sizeof *s); /* large: the links of all nodes */
+	bool ok;
 
-	(void)snprintf(s.welcome.session, sizeof s.welcome.session, "%s", session);
-	return with_connection(h, &s, fill_welcome, e);
+	if (s == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a hello");
+	s->peer = g->peer;
+	s->hello = g->hello;
+	s->status = status;
+	s->answer = answer;
+	(void)snprintf(s->welcome.session, sizeof s->welcome.session, "%s", g->session);
+	ok = with_connection(h, s, fill_welcome, e);
+	free(s);
+	return ok;
 }
 
 /* --- groups --- */

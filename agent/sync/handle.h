@@ -32,12 +32,17 @@ struct turned_away {
 
 /* Read a hello of peer. False: answer with *no. */
 MUST_CHECK bool handle_read_hello(const void *body, size_t len, const char *peer, struct hello *out, struct turned_away *no);
-/* The welcome, with the kept answer behind it. session: what hello hands out. */
-MUST_CHECK bool handle_hello(struct handler *h, const char *peer, const struct hello *hello, const char *session, struct buf *answer, struct err *e);
+struct greeting {
+	const char *peer;
+	const struct hello *hello;
+	const char *session; /* that it hands out */
+};
+/* 200 and the welcome, with the kept answer behind it; or 409 and why the link waits. */
+MUST_CHECK bool handle_hello(struct handler *h, const struct greeting *g, int *status, struct buf *answer, struct err *e);
 /* The whole group that peer has sent; the second only judges it. As apply_group (apply/apply.h). */
 typedef bool handle_spool(struct handler *h, const char *peer, struct spool *spool, int *status, struct buf *answer, struct err *e);
 MUST_CHECK handle_spool handle_group, handle_rehearsal;
-/* How a failure of these is answered: 409 (a person begins the link anew), 422 (theirs) or 503, and its code. */
+/* How a failure of these is answered: 422 (theirs) or 503, and its code. */
 int handle_failure(const struct err *e, const char **code);
 
 /* The pieces of the group that a peer is sending. */

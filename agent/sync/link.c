@@ -65,7 +65,7 @@ link_refused(struct link *l, int status, const struct buf *answer, struct err *e
 		(void)snprintf(what, sizeof what, "peer %s refuses (%s): %.240s", l->peer->name, m.code, m.text);
 		return hold_until_anew(l, what, e);
 	}
-	if (strcmp(m.code, "deletes") == 0 || strcmp(m.code, "identity") == 0 || strcmp(m.code, "clock") == 0) {
+	if (strcmp(m.code, "deletes") == 0 || strcmp(m.code, "identity") == 0 || strcmp(m.code, "clock") == 0 || strcmp(m.code, "ring") == 0) {
 		(void)err_set(e, ERR_HELD, "peer %s refuses (%s): %s", l->peer->name, m.code, m.text);
 		return link_hold(l, e);
 	}
@@ -193,6 +193,32 @@ note_renewal(struct link *l, const struct welcome *w, struct err *e)
 	return ok;
 }
 
+/* What the peer knows of links; does this one close a ring? */
+static bool
+check_ring(struct link *l, const struct welcome *w, struct err *e)
+{
+	char reason[RING_TEXT_MAX];
+
+	if (!ring_take(l->db, l->node->name, l->peer->name, w->links, e) || !ring_check(l->db, l->conf, l->peer->name, reason, e))
+		return false;
+	if (reason[0] == '\0')
+		return ring_release(l->db, l->peer->name, e);
+	(void)err_set(e, ERR_HELD, "%s", reason);
+	return link_hold(l, e);
+}
+
+bool
+link_tell_links(struct link *l, struct err *e)
+{
+	char now[RING_LINKS_MAX];
+
+	if (!ring_put(l->db, l->conf, l->peer->name, now, e))
+		return false;
+	if (l->client != NULL && strcmp(now, l->told) != 0)
+		client_close(l->client);
+	return true;
+}
+
 /* The welcome's first line says who and where; the lines behind it are the answer kept for that place. */
 static bool
 take_welcome(struct link *l, struct buf *answer, int64_t before_us, struct err *e)
@@ -212,6 +238,8 @@ take_welcome(struct link *l, struct buf *answer, int64_t before_us, struct err *
 		return false;
 	if (l->rehearsing)
 		return client_open(l->client, w.session, e);
+	if (!check_ring(l, &w, e))
+		return false;
 	if (!peer_met(l->db, l->peer->name, w.incarnation, skew_ms, e) || !numbering_note(l->db, l->peer->name, &w.numbering, e) || !client_open(l->client, w.session, e))
 		return false;
 	buf_drop(answer, (size_t)(newline - answer->data) + 1);
@@ -256,10 +284,11 @@ say_hello(struct link *l, struct err *e)
 	buf_init(&answer, MESSAGE_ANSWER_MAX);
 	client_close(l->client);
 	nonce = client_hello_nonce(l->client, e);
-	if (nonce == NULL || !numbering_read(l->db, &h.numbering, e) || !name_renewal(l, &h, e))
+	if (nonce == NULL || (!l->rehearsing && !ring_put(l->db, l->conf, l->peer->name, h.links, e)) || !numbering_read(l->db, &h.numbering, e) || !name_renewal(l, &h, e))
 		goto out;
 	(void)snprintf(h.node, sizeof h.node, "%s", l->node->name);
 	memcpy(h.incarnation, l->node->incarnation, sizeof h.incarnation);
+	memcpy(l->told, h.links, sizeof l->told);
 	(void)snprintf(h.nonce, sizeof h.nonce, "%s", nonce);
 	message_put_hello(&body, &h);
 	if (!buf_check(&body, "hello", e) || !db_clock_us(l->db, &before_us, e) || !client_call(l->client, "POST", "/api/sync/hello", body.data, body.len, &status, &answer, e))

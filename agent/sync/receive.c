@@ -215,9 +215,9 @@ static void
 run_hello(void *job, void *worker)
 {
 	struct task *t = job;
+	const struct greeting g = { t->peer, &t->hello, t->session };
 
-	t->status = 200;
-	t->ok = handle_hello(worker, t->peer, &t->hello, t->session, &t->answer, &t->e);
+	t->ok = handle_hello(worker, &g, &t->status, &t->answer, &t->e);
 }
 
 void

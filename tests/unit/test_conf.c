@@ -808,11 +808,18 @@ what_this_version_lacks_is_said(void **state)
 	(void)state;
 	accepts(BASE PEER "pull = yes\n");
 	refuses(BASE "[table t]\napp_triggers = ask\n", 8, "app_triggers must be one of guard|run| or empty");
-	refuses(BASE "[table t]\ndirection = send\n", 8, "direction = send: this version does not have it yet; leave it at both");
+	accepts(BASE "[table t]\ndirection = send\n[table u]\ndirection = receive\npriority = low\n");
+	assert_int_equal(conf_direction(conf, "t"), DIRECTION_SEND);
+	assert_int_equal(conf_direction(conf, "u"), DIRECTION_RECEIVE);
+	assert_int_equal(conf_direction(conf, "v"), DIRECTION_BOTH);
+	assert_int_equal(conf_priority(conf, "t"), conf_priority(conf, "v"));
+	assert_true(conf_priority(conf, "u") > conf_priority(conf, "v"));
 	refuses(BASE "[table t]\ndirection = up\n", 8, "direction must be one of both|send|receive, not \"up\"");
 	accepts(NODE "tls = no\n" DATABASE "[table t]\ndirection = both\nadd = a, b\npriority = normal\n");
 	accepts(BASE "[table t]\napp_triggers = guard\n[table u]\napp_triggers = run\n[table v]\napp_triggers =\n");
-	refuses(BASE "[table t]\npriority = high\n", 8, "priority = high: this version does not have it yet; leave it at normal");
+	accepts(BASE "[table t]\npriority = high\n");
+	assert_true(conf_priority(conf, "t") < conf_priority(conf, "v"));
+	refuses(BASE "[table t]\npriority = urgent\n", 8, "priority must be one of high|normal|low");
 	refuses(BASE "[sync]\nnotify = mail\n", 8, "notify = mail: this version does not have it yet");
 }
 
