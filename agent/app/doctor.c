@@ -31,6 +31,7 @@ struct doctor {
 	struct numbering *peers; /* in conf's order */
 	size_t unreachable;
 	struct findings found;
+	bool *is_new; /* by the catalog's index: not enrolled yet */
 };
 
 /* --- schema and tables --- */
@@ -115,7 +116,33 @@ wrong_trigger(const struct table *t, const char *what, void *arg)
 {
 	struct doctor *d = arg;
 
-	findings_add(&d->found, SEVERITY_PROBLEM, "run agent --install", "a trigger of table %s is %s", t->name, what);
+	/* A parent that is not replicated is none of the catalog's usable tables. */
+	const struct table *known = catalog_table(d->catalog, t->name);
+
+	if (known == NULL || !d->is_new[known - d->catalog->tables])
+		findings_add(&d->found, SEVERITY_PROBLEM, "run agent --install", "a trigger of table %s is %s", t->name, what);
+}
+
+/* Tables that came after --install: one line each, not one a trigger. */
+static bool
+check_new_tables(struct doctor *d, struct err *e)
+{
+	d->is_new = calloc(d->catalog->ntables + 1, sizeof *d->is_new);
+	if (d->is_new == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for the tables");
+	for (size_t i = 0; i < d->catalog->ntables; i++) {
+		const struct table *t = &d->catalog->tables[i];
+		uint64_t enrolled;
+
+		if (t->problem != NULL)
+			continue;
+		if (!db_number(d->db, "SELECT COUNT(*) FROM sync_table WHERE table_name=?", DB_ARGS(db_text(t->name)), &enrolled, NULL, e))
+			return false;
+		d->is_new[i] = enrolled == 0;
+		if (enrolled == 0)
+			findings_add(&d->found, SEVERITY_PROBLEM, "run agent --install", "table %s is new and not replicated yet", t->name);
+	}
+	return true;
 }
 
 static bool
@@ -260,6 +287,8 @@ check_all(struct doctor *d, struct err *e)
 	if (!survey_server(d->db, d->conf, &d->found, e) || !check_schema(d, e) || !check_tables(d, e) || !survey_app(d->db, d->conf, &d->found, e) ||
 	    !guard_verify(d->db, d->conf, d->catalog, d->installed ? &d->node : NULL, wrong_guard, d, e))
 		return false;
+	if (d->installed && !check_new_tables(d, e))
+		return false;
 	if (d->installed && !trigger_verify(d->db, d->conf, d->catalog, &d->node, wrong_trigger, d, e))
 		return false;
 	if (d->installed && !check_moved(d, e))
@@ -290,6 +319,7 @@ doctor_run(const struct cli *cli, const struct conf *conf, struct err *e)
 		findings_print(&d.found, cli->quiet);
 	findings_free(&d.found);
 	free(d.peers);
+	free(d.is_new);
 	catalog_free(d.catalog);
 	db_close(d.db);
 	return code;

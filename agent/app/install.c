@@ -312,7 +312,7 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 	ok = schema_install(db, conf, &created, e) && schema_enter(db, conf, &node, e) && witness_check(db, &node, e) && restamp(db, cli, conf, e) && catalog_read(db, conf, &c, e);
 	if (ok) {
 		ok = install_judge_keys(c, e) && guard_install(db, conf, c, &node, &done.apps, e) && check_readable(db, conf, c, e) &&
-		    drift_before_install(db, conf, &node, c, &facts, e) && trigger_install(db, conf, c, &node, &done.ours, e) && enroll(db, c, e) &&
+		    drift_before_install(db, conf, &node, c, &facts, e) && (created || drift_mark_new(facts, e)) && trigger_install(db, conf, c, &node, &done.ours, e) && enroll(db, c, e) &&
 		    register_peers(db, cli, conf, c, e) && drift_after_install(facts, e) && witness_note(db, e);
 	}
 	if (ok && !drift_sees_ids(facts) && !cli->quiet && !cli->json)

@@ -8,10 +8,16 @@ static const char *const act_name[] = { [MOVED_MINE] = "mine", [MOVED_LOOK] = "l
 
 static const char sql_mark[] =
     "INSERT INTO sync_drift (peer, table_name, act, state, reason, ready) VALUES (?, ?, ?, 'compare', LEFT(?, 250), ?)"
-    " ON DUPLICATE KEY UPDATE reason=IF((state='held' AND VALUES(act)='mine') OR (state='compare' AND reason='" MOVED_ANEW "'), reason, VALUES(reason)),"
+    " ON DUPLICATE KEY UPDATE reason=IF((state='held' AND VALUES(act)='mine') OR (state='compare' AND reason IN ('" MOVED_ANEW "', '" MOVED_NEW "')), reason, VALUES(reason)),"
     " ready=IF(state='held' AND VALUES(act)='mine', ready, VALUES(ready)),"
     " message=IF(state='held' AND VALUES(act)='mine', message, NULL), since=IF(state='held' AND VALUES(act)='mine', since, NOW(6)),"
     " state=IF(state='held' AND VALUES(act)='mine', 'held', 'compare'), act=IF(VALUES(act)='look', 'look', act)";
+
+bool
+moved_merges(const struct moved *m)
+{
+	return m->act == MOVED_LOOK && (strcmp(m->reason, MOVED_ANEW) == 0 || strcmp(m->reason, MOVED_NEW) == 0);
+}
 
 bool
 moved_mark(struct db *db, const char *peer, const struct moved *m, bool ready, bool *news, struct err *e)

@@ -5,12 +5,13 @@
 
 #include "db/db.h"
 
-/* The reason of marks whose comparison merges: nothing is left for a person to choose. No later reason takes its place. */
+/* The reasons of marks whose comparison merges: nothing is left for a person to choose. No later reason takes their place. */
 #define MOVED_ANEW "the link began anew"
+#define MOVED_NEW "it is replicated from now on"
 
 enum moved_act {
 	MOVED_MINE, /* what differs travels from here, under the conflict rule */
-	MOVED_LOOK  /* the comparison changes nothing; when something differs a person chooses (but for MOVED_ANEW) */
+	MOVED_LOOK  /* the comparison changes nothing; when something differs a person chooses (but where moved_merges) */
 };
 
 struct moved {
@@ -22,6 +23,9 @@ struct moved {
 	const char *since;
 	uint64_t records; /* that differ, where held */
 };
+
+/* Does the comparison merge? (MOVED_ANEW, MOVED_NEW) */
+bool moved_merges(const struct moved *m);
 
 /* Mark a table. ready: its triggers stand, it may be compared. *news: it was not marked like this before. A
  * table that waits for a person is not set free by what happens to it later, unless that asks for a look. */

@@ -420,6 +420,22 @@ judge_returned(const struct drift_facts *f, struct err *e)
 }
 
 bool
+drift_mark_new(const struct drift_facts *f, struct err *e)
+{
+	for (size_t i = 0; i < f->catalog->ntables; i++) {
+		const struct table *t = &f->catalog->tables[i];
+		uint64_t enrolled;
+
+		if (t->problem != NULL)
+			continue;
+		if (!db_number(f->db, "SELECT COUNT(*) FROM sync_table WHERE table_name=?", DB_ARGS(db_text(t->name)), &enrolled, NULL, e) ||
+		    (enrolled == 0 && !mark(f, t->name, MOVED_LOOK, MOVED_NEW, e)))
+			return false;
+	}
+	return true;
+}
+
+bool
 drift_before_install(struct db *db, const struct conf *conf, const struct node_identity *node, const struct catalog *c, struct drift_facts **out, struct err *e)
 {
 	struct drift_facts *f = calloc(1, sizeof *f);
@@ -492,17 +508,12 @@ leave(const struct link *l, const struct moved *m, const char *message, struct e
 	return moved_note(l->db, l->peer->name, m, message, e);
 }
 
-/* Both sides do this, so each sends what the other lacks, and of two versions one wins everywhere. */
-static bool
-is_anew(const struct moved *m)
-{
-	return m->act == MOVED_LOOK && strcmp(m->reason, MOVED_ANEW) == 0;
-}
-
+/* A merge sends and fetches what the other lacks; of two versions one wins everywhere, whether one side does it or
+ * both do. */
 static enum compare_act
 act_of(const struct moved *m)
 {
-	return m->act == MOVED_MINE ? COMPARE_MINE : is_anew(m) ? COMPARE_MERGE : COMPARE_LOOK;
+	return m->act == MOVED_MINE ? COMPARE_MINE : moved_merges(m) ? COMPARE_MERGE : COMPARE_LOOK;
 }
 
 /* Compared: free, or a person's. */
@@ -514,7 +525,7 @@ take_result(const struct link *l, const struct moved *m, const struct compare_re
 	/* What is on its way under an older key never arrives. */
 	if (strcmp(m->reason, key_altered) == 0)
 		differ += r->pending + r->busy;
-	if (m->act == MOVED_MINE || is_anew(m) || differ == 0) {
+	if (m->act == MOVED_MINE || moved_merges(m) || differ == 0) {
 		log_info(l->peer->name, "table %s was compared: %llu records, %llu differ, %llu of them are sent anew", m->table, (unsigned long long)r->records,
 		    (unsigned long long)differ, (unsigned long long)r->queued);
 		return moved_done(l->db, l->peer->name, m, e);
