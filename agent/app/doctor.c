@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "app/findings.h"
 #include "app/install.h"
@@ -74,8 +75,26 @@ check_schema(struct doctor *d, struct err *e)
 static void
 check_table(struct doctor *d, const struct table *t)
 {
-	if (t->problem != NULL)
+	if (t->problem != NULL && !t->view) /* views are counted in a note (app/survey) */
 		findings_add(&d->found, t->undecided ? SEVERITY_PROBLEM : SEVERITY_WARNING, t->remedy, "table %s is not replicated: it %s", t->name, t->problem);
+}
+
+/* A misspelt section would go unheeded, its rule for conflicts too. */
+static void
+check_sections(struct doctor *d)
+{
+	for (size_t i = 0; i < d->conf->ntables; i++) {
+		const char *name = d->conf->tables[i].name, *there = NULL;
+
+		if (catalog_table(d->catalog, name) != NULL)
+			continue;
+		for (size_t k = 0; k < d->catalog->ntables && there == NULL; k++)
+			there = strcasecmp(d->catalog->tables[k].name, name) == 0 ? d->catalog->tables[k].name : NULL;
+		if (there != NULL)
+			findings_add(&d->found, SEVERITY_WARNING, "write the name as the server does", "section [table %s] of agent.conf is heeded for no table: it is called %s here", name, there);
+		else
+			findings_add(&d->found, SEVERITY_WARNING, "correct the name, or take the section out", "section [table %s] of agent.conf is heeded for no table: [sync] tables and exclude leave none of that name", name);
+	}
 }
 
 static bool
@@ -95,6 +114,7 @@ check_tables(struct doctor *d, struct err *e)
 		check_table(d, t);
 		usable += t->problem == NULL;
 	}
+	check_sections(d);
 	if (d->catalog->ntables == 0)
 		findings_add(&d->found, SEVERITY_WARNING, "check [database] name and [sync] tables", "no table of database %s is chosen", d->conf->database.name);
 	else

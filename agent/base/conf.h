@@ -59,6 +59,7 @@ struct conf_sync {
 	char *notify;
 	unsigned group_rows;
 	struct conf_limit max_delete;
+	char *app_triggers;
 };
 
 struct conf;
@@ -116,6 +117,8 @@ struct conf_rule {
 	const char *node; /* of "prefer NODE", else "". Borrowed */
 };
 void conf_rule(const struct conf *c, const char *table, struct conf_rule *out);
+/* app_triggers of [table], else of [sync]: "guard", "run", or "" without a choice. Borrowed. */
+const char *conf_app_triggers(const struct conf *c, const char *table);
 /* max_delete of [table], else of [sync]. */
 void conf_max_delete(const struct conf *c, const char *table, struct conf_limit *out);
 /* Does the comma list of patterns (* and ?) match name? Spaces around items ignored. */

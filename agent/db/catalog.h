@@ -76,6 +76,7 @@ struct table {
 	char *problem; /* why it cannot be replicated, or NULL */
 	char *remedy;
 	bool quiet;	/* no trigger of the app fires for the agent (capture/guard) */
+	bool view;	/* the problem asks nothing of anybody: the tables below it are replicated */
 	bool undecided; /* the problem is the app's triggers (capture/guard): ours stay until a person has decided */
 };
 
