@@ -508,12 +508,18 @@ leave(const struct link *l, const struct moved *m, const char *message, struct e
 	return moved_note(l->db, l->peer->name, m, message, e);
 }
 
-/* A merge sends and fetches what the other lacks; of two versions one wins everywhere, whether one side does it or
- * both do. */
+/* Both sides merge, so each sends what the other lacks, and of two versions one wins everywhere. */
 static enum compare_act
 act_of(const struct moved *m)
 {
-	return m->act == MOVED_MINE ? COMPARE_MINE : moved_merges(m) ? COMPARE_MERGE : COMPARE_LOOK;
+	return m->act == MOVED_MINE ? COMPARE_MINE : moved_is_anew(m) ? COMPARE_MERGE : COMPARE_LOOK;
+}
+
+/* A new table of which one side has nothing that the other lacks needs nobody's choice. */
+static bool
+is_one_sided(const struct moved *m, const struct compare_result *r)
+{
+	return moved_is_new(m) && r->different == 0 && (r->only_here == 0) != (r->only_there == 0);
 }
 
 /* Compared: free, or a person's. */
@@ -525,11 +531,13 @@ take_result(const struct link *l, const struct moved *m, const struct compare_re
 	/* What is on its way under an older key never arrives. */
 	if (strcmp(m->reason, key_altered) == 0)
 		differ += r->pending + r->busy;
-	if (m->act == MOVED_MINE || moved_merges(m) || differ == 0) {
+	if (m->act == MOVED_MINE || moved_is_anew(m) || is_one_sided(m, r) || differ == 0) {
 		log_info(l->peer->name, "table %s was compared: %llu records, %llu differ, %llu of them are sent anew", m->table, (unsigned long long)r->records,
 		    (unsigned long long)differ, (unsigned long long)r->queued);
 		return moved_done(l->db, l->peer->name, m, e);
 	}
+	if (strcmp(m->state, "held") == 0)
+		return true; /* it was before, and was looked at again */
 	log_warning(l->peer->name, "table %s is held: %s; %llu records differ from those of peer %s; agent --status names the choices", m->table, m->reason,
 	    (unsigned long long)differ, l->peer->name);
 	return moved_hold(l->db, l->peer->name, m, differ, e);
@@ -556,7 +564,8 @@ settle_one(const struct moved *m, void *arg, struct err *e)
 	}
 	if (!link_open(s->link, e))
 		return false;
-	if (compare_table(s->link, s->catalog, m->table, act_of(m), &result, e))
+	if (compare_table(s->link, s->catalog, m->table, act_of(m), &result, e) &&
+	    (!is_one_sided(m, &result) || compare_table(s->link, s->catalog, m->table, COMPARE_MERGE, &result, e)))
 		return take_result(s->link, m, &result, e);
 	if (!is_about_table(e))
 		return err_prefix(e, "comparing table %s", m->table);
