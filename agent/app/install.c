@@ -11,6 +11,7 @@
 #include "capture/trigger.h"
 #include "change/renewal.h"
 #include "sync/drift.h"
+#include "sync/parting.h"
 #include "wire/line.h"
 
 bool
@@ -70,40 +71,32 @@ enroll(struct db *db, const struct catalog *c, struct err *e)
 	return true;
 }
 
-/* Peers that left agent.conf: statuses and the purge must not wait for them for ever. */
-static bool
-forget_peers(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
+struct parting_print {
+	const struct cli *cli;
+	const struct conf *conf;
+};
+
+static void
+print_parting(const char *peer, void *arg)
 {
-	struct db_rows *rows = NULL;
-	bool more = false, ok;
+	const struct parting_print *to = arg;
 
-	if (!db_query(db, "SELECT peer FROM sync_peer", DB_NO_ARGS, &rows, e))
-		return false;
-	while ((ok = db_rows_next(rows, &more, e)) && more) {
-		const char *peer = db_rows_text(rows, 0);
-
-		if (conf_peer(conf, peer) != NULL)
-			continue;
-		if (!(ok = peer_forget(db, peer, e)))
-			break;
-		if (!cli->quiet && !cli->json)
-			(void)printf("peer %s is no longer in %s: forgotten\n", peer, conf->path);
-	}
-	db_rows_free(rows);
-	return ok;
+	if (!to->cli->quiet && !to->cli->json)
+		(void)printf("peer %s is no longer in %s: forgotten\n", peer, to->conf->path);
 }
 
 static bool
 register_peers(struct db *db, const struct cli *cli, const struct conf *conf, const struct catalog *c, struct err *e)
 {
+	struct parting_print told = { cli, conf };
 	bool news;
 
 	if (cli->peer != NULL && conf_peer(conf, cli->peer) == NULL)
 		return err_set(e, ERR_USAGE, "there is no [peer %s] in %s", cli->peer, conf->path);
-	if (!forget_peers(db, cli, conf, e))
+	if (!parting_forget(db, conf, print_parting, &told, e))
 		return false;
 	for (size_t i = 0; i < conf->npeers; i++)
-		if (!peer_register(db, conf->peers[i].name, e))
+		if (!peer_register(db, conf->peers[i].name, e) || !parting_return(db, conf, conf->peers[i].name, e))
 			return false;
 	if (cli->peer == NULL)
 		return true;
@@ -193,7 +186,7 @@ print_tables(const struct cli *cli, const struct catalog *c, const struct done *
 	}
 	print_counts(cli, done, usable, &json, buf_cstr(&given));
 	for (size_t i = 0; !cli->json && !cli->quiet && i < c->ntables; i++)
-		if (c->tables[i].problem != NULL)
+		if (c->tables[i].problem != NULL && !c->tables[i].view)
 			(void)printf("not replicated: table %s %s: %s\n", c->tables[i].name, c->tables[i].problem, c->tables[i].remedy);
 	buf_free(&json);
 	buf_free(&given);
@@ -220,9 +213,7 @@ print_wrong_guard(const char *table, const char *trigger, bool guarded, void *ar
 static bool
 is_without_choice(const struct conf *conf, const struct table *t)
 {
-	const struct conf_table *section = conf_table(conf, t->name);
-
-	return t->undecided && (section == NULL || section->app_triggers[0] == '\0');
+	return t->undecided && conf_app_triggers(conf, t->name)[0] == '\0';
 }
 
 /* What to write into agent.conf, ready to be copied. */
@@ -238,7 +229,7 @@ print_choices(const struct conf *conf, const struct catalog *c)
 			continue;
 		if (n++ == 0)
 			(void)printf("\nThe app's own triggers need a choice. guard: they fire for the app alone, and what they write is replicated.\n"
-				     "run: they also fire when a change arrives. Add to %s, with one of the two lines for each table:\n", conf->path);
+				     "run: they also fire when a change arrives. Add one of the two lines to [sync] of %s, for all tables, or for each:\n", conf->path);
 		(void)printf("\n[table %s]\napp_triggers = guard\napp_triggers = run\n", t->name);
 	}
 }
@@ -343,7 +334,8 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, const str
 	ok = schema_install(db, conf, &created, e) && schema_enter(db, conf, &node, e) && witness_check(db, &node, e) && restamp(db, cli, conf, e) && catalog_read(db, conf, &c, e);
 	if (ok) {
 		ok = install_judge_keys(c, e) && guard_install(over, conf, c, &node, &done.apps, e) && check_readable(db, conf, c, e) &&
-		    drift_before_install(db, conf, &node, c, &facts, e) && trigger_install(db, conf, c, &node, &done.ours, e) && enroll(db, c, e) &&
+		    drift_before_install(db, conf, &node, c, &facts, e) && (created || drift_mark_new(facts, e)) &&
+		    trigger_install(db, conf, c, &node, &done.ours, e) && enroll(db, c, e) &&
 		    register_peers(db, cli, conf, c, e) && drift_after_install(facts, e) && witness_note(db, e);
 	}
 	if (ok && !drift_sees_ids(facts) && !cli->quiet && !cli->json)

@@ -24,6 +24,7 @@
 #include "base/plant.h"
 #include "base/text.h"
 #include "net/gate.h"
+#include "net/shelf.h"
 #include "net/tls.h"
 #include "wire/seal.h"
 #include "wire/sign.h"
@@ -62,6 +63,9 @@ struct client {
 	uint64_t counter;		/* of the last request in the session */
 	bool unauthorised;
 	bool not_found;
+	struct shelf *shelf;		/* the peer may come instead, NULL: it does not */
+	bool by_shelf;			/* the session goes that way */
+	char visit[SIGN_SESSION_MAX];	/* then: the peer's session that it began in */
 	/* The running call. */
 	struct head head;
 	struct buf *answer;
@@ -221,7 +225,7 @@ set_tls_options(struct client *c, struct err *e)
 	const char *pin = c->peer->tls_pin;
 
 	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	if (pin == NULL || pin[0] == '\0')
+	if (pin == NULL || pin[0] == '\0' || c->peer->url[0] == '\0')
 		return true;
 	if (strncmp(c->peer->url, "https://", 8) != 0)
 		return err_set(e, ERR_CONFIG, "[peer %s] has a tls_pin but no https:// url", c->peer->name);
@@ -282,6 +286,18 @@ client_free(struct client *c)
 	text_wipe(c->send_key, sizeof c->send_key);
 	text_wipe(c->receive_key, sizeof c->receive_key);
 	free(c);
+}
+
+void
+client_use_shelf(struct client *c, struct shelf *shelf)
+{
+	c->shelf = shelf;
+}
+
+bool
+client_has_way(const struct conf_peer *peer, struct shelf *shelf)
+{
+	return peer->url[0] != '\0' || (shelf != NULL && shelf_visit(shelf, NULL) != 0);
 }
 
 /* Asking. */
@@ -576,6 +592,33 @@ judge(struct client *c, const struct call *call, CURLcode result, int *status, s
 	return err_set(e, ERR_PEER, "%s has ended the session (HTTP 401)", c->peer->url);
 }
 
+/* The other way: the peer has come, and takes the call with it. */
+static bool
+call_by_shelf(struct client *c, const struct call *call, int *status, struct buf *answer, struct err *e)
+{
+	const struct shelf_call errand = { .session = c->visit, .path = call->path, .body = call->body, .len = call->len, .timeout_ms = c->timeout_ms, .stop = c->stop };
+
+	if (!shelf_call(c->shelf, &errand, status, answer, &c->unauthorised, e)) {
+		buf_reset(answer);
+		return false;
+	}
+	if (*status != 404)
+		return true;
+	c->not_found = true; /* as over the other way, where an unknown path is answered unsigned */
+	return err_set(e, ERR_PEER, "peer %s does not know the call %s: is its agent older?", c->peer->name, call->path);
+}
+
+/* By which way does this call go? A session stays on the one that its hello took. */
+static bool
+choose_way(struct client *c, struct err *e)
+{
+	if (client_is_open(c))
+		return true;
+	c->by_shelf = c->shelf != NULL && shelf_visit(c->shelf, c->visit) != 0;
+	return c->by_shelf || c->peer->url[0] != '\0' ||
+	    err_set(e, ERR_PEER, "[peer %s] has no url: it comes itself ([peer %s] pull = yes there), and does not do so now", c->peer->name, c->self);
+}
+
 bool
 client_call(struct client *c, const char *method, const char *path, const void *body, size_t len,
     int *status, struct buf *answer, struct err *e)
@@ -588,9 +631,13 @@ client_call(struct client *c, const char *method, const char *path, const void *
 	assert(strcmp(method, "POST") == 0 || (strcmp(method, "GET") == 0 && len == 0));
 	*status = 0;
 	buf_reset(answer);
+	c->unauthorised = c->not_found = c->too_long = false;
+	if (!choose_way(c, e))
+		return false;
+	if (c->by_shelf)
+		return call_by_shelf(c, &call, status, answer, e);
 	c->answer = answer;
 	answer->max += c->peer->seal ? SEAL_EXTRA : 0;
-	c->unauthorised = c->not_found = c->too_long = false;
 	memset(&c->head, 0, sizeof c->head);
 	c->detail[0] = '\0';
 	if (!seal_call(c, &call, e) || !sign_call(c, &call, e) || !set_call_options(c, &call, e))

@@ -136,6 +136,19 @@ def test_without_a_choice_the_table_is_refused_with_both_choices_and_the_others_
     anna.agent("--status", check=0)
 
 
+def test_one_line_in_sync_is_a_choice_for_all_tables_and_a_tables_own_goes_before_it(fresh_pair: Pair) -> None:
+    anna = fresh_pair.anna
+    shop(fresh_pair, {})
+    all_of_them = created(anna)
+    anna.change_conf({"sync": {"app_triggers": "guard"}})
+    anna.install()
+    assert guarded(anna) == set(all_of_them)
+    anna.agent("--status", check=0)
+    anna.change_conf(RUN)
+    anna.install()
+    assert guarded(anna) == set()
+
+
 def test_a_table_in_use_that_gets_a_trigger_is_captured_on_and_waits_for_the_choice(fresh_pair: Pair) -> None:
     anna, bert = fresh_pair.nodes
     for node in fresh_pair.nodes:

@@ -72,7 +72,7 @@ put_welcome(struct buf *out)
 static void
 put_anew(struct buf *out)
 {
-	message_put_hello(out, &(struct hello){ .node = NODE_32, .incarnation = INCARNATION, .nonce = OTHER, .anew = INCARNATION, .version = 1 });
+	message_put_hello(out, &(struct hello){ .node = NODE_32, .incarnation = INCARNATION, .nonce = OTHER, .anew = INCARNATION, .filling = true, .version = 1 });
 }
 
 static bool
@@ -83,6 +83,7 @@ parse_anew(const char *text, size_t len, struct err *e)
 	if (!message_parse_hello(text, len, &h, e))
 		return false;
 	assert_string_equal(h.anew, INCARNATION);
+	assert_true(h.filling);
 	return true;
 }
 
@@ -255,7 +256,7 @@ static const struct kind {
 		{ "knows", NULL, HEX_OR_NOTHING }, { "cursor", NULL, POSITION }, { "epoch", "cursor", NUMBER },
 		{ "stamp", "cursor", HEX_OR_NOTHING }, { "clock", NULL, NUMBER } } },
 	{ "hello of a link that begins anew",
-	    "{\"hello\":\"1\",\"node\":\"" NODE_32 "\",\"incarnation\":\"" INCARNATION "\",\"nonce\":\"" OTHER "\",\"anew\":\"" INCARNATION "\"}\n",
+	    "{\"hello\":\"1\",\"node\":\"" NODE_32 "\",\"incarnation\":\"" INCARNATION "\",\"nonce\":\"" OTHER "\",\"anew\":\"" INCARNATION "\",\"filling\":true}\n",
 	    put_anew, parse_anew, { { "hello", NULL, NUMBER }, { "nonce", NULL, HEX } } },
 	{ "welcome with what was acknowledged",
 	    "{\"welcome\":\"1\",\"node\":\"ben\",\"incarnation\":\"" INCARNATION "\",\"session\":\"a.1.b\",\"knows\":\"" OTHER
