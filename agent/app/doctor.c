@@ -264,9 +264,16 @@ check_peers(struct doctor *d, struct err *e)
 		return (d->peers = calloc(d->conf->npeers + 1, sizeof *d->peers)) != NULL || err_set(e, ERR_MEMORY, "out of memory for the peers");
 	if (!survey_peers(d->db, d->conf, &d->peers, e))
 		return false;
-	for (size_t i = 0; i < d->conf->npeers; i++)
-		if (d->cli->peer == NULL || strcmp(d->cli->peer, d->conf->peers[i].name) == 0)
+	for (size_t i = 0; i < d->conf->npeers; i++) {
+		const struct conf_peer *peer = &d->conf->peers[i];
+
+		if (d->cli->peer != NULL && strcmp(d->cli->peer, peer->name) != 0)
+			continue;
+		if (peer->url[0] != '\0')
 			check_peer(d, i);
+		else
+			findings_add(&d->found, SEVERITY_NOTE, "pull = yes there, and agent --serve here", "peer %s has no url: it comes for what is here", peer->name);
+	}
 	return true;
 }
 
@@ -277,10 +284,18 @@ check_tls(struct doctor *d)
 	struct tls_identity id;
 	struct err e;
 
-	for (size_t i = 0; i < d->conf->npeers; i++)
-		if (strncmp(d->conf->peers[i].url, "http://", 7) == 0)
-			findings_add(&d->found, SEVERITY_NOTE, "tls = on there, and https with its tls_pin here",
-			    "what is sent to peer %s is signed but not encrypted (http url)", d->conf->peers[i].name);
+	for (size_t i = 0; i < d->conf->npeers; i++) {
+		const struct conf_peer *peer = &d->conf->peers[i];
+
+		if (peer->seal || peer->tls_pin[0] != '\0')
+			continue;
+		if (strncmp(peer->url, "http://", 7) == 0)
+			findings_add(&d->found, SEVERITY_NOTE, "tls = on there, and https with its tls_pin here; or seal = yes on both laptops",
+			    "what is sent to peer %s is signed but not encrypted (http url)", peer->name);
+		else
+			findings_add(&d->found, SEVERITY_WARNING, "seal = yes in the [peer] sections of both laptops; or a tls_pin, if TLS does not end on the way",
+			    "whoever ends TLS on the way to peer %s can read what is sent (no tls_pin, no seal)", peer->name);
+	}
 	if (!d->conf->node.tls)
 		return;
 	if (!tls_identity(d->conf, &id, &e)) {

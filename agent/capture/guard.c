@@ -343,9 +343,9 @@ explain(const struct change *ch, struct err *e)
 	const struct app_trigger *t = &ch->list->items[ch->at];
 
 	if (e->db_errno == 1227)
-		(void)err_prefix(e, "it belongs to another account; GRANT SET USER ON *.* (SUPER before MariaDB 10.5) to [database] user");
+		(void)err_prefix(e, "it belongs to another account: run --install (or --uninstall) with --admin-user, or GRANT SET USER ON *.* (SUPER before MariaDB 10.5) to [database] user");
 	else if (e->db_errno == 1419)
-		(void)err_prefix(e, "the binary log is on: SET GLOBAL log_bin_trust_function_creators=1 (it is needed for this command alone)");
+		(void)err_prefix(e, "the binary log is on: run this with --admin-user, or SET GLOBAL log_bin_trust_function_creators=1 (needed for this command alone)");
 	return err_prefix(e, "trigger %s of the app on table %s", t->name, t->table);
 }
 

@@ -33,6 +33,12 @@ bool moved_is_new(const struct moved *m);
 /* Mark a table. ready: its triggers stand, it may be compared. *news: it was not marked like this before. A
  * table that waits for a person is not set free by what happens to it later, unless that asks for a look. */
 MUST_CHECK bool moved_mark(struct db *db, const char *peer, const struct moved *m, bool ready, bool *news, struct err *e);
+/* One whose triggers could not name what was written, unless it is marked already: what differs travels from here. */
+MUST_CHECK bool moved_mark_dirty(struct db *db, const char *peer, const char *table, bool *news, struct err *e);
+/* Is it marked, and are there such writes? Then any of its records may have changed here. */
+MUST_CHECK bool moved_is_dirty(struct db *db, const char *peer, const char *table, bool *dirty, struct err *e);
+/* Compared with every peer: such writes, up to the id, are told by now. */
+MUST_CHECK bool moved_clean(struct db *db, const char *table, uint64_t upto, struct err *e);
 /* The same for one that is not there any more. */
 MUST_CHECK bool moved_gone(struct db *db, const char *peer, const char *table, bool *news, struct err *e);
 /* The table's triggers stand: for all peers. */
@@ -53,6 +59,8 @@ MUST_CHECK bool moved_count(struct db *db, const char *peer, uint64_t *held, uin
 MUST_CHECK bool moved_done(struct db *db, const char *peer, const struct moved *m, struct err *e);
 MUST_CHECK bool moved_hold(struct db *db, const char *peer, const struct moved *m, uint64_t records, struct err *e);
 MUST_CHECK bool moved_note(struct db *db, const char *peer, const struct moved *m, const char *message, struct err *e);
+/* Held for a person: compared again. */
+MUST_CHECK bool moved_again(struct db *db, const char *peer, const char *table, struct err *e);
 /* A person has made the table agree with the peer: its changes are sent again. */
 MUST_CHECK bool moved_release(struct db *db, const char *peer, const char *table, struct err *e);
 

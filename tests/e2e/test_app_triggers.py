@@ -515,6 +515,14 @@ def test_the_binary_log_without_the_privilege_names_the_remedy_and_changes_nothi
         anna.server.sql("SET GLOBAL log_bin_trust_function_creators=1")
         anna.agent("--uninstall", check=0)
         assert created(anna) == before
+        # an administrator needs neither this setting nor any privilege for the agent's account
+        anna.server.sql("SET GLOBAL log_bin_trust_function_creators=0")
+        anna.server.sql("REVOKE SET USER ON *.* FROM 'tandem'@'localhost'")
+        anna.agent("--install", "--admin-user", "root", check=0)
+        assert guarded(anna) == set(before)
+        anna.agent("--uninstall", "--admin-user", "root", check=0)
+        assert created(anna) == before
+        assert anna.server.sql("SELECT @@global.log_bin_trust_function_creators") == [(0,)]
 
 
 def test_a_decided_conflict_does_not_fire_a_trigger_that_the_app_has_made_since(fresh_pair: Pair) -> None:
