@@ -11,6 +11,7 @@
 #include "capture/guard.h"
 #include "change/moved.h"
 #include "change/renewal.h"
+#include "sync/drift.h"
 #include "wire/line.h"
 
 static void
@@ -298,25 +299,22 @@ static bool
 read_new_tables(struct db *db, const struct conf *conf, struct report *r, struct err *e)
 {
 	struct catalog *c = NULL;
-	bool any, ok;
+	bool any = false, *is_new = NULL, ok;
 
 	buf_init(&r->new_tables, REPORT_TEXT_MAX);
 	buf_init(&r->new_tables_text, REPORT_TEXT_MAX);
 	buf_char(&r->new_tables, '[');
 	ok = any_unknown(db, conf, &any, e) && (!any || (catalog_read(db, conf, &c, e) && install_judge_keys(c, e) && guard_judge(db, conf, c, e)));
+	ok = ok && (!any || drift_find_new(db, c, &is_new, e));
 	for (size_t i = 0; ok && any && i < c->ntables; i++) {
-		uint64_t enrolled = 0;
-
-		if (c->tables[i].problem != NULL)
-			continue;
-		ok = db_number(db, "SELECT COUNT(*) FROM sync_table WHERE table_name=?", DB_ARGS(db_text(c->tables[i].name)), &enrolled, NULL, e);
-		if (!ok || enrolled > 0)
+		if (!is_new[i])
 			continue;
 		buf_str(&r->new_tables, r->new_tables.len > 1 ? "," : "");
 		line_quote(&r->new_tables, c->tables[i].name, strlen(c->tables[i].name));
 		buf_fmt(&r->new_tables_text, "table %s is new and not replicated yet: run agent --install\n", c->tables[i].name);
 	}
 	buf_char(&r->new_tables, ']');
+	free(is_new);
 	catalog_free(c);
 	return ok;
 }
