@@ -20,6 +20,18 @@ static const char sql_mark[] =
     " state=IF(state='held' AND VALUES(act)='mine', 'held', 'compare'), act=IF(VALUES(act)='look', 'look', act)";
 
 bool
+moved_is_anew(const struct moved *m)
+{
+	return m->act == MOVED_LOOK && strcmp(m->reason, MOVED_ANEW) == 0;
+}
+
+bool
+moved_is_new(const struct moved *m)
+{
+	return m->act == MOVED_LOOK && strcmp(m->reason, MOVED_NEW) == 0;
+}
+
+bool
 moved_mark(struct db *db, const char *peer, const struct moved *m, bool ready, bool *news, struct err *e)
 {
 	uint64_t known;
@@ -109,7 +121,8 @@ moved_ready(struct db *db, const char *table, struct err *e)
 #define COLUMNS "SELECT table_name, act+0, state, reason, message, since, records FROM sync_drift"
 static const char sql_all[] = COLUMNS " WHERE peer=? ORDER BY table_name";
 /* Not before the triggers stand: what is written meanwhile would be missed again. */
-static const char sql_due[] = COLUMNS " WHERE peer=? AND state='compare' AND ready=1 AND (? OR message IS NULL) ORDER BY table_name";
+static const char sql_due[] = COLUMNS " WHERE peer=? AND ready=1 AND ((state='compare' AND message IS NULL) OR (? AND (state='compare' OR (state='held' AND reason='" MOVED_NEW "'))))"
+				      " ORDER BY table_name";
 
 static bool
 visit_rows(struct db_rows *rows, moved_visitor *visit, void *arg, struct err *e)
@@ -173,7 +186,7 @@ moved_count(struct db *db, const char *peer, uint64_t *held, uint64_t *all, stru
 bool
 moved_done(struct db *db, const char *peer, const struct moved *m, struct err *e)
 {
-	return db_exec(db, "DELETE FROM sync_drift WHERE peer=? AND table_name=? AND since=? AND state='compare'",
+	return db_exec(db, "DELETE FROM sync_drift WHERE peer=? AND table_name=? AND since=? AND state<>'gone'",
 	    DB_ARGS(db_text(peer), db_text(m->table), db_text(m->since)), e);
 }
 

@@ -7,10 +7,14 @@
 
 /* The reason of marks whose comparison merges: nothing is left for a person to choose. No later reason takes its place. */
 #define MOVED_ANEW "the link began anew"
+/* The reason of tables that were enrolled late. What one side alone has is sent; when both have something of their own a
+ * person chooses: the rows that an upgrade made on each laptop may be the same under other numbers. Both sides may
+ * hold such a table: it is looked at again and again, so that one choice is enough. */
+#define MOVED_NEW "it is replicated from now on"
 
 enum moved_act {
 	MOVED_MINE, /* what differs travels from here, under the conflict rule */
-	MOVED_LOOK  /* the comparison changes nothing; when something differs a person chooses (but for MOVED_ANEW) */
+	MOVED_LOOK  /* the comparison changes nothing; when something differs a person chooses (but for MOVED_ANEW, MOVED_NEW) */
 };
 
 struct moved {
@@ -22,6 +26,9 @@ struct moved {
 	const char *since;
 	uint64_t records; /* that differ, where held */
 };
+
+bool moved_is_anew(const struct moved *m);
+bool moved_is_new(const struct moved *m);
 
 /* Mark a table. ready: its triggers stand, it may be compared. *news: it was not marked like this before. A
  * table that waits for a person is not set free by what happens to it later, unless that asks for a look. */

@@ -77,6 +77,7 @@ struct table {
 	char *remedy;
 	bool quiet;	/* no trigger of the app fires for the agent (capture/guard) */
 	bool rekeyed;	/* its key is not as it was noted: what is pending cannot be told yet (apply/rekey) */
+	bool view;	/* the problem asks nothing of anybody: the tables below it are replicated */
 	bool undecided; /* the problem is the app's triggers (capture/guard): ours stay until a person has decided */
 };
 

@@ -19,6 +19,7 @@ struct finding {
 	size_t ours_len, theirs_len;
 	bool equal, same_key;
 	const struct trace *here, *there;
+	const unsigned char *sum; /* of ours */
 };
 
 /* What the second look reads. */
@@ -209,8 +210,9 @@ tell_rekeyed(struct asker *a, struct second_look *s, struct err *e)
 	return false;
 }
 
-/* What the peer has of us is read before the peer is asked, our rows after: so no change that travels meanwhile
- * can look like a difference. */
+/* First how far each side has the other's changes, then our rows, then what the peer has, then our queue: so a change
+ * that is made or that arrives meanwhile is in one of the two queues behind those positions, and no difference. (Our
+ * rows after the peer's: what it changed in between, and brought, would be here and not in its answer.) */
 static bool
 look_again(struct asker *a, struct second_look *s, struct err *e)
 {
@@ -224,9 +226,9 @@ look_again(struct asker *a, struct second_look *s, struct err *e)
 	if (s->there_traces == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a comparison");
 	if (!peer_load(l->db, l->peer->name, &state, e) || !queue_load_mark(l->db, state.acked_epoch, &s->acked, &found, e) ||
-	    !moved_is_dirty(l->db, l->peer->name, a->table->name, &a->dirty, e))
+	    !cursor_load(l->db, l->peer->name, false, &a->seen, e) || !moved_is_dirty(l->db, l->peer->name, a->table->name, &a->dirty, e))
 		return false;
-	return look_there(a, s, e) && look_at_refused(a, s, e) && digest_find(&a->digest, &a->suspects, 0, &s->here, e) && look_here(a, s, e) &&
+	return digest_find(&a->digest, &a->suspects, 0, &s->here, e) && look_there(a, s, e) && look_at_refused(a, s, e) && look_here(a, s, e) &&
 	    tell_rekeyed(a, s, e);
 }
 
@@ -238,6 +240,7 @@ find(const struct second_look *s, size_t i)
 
 	if (here->there) {
 		f.ours = digest_key(&s->here, here);
+		f.sum = here->sum;
 		f.ours_len = here->key_len;
 	}
 	if (there->there) {
@@ -247,6 +250,12 @@ find(const struct second_look *s, size_t i)
 	f.same_key = f.ours != NULL && f.theirs != NULL && f.ours_len == f.theirs_len && memcmp(f.ours, f.theirs, f.ours_len) == 0;
 	f.equal = (f.ours == NULL && f.theirs == NULL) || (f.same_key && memcmp(here->sum, there->sum, DIGEST_BYTES) == 0);
 	return f;
+}
+
+static bool
+fills(const struct asker *a)
+{
+	return a->watch != NULL && a->watch->filler != NULL;
 }
 
 /* --- acting --- */
@@ -324,12 +333,21 @@ counts_meanwhile(const struct asker *a, const struct finding *f)
 	return a->act == COMPARE_MINE ? f->there->fresh : f->here->fresh || f->there->fresh;
 }
 
+/* A record that is only there and on its way here: who fills need not wait for it. */
+static bool
+is_fetched_now(const struct asker *a, const struct finding *f, enum compare_kind kind)
+{
+	return fills(a) && a->act == COMPARE_MERGE && kind == COMPARE_BUSY && f->ours == NULL && !f->here->fresh;
+}
+
 static void
 order(const struct asker *a, struct orders *o, const struct finding *f, enum compare_kind kind)
 {
 	if (a->act == COMPARE_MINE)
 		order_mine(a, o, f);
 	else if (a->act == COMPARE_THEIRS)
+		order_theirs(a, o, f);
+	else if (is_fetched_now(a, f, kind))
 		order_theirs(a, o, f);
 	else if (a->act == COMPARE_MERGE && kind != COMPARE_BUSY)
 		order_merge(a, o, f);
@@ -357,23 +375,51 @@ tell(struct asker *a, enum compare_ask what, const struct finding *list, size_t 
 	return true;
 }
 
+/* The peer's versions are brought over at once, by whoever fills; it keeps what they overwrite. */
+static bool
+take_now(struct asker *a, const struct orders *o, struct err *e)
+{
+	const struct compare_filler *filler = a->watch->filler;
+	struct compare_take *items = calloc(o->nfetch + 1, sizeof *items);
+	bool ok;
+
+	if (items == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a comparison");
+	for (size_t i = 0; i < o->nfetch; i++) {
+		const struct finding *f = &o->fetch[i];
+
+		items[i] = (struct compare_take){ .ours = f->ours, .ours_len = f->ours_len, .theirs = f->theirs, .theirs_len = f->theirs_len };
+		if (f->ours != NULL)
+			memcpy(items[i].sum, f->sum, sizeof items[i].sum);
+	}
+	ok = o->nfetch == 0 || filler->take(a, items, o->nfetch, filler->arg, e);
+	free(items);
+	return ok;
+}
+
+static bool
+queue_ours(struct asker *a, const struct orders *o, bool keep, struct err *e)
+{
+	struct db *db = a->l->db;
+	bool ok = db_begin(db, e);
+
+	for (size_t i = 0; ok && keep && i < o->nkeep; i++)
+		ok = repair_keep(db, &o->keep[i], e);
+	ok = ok && repair_queue(db, a->table->name, o->queue, o->nqueue, e);
+	if (ok && db_commit(db, e))
+		return true;
+	db_rollback(db);
+	return false;
+}
+
 /* What loses is kept before anything is queued that overwrites it. */
 static bool
 carry_out(struct asker *a, const struct orders *o, struct err *e)
 {
-	struct db *db = a->l->db;
-	bool ok = tell(a, ASK_KEEP, o->spare, o->nspare, e) && db_begin(db, e);
-
-	for (size_t i = 0; ok && i < o->nkeep; i++)
-		ok = repair_keep(db, &o->keep[i], e);
-	ok = ok && repair_queue(db, a->table->name, o->queue, o->nqueue, e);
-	if (!ok || !db_commit(db, e)) {
-		db_rollback(db);
+	if (!tell(a, ASK_KEEP, o->spare, o->nspare, e) || !queue_ours(a, o, !fills(a), e) ||
+	    !(fills(a) ? take_now(a, o, e) : tell(a, ASK_QUEUE, o->fetch, o->nfetch, e)))
 		return false;
-	}
-	if (!tell(a, ASK_QUEUE, o->fetch, o->nfetch, e))
-		return false;
-	a->out->queued += o->nqueue + o->nfetch;
+	a->out->queued += o->nqueue + (fills(a) ? 0 : o->nfetch);
 	return true;
 }
 
@@ -420,7 +466,8 @@ judge(struct asker *a, const struct second_look *s, struct orders *o)
 			continue;
 		kind = kind_of(a, &f);
 		report(a, &f, kind);
-		if (counts_meanwhile(a, &f))
+		/* Whoever fills leaves alone what is on its way from here: a live change is later than any copy. */
+		if (counts_meanwhile(a, &f) || (fills(a) && f.here->fresh))
 			continue;
 		if (kind != COMPARE_PENDING || a->act == COMPARE_THEIRS)
 			order(a, o, &f, kind);

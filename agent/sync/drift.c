@@ -400,6 +400,22 @@ judge_returned(const struct drift_facts *f, struct err *e)
 }
 
 bool
+drift_mark_new(const struct drift_facts *f, struct err *e)
+{
+	for (size_t i = 0; i < f->catalog->ntables; i++) {
+		const struct table *t = &f->catalog->tables[i];
+		uint64_t enrolled;
+
+		if (t->problem != NULL)
+			continue;
+		if (!db_number(f->db, "SELECT COUNT(*) FROM sync_table WHERE table_name=?", DB_ARGS(db_text(t->name)), &enrolled, NULL, e) ||
+		    (enrolled == 0 && !mark(f, t->name, MOVED_LOOK, MOVED_NEW, e)))
+			return false;
+	}
+	return true;
+}
+
+bool
 drift_before_install(struct db *db, const struct conf *conf, const struct node_identity *node, const struct catalog *c, struct drift_facts **out, struct err *e)
 {
 	struct drift_facts *f = calloc(1, sizeof *f);
@@ -473,17 +489,18 @@ leave(const struct link *l, const struct moved *m, const char *message, struct e
 	return moved_note(l->db, l->peer->name, m, message, e);
 }
 
-/* Both sides do this, so each sends what the other lacks, and of two versions one wins everywhere. */
-static bool
-is_anew(const struct moved *m)
-{
-	return m->act == MOVED_LOOK && strcmp(m->reason, MOVED_ANEW) == 0;
-}
-
+/* Both sides merge, so each sends what the other lacks, and of two versions one wins everywhere. */
 static enum compare_act
 act_of(const struct moved *m)
 {
-	return m->act == MOVED_MINE ? COMPARE_MINE : is_anew(m) ? COMPARE_MERGE : COMPARE_LOOK;
+	return m->act == MOVED_MINE ? COMPARE_MINE : moved_is_anew(m) ? COMPARE_MERGE : COMPARE_LOOK;
+}
+
+/* A new table of which one side has nothing that the other lacks needs nobody's choice. */
+static bool
+is_one_sided(const struct moved *m, const struct compare_result *r)
+{
+	return moved_is_new(m) && r->different == 0 && (r->only_here == 0) != (r->only_there == 0);
 }
 
 /* Compared: free, or a person's. last: the newest change before. */
@@ -492,11 +509,13 @@ take_result(const struct link *l, const struct moved *m, const struct compare_re
 {
 	uint64_t differ = r->only_here + r->only_there + r->different;
 
-	if (m->act == MOVED_MINE || is_anew(m) || differ == 0) {
+	if (m->act == MOVED_MINE || moved_is_anew(m) || is_one_sided(m, r) || differ == 0) {
 		log_info(l->peer->name, "table %s was compared: %llu records, %llu differ, %llu of them are sent anew", m->table, (unsigned long long)r->records,
 		    (unsigned long long)differ, (unsigned long long)r->queued);
 		return moved_done(l->db, l->peer->name, m, e) && moved_clean(l->db, m->table, last, e) && rekey_forget(l->db, m->table, e);
 	}
+	if (strcmp(m->state, "held") == 0)
+		return true; /* it was before, and was looked at again */
 	log_warning(l->peer->name, "table %s is held: %s; %llu records differ from those of peer %s; agent --status names the choices", m->table, m->reason,
 	    (unsigned long long)differ, l->peer->name);
 	return moved_hold(l->db, l->peer->name, m, differ, e);
@@ -528,7 +547,8 @@ settle_one(const struct moved *m, void *arg, struct err *e)
 	    (m->act == MOVED_LOOK && !rekey_form(s->link->db, m->table, &was, e)))
 		return false;
 	watch.was = was;
-	ok = compare_table_watched(s->link, s->catalog, m->table, act_of(m), &watch, &result, e);
+	ok = compare_table_watched(s->link, s->catalog, m->table, act_of(m), &watch, &result, e) &&
+	    (!is_one_sided(m, &result) || compare_table_watched(s->link, s->catalog, m->table, COMPARE_MERGE, &watch, &result, e));
 	free(was);
 	if (ok)
 		return take_result(s->link, m, &result, last, e);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const ask_name[ASKS] = { "sums", "rows", "keys", "keep", "queue", "again" };
+static const char *const ask_name[ASKS] = { "sums", "rows", "keys", "keep", "queue", "fill", "fetch", "again" };
 
 /* --- parts of lines --- */
 
@@ -264,6 +264,41 @@ compare_parse_key(const struct compare_reader *r, struct line_value *key, struct
 	return true;
 }
 
+/* --- definitions --- */
+
+static const char definitions[] = "[\"compare\",\"1\",\"definitions\"]\n";
+
+void
+compare_put_definitions(struct buf *out)
+{
+	buf_str(out, definitions);
+}
+
+bool
+compare_is_definitions(const char *data, size_t len)
+{
+	return len == sizeof definitions - 1 && memcmp(data, definitions, len) == 0;
+}
+
+void
+compare_put_definition(struct buf *out, const char *table, const char *text, size_t len)
+{
+	line_begin(out);
+	put_word(out, table);
+	line_text(out, text, len);
+	line_end(out);
+}
+
+bool
+compare_parse_definition(const struct compare_reader *r, struct line_value *table, struct line_value *text, struct err *e)
+{
+	if (r->n != 2 || !is_word(&r->values[0]) || r->values[0].len == 0 || r->values[1].data == NULL)
+		return malformed("definition", e);
+	*table = r->values[0];
+	*text = r->values[1];
+	return true;
+}
+
 /* --- answers --- */
 
 void
@@ -331,6 +366,29 @@ compare_parse_row(const struct compare_reader *r, struct digest_list *out, struc
 	if (r->n != 2 || !is_key(&v[0]) || !take_sum(&v[1], sum))
 		return malformed("row", e);
 	return digest_list_add(out, v[0].data, v[0].len, sum, e);
+}
+
+void
+compare_put_last(struct buf *out, const char *key, size_t key_len, uint64_t about)
+{
+	line_begin(out);
+	put_open(out, key, key_len);
+	put_number(out, about);
+	line_end(out);
+}
+
+bool
+compare_parse_last(struct compare_reader *r, struct line_value *key, uint64_t *about, struct err *e)
+{
+	bool any;
+
+	if (!compare_next(r, &any, e))
+		return false;
+	if (!any || r->n != 2 || (r->values[0].data != NULL && !is_key(&r->values[0])) || !is_word(&r->values[1]) ||
+	    !mark_parse_u64(r->values[1].data, about))
+		return malformed("page of rows", e);
+	*key = r->values[0];
+	return true;
 }
 
 void

@@ -61,7 +61,7 @@ open_body(struct body *b, const char *text, size_t len)
 static void
 a_question_comes_back_as_it_was(void **state)
 {
-	static const enum compare_ask asks[] = { ASK_SUMS, ASK_ROWS, ASK_KEYS, ASK_KEEP, ASK_QUEUE };
+	static const enum compare_ask asks[] = { ASK_SUMS, ASK_ROWS, ASK_KEYS, ASK_KEEP, ASK_QUEUE, ASK_FILL, ASK_FETCH, ASK_AGAIN };
 	struct sample s;
 
 	(void)state;
@@ -93,6 +93,45 @@ a_question_comes_back_as_it_was(void **state)
 		message_section_free(&h.section);
 		free(b.data);
 		buf_free(&out);
+	}
+}
+
+static void
+the_last_key_of_a_page_comes_back_as_it_was(void **state)
+{
+	static const struct {
+		const char *key;
+		size_t len;
+		uint64_t about;
+	} lasts[] = { { "17", 2, 0 }, { NULL, 0, UINT64_MAX }, { "a\"\0b", 4, 5 }, { "", 0, 1 } };
+	static const char *const wrong[] = { "", "[]\n", "[\"1\"]\n", "[\"1\",\"x\"]\n", "[\"1\",null]\n", "[\"1\",\"-1\"]\n", "[\"1\",\"1\",\"1\"]\n" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof lasts / sizeof lasts[0]; i++) {
+		struct line_value key;
+		uint64_t about = 7;
+		struct err e = { 0 };
+		struct buf out;
+		struct body b;
+
+		buf_init(&out, TEXT_MAX);
+		compare_put_last(&out, lasts[i].key, lasts[i].len, lasts[i].about);
+		open_body(&b, out.data, out.len);
+		assert_true(compare_parse_last(&b.reader, &key, &about, &e));
+		assert_true((key.data == NULL) == (lasts[i].key == NULL) && key.len == lasts[i].len && about == lasts[i].about);
+		assert_true(key.data == NULL || memcmp(key.data, lasts[i].key, key.len) == 0);
+		free(b.data);
+		buf_free(&out);
+	}
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		struct line_value key;
+		uint64_t about;
+		struct err e = { 0 };
+		struct body b;
+
+		open_body(&b, wrong[i], strlen(wrong[i]));
+		assert_false(compare_parse_last(&b.reader, &key, &about, &e));
+		free(b.data);
 	}
 }
 
@@ -437,6 +476,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_question_comes_back_as_it_was),
+		cmocka_unit_test(the_last_key_of_a_page_comes_back_as_it_was),
 		cmocka_unit_test(malformed_questions_are_refused),
 		cmocka_unit_test(any_damage_to_a_question_is_refused_or_read_without_harm),
 		cmocka_unit_test(ranges_and_keys_come_back_as_they_were),
