@@ -9,12 +9,13 @@
 
 enum {
 	DRIFT_PAUSE_MS = 1000, /* at least, between two looks of a daemon */
+	DRIFT_AGAIN_MS = 2000, /* after one that found something: a table may have been busy just then */
 	DRIFT_SHARE = 100      /* and so many times as long as a look takes: at most 1 % of the time */
 };
 
 /* Look at all tables; mark what moved and put triggers back. Cheap when nothing did. The sync schema's own tables
- * are looked at first: node is the identity afterwards. */
-MUST_CHECK bool drift_look(struct db *db, const struct conf *conf, struct node_identity *node, struct err *e);
+ * are looked at first: node is the identity afterwards. *moved: something did, and may not be put back whole. */
+MUST_CHECK bool drift_look(struct db *db, const struct conf *conf, struct node_identity *node, bool *moved, struct err *e);
 
 /* The two halves of that around --install's own work on the triggers. before marks what moved since the
  * identities were noted; after notes them for every table whose triggers are right, and forgets tables that are
