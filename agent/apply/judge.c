@@ -6,6 +6,7 @@
 
 #include "apply/judge.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -234,6 +235,7 @@ judge_facts(struct look *l, struct item *item, const struct mark *seen, const ch
 		.whole = item->meta.whole || item->meta.operation != 'u' || lineage_is_linked(item),
 		.inserted = item->meta.operation == 'i' && (item->meta.old_key == NULL || item->local != NULL),
 		.removed = item->meta.operation == 'd',
+		.born = item->meta.operation == 'i' && item->meta.old_key == NULL && !item->meta.whole,
 	};
 	find_concurrent(l, item, seen, f);
 	f->here = lineage_row(item) != NULL;
@@ -247,6 +249,9 @@ judge_is_same(const struct item *item, bool same_content)
 
 /* --- judging --- */
 
+/* When nobody knows when a version was made. */
+static const char long_ago[] = "2000-01-01 00:00:00.000000";
+
 static bool
 judge_item(struct chunk *c, struct item *item, struct err *e)
 {
@@ -257,6 +262,7 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 		return false;
 	judge_facts(&c->pass->look, item, seen, c->target.table->preferred, &f);
 	f.counter_key = c->target.table->auto_increment;
+	f.anew = c->pass->anew;
 	f.same = judge_is_same(item, same_content(c, item));
 	if (!merge_is_possible(c, item, &f))
 		item->decision = conflict_judge(c->target.table->policy, &f);
@@ -264,6 +270,10 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 		return false;
 	if (c->pass->ndisputes > 0 && pass_is_decided(c->pass, item->hash, f.changed_at, f.node)) /* sent before it heard of that */
 		item->decision = (struct decision){ .verdict = VERDICT_KEEP };
+	if (item->decision.verdict == VERDICT_ASK && item->concurrent == 0) { /* of a row that nobody has changed since */
+		(void)snprintf(item->local_changed_at, sizeof item->local_changed_at, "%s", long_ago);
+		(void)snprintf(item->local_node, sizeof item->local_node, "%s", c->pass->conf->node.name);
+	}
 	return lineage_plan(c, item, f.same, e);
 }
 

@@ -28,6 +28,8 @@ struct compare_watch {
 	void (*record)(enum compare_kind kind, const char *key, size_t key_len, void *arg);
 	void (*progress)(uint64_t records, void *arg);
 	bool spare_counters; /* records with counters that a side has changed and the other not got yet are left as they are */
+	bool keep_unseen; /* of a merge: one side may have gone back; what the peer has in place of a record whose change is
+			   * still on its way from here is kept there, since who made that change has not seen it */
 	void *arg;
 };
 

@@ -536,6 +536,7 @@ settle_one(const struct moved *m, void *arg, struct err *e)
 {
 	const struct settling *s = arg;
 	const struct table *t = catalog_table(s->catalog, m->table);
+	const struct compare_watch watch = { .keep_unseen = is_anew(m) };
 	struct compare_result result = { 0 };
 	char message[ERR_MSG_MAX];
 
@@ -545,7 +546,7 @@ settle_one(const struct moved *m, void *arg, struct err *e)
 	}
 	if (!link_open(s->link, e))
 		return false;
-	if (compare_table(s->link, s->catalog, m->table, act_of(m), &result, e))
+	if (compare_table_watched(s->link, s->catalog, m->table, act_of(m), &watch, &result, e))
 		return take_result(s->link, m, &result, e);
 	if (!is_about_table(e))
 		return err_prefix(e, "comparing table %s", m->table);
