@@ -79,9 +79,9 @@ class Disks:
             sides = {node.name: peer, peer: node.name}
 
             def known(sides: dict[str, str] = sides) -> dict[str, str] | str:
+                said = [self.cluster[name].drain("--peer", other).returncode for name, other in sides.items()]
                 held = {name: text for name, other in sides.items() if (text := self._held(self.cluster[name], other))}
-                fine = all(self.cluster[name].drain("--peer", other).returncode in (_DONE, _DECIDE) for name, other in sides.items())
-                return held or ("nothing" if fine else {})
+                return held or ("nothing" if set(said) <= {_DONE, _DECIDE} else {})
             held = until(known, 60, f"the link of {node.name} and {peer} goes on, or is held")
             if isinstance(held, str):
                 continue
