@@ -24,6 +24,8 @@ struct facts {
 	bool decided;		/* incoming: a verdict or a person has put it in the record's place */
 	bool inserted;		/* incoming: the group says insert */
 	bool removed;		/* incoming: a delete */
+	bool born;		/* incoming: an insert by an app, of no changed key, and no verdict's */
+	bool anew;		/* the link began anew: one side may have gone back, and have given numbers once more */
 	bool here;		/* the record exists here */
 	bool same;		/* both sides' content is equal (both absent counts) */
 	bool counter_key;	/* the key is numbered by AUTO_INCREMENT */

@@ -552,7 +552,7 @@ settle_one(const struct moved *m, void *arg, struct err *e)
 	const struct settling *s = arg;
 	const struct table *t = catalog_table(s->catalog, m->table);
 	struct compare_result result = { 0 };
-	struct compare_watch watch = { 0 };
+	struct compare_watch watch = { .keep_unseen = moved_is_anew(m) };
 	char message[ERR_MSG_MAX], *was = NULL;
 	uint64_t last = 0;
 	bool ok;
