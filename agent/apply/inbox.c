@@ -346,6 +346,8 @@ inbox_parse_row(char *text, size_t len, struct line_value *pairs, size_t max, si
 
 /* --- a person's decision --- */
 
+static const char rule_unique[] = "unique", rule_preferred[] = "unique, prefer";
+
 struct decider {
 	struct db *db;
 	const struct catalog *catalog;
@@ -360,6 +362,7 @@ struct decider {
 	bool asked;	/* no rule could choose */
 	bool counts;	/* the record has counters: a person has changed its other columns, and no sale is lost */
 	char now[32];	/* the decision's time: later than both versions, whatever the clocks say */
+	const char *author; /* whose decision it is; NULL: this node's */
 	struct db_rows *rival; /* the row that has the value now */
 	char table_name[65 * 4];
 	struct buf key;
@@ -372,6 +375,12 @@ struct decider {
 	struct buf chosen;
 };
 
+bool
+inbox_is_unique(const struct inbox_conflict *c)
+{
+	return strcmp(c->rule, rule_unique) == 0 || strcmp(c->rule, rule_preferred) == 0;
+}
+
 static bool
 copy_conflict(const struct inbox_conflict *c, void *arg, struct err *e)
 {
@@ -379,7 +388,7 @@ copy_conflict(const struct inbox_conflict *c, void *arg, struct err *e)
 	const struct inbox_version *from[] = { &c->local, &c->remote };
 
 	d->found = true;
-	d->unique = strcmp(c->rule, "unique") == 0;
+	d->unique = inbox_is_unique(c);
 	d->decided = c->resolved_at != NULL;
 	d->asked = strcmp(c->verdict, "ask") == 0;
 	(void)snprintf(d->table_name, sizeof d->table_name, "%s", c->table);
@@ -628,8 +637,8 @@ queue_record(struct decider *d, const char *key, size_t len, bool gone, struct e
 	return peer_record_hash(d->table_name, key, len, hash, e) && supersede(d, key, len, hash, e) &&
 	    db_exec(d->db, "DELETE FROM sync_unsettled WHERE record_hash=? AND (peer=? OR peer IN (SELECT peer FROM sync_undecided WHERE record_hash=?))",
 		DB_ARGS(db_bytes(hash, sizeof hash), db_text(d->peer), db_bytes(hash, sizeof hash)), e) &&
-	    db_exec(d->db, "INSERT INTO sync_queue (id, table_name, operation, record_id, changed_at, whole) VALUES (NEXTVAL(sync_sequence), ?, ?, ?, ?, 1)",
-		DB_ARGS(db_text(d->table_name), db_text(gone ? "delete" : "update"), db_bytes(key, len), db_text(d->now)), e);
+	    db_exec(d->db, "INSERT INTO sync_queue (id, table_name, operation, record_id, changed_at, whole, origin) VALUES (NEXTVAL(sync_sequence), ?, ?, ?, ?, 1, ?)",
+		DB_ARGS(db_text(d->table_name), db_text(gone ? "delete" : "update"), db_bytes(key, len), db_text(d->now), db_text(d->author)), e);
 }
 
 static bool
@@ -806,27 +815,77 @@ explain_refusal(const struct decider *d, struct err *e)
 	return err_set(e, ERR_HELD, "conflict %llu: %.300s; nothing was changed: change what stands in its way, or keep the other version", (unsigned long long)d->id, why.msg);
 }
 
+static void
+decider_init(struct decider *d)
+{
+	buf_init(&d->key, CATALOG_KEY_BYTES * 2);
+	buf_init(&d->versions[0], INBOX_ROW_MAX);
+	buf_init(&d->versions[1], INBOX_ROW_MAX);
+	buf_init(&d->current, INBOX_ROW_MAX);
+	buf_init(&d->chosen, INBOX_ROW_MAX);
+}
+
+static void
+decider_free(struct decider *d)
+{
+	db_rows_free(d->rival);
+	free(d->pairs);
+	buf_free(&d->key);
+	buf_free(&d->versions[0]);
+	buf_free(&d->versions[1]);
+	buf_free(&d->current);
+	buf_free(&d->chosen);
+}
+
 bool
 inbox_resolve(struct db *db, const struct node_identity *node, const struct catalog *catalog, uint64_t id, enum inbox_keep keep, struct err *e)
 {
 	struct decider d = { .db = db, .catalog = catalog, .id = id, .keep = keep };
 	bool ok;
 
-	buf_init(&d.key, CATALOG_KEY_BYTES * 2);
-	buf_init(&d.versions[0], INBOX_ROW_MAX);
-	buf_init(&d.versions[1], INBOX_ROW_MAX);
-	buf_init(&d.current, INBOX_ROW_MAX);
-	buf_init(&d.chosen, INBOX_ROW_MAX);
+	decider_init(&d);
 	ok = decide(&d, node, e) || explain_refusal(&d, e);
 	if (!ok)
 		db_rollback(db);
-	db_rows_free(d.rival);
-	free(d.pairs);
-	buf_free(&d.key);
-	buf_free(&d.versions[0]);
-	buf_free(&d.versions[1]);
-	buf_free(&d.current);
-	buf_free(&d.chosen);
+	decider_free(&d);
+	return ok;
+}
+
+/* --- a rule's decision --- */
+
+static bool
+is_still_rival(const struct decider *d, const struct inbox_preference *p)
+{
+	return d->rival != NULL && db_rows_len(d->rival, 0) == p->rival_len && memcmp(db_rows_text(d->rival, 0), p->rival, p->rival_len) == 0;
+}
+
+/* No app's table is written: the row stays, and what goes goes elsewhere. */
+static bool
+prefer(struct decider *d, const struct inbox_preference *p, struct err *e)
+{
+	if (!db_begin(d->db, e) || !load_conflict(d, e) || !parse_chosen(d, e) || !lock_record(d, e) || !find_rival(d, e))
+		return false;
+	if (!is_still_rival(d, p))
+		return err_set(e, ERR_USAGE, "another row has the value now, or none");
+	return insist(d, e) && inbox_end(d->db, d->id, INBOX_LOCAL, e) &&
+	    db_exec(d->db, "UPDATE sync_conflict SET policy=?, verdict='keep', local_changed_at=?, local_origin=? WHERE id=?",
+		DB_ARGS(db_text(rule_preferred), db_text(p->changed_at), db_text(p->node), db_u64(d->id)), e) &&
+	    db_exec(d->db, "UPDATE sync_undecided SET decision=LASTVAL(sync_sequence) WHERE conflict=?", DB_ARGS(db_u64(d->id)), e) && db_commit(d->db, e);
+}
+
+bool
+inbox_prefer(struct db *db, const struct node_identity *node, const struct catalog *catalog, const struct inbox_preference *p, struct err *e)
+{
+	struct decider d = { .db = db, .catalog = catalog, .id = p->id, .keep = INBOX_LOCAL };
+	bool ok;
+
+	decider_init(&d);
+	d.author = strcmp(p->node, node->name) == 0 ? NULL : p->node;
+	(void)snprintf(d.now, sizeof d.now, "%s", p->changed_at);
+	ok = prefer(&d, p, e) || explain_refusal(&d, e);
+	if (!ok)
+		db_rollback(db);
+	decider_free(&d);
 	return ok;
 }
 

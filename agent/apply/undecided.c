@@ -233,6 +233,7 @@ undecided_keep_rival(struct chunk *c, const struct item *item, struct err *e)
 		const struct db_arg key = db_bytes(db_rows_text(rival, 0), db_rows_len(rival, 0));
 
 		ok = keep(c->pass, &kept, &key, e);
+		c->pass->rivals = true;
 	}
 	db_rows_free(version);
 	db_rows_free(rival);

@@ -3,6 +3,7 @@
 #include "sync/settle.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -448,6 +449,77 @@ settle_to(struct db *db, uint64_t from, uint64_t to, struct err *e)
 	return ok;
 }
 
+bool
+settle_again(struct db *db, struct err *e)
+{
+	struct mark before = { 0 }, now = { 0 };
+	uint64_t settled, first;
+	bool found = false, ok;
+
+	if (!db_number(db, "SELECT settled_epoch FROM sync_node", DB_NO_ARGS, &settled, NULL, e) ||
+	    !db_number(db, "SELECT MIN(id) FROM sync_queue", DB_NO_ARGS, &first, NULL, e) || !queue_load_mark(db, settled, &now, &found, e))
+		return false;
+	before.high = first > 0 ? first - 1 : 0;
+	ok = !found || queue_settle(db, &before, &now, e);
+	mark_free(&now);
+	return ok;
+}
+
+bool
+settle_newest(struct db *db, struct err *e)
+{
+	struct mark last = { 0 };
+	uint64_t settled;
+	bool ok = db_number(db, "SELECT settled_epoch FROM sync_node", DB_NO_ARGS, &settled, NULL, e) && queue_last_mark(db, &last, e) &&
+	    (last.epoch <= settled || settle_to(db, settled, last.epoch, e));
+
+	mark_free(&last);
+	return ok;
+}
+
+void
+settle_put_lapsed(char *out, size_t size, const char *peer, unsigned days)
+{
+	(void)snprintf(out, size, "peer %s has taken nothing for %u days (retention_days), and what waited for it is given up: run agent --install --peer %s here:"
+				  " the link begins anew, all tables are compared and merged", peer, days, peer);
+}
+
+static bool
+give_up(const char *peer, void *arg, struct err *e)
+{
+	struct settle *s = arg;
+	char text[ERR_MSG_MAX];
+
+	settle_put_lapsed(text, sizeof text, peer, s->conf->sync.retention_days);
+	log_warning(peer, "%s", text);
+	return peer_lapse(s->db, peer, text, e);
+}
+
+/* What nobody sends is marked once a day, so that its age is known. */
+static bool
+mark_of_the_day(struct db *db, struct err *e)
+{
+	struct mark last = { 0 }, next = { 0 };
+	bool grew = false, ok;
+	uint64_t due;
+
+	if (!db_number(db, "SELECT 1 FROM (SELECT marked_at FROM sync_epoch ORDER BY epoch DESC LIMIT 1) l WHERE marked_at < NOW(6) - INTERVAL 1 DAY", DB_NO_ARGS, &due, NULL, e))
+		return false;
+	if (due == 0)
+		return true;
+	ok = db_begin_snapshot(db, e) && queue_last_mark(db, &last, e) && queue_next_mark(db, &last, &next, &grew, e) &&
+	    (!grew || queue_store_mark(db, &next, e)) && db_commit(db, e);
+	if (!ok)
+		db_rollback(db);
+	mark_free(&last);
+	mark_free(&next);
+	if (!ok && e->code == ERR_DB_DUPLICATE) { /* a drain has just made it */
+		err_clear(e);
+		return true;
+	}
+	return ok;
+}
+
 static bool
 purge(struct db *db, const struct conf *conf, struct err *e)
 {
@@ -471,9 +543,11 @@ purge(struct db *db, const struct conf *conf, struct err *e)
 bool
 settle_statuses(struct db *db, const struct conf *conf, struct err *e)
 {
+	struct settle s = { .db = db, .conf = conf };
 	uint64_t settled, all_have;
 
-	if (!db_number(db, "SELECT settled_epoch FROM sync_node", DB_NO_ARGS, &settled, NULL, e) || !peer_all_have(db, &all_have, e))
+	if (!mark_of_the_day(db, e) || !peer_find_lapsed(db, conf->sync.retention_days, give_up, &s, e) ||
+	    !db_number(db, "SELECT settled_epoch FROM sync_node", DB_NO_ARGS, &settled, NULL, e) || !peer_all_have(db, &all_have, e))
 		return false;
 	if (all_have > settled && !settle_to(db, settled, all_have, e))
 		return false;

@@ -201,3 +201,65 @@ def test_an_edit_by_a_slow_clock_that_a_decision_had_not_seen_is_kept(fresh_pair
     assert anna.sql("SELECT v FROM t WHERE id=1") == [("bert",)]
     rows = [one[0] for one in hand.sync(bert, "SELECT remote_row FROM sync_conflict")]
     assert any(b"edited" in row for row in rows)
+
+
+# three nodes ---------------------------------------------------------------------------------------
+
+def _drain_until(many: Cluster, what: str, count: int) -> list[list[dict[str, Any]]]:
+    """Everybody drains until so many are listed in all, and nothing new comes."""
+    def known() -> bool:
+        for node in many.nodes:
+            node.drain(check=(DONE, PERSON))
+        return sum(len(_open(node)) for node in many.nodes) >= count
+    until(known, 60, what)
+    for node in many.nodes:
+        node.drain(check=(DONE, PERSON))
+    return [_open(node) for node in many.nodes]
+
+
+@pytest.mark.parametrize(("links", "keep"), [("chain", "remote"), ("star", "local")])
+def test_on_three_laptops_each_link_with_two_versions_is_named_and_decisions_end_it(links: str, keep: str) -> None:
+    with Cluster(3, links, schemas=(), conf={"sync": {"conflict": "manual", "interval": "10s"}}) as many:
+        hand.everywhere(many, T, "INSERT INTO t VALUES (1,'first',0),(2,'second',0),(3,'third',0)")
+        many.install()
+        many.settle()
+        middle = many.nodes[1 if links == "chain" else 0]
+        ends = [node for node in many.nodes if node is not middle]
+        many.stop_serve()
+        # Both ends, all three, and one end against the middle; and what nobody else has touched.
+        for node in ends:
+            node.sql("UPDATE t SET v=%s WHERE id=1", [node.name])
+        for node in many.nodes:
+            node.sql("UPDATE t SET v=%s WHERE id=2", [node.name])
+        ends[0].sql("INSERT INTO t VALUES (9,'new',0)")
+        ends[1].sql("DELETE FROM t WHERE id=3")
+        middle.sql("UPDATE t SET n=3 WHERE id=3")
+        many.start_serve()
+        opened = _drain_until(many, "all of them are listed", 8)
+        assert all(one["rule"] == "manual" for listed in opened for one in listed)
+        assert [row[0] for row in ends[1].sql("SELECT id FROM t WHERE id=9")] == [9]
+        assert all(node.agent("--status").returncode == PERSON for node in many.nodes)
+        # Every record that differs is named at both ends of the link that it differs on.
+        for node in ends:
+            for key in ("1", "2", "3"):
+                if node.sql("SELECT v, n FROM t WHERE id=%s", [key]) != middle.sql("SELECT v, n FROM t WHERE id=%s", [key]):
+                    assert key in {one["record_id"] for one in _open(node)}, (node.name, key)
+                    assert (node.name, key) in {(one["peer"], one["record_id"]) for one in _open(middle)}, (node.name, key)
+
+        def decided() -> bool:
+            """A person in the middle decides what is open, until nothing is: a decision may meet a third version."""
+            for one in _open(middle):
+                middle.agent("--resolve", str(one["id"]), "--keep", keep, check=DONE)
+            for node in many.nodes:
+                node.drain(check=(DONE, PERSON))
+            return not any(_open(node) for node in many.nodes)
+        until(decided, 60, "nothing is open")
+        many.settle(60)
+        many.assert_equal()
+        for node in many.nodes:
+            assert hand.owed(node) == [] and hand.sync(node, "SELECT * FROM sync_unsettled") == []
+            assert all(peer["in_step"] for peer in node.status()["peers"])
+        if keep == "local":
+            assert middle.sql("SELECT v FROM t WHERE id=2") == [(middle.name,)]
+        kept = " ".join(str(row) for node in many.nodes for row in hand.sync(node, "SELECT CONCAT_WS(' ', local_row, remote_row) FROM sync_conflict"))
+        assert all(f'"v":"{node.name}"' in kept for node in many.nodes)

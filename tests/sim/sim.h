@@ -243,6 +243,8 @@ struct letter {
 
 struct world {
 	uint64_t seed, random;
+	const uint8_t *choices; /* instead of chance, while there are any */
+	size_t nchoices;
 	enum wrong wrong;
 	struct node nodes[NODES_MAX];
 	int n;
@@ -356,6 +358,8 @@ void oracle_final(struct world *w);
 /* One schedule; what failed is in w->failure. */
 /* policy: -1: any. */
 void world_run(struct world *w, uint64_t seed, int nodes, int policy, enum wrong wrong, bool trace);
+/* One schedule in which these bytes choose what happens, and chance when they are used up. */
+void world_play(struct world *w, const uint8_t *choices, size_t n, enum wrong wrong);
 void world_drop_letters(struct world *w);
 /* A backup from before a link began anew is not restored any more: its node could not be told from one that never
  * met the other. */

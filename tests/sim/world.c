@@ -21,14 +21,24 @@ const char *const policy_names[POLICIES] = { "newer", "prefer", "merge", "manual
 
 /* --- chance --- */
 
-uint64_t
-chance_next(struct world *w) /* splitmix64 */
+static uint64_t
+draw(struct world *w) /* splitmix64 */
 {
 	uint64_t z = w->random += 0x9e3779b97f4a7c15u;
 
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
 	return z ^ (z >> 31);
+}
+
+/* The next of the bytes that choose, if somebody gave some (tests/fuzz/schedule.c): 0 to all ones, evenly. */
+uint64_t
+chance_next(struct world *w)
+{
+	if (w->nchoices == 0)
+		return draw(w);
+	w->nchoices--;
+	return *w->choices++ * (UINT64_MAX / UINT8_MAX);
 }
 
 size_t
@@ -47,7 +57,7 @@ void
 chance_hex(struct world *w, char *out, size_t digits)
 {
 	for (size_t i = 0; i < digits; i++)
-		out[i] = "0123456789abcdef"[chance_below(w, 16)];
+		out[i] = "0123456789abcdef"[draw(w) % 16]; /* never chosen: two equal ones do not happen */
 	out[digits] = '\0';
 }
 
@@ -713,18 +723,14 @@ tear_down(struct world *w)
 	w->letters = NULL;
 }
 
-void
-world_run(struct world *w, uint64_t seed, int nodes, int policy, enum wrong wrong, bool trace)
+static void
+run(struct world *w, int nodes, int policy)
 {
 	size_t steps;
 
-	memset(w, 0, sizeof *w);
-	w->seed = w->random = seed;
-	w->wrong = wrong;
-	w->trace = trace;
 	w->chaos = true;
 	w->now_us = 10 * 3600000000; /* ten o'clock */
-	(void)chance_next(w);
+	(void)draw(w);
 	w->n = nodes != 0 ? nodes : 2 + (int)chance_below(w, NODES_MAX - 1);
 	choose(w);
 	set_rule(w, policy);
@@ -737,4 +743,25 @@ world_run(struct world *w, uint64_t seed, int nodes, int policy, enum wrong wron
 	if (w->failure[0] == '\0')
 		oracle_final(w);
 	tear_down(w);
+}
+
+void
+world_run(struct world *w, uint64_t seed, int nodes, int policy, enum wrong wrong, bool trace)
+{
+	memset(w, 0, sizeof *w);
+	w->seed = w->random = seed;
+	w->wrong = wrong;
+	w->trace = trace;
+	run(w, nodes, policy);
+}
+
+void
+world_play(struct world *w, const uint8_t *choices, size_t n, enum wrong wrong)
+{
+	memset(w, 0, sizeof *w);
+	w->seed = n > 0 ? choices[0] : 0; /* chooses the rule */
+	w->choices = choices;
+	w->nchoices = n;
+	w->wrong = wrong;
+	run(w, 0, -1);
 }
