@@ -199,6 +199,7 @@ take_concurrent(struct item *item, struct facts *f, const struct local_change *l
 	}
 	item->changed_as_old = item->changed_as_old || of_old;
 	f->local_whole = f->local_whole || lc->whole;
+	f->local_reborn = f->local_reborn || lc->reborn;
 	f->local_decided = f->local_decided || lc->decided;
 	/* What came to this number from another one is as much another row as one that began under it. */
 	f->local_inserted = f->local_inserted ||
@@ -234,6 +235,7 @@ judge_facts(struct look *l, struct item *item, const struct mark *seen, const ch
 		.weak = item->meta.weak,
 		.decided = item->meta.whole,
 		.whole = item->meta.whole || item->meta.operation != 'u' || lineage_is_linked(item),
+		.edit = item->meta.whole && item->meta.operation == 'u' && item->meta.columns != NULL && !lineage_is_linked(item),
 		.inserted = item->meta.operation == 'i' && (item->meta.old_key == NULL || item->local != NULL),
 		.removed = item->meta.operation == 'd',
 		.born = item->meta.operation == 'i' && item->meta.old_key == NULL && !item->meta.whole,

@@ -144,6 +144,8 @@ static const struct {
 	{ "both made the same of it, later", HERE | SAME, NEWER, { VERDICT_APPLY, false, false, true } },
 	{ "both made the same of it, earlier", HERE | SAME, OLDER, { VERDICT_KEEP, false, false, false } },
 	{ "both deleted it", SAME | WHOLE | LOCAL_WHOLE, NEWER, { VERDICT_APPLY, false, false, true } },
+	{ "both deleted a number that both had given", SAME | WHOLE | LOCAL_WHOLE | REMOVED | COUNTER, NEWER, { VERDICT_APPLY, false, false, false } },
+	{ "update of what a verdict here made the same", HERE | SAME | LOCAL_WHOLE, NEWER, { VERDICT_APPLY, false, false, false } },
 	{ "update against newer delete", LOCAL_WHOLE, OLDER, { VERDICT_KEEP, true, true, true } },
 	{ "update against older delete", LOCAL_WHOLE, NEWER, { VERDICT_APPLY, true, true, true } },
 	{ "delete against older update", HERE | WHOLE, NEWER, { VERDICT_APPLY, true, true, true } },
