@@ -48,6 +48,8 @@ struct report {
 	uint64_t conflicts;
 	uint64_t undecided; /* of them: a person decides */
 	uint64_t dirty_tables;
+	uint64_t queue_bytes, conflict_bytes; /* that their tables take */
+	uint64_t free_bytes; /* where state_dir is; UINT64_MAX: not known */
 	struct filling filling; /* a startup that has not come to its end */
 	struct buf app_triggers; /* JSON array: triggers of the app without a choice, or not guarded; and as text lines */
 	struct buf app_triggers_text;
