@@ -214,13 +214,15 @@ check_status(struct fetch *f, int status, const struct buf *answer, struct err *
 	return status == 200 || link_refused(&f->link, status, answer, e);
 }
 
+/* body: of an acknowledgement; NULL: a download. */
 static bool
-call(struct fetch *f, const char *method, const struct buf *body, struct buf *answer, struct err *e)
+call(struct fetch *f, const struct buf *body, struct buf *answer, struct err *e)
 {
-	bool post = strcmp(method, "POST") == 0;
+	struct client *c = f->link.client;
 	int status = 0;
 
-	if (!client_call(f->link.client, method, post ? "/api/sync/acknowledge" : "/api/sync/download", post ? body->data : NULL, post ? body->len : 0, &status, answer, e)) {
+	if (!(body == NULL ? client_call(c, "GET", "/api/sync/download", NULL, 0, &status, answer, e) :
+			     client_call(c, "POST", "/api/sync/acknowledge", body->data, body->len, &status, answer, e))) {
 		if (client_not_found(f->link.client))
 			return err_set(e, ERR_PEER_REFUSED, "the agent of peer %s is older than this one, and nothing can be fetched from it: bring both to the same version", f->peer->name);
 		return false;
@@ -246,7 +248,7 @@ bring(struct fetch *f, uint64_t number, int status, struct err *e)
 		buf_reset(&body);
 		errand_put_reply(&body, &r);
 		buf_put(&body, f->answer.data + at, part);
-		ok = buf_check(&body, "an answer", e) && call(f, "POST", &body, &answer, e);
+		ok = buf_check(&body, "an answer", e) && call(f, &body, &answer, e);
 		at += part;
 	}
 	buf_free(&body);
@@ -266,7 +268,7 @@ begin(struct fetch *f, bool once, struct err *e)
 	buf_init(&body, ERRAND_LINE_MAX);
 	buf_init(&answer, MESSAGE_HEADER_MAX);
 	errand_put_reply(&body, &r);
-	ok = buf_check(&body, "a message", e) && call(f, "POST", &body, &answer, e);
+	ok = buf_check(&body, "a message", e) && call(f, &body, &answer, e);
 	buf_free(&body);
 	buf_free(&answer);
 	return ok;
@@ -282,7 +284,7 @@ fetch_one(struct fetch *f, enum errand_kind *kind, struct fetch_report *report, 
 	bool ok;
 
 	buf_init(&got, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX + ERRAND_LINE_MAX);
-	ok = call(f, "GET", NULL, &got, e) && errand_parse(buf_cstr(&got), got.len, &x, &at, e);
+	ok = call(f, NULL, &got, e) && errand_parse(buf_cstr(&got), got.len, &x, &at, e);
 	if (ok && x.kind == ERRAND_CALL) {
 		w.body = got.data + at;
 		w.len = got.len - at;
