@@ -143,6 +143,8 @@ add_peer(const char *path, const struct conf_peer *peer, bool really, struct err
 		put_key(&d.text, peer->key);
 		if (peer->tls_pin[0] != '\0')
 			buf_fmt(&d.text, "tls_pin = %s\n", peer->tls_pin);
+		if (peer->seal)
+			buf_str(&d.text, "seal = yes\n");
 		ok = commit(&d, really, e);
 	}
 	close_edit(&d);

@@ -127,6 +127,14 @@ reply_offer(struct request *r, const struct invitation *in)
 	buf_free(&body);
 }
 
+/* TLS that ends at both laptops has a pin on each side. Where one has none, on some stretch of the way in one
+ * direction somebody else could read; and both must do alike. */
+static bool
+needs_seal(const struct offer *a, const struct offer *b)
+{
+	return a->pin[0] == '\0' || b->pin[0] == '\0';
+}
+
 /* Mark the invitation, then write the section. */
 static bool
 take_in(const struct pair *p, struct invitation *in, const struct offer *theirs, struct err *e)
@@ -144,6 +152,7 @@ take_in(const struct pair *p, struct invitation *in, const struct offer *theirs,
 	memcpy(pin, theirs->pin, sizeof pin);
 	peer.url = url;
 	peer.tls_pin = pin;
+	peer.seal = needs_seal(&in->line, theirs);
 	pairing_pair_key(in->line.secret, &ours, theirs, peer.key);
 	ok = invitation_save(p->conf, in, e) && edit_add_peer(p->conf->path, &peer, e);
 	if (!ok)
@@ -480,6 +489,7 @@ join(const struct conf *conf, const struct offer *line, const struct offer *ours
 	if (!ok)
 		return false;
 	pairing_pair_key(line->secret, &theirs, ours, peer->key);
+	peer->seal = needs_seal(line, ours); /* not before: the two offers are no secret, and not sealed */
 	if (strcmp(theirs.node, line->node) == 0 && edit_add_peer(conf->path, peer, e))
 		return true;
 	return err_prefix(e, "run agent --unpair %s on %s, which has written this node down; here it failed", conf->node.name, line->node);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "change/allowance.h"
+#include "change/filling.h"
 #include "change/peer.h"
 #include "db/numbering.h"
 
@@ -48,6 +49,9 @@ struct report {
 	uint64_t conflicts;
 	uint64_t undecided; /* of them: a person decides */
 	uint64_t dirty_tables;
+	struct filling filling; /* a startup that has not come to its end */
+	struct buf new_tables; /* JSON array: tables that could be replicated and are not yet; and as text lines */
+	struct buf new_tables_text;
 	struct buf app_triggers; /* JSON array: triggers of the app without a choice, or not guarded; and as text lines */
 	struct buf app_triggers_text;
 	struct buf parked;   /* JSON array of parked records, and as text lines */

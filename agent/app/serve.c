@@ -23,9 +23,11 @@
 #include "net/tls.h"
 #include "sync/drain.h"
 #include "sync/fetch.h"
+#include "sync/parting.h"
 #include "sync/receive.h"
 #include "wire/compare.h"
 #include "wire/errand.h"
+#include "wire/seal.h"
 
 enum {
 	BACKOFF_FIRST_MS = 500,	       /* after a failure; doubles, with jitter */
@@ -41,11 +43,11 @@ enum {
 
 const struct route peer_routes[] = {
 	{ "POST", "/api/sync/hello", AUTH_HELLO, 64 * 1024, receive_hello },
-	{ "POST", "/api/sync/receive", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX, receive_group },
-	{ "POST", "/api/sync/rehearse", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX, receive_rehearsal },
-	{ "POST", "/api/sync/verify", AUTH_PEER, COMPARE_BODY_MAX, receive_verify },
+	{ "POST", "/api/sync/receive", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX + SEAL_EXTRA, receive_group },
+	{ "POST", "/api/sync/rehearse", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX + SEAL_EXTRA, receive_rehearsal },
+	{ "POST", "/api/sync/verify", AUTH_PEER, COMPARE_BODY_MAX + SEAL_EXTRA, receive_verify },
 	{ "GET", "/api/sync/download", AUTH_PEER, 0, receive_download },
-	{ "POST", "/api/sync/acknowledge", AUTH_PEER, MESSAGE_BODY_MAX + ERRAND_LINE_MAX, receive_acknowledge },
+	{ "POST", "/api/sync/acknowledge", AUTH_PEER, MESSAGE_BODY_MAX + ERRAND_LINE_MAX + SEAL_EXTRA, receive_acknowledge },
 	{ "POST", PAIR_PATH, AUTH_PAIR, PAIR_BODY_MAX, pair_answer },
 };
 const size_t npeer_routes = sizeof peer_routes / sizeof peer_routes[0];
@@ -201,6 +203,8 @@ pump_main(void *arg)
 	p->tidy_at = clock_mono_ms() + FIRST_SETTLE_MS;
 	if (!drain_new(p->conf, p->peer, p->stop, &d, &e))
 		log_error(p->peer->name, "%s", e.msg);
+	else if (strcmp(p->conf->sync.startup, "auto") == 0)
+		drain_fill_blank(d);
 	if (d != NULL)
 		drain_use_shelf(d, p->shelf);
 	while (d != NULL && !pump_stopped(p)) {
@@ -450,8 +454,12 @@ check_database(const struct conf *conf, struct err *e)
 {
 	struct node_identity node;
 	struct db *db = NULL;
+	struct err later = { 0 };
 	bool ok = db_open(&conf->database, &db, e) && schema_enter(db, conf, &node, e);
 
+	/* Here, since a node whose last peer left, or with paused ones alone, never drains. */
+	if (ok && !parting_forget(db, conf, NULL, NULL, &later))
+		log_warning(NULL, "peers that left agent.conf are not forgotten yet: %s", later.msg);
 	db_close(db);
 	if (ok || e->code == ERR_DB_LOST) {
 		if (!ok)

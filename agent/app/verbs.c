@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/completion.h"
 #include "app/conflicts.h"
 #include "app/doctor.h"
 #include "app/explain.h"
@@ -18,13 +19,16 @@
 #include "app/rotate.h"
 #include "app/running.h"
 #include "app/serve.h"
+#include "app/startup.h"
 #include "app/verify.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "change/moved.h"
 #include "change/allowance.h"
+#include "change/renewal.h"
 #include "sync/drain.h"
 #include "sync/fetch.h"
+#include "sync/parting.h"
 #include "wire/line.h"
 
 enum {
@@ -183,6 +187,26 @@ allow_deletes(const struct cli *cli, const struct conf *conf, struct err *e)
 	return ok;
 }
 
+/* agent.conf names no peer. Where there were some that is a state like any other, and their leaving is noted;
+ * else the file is not complete. */
+static enum exit_code
+drain_nobody(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	struct err unknown;
+	struct db *db = NULL;
+	bool left = false;
+	bool ok = enter(conf, &db, &unknown) && (cli->dry_run || parting_forget(db, conf, NULL, NULL, &unknown)) && renewal_any_left(db, &left, &unknown);
+
+	db_close(db);
+	if (!ok || !left)
+		return cli_exit_code((err_set(e, ERR_CONFIG, "there is no peer: add a [peer NAME] section to %s", conf->path), e));
+	if (cli->json)
+		(void)puts("{\"peers\":[]}");
+	else if (!cli->quiet)
+		(void)printf("no peer is left in %s: nothing is sent, and nothing waits\n", conf->path);
+	return EXIT_DONE;
+}
+
 static enum exit_code
 drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 {
@@ -192,7 +216,7 @@ drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	if (cli->peer != NULL && conf_peer(conf, cli->peer) == NULL)
 		return cli_exit_code((err_set(e, ERR_USAGE, "there is no [peer %s] in %s", cli->peer, conf->path), e));
 	if (conf->npeers == 0)
-		return cli_exit_code((err_set(e, ERR_CONFIG, "there is no peer: add a [peer NAME] section to %s", conf->path), e));
+		return drain_nobody(cli, conf, e);
 	if (cli->allow_deletes && !cli->dry_run && !allow_deletes(cli, conf, e))
 		return cli_exit_code(e);
 	for (size_t i = 0; i < conf->npeers; i++) {
@@ -415,6 +439,13 @@ wait_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	return code;
 }
 
+static enum exit_code
+completion_verb(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	(void)conf;
+	return completion_print(verb_table, cli->argument, e) ? EXIT_DONE : EXIT_USAGE;
+}
+
 /* --- reload --- */
 
 /* The file has been found good by then. */
@@ -444,6 +475,7 @@ const struct verb verb_table[] = {
 	{ "serve", NULL, true, serve_run, "the daemon: receive, show the page, drain by itself" },
 	{ "reload", NULL, true, reload_verb, "have the running --serve read agent.conf again: peers added, paused, removed" },
 	{ "status", NULL, true, status_verb, "pending changes and last success of each peer" },
+	{ "startup", NULL, true, startup_verb, "bring this node up to a peer's state: first fill, or after a loss" },
 	{ "verify", NULL, true, verify_run, "compare the tables with each peer record by record; --repair makes them equal" },
 	{ "parked", NULL, true, parked_verb, "changes that a peer refused as often as allowed" },
 	{ "retry", "ID|all", true, settle_parked, "send parked changes again" },
@@ -452,5 +484,6 @@ const struct verb verb_table[] = {
 	{ "resolve", "ID|all", true, resolve_run, "make one version of a conflict stand, on every node" },
 	{ "explain", "TABLE KEY", true, explain_run, "one record's life: captured, sent, applied, refused, in conflict" },
 	{ "wait", "[SECONDS]", true, wait_verb, "return when every peer has everything committed here up to now" },
+	{ "completion", "bash|zsh|fish", false, completion_verb, "a script that lets the shell complete verbs and options" },
 	{ NULL, NULL, false, NULL, NULL },
 };

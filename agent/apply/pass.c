@@ -258,6 +258,9 @@ take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len
 		(void)snprintf(r->reason, sizeof r->reason, "table %s %s here", r->table->name,
 		    r->table->problem);
 		r->table = NULL;
+	} else if (r->table->rekeyed) {
+		(void)snprintf(r->reason, sizeof r->reason, "table %s has another primary key here since a moment ago: its pending changes are told under it first", r->table->name);
+		r->table = NULL;
 	} else if (!fit_table(r->table, &r->section, r->reason) || !same_key(r->table, &r->section, r->reason) ||
 	    (r->section.ncolumns > 0 && (!same_rule(r->table, &r->section, r->reason) || !is_taken(p, r->table, r->reason))))
 		r->table = NULL;
@@ -424,15 +427,15 @@ is_decided(const struct pass *p, uint64_t hash)
 	return false;
 }
 
-bool
-pass_is_decided(const struct pass *p, uint64_t hash, const char *changed_at, const char *node)
+const struct dispute *
+pass_decided(const struct pass *p, uint64_t hash, const char *changed_at, const char *node)
 {
 	const struct dispute *d = pass_dispute(p, hash), *end = p->disputes + p->ndisputes;
 
 	for (; d != NULL && d < end && d->hash == hash; d++)
 		if (d->decided && version_compare(changed_at, node, d->changed_at, d->node) <= 0)
-			return true;
-	return false;
+			return d;
+	return NULL;
 }
 
 static bool

@@ -105,8 +105,12 @@ static const struct conf_option_row options[] = {
 	    .kind = CONF_TEXT, AT(sync, notify), .max = TEXT_MAX, .built = "" },
 	{ INFO("sync", "group_rows", "100000", "records sent at once before a group is cut"),
 	    .kind = CONF_NUMBER, AT(sync, group_rows), .min = 1, .max = 10000000 },
+	{ INFO("sync", "startup", "auto", "whether --serve fills a node that has never been filled"),
+	    .kind = CONF_WORD, AT(sync, startup), .choices = "auto|no" },
 	{ INFO("sync", "max_delete", "50%, 1000", "deletions that wait for a person's yes"),
 	    .kind = CONF_LIMIT },
+	{ INFO("sync", "app_triggers", "", "what to do with the application's own triggers, on every table"),
+	    .kind = CONF_WORD, AT(sync, app_triggers), .choices = "guard|run|" },
 
 	{ INFO("peer", "url", "", "where the peer listens: https://HOST:PORT; empty: it calls, and fetches what is here (pull = yes there)"),
 	    .kind = CONF_URL, AT(peer, url) },
@@ -116,6 +120,8 @@ static const struct conf_option_row options[] = {
 	    .kind = CONF_BOOL, AT(peer, pull) },
 	{ INFO("peer", "tls_pin", "", "SHA-256 of the public key the peer's TLS must show"),
 	    .kind = CONF_PIN, AT(peer, tls_pin) },
+	{ INFO("peer", "seal", "no", "encrypt bodies from end to end, where TLS ends elsewhere"),
+	    .kind = CONF_BOOL, AT(peer, seal) },
 	{ INFO("peer", "paused", "no", "exchange nothing with this peer for now"),
 	    .kind = CONF_BOOL, AT(peer, paused) },
 
@@ -125,7 +131,7 @@ static const struct conf_option_row options[] = {
 	    .kind = CONF_POLICY_OF_TABLE, AT(table, conflict) },
 	{ INFO("table", "add", "", "columns whose changes add up, such as a stock"),
 	    .kind = CONF_LIST, AT(table, add), .max = CONF_VALUE_MAX },
-	{ INFO("table", "app_triggers", "", "what to do with the application's own triggers"),
+	{ INFO("table", "app_triggers", "", "as in [sync], for this table; empty: as [sync]"),
 	    .kind = CONF_WORD, AT(table, app_triggers), .choices = "guard|run|" },
 	{ INFO("table", "direction", "both", "send this table's changes, receive them, or both"),
 	    .kind = CONF_WORD, AT(table, direction), .choices = "both|send|receive" },
@@ -640,6 +646,14 @@ conf_priority(const struct conf *c, const char *table)
 	while (t != NULL && level + 1 < CONF_PRIORITIES && strcmp(t->priority, levels[level]) != 0)
 		level++;
 	return t == NULL ? 1 : level;
+}
+
+const char *
+conf_app_triggers(const struct conf *c, const char *table)
+{
+	const struct conf_table *t = conf_table(c, table);
+
+	return t == NULL || t->app_triggers[0] == '\0' ? c->sync.app_triggers : t->app_triggers;
 }
 
 void

@@ -26,6 +26,7 @@
 #include "net/gate.h"
 #include "net/shelf.h"
 #include "net/tls.h"
+#include "wire/seal.h"
 #include "wire/sign.h"
 
 enum {
@@ -68,6 +69,7 @@ struct client {
 	/* The running call. */
 	struct head head;
 	struct buf *answer;
+	struct buf sealed; /* the request's body as it travels, when it is sealed */
 	bool too_long;
 	char detail[CURL_ERROR_SIZE];
 };
@@ -324,6 +326,20 @@ add_header(struct call *call, const char *name, const char *value, struct err *e
 	return true;
 }
 
+/* Put the sealed body in the place of the readable one. */
+static bool
+seal_call(struct client *c, struct call *call, struct err *e)
+{
+	buf_init(&c->sealed, call->len + SEAL_EXTRA);
+	if (!c->peer->seal || call->len == 0)
+		return true;
+	if (!seal_put(c->send_key, SEAL_REQUEST, call->body, call->len, &c->sealed, e))
+		return false;
+	call->body = c->sealed.data;
+	call->len = c->sealed.len;
+	return true;
+}
+
 /* Sign the call and write its headers. */
 static bool
 sign_call(struct client *c, struct call *call, struct err *e)
@@ -533,6 +549,25 @@ fail_unsigned(struct client *c, int status, struct err *e)
 	    c->head.type[0] == '\0' ? "" : " ", c->head.type);
 }
 
+/* What is signed may be sealed, and has to be if we seal: only an error may come readable, from a node that
+ * could not open what we sent. */
+static bool
+open_answer(struct client *c, int status, struct err *e)
+{
+	size_t len;
+
+	if (c->answer->len == 0)
+		return true;
+	if (!seal_is(c->answer->data, c->answer->len))
+		return !c->peer->seal || status != 200 ||
+		    err_set(e, ERR_PEER, "%s answered with a body that can be read on the way; does its agent know seal = yes?", c->peer->url);
+	if (!seal_open(c->receive_key, SEAL_ANSWER, c->answer->data, c->answer->len, &len))
+		return err_set(e, ERR_PEER, "%s answered with a sealed body that cannot be opened", c->peer->url);
+	buf_cut(c->answer, SEAL_HEAD_BYTES + len);
+	buf_drop(c->answer, SEAL_HEAD_BYTES);
+	return true;
+}
+
 /* The transfer is over: believe it only if its signature covers it and our request. */
 static bool
 judge(struct client *c, const struct call *call, CURLcode result, int *status, struct err *e)
@@ -552,7 +587,7 @@ judge(struct client *c, const struct call *call, CURLcode result, int *status, s
 		return fail_unsigned(c, (int)code, e);
 	*status = (int)code;
 	if (code != 401)
-		return true;
+		return open_answer(c, (int)code, e);
 	c->unauthorised = true;
 	return err_set(e, ERR_PEER, "%s has ended the session (HTTP 401)", c->peer->url);
 }
@@ -590,6 +625,7 @@ client_call(struct client *c, const char *method, const char *path, const void *
 {
 	struct call call = { .method = method, .path = path, .body = body, .len = len };
 	CURLcode result = CURLE_OK;
+	size_t max = answer->max;
 	bool added = false, ok = false;
 
 	assert(strcmp(method, "POST") == 0 || (strcmp(method, "GET") == 0 && len == 0));
@@ -601,9 +637,10 @@ client_call(struct client *c, const char *method, const char *path, const void *
 	if (c->by_shelf)
 		return call_by_shelf(c, &call, status, answer, e);
 	c->answer = answer;
+	answer->max += c->peer->seal ? SEAL_EXTRA : 0;
 	memset(&c->head, 0, sizeof c->head);
 	c->detail[0] = '\0';
-	if (!sign_call(c, &call, e) || !set_call_options(c, &call, e))
+	if (!seal_call(c, &call, e) || !sign_call(c, &call, e) || !set_call_options(c, &call, e))
 		goto out;
 	added = curl_multi_add_handle(c->multi, c->easy) == CURLM_OK;
 	if (!added) {
@@ -616,6 +653,8 @@ out:
 		(void)curl_multi_remove_handle(c->multi, c->easy);
 	(void)curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, NULL);
 	curl_slist_free_all(call.headers);
+	buf_free(&c->sealed);
+	answer->max = max;
 	if (!ok)
 		buf_reset(answer); /* nothing unsigned is left to be read by mistake */
 	c->answer = NULL;

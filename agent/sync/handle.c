@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "change/renewal.h"
+#include "sync/parting.h"
 
 enum {
 	WITNESS_PAUSE_MS = 1000 /* it costs more than a small group */
@@ -104,6 +105,20 @@ handle_read_hello(const void *body, size_t len, const char *peer, struct hello *
 	return false;
 }
 
+/* A beginning of this node's that the caller has not been told of: it was the peer's section that came back, or
+ * a person has asked for it here and nothing was sent since. */
+static bool
+name_renewal(struct handler *h, struct step *s, struct err *e)
+{
+	struct renewal known;
+
+	if (!parting_return(h->db, h->conf, s->peer, e) || !renewal_load(h->db, s->peer, &known, e))
+		return false;
+	if (!known.told)
+		memcpy(s->welcome.anew, known.id, sizeof s->welcome.anew);
+	return true;
+}
+
 /* The caller says that the link begins anew: here too, once. */
 static bool
 take_renewal(struct handler *h, struct step *s, struct err *e)
@@ -112,10 +127,11 @@ take_renewal(struct handler *h, struct step *s, struct err *e)
 	bool news = false, ok;
 
 	if (s->hello->anew[0] == '\0')
-		return true;
-	ok = catalog_read(h->db, h->conf, &c, e) && renewal_begin(h->db, c, s->peer, s->hello->anew, &news, e);
+		return name_renewal(h, s, e);
+	ok = (s->hello->filling || catalog_read(h->db, h->conf, &c, e)) && renewal_begin(h->db, c, s->peer, s->hello->anew, &news, e);
 	if (ok && news)
-		log_info(s->peer, "the link begins anew, as was asked for there: all tables are compared and merged");
+		log_info(s->peer, s->hello->filling ? "the peer fills itself from this node; the link begins anew" :
+						      "the link begins anew, as was asked for there: all tables are compared and merged");
 	memcpy(s->welcome.anew, s->hello->anew, sizeof s->welcome.anew);
 	catalog_free(c);
 	return ok;

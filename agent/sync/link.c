@@ -30,6 +30,7 @@ link_hold(struct link *l, struct err *e)
 static bool
 hold_until_anew(struct link *l, const char *what, struct err *e)
 {
+	l->anew_helps = true;
 	(void)err_set(e, ERR_HELD, "%.300s: run agent --install --peer %s here: the link begins anew, all tables are compared and merged", what, l->peer->name);
 	return link_hold(l, e);
 }
@@ -171,11 +172,25 @@ check_identity(struct link *l, const struct peer_state *state, const struct welc
 	return hold_until_anew(l, what, e);
 }
 
-/* A beginning that a person asked for here, and that the peer has taken up. */
+/* A beginning of the link: the one of here, that the peer has taken up, or one of the peer's, that this node takes up. */
 static bool
 note_renewal(struct link *l, const struct welcome *w, struct err *e)
 {
-	return w->anew[0] == '\0' || renewal_told(l->db, l->peer->name, w->anew, e);
+	struct catalog *c = NULL;
+	struct renewal known;
+	bool news = false, ok;
+
+	if (w->anew[0] == '\0' || l->rehearsing)
+		return true;
+	if (!renewal_load(l->db, l->peer->name, &known, e))
+		return false;
+	if (strcmp(known.id, w->anew) == 0)
+		return known.told || renewal_told(l->db, l->peer->name, w->anew, e);
+	ok = catalog_read(l->db, l->conf, &c, e) && renewal_begin(l->db, c, l->peer->name, w->anew, &news, e);
+	if (ok && news)
+		log_info(l->peer->name, "the link begins anew, as was asked for there: all tables are compared and merged");
+	catalog_free(c);
+	return ok;
 }
 
 /* What the peer knows of links; does this one close a ring? */
@@ -251,6 +266,7 @@ name_renewal(struct link *l, struct hello *h, struct err *e)
 		return hold_until_anew(l, "the sync schema of this node was restored from a dump, or tables of it were emptied or made anew", e);
 	if (!r.told && !l->rehearsing)
 		memcpy(h->anew, r.id, sizeof h->anew);
+	h->filling = l->filling && h->anew[0] != '\0';
 	return true;
 }
 
@@ -335,6 +351,7 @@ link_is_elsewhere(int status, const struct buf *answer)
 bool
 link_open(struct link *l, struct err *e)
 {
+	l->anew_helps = false;
 	if (l->client == NULL && !client_new(l->node->name, l->peer, l->conf->sync.timeout_ms, l->stop, &l->client, e))
 		return false;
 	client_use_shelf(l->client, l->shelf);

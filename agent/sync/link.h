@@ -18,6 +18,8 @@ struct link {
 	char told[RING_LINKS_MAX]; /* of links, in the last hello */
 	bool rehearsing; /* nothing is noted here or there, whatever is said */
 	bool fetching;	 /* the same, and only who the peer is matters: positions are the fetched calls' business */
+	bool filling; /* this node fills itself: where the link begins anew, the peer need not compare */
+	bool anew_helps; /* the last ERR_HELD was one that ends when the link begins anew */
 };
 
 /* Make sure that there is a session: hello if there is none. Checks who the peer is and whom it takes us

@@ -1,5 +1,7 @@
 /* Building and reading messages. Lives here: every JSON object on the wire. Not here: record lines'
  * own coding (wire/line), signing (wire/sign), what anybody does about them (apply/, sync/). */
+#include "config.h"
+
 #include "wire/message.h"
 
 #include <json-c/json.h>
@@ -7,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/strict.h"
+
 enum {
-	JSON_DEPTH = 6,
 	NAME_CHARACTERS = 64 /* of an identifier, as the server counts */
 };
 
@@ -77,7 +80,9 @@ parse_object(const char *text, size_t len, struct json_object **out, struct err 
 		return err_set(e, ERR_LIMIT, "a message's header is longer than %d bytes", MESSAGE_HEADER_MAX);
 	if (!line_is_utf8(text, len) || memchr(text, '\0', len) != NULL)
 		return err_set(e, ERR_INPUT, "a message is not UTF-8 text");
-	tok = json_tokener_new_ex(JSON_DEPTH);
+	if (!strict_is_json(text, len))
+		return err_set(e, ERR_INPUT, "a message is not a JSON object");
+	tok = json_tokener_new_ex(STRICT_DEPTH);
 	if (tok == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a message");
 	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
@@ -209,6 +214,8 @@ message_put_hello(struct buf *out, const struct hello *h)
 	put_numbering(out, &h->numbering);
 	if (h->anew[0] != '\0')
 		put_pair(out, "anew", h->anew);
+	if (h->filling)
+		buf_str(out, ",\"filling\":true");
 	if (h->links[0] != '\0')
 		put_pair(out, "links", h->links);
 	buf_str(out, h->rehearsal ? ",\"rehearsal\":true}\n" : "}\n");
@@ -244,8 +251,9 @@ message_parse_hello(const char *text, size_t len, struct hello *h, struct err *e
 		return false;
 	ok = get_number(o, "hello", &h->version, e) && get_text(o, "node", h->node, sizeof h->node, e) &&
 	    get_hex(o, "incarnation", h->incarnation, SCHEMA_INCARNATION_LEN, false, e) &&
-	    get_hex(o, "nonce", h->nonce, sizeof h->nonce - 1, false, e) && get_numbering(o, &h->numbering, e) && get_anew(o, h->anew, e) && get_links(o, h->links, e) &&
-	    (!json_object_object_get_ex(o, "rehearsal", NULL) || get_bool(o, "rehearsal", &h->rehearsal, e));
+	    get_hex(o, "nonce", h->nonce, sizeof h->nonce - 1, false, e) && get_numbering(o, &h->numbering, e) && get_anew(o, h->anew, e) &&
+	    get_links(o, h->links, e) && (!json_object_object_get_ex(o, "rehearsal", NULL) || get_bool(o, "rehearsal", &h->rehearsal, e)) &&
+	    (!json_object_object_get_ex(o, "filling", NULL) || get_bool(o, "filling", &h->filling, e));
 	json_object_put(o);
 	return ok;
 }
@@ -304,7 +312,7 @@ message_put_group(struct buf *out, const struct group_header *g)
 	put_position(out, "upto", &g->upto);
 	put_pair(out, "seen_incarnation", g->seen_incarnation);
 	put_position(out, "seen", &g->seen);
-	buf_fmt(out, ",\"start\":%s,\"last\":%s", g->start ? "true" : "false", g->last ? "true" : "false");
+	buf_fmt(out, ",\"start\":%s,\"last\":%s%s", g->start ? "true" : "false", g->last ? "true" : "false", g->follows ? ",\"follows\":true" : "");
 	put_number(out, "records", g->records);
 	buf_str(out, "}\n");
 }
@@ -323,7 +331,7 @@ message_parse_group(const char *text, size_t len, struct group_header *g, struct
 	    get_position(o, "base", &g->base, e) && get_position(o, "upto", &g->upto, e) &&
 	    get_hex(o, "seen_incarnation", g->seen_incarnation, SCHEMA_INCARNATION_LEN, true, e) &&
 	    get_position(o, "seen", &g->seen, e) && get_bool(o, "start", &g->start, e) && get_bool(o, "last", &g->last, e) &&
-	    get_number(o, "records", &g->records, e);
+	    (!json_object_object_get_ex(o, "follows", NULL) || get_bool(o, "follows", &g->follows, e)) && get_number(o, "records", &g->records, e);
 	json_object_put(o);
 	if (ok && g->upto.epoch <= g->base.epoch)
 		return err_set(e, ERR_INPUT, "a group that ends before it begins");

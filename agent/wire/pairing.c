@@ -54,10 +54,11 @@ static bool
 parse(const char *p, size_t len, const char *head, struct offer *out)
 {
 	const char *end = p + len;
+	bool ended = len > 0 && end[-1] != ','; /* no empty field behind the secret */
 	char word[16];
 
 	memset(out, 0, sizeof *out);
-	return take(&p, end, ALNUM "-", word, sizeof word) && strcmp(word, head) == 0 &&
+	return ended && take(&p, end, ALNUM "-", word, sizeof word) && strcmp(word, head) == 0 &&
 	    take(&p, end, ALNUM "._-", out->node, sizeof out->node) && out->node[0] != '\0' &&
 	    take(&p, end, ALNUM ":/.[]_-", out->url, sizeof out->url) &&
 	    take(&p, end, ALNUM "+/=", out->pin, sizeof out->pin) &&

@@ -154,6 +154,20 @@ def test_one_line_pairs_two_laptops_on_which_nothing_runs(pair: Pair) -> None:
     pair.assert_equal()
 
 
+def test_without_tls_of_its_own_a_laptop_is_paired_with_sealed_bodies(pair: Pair) -> None:
+    for node in pair.nodes:
+        text = node.conf_path.read_text(encoding="utf-8")
+        node.conf_path.write_text(text.replace("[node]\n", "[node]\ntls = off\n", 1), encoding="utf-8")
+    pair.start_serve()
+    with Invitation(pair.anna) as invitation:
+        _join(pair.bert, invitation.line)
+        assert invitation.end()[0] == DONE
+    for node, other in zip(pair.nodes, reversed(pair.nodes)):
+        assert _section(node, other.name)["seal"] == "yes"
+    assert "tls_pin" not in _section(pair.bert, "anna")
+    _travels(pair)
+
+
 def test_a_daemon_that_runs_answers_and_takes_the_new_peer(pair: Pair) -> None:
     pair.start_serve()
     with Invitation(pair.anna) as invitation:
