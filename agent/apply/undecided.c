@@ -158,6 +158,15 @@ put_version(struct buf *row, struct inbox_version *to, const struct table *t, co
 	to->row_len = row->len;
 }
 
+/* The row here has not been told as news since the link began anew: the peer hears of it, and has it to decide, too. */
+static bool
+tell_own(struct chunk *c, const struct item *item, struct err *e)
+{
+	return item->concurrent > 0 || c->pass->rehearsal ||
+	    db_exec(c->pass->db, "INSERT INTO sync_queue (id, table_name, operation, record_id, changed_at) VALUES (NEXTVAL(sync_sequence), ?, 'insert', ?, NOW(6))",
+		DB_ARGS(db_text(c->target.table->name), db_bytes(item->meta.key, item->meta.key_len)), e);
+}
+
 bool
 undecided_keep(struct chunk *c, const struct item *item, struct err *e)
 {
@@ -168,7 +177,7 @@ undecided_keep(struct chunk *c, const struct item *item, struct err *e)
 
 	put_version(&local, &kept.local, c->target.table, c->target.map, lineage_row(item));
 	put_version(&remote, &kept.remote, c->target.table, c->target.map, item->meta.operation == 'd' ? NULL : item->values);
-	ok = buf_check(&local, "a kept version", e) && buf_check(&remote, "a kept version", e) && keep(c->pass, &kept, &none, e);
+	ok = buf_check(&local, "a kept version", e) && buf_check(&remote, "a kept version", e) && keep(c->pass, &kept, &none, e) && tell_own(c, item, e);
 	buf_free(&local);
 	buf_free(&remote);
 	return ok;
@@ -233,6 +242,7 @@ undecided_keep_rival(struct chunk *c, const struct item *item, struct err *e)
 		const struct db_arg key = db_bytes(db_rows_text(rival, 0), db_rows_len(rival, 0));
 
 		ok = keep(c->pass, &kept, &key, e);
+		c->pass->rivals = true;
 	}
 	db_rows_free(version);
 	db_rows_free(rival);
@@ -242,6 +252,12 @@ undecided_keep_rival(struct chunk *c, const struct item *item, struct err *e)
 }
 
 /* --- ending --- */
+
+/* The record was refused under a new key: the end of the one before went with it, and has to be told by itself. */
+static const char sql_old_key[] =
+    "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at, whole)"
+    " SELECT NEXTVAL(sync_sequence), o.table_name, 'delete', o.record_id, o.origin, o.changed_at, o.whole"
+    " FROM sync_owed d JOIN sync_queue o ON o.id=d.link AND o.table_name=d.table_name WHERE d.peer=? AND d.record_hash=?";
 
 /* The peer's version has seen ours, which it had refused: nothing is owed any more. */
 static bool
@@ -261,6 +277,7 @@ end_debt(struct chunk *c, const struct item *item, uint64_t last_id, struct err 
 	ok = peer_record_hash(c->target.table->name, item->meta.key, item->meta.key_len, hash, e) &&
 	    db_query(c->pass->db, "SELECT queue_ids FROM sync_owed WHERE peer=? AND record_hash=?", DB_ARGS(db_text(c->pass->peer), db_bytes(hash, sizeof hash)), &rows, e) &&
 	    db_rows_next(rows, &more, e) && (!more || queue_mark_rows(c->pass->db, db_rows_text(rows, 0), status, 0, NULL, e)) &&
+	    db_exec(c->pass->db, sql_old_key, DB_ARGS(db_text(c->pass->peer), db_bytes(hash, sizeof hash)), e) &&
 	    db_exec(c->pass->db, "DELETE FROM sync_owed WHERE peer=? AND record_hash=?", DB_ARGS(db_text(c->pass->peer), db_bytes(hash, sizeof hash)), e);
 	db_rows_free(rows);
 	return ok;

@@ -7,16 +7,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/preference.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "change/moved.h"
 #include "change/renewal.h"
+#include "sync/define.h"
 #include "sync/drift.h"
 #include "sync/link.h"
+#include "sync/parting.h"
 #include "sync/settle.h"
 
 enum {
-	HELLO_TRIES = 3 /* in one run: the first, one for a stale session, one for another position */
+	HELLO_TRIES = 3, /* in one run: the first, one for a stale session, one for another position */
+	STARTUP_PAUSE_MS = 1000, /* between two looks for a startup that was cut */
+	STARTUP_WAIT_S = 60 /* for a drain that is running */
 };
 
 struct drain {
@@ -31,6 +36,8 @@ struct drain {
 	bool has_quiet;
 	int64_t look_at; /* for drift, not before */
 	bool allow_deletes; /* a person's yes to whatever is found */
+	bool fill_blank; /* a node that has never been filled fills itself */
+	int64_t startup_at; /* for a startup to go on with, not before */
 };
 
 bool
@@ -63,6 +70,18 @@ disconnect(struct drain *d)
 }
 
 void
+drain_use_shelf(struct drain *d, struct shelf *shelf)
+{
+	d->link.shelf = shelf;
+}
+
+bool
+drain_has_way(const struct drain *d)
+{
+	return client_has_way(d->peer, d->link.shelf);
+}
+
+void
 drain_free(struct drain *d)
 {
 	if (d == NULL)
@@ -89,6 +108,17 @@ keep_numbering(struct drain *d, struct err *e)
 	return true;
 }
 
+/* The peers of agent.conf, no others. Whoever left can be forgotten later: nothing is wrong until then. */
+static bool
+know_peers(struct drain *d, struct err *e)
+{
+	struct err later = { 0 };
+
+	if (!parting_forget(d->db, d->conf, NULL, NULL, &later))
+		log_debug(NULL, "peers that left agent.conf are forgotten later: %s", later.msg);
+	return peer_register(d->db, d->peer->name, e) && parting_return(d->db, d->conf, d->peer->name, e);
+}
+
 static bool
 connect_db(struct drain *d, struct err *e)
 {
@@ -98,11 +128,11 @@ connect_db(struct drain *d, struct err *e)
 		return true;
 	if (!db_open(&d->conf->database, &d->db, e))
 		return false;
-	d->link = (struct link){ .conf = d->conf, .peer = d->peer, .node = &d->node, .stop = d->stop, .db = d->db, .client = d->link.client, .rehearsing = d->link.rehearsing };
+	d->link = (struct link){ .conf = d->conf, .peer = d->peer, .node = &d->node, .stop = d->stop, .db = d->db, .client = d->link.client, .shelf = d->link.shelf, .rehearsing = d->link.rehearsing };
 	for (size_t i = 0; i < 2; i++)
 		group_init(&d->groups[i], d->db, d->conf, &d->node, d->peer->name);
 	if (schema_enter(d->db, d->conf, &d->node, e) &&
-	    (d->link.rehearsing || (peer_register(d->db, d->peer->name, e) && keep_numbering(d, e))))
+	    (d->link.rehearsing || (know_peers(d, e) && keep_numbering(d, e))))
 		return true;
 	disconnect(d);
 	return false;
@@ -147,15 +177,45 @@ static bool
 look_for_drift(struct drain *d, bool now, struct err *e)
 {
 	int64_t began = clock_mono_ms(), took;
+	bool moved = false;
 
 	if (!now && began < d->look_at)
 		return true;
-	if (!drift_look(d->db, d->conf, &d->node, e))
+	if (!drift_look(d->db, d->conf, &d->node, &moved, e))
 		return err_prefix(e, "looking at the tables");
 	took = clock_mono_ms() - began;
 	log_debug(d->peer->name, "looked at the tables in %lld ms", (long long)took);
-	d->look_at = began + (took * DRIFT_SHARE > DRIFT_PAUSE_MS ? took * DRIFT_SHARE : DRIFT_PAUSE_MS);
+	if (moved)
+		d->look_at = began + took + DRIFT_AGAIN_MS;
+	else
+		d->look_at = began + (took * DRIFT_SHARE > DRIFT_PAUSE_MS ? took * DRIFT_SHARE : DRIFT_PAUSE_MS);
 	return true;
+}
+
+/* A startup that was cut, or that has to begin by itself. */
+static bool
+startup_is_wanted(struct drain *d, bool *wanted, struct err *e)
+{
+	if (!startup_is_due(d->db, d->peer->name, wanted, e))
+		return false;
+	if (*wanted || !d->fill_blank)
+		return true;
+	if (!startup_is_blank(d->db, d->conf, wanted, e))
+		return false;
+	d->fill_blank = *wanted; /* once rows are here they stay the app's */
+	return true;
+}
+
+static bool
+look_for_startup(struct drain *d, bool *wanted, struct err *e)
+{
+	int64_t now = clock_mono_ms();
+
+	*wanted = false;
+	if (now < d->startup_at)
+		return true;
+	d->startup_at = now + STARTUP_PAUSE_MS;
+	return startup_is_wanted(d, wanted, e);
 }
 
 bool
@@ -167,7 +227,11 @@ drain_look(struct drain *d, bool retry, bool *pending, struct err *e)
 	bool found = false, quiet, ok;
 
 	*pending = false;
-	if (!connect_db(d, e) || !look_for_drift(d, false, e) || !moved_is_due(d->db, d->peer->name, retry, pending, e) || !is_quiet(d, &quiet, e))
+	if (!connect_db(d, e) || !look_for_startup(d, pending, e))
+		return false;
+	if (*pending)
+		return true;
+	if (!look_for_drift(d, false, e) || !moved_is_due(d->db, d->peer->name, retry, pending, e) || !is_quiet(d, &quiet, e))
 		return false;
 	if (*pending)
 		return true;
@@ -286,6 +350,22 @@ send_one(struct drain *d, struct group *g, struct group *next, struct drain_repo
 	return ok;
 }
 
+/* Rows with one unique value that a table's rule decides and that were left over, as by a crash. */
+static bool
+decide_rivals(struct drain *d, struct err *e)
+{
+	struct catalog *c = NULL;
+	bool due, ok;
+
+	if (!preference_is_due(d->db, d->peer->name, &due, e))
+		return false;
+	if (!due)
+		return true;
+	ok = catalog_read(d->db, d->conf, &c, e) && preference_decide(d->db, &d->node, c, d->peer->name, e);
+	catalog_free(c);
+	return ok;
+}
+
 /* Tables that moved, before anything is sent from them. */
 static bool
 compare_moved(struct drain *d, bool retry, struct err *e)
@@ -383,13 +463,13 @@ lock_name(const struct drain *d, char out[64])
 }
 
 static bool
-take_lock(struct drain *d, bool *taken, struct err *e)
+take_lock(struct drain *d, unsigned wait_s, bool *taken, struct err *e)
 {
 	char name[64];
 	uint64_t got = 0;
 
 	lock_name(d, name);
-	if (!db_number(d->db, "SELECT GET_LOCK(?, 0)", DB_ARGS(db_text(name)), &got, NULL, e))
+	if (!db_number(d->db, "SELECT GET_LOCK(?, ?)", DB_ARGS(db_text(name), db_u64(wait_s)), &got, NULL, e))
 		return false;
 	*taken = got == 1;
 	return true;
@@ -422,13 +502,64 @@ say_anew(struct drain *d, struct err *e)
 	return true;
 }
 
+/* Before anything is sent: what the peer has got of a node that is being filled is compared first. */
+static bool
+fill_first(struct drain *d, struct err *e)
+{
+	const struct startup_options how = { 0 };
+	struct startup_report report;
+	bool wanted;
+
+	if (!startup_is_wanted(d, &wanted, e) || (wanted && !startup_run(&d->link, &how, &report, e)))
+		return false;
+	d->fill_blank = false;
+	return true;
+}
+
+/* With the drain's lock: a group that is built meanwhile would not know the tables. */
+bool
+drain_define(struct drain *d, bool copy, uint64_t *created, struct err *e)
+{
+	bool taken = false, ok;
+
+	*created = 0;
+	if (!connect_db(d, e) || !take_lock(d, STARTUP_WAIT_S, &taken, e))
+		return false;
+	if (!taken)
+		return err_set(e, ERR_DB_BUSY, "another drain to peer %s has been running for %d s; try again when it is done", d->peer->name, STARTUP_WAIT_S);
+	ok = witness_reread(d->db, &d->node, e) && startup_meet(&d->link, copy, e) && define_missing(&d->link, created, e);
+	release_lock(d);
+	return ok;
+}
+
+bool
+drain_startup(struct drain *d, const struct startup_options *how, struct startup_report *report, struct err *e)
+{
+	bool taken = false, ok;
+
+	if (!connect_db(d, e) || !look_for_drift(d, true, e) || !take_lock(d, STARTUP_WAIT_S, &taken, e))
+		return false;
+	if (!taken)
+		return err_set(e, ERR_DB_BUSY, "another drain to peer %s has been running for %d s; try again when it is done", d->peer->name, STARTUP_WAIT_S);
+	ok = witness_reread(d->db, &d->node, e) && startup_run(&d->link, how, report, e);
+	ok = note_outcome(d, ok, e);
+	release_lock(d);
+	return ok;
+}
+
+void
+drain_fill_blank(struct drain *d)
+{
+	d->fill_blank = true;
+}
+
 bool
 drain_run(struct drain *d, bool retry, struct drain_report *report, struct err *e)
 {
 	bool taken = false, ok;
 
 	memset(report, 0, sizeof *report);
-	if (!connect_db(d, e) || !take_lock(d, &taken, e))
+	if (!connect_db(d, e) || !take_lock(d, 0, &taken, e))
 		return false;
 	if (!taken) {
 		report->busy = true;
@@ -437,7 +568,8 @@ drain_run(struct drain *d, bool retry, struct drain_report *report, struct err *
 	if (d->has_quiet)
 		mark_free(&d->quiet);
 	d->has_quiet = false;
-	ok = say_anew(d, e) && send_everything(d, retry, report, e);
+	ok = say_anew(d, e) && link_tell_links(&d->link, e) && fill_first(d, e) && decide_rivals(d, e) &&
+	    send_everything(d, retry, report, e);
 	ok = note_outcome(d, ok, e);
 	release_lock(d);
 	return ok;
@@ -513,61 +645,111 @@ drain_tidy(struct drain *d, struct err *e)
 	return ok;
 }
 
-/* The peer's answer: its first line taken off, the findings stay in lines. */
-static bool
-take_rehearsal(struct drain *d, int status, struct drain_preview *out, struct err *e)
+/* What the peer has found goes to what it found before, as far as there is room. */
+static void
+add_findings(struct drain_preview *out, const struct rehearsal_head *head, const char *at, const char *end)
 {
-	struct buf *lines = &out->lines;
-	char *newline = lines->len == 0 ? NULL : memchr(lines->data, '\n', lines->len);
+	const char *newline;
 
-	if (link_is_elsewhere(status, lines))
+	out->head.judged += head->judged;
+	out->head.conflicts += head->conflicts;
+	out->head.refused += head->refused;
+	out->head.all = out->head.all && head->all;
+	for (; out->listed < REHEARSAL_LISTED && at < end && (newline = memchr(at, '\n', (size_t)(end - at))) != NULL; at = newline + 1) {
+		buf_put(&out->lines, at, (size_t)(newline - at) + 1);
+		out->listed++;
+	}
+}
+
+static bool
+take_rehearsal(struct drain *d, int status, struct buf *answer, struct drain_preview *out, struct err *e)
+{
+	char *newline = answer->len == 0 ? NULL : memchr(answer->data, '\n', answer->len);
+	struct rehearsal_head head;
+
+	if (link_is_elsewhere(status, answer))
 		return err_set(e, ERR_PEER, "peer %s stands elsewhere than this node knows: an answer got lost, or a drain is running; the next drain takes that up", d->peer->name);
 	if (status != 200)
-		return link_refused(&d->link, status, lines, e);
-	if (newline == NULL || !rehearsal_parse_head(lines->data, (size_t)(newline - lines->data), &out->head, e))
+		return link_refused(&d->link, status, answer, e);
+	if (newline == NULL || !rehearsal_parse_head(answer->data, (size_t)(newline - answer->data), &head, e))
 		return err_set(e, ERR_PEER, "peer %s answers in an unknown way: is it a newer agent?", d->peer->name);
-	buf_drop(lines, (size_t)(newline - lines->data) + 1);
-	return true;
+	add_findings(out, &head, newline + 1, answer->data + answer->len);
+	return buf_check(&out->lines, "a rehearsal's answer", e);
 }
 
 static bool
 ask_peer(struct drain *d, struct group *g, struct drain_preview *out, struct err *e)
 {
+	struct buf answer;
 	int status = 0;
+	bool ok;
 
 	if (d->peer->paused)
 		return err_set(e, ERR_PEER, "the link is paused here ([peer %s] paused)", d->peer->name);
 	if (!link_open(&d->link, e))
 		return false;
-	if (!link_send(&d->link, g, &status, &out->lines, e)) {
-		if (client_not_found(d->link.client))
-			return err_set(e, ERR_PEER_REFUSED, "the agent of peer %s is older than this one and cannot be asked", d->peer->name);
-		return false;
+	buf_init(&answer, MESSAGE_ANSWER_MAX);
+	ok = link_send(&d->link, g, &status, &answer, e);
+	if (!ok && client_not_found(d->link.client))
+		(void)err_set(e, ERR_PEER_REFUSED, "the agent of peer %s is older than this one and cannot be asked", d->peer->name);
+	ok = ok && take_rehearsal(d, status, &answer, out, e);
+	buf_free(&answer);
+	return ok;
+}
+
+/* One group was built. What the peer does not say of one it is not asked about later ones. */
+static void
+look_at_group(struct drain *d, struct group *g, struct drain_preview *out)
+{
+	out->groups++;
+	out->bytes += group_size(g);
+	if (out->over[0] == '\0')
+		memcpy(out->over, g->over, sizeof out->over);
+	if (out->why_not.code != ERR_NONE)
+		return;
+	if (ask_peer(d, g, out, &out->why_not))
+		out->asked = true;
+	else
+		out->head.all = false;
+}
+
+/* Group after group, each from where the one before ended. Nothing is stored, and no transaction is open while the peer
+ * is asked. */
+static bool
+look_at_groups(struct drain *d, const struct group_watch *watch, struct drain_preview *out, struct err *e)
+{
+	struct build_options how = { .watch = watch, .retry = true };
+	enum group_result result = GROUP_NOTHING;
+	struct group *g = &d->groups[0];
+	struct mark end = { 0 };
+	bool ok, last = false;
+
+	while ((ok = group_build(g, &how, &result, e)) && result == GROUP_READY) {
+		watch->keep(watch->arg);
+		look_at_group(d, g, out);
+		last = g->last_part;
+		how.retry = how.retry && !g->fresh && !last; /* it has what was refused before, and says so once */
+		mark_free(&end);
+		end = g->upto;
+		memset(&g->upto, 0, sizeof g->upto);
+		how.onward = &end;
+		if (last)
+			break;
 	}
-	return take_rehearsal(d, status, out, e);
+	mark_free(&end);
+	group_drop(g);
+	return ok;
 }
 
 bool
 drain_preview(struct drain *d, const struct group_watch *watch, struct drain_preview *out, struct err *e)
 {
-	const struct build_options how = { .watch = watch, .retry = true };
-	struct group *g = &d->groups[0];
-	enum group_result result = GROUP_NOTHING;
-	bool ok;
-
 	memset(out, 0, sizeof *out);
-	buf_init(&out->lines, MESSAGE_ANSWER_MAX);
+	out->head.all = true;
+	buf_init(&out->lines, REHEARSAL_ANSWER_MAX * 2);
 	d->link.rehearsing = true;
 	if (!connect_db(d, e))
 		return false;
-	g->allow_deletes = d->allow_deletes;
-	ok = group_build(g, &how, &result, e);
-	if (ok && result == GROUP_READY) {
-		out->bytes = group_size(g);
-		out->more = !g->last_part;
-		memcpy(out->over, g->over, sizeof out->over);
-		out->asked = ask_peer(d, g, out, &out->why_not);
-	}
-	group_drop(g);
-	return ok;
+	d->groups[0].allow_deletes = d->allow_deletes;
+	return look_at_groups(d, watch, out, e);
 }
