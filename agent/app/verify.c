@@ -7,10 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "apply/rekey.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "change/moved.h"
 #include "sync/compare.h"
+#include "sync/unlike.h"
 #include "wire/line.h"
 
 enum {
@@ -18,6 +21,8 @@ enum {
 	SHOWN_JSON = 10 * 1000,	   /* the same in JSON */
 	KEYS_TEXT_MAX = 64 * 1024 * 1024,
 	KEY_SHOWN = 200,	   /* bytes of one key on a terminal */
+	COLUMNS_TEXT = 10,	   /* records whose differing columns are named, for people */
+	COLUMNS_JSON = 200,	   /* the same in JSON */
 	PROGRESS_MS = 500
 };
 
@@ -39,6 +44,8 @@ struct verify {
 	int64_t start_ms, shown_ms;
 	struct buf keys[COMPARE_KINDS];
 	size_t nkeys[COMPARE_KINDS];
+	struct digest_list unlike; /* records whose differing columns are asked for */
+	struct buf columns;	   /* what these are */
 	bool first; /* nothing printed yet in this list */
 };
 
@@ -70,15 +77,10 @@ clear_progress(const struct verify *v)
 /* --- keys --- */
 
 static void
-note_key(enum compare_kind kind, const char *key, size_t key_len, void *arg)
+put_key(const struct verify *v, struct buf *to, const char *key, size_t key_len)
 {
-	struct verify *v = arg;
 	char shown[KEY_SHOWN];
-	struct buf *to = &v->keys[kind];
 
-	if (v->nkeys[kind] >= (v->cli->json ? (size_t)SHOWN_JSON : (size_t)SHOWN_TEXT))
-		return;
-	buf_str(to, v->nkeys[kind]++ > 0 ? v->cli->json ? "," : ", " : "");
 	if (v->cli->json && line_is_utf8(key, key_len)) {
 		line_quote(to, key, key_len);
 		return;
@@ -91,8 +93,43 @@ note_key(enum compare_kind kind, const char *key, size_t key_len, void *arg)
 }
 
 static void
+note_key(enum compare_kind kind, const char *key, size_t key_len, void *arg)
+{
+	static const unsigned char none[DIGEST_BYTES];
+	struct verify *v = arg;
+	struct buf *to = &v->keys[kind];
+	struct err ignored; /* a list that is full ends there */
+
+	if (kind == COMPARE_DIFFERENT && v->unlike.n < (v->cli->json ? (size_t)COLUMNS_JSON : (size_t)COLUMNS_TEXT))
+		(void)!digest_list_add(&v->unlike, key, key_len, none, &ignored);
+	if (v->nkeys[kind] >= (v->cli->json ? (size_t)SHOWN_JSON : (size_t)SHOWN_TEXT))
+		return;
+	buf_str(to, v->nkeys[kind]++ > 0 ? v->cli->json ? "," : ", " : "");
+	put_key(v, to, key, key_len);
+}
+
+/* One record's differing columns: a line, or a member of an object. */
+static void
+note_columns(const char *key, size_t key_len, const char *const *columns, size_t n, void *arg)
+{
+	struct verify *v = arg;
+	struct buf *to = &v->columns;
+
+	buf_str(to, v->cli->json ? to->len > 0 ? "," : "" : "    ");
+	put_key(v, to, key, key_len);
+	buf_str(to, v->cli->json ? ":[" : ": ");
+	for (size_t i = 0; i < n; i++) {
+		buf_str(to, i == 0 ? "" : v->cli->json ? "," : ", ");
+		put_key(v, to, columns[i], strlen(columns[i]));
+	}
+	buf_str(to, v->cli->json ? "]" : "\n");
+}
+
+static void
 forget_keys(struct verify *v)
 {
+	digest_list_reset(&v->unlike);
+	buf_reset(&v->columns);
 	for (size_t i = 0; i < COMPARE_KINDS; i++) {
 		buf_reset(&v->keys[i]);
 		v->nkeys[i] = 0;
@@ -136,6 +173,7 @@ print_json(const struct verify *v, const struct compare_result *r, const struct 
 	(void)printf(",\"queued\":%llu,\"keys\":{", (unsigned long long)r->queued);
 	for (size_t i = 0; i < COMPARE_KINDS; i++)
 		(void)printf("%s\"%s\":[%s]", i > 0 ? "," : "", kind_json[i], buf_cstr(&v->keys[i]));
+	(void)printf("},\"columns\":{%s", buf_cstr(&v->columns));
 	(void)fputs("},\"error\":", stdout);
 	if (e->msg[0] == '\0')
 		(void)fputs("null", stdout);
@@ -162,6 +200,8 @@ print_text(const struct verify *v, const struct compare_result *r)
 			continue;
 		(void)printf("  %s: %llu (%s", kind_text[i], (unsigned long long)count[i], buf_cstr(&v->keys[i]));
 		(void)printf(count[i] > v->nkeys[i] ? ", and %llu more)\n" : ")\n", (unsigned long long)(count[i] - v->nkeys[i]));
+		if (i == COMPARE_DIFFERENT)
+			(void)fputs(buf_cstr(&v->columns), stdout);
 	}
 	if (r->queued == 0)
 		return;
@@ -189,16 +229,21 @@ verify_table(struct verify *v, struct err *e)
 	bool terminal = !v->cli->quiet && isatty(STDERR_FILENO) == 1;
 	struct compare_watch watch = { .record = note_key, .progress = terminal ? show_progress : NULL, .spare_counters = true, .arg = v };
 	struct compare_result r = { 0 };
+	uint64_t last = 0;
+	struct err other = { 0 };
 	bool ok;
 
 	v->about = 0;
 	v->start_ms = v->shown_ms = clock_mono_ms();
 	forget_keys(v);
-	ok = guess_rows(v, e) && link_open(&v->link, e) && compare_table_watched(&v->link, v->catalog, v->table, v->act, &watch, &r, e);
+	ok = guess_rows(v, e) && db_number(v->db, "SELECT MAX(id) FROM sync_queue", DB_NO_ARGS, &last, NULL, e) && link_open(&v->link, e) && compare_table_watched(&v->link, v->catalog, v->table, v->act, &watch, &r, e);
 	clear_progress(v);
+	if (ok && !unlike_find(&v->link, v->catalog, catalog_table(v->catalog, v->table), &v->unlike, note_columns, v, &other))
+		log_info(v->peer->name, "which columns of table %s differ cannot be told: %s", v->table, other.msg);
 	/* A table that waited for a person: the choice is made, or there is nothing to choose. */
 	if (ok && (v->act != COMPARE_LOOK || is_equal(&r)))
-		ok = moved_release(v->db, v->peer->name, v->table, e);
+		ok = moved_release(v->db, v->peer->name, v->table, e) && moved_clean(v->db, v->table, last, e) && rekey_forget(v->db, v->table, e) &&
+		    compare_say_settled(&v->link, v->catalog, v->table, e);
 	if (v->cli->json)
 		print_json(v, &r, e);
 	else if (ok && (!v->cli->quiet || (!is_equal(&r) && v->act == COMPARE_LOOK)))
@@ -343,6 +388,8 @@ verify_run(const struct cli *cli, const struct conf *conf, struct err *e)
 
 	for (size_t i = 0; i < COMPARE_KINDS; i++)
 		buf_init(&v.keys[i], KEYS_TEXT_MAX);
+	buf_init(&v.columns, KEYS_TEXT_MAX);
+	digest_list_init(&v.unlike, KEYS_TEXT_MAX);
 	if (!choose_peer(cli, conf, e) || !choose_act(&v, e) || !enter(&v, e))
 		code = cli_exit_code(e);
 	else {
@@ -352,6 +399,8 @@ verify_run(const struct cli *cli, const struct conf *conf, struct err *e)
 	}
 	for (size_t i = 0; i < COMPARE_KINDS; i++)
 		buf_free(&v.keys[i]);
+	buf_free(&v.columns);
+	digest_list_free(&v.unlike);
 	catalog_free(v.catalog);
 	db_close(v.db);
 	return code;

@@ -52,6 +52,8 @@ MUST_CHECK bool inbox_keep(struct db *db, const struct inbox_conflict *c, struct
 enum inbox_keep { INBOX_LOCAL, INBOX_REMOTE };
 MUST_CHECK bool inbox_renew(struct db *db, uint64_t id, const struct inbox_conflict *c, struct err *e);
 MUST_CHECK bool inbox_renew_local(struct db *db, uint64_t id, const struct inbox_version *local, struct err *e);
+/* Is that the remote version which is kept? Compared is as much as one statement carries. */
+MUST_CHECK bool inbox_is_remote(struct db *db, uint64_t id, const struct inbox_version *v, bool *is, struct err *e);
 MUST_CHECK bool inbox_end(struct db *db, uint64_t id, enum inbox_keep which, struct err *e);
 
 /* The peer has taken a record of ours that it had refused: what was open about it, or about the row of its that

@@ -13,6 +13,7 @@
 #include "apply/family.h"
 #include "apply/fit.h"
 #include "apply/follow.h"
+#include "apply/inbox.h"
 #include "apply/lineage.h"
 #include "apply/merge.h"
 #include "base/plant.h"
@@ -198,6 +199,7 @@ take_concurrent(struct item *item, struct facts *f, const struct local_change *l
 	}
 	item->changed_as_old = item->changed_as_old || of_old;
 	f->local_whole = f->local_whole || lc->whole;
+	f->local_reborn = f->local_reborn || lc->reborn;
 	f->local_decided = f->local_decided || lc->decided;
 	/* What came to this number from another one is as much another row as one that began under it. */
 	f->local_inserted = f->local_inserted ||
@@ -233,6 +235,7 @@ judge_facts(struct look *l, struct item *item, const struct mark *seen, const ch
 		.weak = item->meta.weak,
 		.decided = item->meta.whole,
 		.whole = item->meta.whole || item->meta.operation != 'u' || lineage_is_linked(item),
+		.edit = item->meta.whole && item->meta.operation == 'u' && item->meta.columns != NULL && !lineage_is_linked(item),
 		.inserted = item->meta.operation == 'i' && (item->meta.old_key == NULL || item->local != NULL),
 		.removed = item->meta.operation == 'd',
 		.born = item->meta.operation == 'i' && item->meta.old_key == NULL && !item->meta.whole,
@@ -252,9 +255,32 @@ judge_is_same(const struct item *item, bool same_content)
 /* When nobody knows when a version was made. */
 static const char long_ago[] = "2000-01-01 00:00:00.000000";
 
+/* Sent before the peer heard of the decision: the decision stays. By a clock that is behind, an edit may be no later
+ * than the version that was decided about: then it is kept. */
+static bool
+judge_decided(struct chunk *c, struct item *item, const struct dispute *d, const struct facts *f, struct err *e)
+{
+	struct inbox_version v = { 0 };
+	struct buf row;
+	bool seen = false, ok;
+
+	buf_init(&row, INBOX_ROW_MAX);
+	if (item->meta.operation != 'd') {
+		inbox_put_row(&row, c->target.table, c->target.map, item->values);
+		v.row = row.data;
+		v.row_len = row.len;
+	}
+	ok = buf_check(&row, "a kept version", e) && inbox_is_remote(c->pass->db, d->conflict, &v, &seen, e);
+	buf_free(&row);
+	item->decision = (struct decision){ .verdict = VERDICT_KEEP, .conflict = !seen && !f->same && item->concurrent > 0 };
+	item->shape = WRITE_NOTHING;
+	return ok;
+}
+
 static bool
 judge_item(struct chunk *c, struct item *item, struct err *e)
 {
+	const struct dispute *d;
 	const struct mark *seen;
 	struct facts f;
 
@@ -268,8 +294,11 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 		item->decision = conflict_judge(c->target.table->policy, &f);
 	else if (!merge_item(c, item, &f, &f.same, e))
 		return false;
-	if (c->pass->ndisputes > 0 && pass_is_decided(c->pass, item->hash, f.changed_at, f.node)) /* sent before it heard of that */
-		item->decision = (struct decision){ .verdict = VERDICT_KEEP };
+	d = c->pass->ndisputes == 0 ? NULL : pass_decided(c->pass, item->hash, f.changed_at, f.node);
+	if (d != NULL && !judge_decided(c, item, d, &f, e))
+		return false;
+	if (d != NULL && item->changed_as_old) /* what was written here under its old key no decision was about */
+		return true;
 	if (item->decision.verdict == VERDICT_ASK && item->concurrent == 0) { /* of a row that nobody has changed since */
 		(void)snprintf(item->local_changed_at, sizeof item->local_changed_at, "%s", long_ago);
 		(void)snprintf(item->local_node, sizeof item->local_node, "%s", c->pass->conf->node.name);

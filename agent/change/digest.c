@@ -367,8 +367,8 @@ put_limit(struct buf *sql, const struct digest *d, const char *key, size_t len, 
 	return ok || err_set(e, ERR_INPUT, "table %s: a malformed key", d->table->name);
 }
 
-static bool
-put_range(const struct digest *d, struct buf *sql, const struct digest_range *r, uint64_t limit, struct err *e)
+bool
+digest_put_range(const struct digest *d, struct buf *sql, const struct digest_range *r, uint64_t limit, struct err *e)
 {
 	const struct table *t = d->table;
 
@@ -434,7 +434,7 @@ read_range(const struct digest *d, const struct digest_range *r, uint64_t limit,
 	bool ok;
 
 	buf_init(&sql, DIGEST_SQL_MAX);
-	ok = put_select(&sql, d, e) && put_range(d, &sql, r, limit, e) && read_rows(d, &sql, to, e);
+	ok = put_select(&sql, d, e) && digest_put_range(d, &sql, r, limit, e) && read_rows(d, &sql, to, e);
 	buf_free(&sql);
 	return ok;
 }

@@ -64,6 +64,8 @@ bool digest_key_is_sound(const struct table *t, const char *key, size_t len);
 /* True when the bounds are known to stand the wrong way round (whole numbers; others just hold nothing). */
 bool digest_range_is_inverted(const struct table *t, const struct digest_range *r);
 
+/* Append " WHERE ... ORDER BY ... LIMIT ..." for the range's first rows. */
+MUST_CHECK bool digest_put_range(const struct digest *d, struct buf *sql, const struct digest_range *r, uint64_t limit, struct err *e);
 /* Append the range's first rows, at most limit, to out. ERR_DB_BUSY: it took longer than DIGEST_STATEMENT_S. */
 MUST_CHECK bool digest_scan(const struct digest *d, const struct digest_range *r, uint64_t limit, struct digest_list *out, struct err *e);
 /* The range's count and sum; it stops counting at limit + 1 rows. */

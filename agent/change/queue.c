@@ -604,25 +604,25 @@ purge_step(struct db *db, const struct mark *keep, struct id_range r, unsigned d
 bool
 queue_purge(struct db *db, const struct mark *keep, unsigned days, uint64_t *removed, struct err *e)
 {
-	uint64_t low, high;
+	int64_t until = clock_mono_ms() + QUEUE_PURGE_MS;
+	uint64_t low = 0, high;
 	bool found;
 
 	*removed = 0;
-	/* Rows are appended in time: while the oldest one is young enough to stay, there is nothing to do. */
-	if (!db_number(db, "SELECT id FROM (SELECT id, changed_at FROM sync_queue ORDER BY id LIMIT 1) oldest WHERE changed_at < NOW(6) - INTERVAL ? DAY",
-		DB_ARGS(db_u64(days)), &low, &found, e))
-		return false;
-	if (!found)
-		return true;
-	while (low <= keep->high) {
+	do {
+		/* Rows are appended in time: where the next one is young enough to stay, there is nothing more to do. Ids that
+		 * no row has, and rows that stay, are passed over. */
+		if (!db_number(db, "SELECT id FROM (SELECT id, changed_at FROM sync_queue WHERE id>=? ORDER BY id LIMIT 1) oldest WHERE changed_at < NOW(6) - INTERVAL ? DAY",
+			DB_ARGS(db_u64(low), db_u64(days)), &low, &found, e))
+			return false;
+		if (!found || low > keep->high)
+			return true;
 		high = keep->high - low < QUEUE_STEP_IDS ? keep->high : low + QUEUE_STEP_IDS;
 		if (!purge_step(db, keep, (struct id_range){ low, high }, days, e))
 			return false;
-		if (db_affected(db) == 0)
-			break;
 		*removed += db_affected(db);
 		low = high + 1;
-	}
+	} while (clock_mono_ms() < until);
 	return true;
 }
 

@@ -12,6 +12,7 @@ enum operation { OP_INSERT = 1, OP_UPDATE = 2, OP_DELETE = 3, OP_DIRTY = 4 }; /*
 enum {
 	QUEUE_READ_ROWS = 10000,  /* rows held in memory while reading */
 	QUEUE_STEP_IDS = 20000,	  /* ids of one settling or purging step: short row locks */
+	QUEUE_PURGE_MS = 500,	  /* of one purge: changes are to be sent meanwhile; the next one goes on */
 	QUEUE_PROBE_AGE_MS = 60000, /* two empty probes this far apart call a hole dead */
 	QUEUE_TIME_LEN = 26	  /* "2026-11-21 02:03:04.123456" */
 };
@@ -98,7 +99,7 @@ MUST_CHECK bool queue_mark_rows(struct db *db, const char *ids, const char *stat
  * transaction lived on after all) gets a new id and so is sent. *revived counts them. */
 MUST_CHECK bool queue_bury_holes(struct db *db, const struct mark *keep, uint64_t *revived, struct err *e);
 /* Delete synced and superseded rows older than days that keep (a mark every peer is beyond) contains, in
- * small steps; *removed counts them. */
+ * small steps, for QUEUE_PURGE_MS; *removed counts them. */
 MUST_CHECK bool queue_purge(struct db *db, const struct mark *keep, unsigned days, uint64_t *removed, struct err *e);
 
 #endif

@@ -65,7 +65,7 @@ mark_tables(struct db *db, const struct catalog *c, const char *peer, struct err
 	const struct table *t;
 	bool news;
 
-	for (size_t i = 0; i < c->ntables; i++) {
+	for (size_t i = 0; c != NULL && i < c->ntables; i++) {
 		t = &c->tables[i];
 		if (t->problem == NULL && !moved_mark(db, peer, &(struct moved){ .table = t->name, .act = MOVED_LOOK, .reason = MOVED_ANEW }, true, &news, e))
 			return false;

@@ -18,7 +18,8 @@ MUST_CHECK bool renewal_load(struct db *db, const char *peer, struct renewal *ou
 /* The peer knows of it. */
 MUST_CHECK bool renewal_told(struct db *db, const char *peer, const char *id, struct err *e);
 /* Begin the link with the peer anew, in one transaction: positions and debts are forgotten, everything captured up
- * to now counts as said, and all tables are marked, to be compared and merged before anything more is sent. id:
+ * to now counts as said, and all tables of c (NULL: none, a startup compares them) are marked, to be compared and
+ * merged before anything more is sent. id:
  * the beginning that the peer names, NULL: a new one (a person's). One that was taken before changes nothing;
  * *news = false. */
 MUST_CHECK bool renewal_begin(struct db *db, const struct catalog *c, const char *peer, const char *id, bool *news, struct err *e);

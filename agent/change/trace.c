@@ -122,6 +122,7 @@ trace_find(const struct trace_question *q, const struct digest_list *keys, struc
 		return err_set(e, ERR_MEMORY, "out of memory for a comparison");
 	for (size_t i = 0; i < keys->n; i++) {
 		s.traces[i].at = i;
+		s.traces[i].fresh = q->dirty;
 		s.traces[i].hash = record_hash(q->table, digest_key(keys, &keys->rows[i]), keys->rows[i].key_len);
 	}
 	qsort(s.traces, s.n, sizeof *s.traces, by_hash);

@@ -13,10 +13,11 @@ enum {
 bool
 ask_begin(struct asker *a, enum compare_ask ask, struct err *e)
 {
-	struct compare_question q = { .ask = ask, .versions = ask == ASK_KEYS && a->act == COMPARE_MERGE };
+	struct compare_question q = { .ask = ask, .versions = ask == ASK_KEYS && a->act == COMPARE_MERGE,
+		.was = ask == ASK_KEYS && a->watch != NULL ? a->watch->was : NULL };
 	struct cursor_state cursor;
 
-	if (ask != ASK_SUMS && ask != ASK_ROWS) {
+	if (ask != ASK_SUMS && ask != ASK_ROWS && ask != ASK_FILL && ask != ASK_FETCH) {
 		if (ask == ASK_KEYS)
 			cursor = a->seen;
 		else if (!cursor_load(a->l->db, a->l->peer->name, false, &cursor, e))
@@ -36,6 +37,27 @@ ask_has_room(const struct asker *a)
 	return a->question.len + QUESTION_ROOM <= COMPARE_BODY_MAX;
 }
 
+static bool
+call(struct asker *a, int *status, struct err *e)
+{
+	return client_call(a->l->client, "POST", "/api/sync/verify", a->question.data, a->question.len, status, &a->answer, e);
+}
+
+bool
+ask_try(struct asker *a, bool *more, struct err *e)
+{
+	int status = 0;
+
+	if (!client_is_open(a->l->client))
+		return err_set(e, ERR_PEER, "no session with peer %s", a->l->peer->name);
+	if (!buf_check(&a->question, "a question", e) || !call(a, &status, e))
+		return false;
+	if (status != 200)
+		return err_set(e, ERR_PEER, "peer %s answered HTTP %d", a->l->peer->name, status);
+	compare_reader_init(&a->reader, a->answer.data, a->answer.len);
+	return compare_parse_answer(&a->reader, more, e);
+}
+
 bool
 ask_send(struct asker *a, bool *more, struct err *e)
 {
@@ -50,7 +72,7 @@ ask_send(struct asker *a, bool *more, struct err *e)
 	for (int tries = 0; !ok && tries < HELLO_TRIES; tries++) {
 		if (!link_open(l, e))
 			return false;
-		ok = client_call(l->client, "POST", "/api/sync/verify", a->question.data, a->question.len, &status, &a->answer, e);
+		ok = call(a, &status, e);
 		if (ok || !client_unauthorised(l->client))
 			break;
 		client_close(l->client); /* the peer was restarted: hello, and once more */

@@ -16,6 +16,7 @@ struct asker {
 	struct digest digest;
 	struct buf question, answer;
 	struct compare_reader reader; /* of the answer */
+	bool dirty; /* here are writes that the triggers could not name (change/moved) */
 	uint64_t step;		      /* rows of the next range */
 	struct digest_list suspects;  /* keys that are to be looked at once more */
 	struct cursor_state seen;     /* of ASK_KEYS: what was here of the peer before our rows were read */
@@ -26,6 +27,8 @@ MUST_CHECK bool ask_begin(struct asker *a, enum compare_ask ask, struct err *e);
 bool ask_has_room(const struct asker *a);
 /* Send it; the reader then stands before the answer's items. *more as in compare_parse_answer. */
 MUST_CHECK bool ask_send(struct asker *a, bool *more, struct err *e);
+/* The same for a thread of its own: only where a session is open, and without the database. */
+MUST_CHECK bool ask_try(struct asker *a, bool *more, struct err *e);
 /* An answer that brings nothing on, or more than was asked. Both return false. */
 bool ask_got_nothing(const struct asker *a, struct err *e);
 bool ask_got_too_much(const struct asker *a, struct err *e);

@@ -19,13 +19,15 @@ enum {
 	BATCH_ROWS = 200 * 1000,
 	FANOUT = 16,		/* a range that differs is cut into so many */
 	LEAF_ROWS = 32,		/* a range of so few is listed */
-	LEAF_ROWS_MANY = 1000	/* the same where most ranges differ: narrowing would find nothing equal */
+	LEAF_ROWS_MANY = 1000,	/* the same where most ranges differ: narrowing would find nothing equal */
+	GAP_ROWS = 100		/* so many more there than here: what lies between ours is fetched range by range */
 };
 
 struct range {
 	char *low, *high; /* NULL: open */
 	size_t low_len, high_len;
 	struct digest_sum sum; /* here */
+	uint64_t there; /* rows; UINT64_MAX: not known */
 	bool differs;
 };
 
@@ -129,6 +131,7 @@ take_sums(struct asker *a, struct ranges *r, size_t *at, struct err *e)
 			return ask_got_too_much(a, e);
 		if (!compare_parse_sum(&a->reader, &there, &known, e))
 			return false;
+		range->there = known ? there.rows : UINT64_MAX;
 		range->differs = !known || !digest_sum_equal(&there, &range->sum);
 	}
 }
@@ -252,6 +255,59 @@ list_range(struct asker *a, const struct range *r, struct err *e)
 	return ok;
 }
 
+/* --- filling --- */
+
+static const struct compare_filler *
+filler_of(const struct asker *a)
+{
+	return a->watch == NULL ? NULL : a->watch->filler;
+}
+
+/* Is it a range where we have next to nothing? */
+static bool
+is_gap(const struct asker *a, const struct range *r)
+{
+	return filler_of(a) != NULL && (r->sum.rows == 0 || (r->there > r->sum.rows && r->there - r->sum.rows > GAP_ROWS));
+}
+
+/* What lies between our rows is fetched; ours are looked at one by one. */
+static bool
+fill_between(struct asker *a, const struct range *r, struct err *e)
+{
+	const struct compare_filler *f = filler_of(a);
+	struct digest_range whole = bounds_of(r), gap = whole;
+	struct digest_list ours;
+	bool ok, ends = false;
+
+	digest_list_init(&ours, DIGEST_SQL_MAX);
+	ok = digest_scan(&a->digest, &whole, COMPARE_RANGE_ROWS, &ours, e);
+	for (size_t i = 0; ok && i < ours.n; i++) {
+		gap.high = digest_key(&ours, &ours.rows[i]);
+		gap.high_len = ours.rows[i].key_len;
+		ok = f->fill(a, &gap, true, false, f->arg, e) && doubt_add(a, &ours, &ours.rows[i], e);
+		gap.low = gap.high;
+		gap.low_len = gap.high_len;
+		ends = whole.high != NULL && gap.low_len == whole.high_len && memcmp(gap.low, whole.high, whole.high_len) == 0;
+	}
+	gap.high = whole.high;
+	gap.high_len = whole.high_len;
+	ok = ok && (ends || f->fill(a, &gap, false, false, f->arg, e));
+	digest_list_free(&ours);
+	return ok;
+}
+
+/* frontier: the range stands alone in its batch, so all below it is settled when the suspects are. */
+static bool
+fill_range(struct asker *a, const struct range *r, bool frontier, struct err *e)
+{
+	const struct compare_filler *f = filler_of(a);
+	struct digest_range bounds = bounds_of(r);
+
+	if (!frontier)
+		return fill_between(a, r, e);
+	return doubt_settle(a, e) && f->fill(a, &bounds, false, true, f->arg, e);
+}
+
 /* --- narrowing --- */
 
 /* Cut a range into FANOUT parts of about equally many of our rows. */
@@ -299,9 +355,13 @@ leaf_rows(const struct ranges *r)
 static bool
 narrow(struct asker *a, struct ranges *r, struct err *e)
 {
+	bool frontier = filler_of(a) != NULL && r->n == 1 && r->ranges[0].sum.rows == 0, ok;
 	struct ranges parts = { 0 };
 	size_t leaf;
-	bool ok = ask_sums(a, r, e);
+
+	if (frontier) /* nothing here: whatever is there is fetched, sums or not */
+		return fill_range(a, &r->ranges[0], true, e);
+	ok = ask_sums(a, r, e);
 
 	leaf = leaf_rows(r);
 	for (size_t i = 0; ok && i < r->n; i++) {
@@ -309,7 +369,10 @@ narrow(struct asker *a, struct ranges *r, struct err *e)
 
 		if (!one->differs)
 			continue;
-		ok = one->sum.rows <= leaf ? list_range(a, one, e) : cut_range(a, one, &parts, e);
+		if (one->sum.rows <= leaf && is_gap(a, one))
+			ok = fill_range(a, one, false, e);
+		else
+			ok = one->sum.rows <= leaf ? list_range(a, one, e) : cut_range(a, one, &parts, e);
 		if (ok && parts.n + FANOUT > COMPARE_ITEMS) {
 			ok = narrow(a, &parts, e);
 			ranges_free(&parts);
@@ -323,9 +386,10 @@ narrow(struct asker *a, struct ranges *r, struct err *e)
 
 /* --- the walk --- */
 
-/* The next range of our table above the last one of r. *end: it is open above. */
+/* The next range of our table above the last one of r. *end: it is open above. Who fills gets what lies above all our
+ * rows as a range of its own, and that in a batch of its own (*alone). */
 static bool
-next_range(struct asker *a, struct ranges *r, struct digest_range *bounds, struct digest_list *rows, bool *end, struct err *e)
+next_range(struct asker *a, struct ranges *r, struct digest_range *bounds, struct digest_list *rows, bool *end, bool *alone, struct err *e)
 {
 	int64_t start = clock_mono_ms();
 	struct digest_sum sum;
@@ -339,7 +403,10 @@ next_range(struct asker *a, struct ranges *r, struct digest_range *bounds, struc
 		a->step = a->step / FANOUT < STEP_MIN ? STEP_MIN : a->step / FANOUT;
 		return true;
 	}
-	*end = rows->n < a->step;
+	*alone = filler_of(a) != NULL && rows->n == 0;
+	if (*alone && r->n > 0)
+		return true;
+	*end = filler_of(a) != NULL ? rows->n == 0 : rows->n < a->step;
 	sum = sum_of(rows, 0, rows->n);
 	if (!*end) {
 		bounds->high = digest_key(rows, &rows->rows[rows->n - 1]);
@@ -369,11 +436,11 @@ walk_batch(struct asker *a, char **low, size_t *low_len, bool *end, struct err *
 	struct ranges batch = { 0 };
 	struct digest_list rows;
 	char *next = NULL;
-	bool ok = true;
+	bool alone = false, ok = true;
 
 	digest_list_init(&rows, DIGEST_SQL_MAX);
-	while (ok && !*end && batch.n < COMPARE_ITEMS && (batch.n == 0 || (clock_mono_ms() - start < BATCH_MS && a->out->records - before < BATCH_ROWS)))
-		ok = next_range(a, &batch, &bounds, &rows, end, e);
+	while (ok && !*end && !alone && batch.n < COMPARE_ITEMS && (batch.n == 0 || (clock_mono_ms() - start < BATCH_MS && a->out->records - before < BATCH_ROWS)))
+		ok = next_range(a, &batch, &bounds, &rows, end, &alone, e);
 	digest_list_free(&rows);
 	ok = ok && narrow(a, &batch, e) && (copy_key(bounds.low, bounds.low_len, &next) || err_set(e, ERR_MEMORY, "out of memory for a comparison"));
 	*low_len = bounds.low_len;
@@ -388,15 +455,51 @@ walk_batch(struct asker *a, char **low, size_t *low_len, bool *end, struct err *
 static bool
 walk(struct asker *a, struct err *e)
 {
-	size_t low_len = 0;
+	const struct compare_filler *f = filler_of(a);
+	size_t low_len = f == NULL ? 0 : f->low_len;
 	char *low = NULL;
-	bool end = false, ok = true;
+	bool end = false, ok = f == NULL || copy_key(f->low, f->low_len, &low) || err_set(e, ERR_MEMORY, "out of memory for a comparison");
 
 	while (ok && !end) {
 		ok = stopped(a) ? err_set(e, ERR_STOPPED, "stopped") : walk_batch(a, &low, &low_len, &end, e);
+		if (ok && f != NULL && !end && low != NULL)
+			ok = doubt_settle(a, e) && f->passed(a, low, low_len, f->arg, e);
 	}
 	free(low);
 	return ok && doubt_settle(a, e);
+}
+
+static void
+asker_init(struct asker *a)
+{
+	buf_init(&a->question, COMPARE_BODY_MAX);
+	buf_init(&a->answer, COMPARE_ANSWER_MAX * 2);
+	digest_list_init(&a->suspects, DIGEST_SQL_MAX);
+}
+
+static void
+asker_free(struct asker *a)
+{
+	buf_free(&a->question);
+	buf_free(&a->answer);
+	digest_list_free(&a->suspects);
+}
+
+bool
+compare_peek(struct link *l, const struct catalog *c, const struct table *t, bool *rows, struct err *e)
+{
+	struct asker a = { .l = l, .table = t, .digest = { .db = l->db, .database = c->database, .table = t } };
+	const struct digest_range all = { 0 };
+	struct digest_list page;
+	bool more, ok;
+
+	asker_init(&a);
+	digest_list_init(&page, COMPARE_ANSWER_MAX);
+	ok = ask_page(&a, &all, &page, &more, e);
+	*rows = page.n > 0;
+	digest_list_free(&page);
+	asker_free(&a);
+	return ok;
 }
 
 bool
@@ -411,13 +514,9 @@ compare_table_watched(struct link *l, const struct catalog *c, const char *table
 	memset(out, 0, sizeof *out);
 	if (t == NULL || t->problem != NULL)
 		return err_set(e, ERR_USAGE, "table %s %s", table, t == NULL ? "does not exist or is not replicated" : t->problem);
-	buf_init(&a.question, COMPARE_BODY_MAX);
-	buf_init(&a.answer, COMPARE_ANSWER_MAX * 2);
-	digest_list_init(&a.suspects, DIGEST_SQL_MAX);
+	asker_init(&a);
 	ok = walk(&a, e);
-	buf_free(&a.question);
-	buf_free(&a.answer);
-	digest_list_free(&a.suspects);
+	asker_free(&a);
 	return ok;
 }
 
@@ -425,4 +524,25 @@ bool
 compare_table(struct link *l, const struct catalog *c, const char *table, enum compare_act what, struct compare_result *out, struct err *e)
 {
 	return compare_table_watched(l, c, table, what, NULL, out, e);
+}
+
+bool
+compare_say_settled(struct link *l, const struct catalog *c, const char *table, struct err *e)
+{
+	const struct table *t = catalog_table(c, table);
+	struct asker a = { .l = l, .table = t, .act = COMPARE_LOOK };
+	bool more = false, ok;
+
+	if (t == NULL)
+		return true;
+	buf_init(&a.question, COMPARE_BODY_MAX);
+	buf_init(&a.answer, COMPARE_ANSWER_MAX * 2);
+	ok = ask_begin(&a, ASK_AGAIN, e) && ask_send(&a, &more, e);
+	if (!ok && e->code == ERR_PEER_REFUSED) {
+		err_clear(e);
+		ok = true;
+	}
+	buf_free(&a.question);
+	buf_free(&a.answer);
+	return ok;
 }

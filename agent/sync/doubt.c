@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/rekey.h"
+#include "change/moved.h"
 #include "change/trace.h"
 #include "sync/repair.h"
 
@@ -17,11 +19,14 @@ struct finding {
 	size_t ours_len, theirs_len;
 	bool equal, same_key;
 	const struct trace *here, *there;
+	const unsigned char *sum; /* of ours */
 };
 
 /* What the second look reads. */
 struct second_look {
 	struct digest_list here, there;
+	struct digest_list old; /* the key of before of the peer's rows, where it was asked for */
+	struct table view;	/* our table with that key */
 	struct trace *here_traces, *there_traces;
 	struct mark acked;
 };
@@ -31,6 +36,7 @@ look_free(struct second_look *s)
 {
 	digest_list_free(&s->here);
 	digest_list_free(&s->there);
+	digest_list_free(&s->old);
 	free(s->here_traces);
 	free(s->there_traces);
 	mark_free(&s->acked);
@@ -51,7 +57,36 @@ take_fact(struct asker *a, struct second_look *s, struct err *e)
 		(void)snprintf(t->changed_at, sizeof t->changed_at, "%s", f.changed_at);
 		(void)snprintf(t->node, sizeof t->node, "%s", f.node);
 	}
-	return digest_list_add(&s->there, f.key == NULL ? "" : f.key, f.key_len, f.key == NULL ? NULL : f.sum, e);
+	return digest_list_add(&s->there, f.key == NULL ? "" : f.key, f.key_len, f.key == NULL ? NULL : f.sum, e) &&
+	    digest_list_add(&s->old, f.old == NULL ? "" : f.old, f.old_len, f.old == NULL ? NULL : f.sum, e);
+}
+
+static bool
+is_rekeyed(const struct asker *a)
+{
+	return a->watch != NULL && a->watch->was != NULL;
+}
+
+static struct rekey_scope
+rekey_of(const struct asker *a)
+{
+	return (struct rekey_scope){ .db = a->l->db, .database = a->digest.database, .self = a->l->node->name, .table = a->table };
+}
+
+/* One suspect's key, with the one that our row had before where that matters. */
+static bool
+put_key(struct asker *a, const struct second_look *s, const char *key, size_t len, struct err *e)
+{
+	const struct rekey_scope scope = rekey_of(a);
+	bool found = false, ok = true;
+	struct buf old;
+
+	buf_init(&old, CATALOG_KEY_BYTES);
+	if (is_rekeyed(a))
+		ok = rekey_old_key(&scope, &s->view, key, len, &old, &found, e);
+	compare_put_key(&a->question, key, len, found ? buf_cstr(&old) : NULL, old.len);
+	buf_free(&old);
+	return ok;
 }
 
 static bool
@@ -66,7 +101,8 @@ look_there(struct asker *a, struct second_look *s, struct err *e)
 		if (!ask_begin(a, ASK_KEYS, e))
 			return false;
 		for (size_t i = before; i < keys->n && i - before < COMPARE_ITEMS && ask_has_room(a); i++)
-			compare_put_key(&a->question, digest_key(keys, &keys->rows[i]), keys->rows[i].key_len, NULL, 0);
+			if (!put_key(a, s, digest_key(keys, &keys->rows[i]), keys->rows[i].key_len, e))
+				return false;
 		if (!ask_send(a, &more, e))
 			return false;
 		while (compare_next(&a->reader, &any, e) && any)
@@ -148,6 +184,32 @@ look_here(struct asker *a, struct second_look *s, struct err *e)
 	return s->here_traces != NULL || err_set(e, ERR_MEMORY, "out of memory for a comparison");
 }
 
+/* Rows of the peer that are not here: gone here, or here under another key, while the key of before was in force. */
+static bool
+tell_rekeyed(struct asker *a, struct second_look *s, struct err *e)
+{
+	const struct rekey_scope scope = rekey_of(a);
+	bool ok = true;
+
+	if (!is_rekeyed(a))
+		return true;
+	if (!db_begin(a->l->db, e))
+		return false;
+	for (size_t i = 0; ok && i < s->here.n; i++) {
+		const struct digest_row *there = &s->there.rows[i], *old = &s->old.rows[i];
+		bool ours = false;
+
+		if (s->here.rows[i].there || !there->there || !old->there)
+			continue;
+		ok = rekey_resolve(&scope, digest_key(&s->old, old), old->key_len, digest_key(&s->there, there), there->key_len, &ours, e);
+		s->here_traces[i].fresh = s->here_traces[i].fresh || ours;
+	}
+	if (ok && db_commit(a->l->db, e))
+		return true;
+	db_rollback(a->l->db);
+	return false;
+}
+
 /* First how far each side has the other's changes, then our rows, then what the peer has, then our queue: so a change
  * that is made or that arrives meanwhile is in one of the two queues behind those positions, and no difference. (Our
  * rows after the peer's: what it changed in between, and brought, would be here and not in its answer.) */
@@ -158,13 +220,16 @@ look_again(struct asker *a, struct second_look *s, struct err *e)
 	struct peer_state state;
 	bool found;
 
+	if (is_rekeyed(a) && !rekey_view(a->table, a->watch->was, &s->view))
+		return err_set(e, ERR_PEER_REFUSED, "table %s was altered once more", a->table->name);
 	s->there_traces = calloc(a->suspects.n + 1, sizeof *s->there_traces);
 	if (s->there_traces == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a comparison");
 	if (!peer_load(l->db, l->peer->name, &state, e) || !queue_load_mark(l->db, state.acked_epoch, &s->acked, &found, e) ||
-	    !cursor_load(l->db, l->peer->name, false, &a->seen, e))
+	    !cursor_load(l->db, l->peer->name, false, &a->seen, e) || !moved_is_dirty(l->db, l->peer->name, a->table->name, &a->dirty, e))
 		return false;
-	return digest_find(&a->digest, &a->suspects, 0, &s->here, e) && look_there(a, s, e) && look_at_refused(a, s, e) && look_here(a, s, e);
+	return digest_find(&a->digest, &a->suspects, 0, &s->here, e) && look_there(a, s, e) && look_at_refused(a, s, e) && look_here(a, s, e) &&
+	    tell_rekeyed(a, s, e);
 }
 
 static struct finding
@@ -175,6 +240,7 @@ find(const struct second_look *s, size_t i)
 
 	if (here->there) {
 		f.ours = digest_key(&s->here, here);
+		f.sum = here->sum;
 		f.ours_len = here->key_len;
 	}
 	if (there->there) {
@@ -184,6 +250,12 @@ find(const struct second_look *s, size_t i)
 	f.same_key = f.ours != NULL && f.theirs != NULL && f.ours_len == f.theirs_len && memcmp(f.ours, f.theirs, f.ours_len) == 0;
 	f.equal = (f.ours == NULL && f.theirs == NULL) || (f.same_key && memcmp(here->sum, there->sum, DIGEST_BYTES) == 0);
 	return f;
+}
+
+static bool
+fills(const struct asker *a)
+{
+	return a->watch != NULL && a->watch->filler != NULL;
 }
 
 /* --- acting --- */
@@ -201,13 +273,14 @@ struct orders {
 };
 
 static void
-order_mine(struct orders *o, const struct finding *f)
+order_mine(const struct asker *a, struct orders *o, const struct finding *f)
 {
 	struct repair_item *item;
 
 	/* Not here, and changed there meanwhile: it comes by itself. A delete would lose against it, and count as one
-	 * of a mass deletion all the same. */
-	if (f->ours == NULL && f->there->fresh)
+	 * of a mass deletion all the same. Gone there: its delete comes, or what the triggers there could not name is told
+	 * when that side compares. If neither side can tell, the row stays. */
+	if (f->there->fresh && (f->ours == NULL || (f->theirs == NULL && !a->dirty)))
 		return;
 	item = &o->queue[o->nqueue++];
 	*item = (struct repair_item){ .key = f->ours, .key_len = f->ours_len, .oldest = f->there->fresh };
@@ -239,14 +312,14 @@ order_merge(const struct asker *a, struct orders *o, const struct finding *f)
 	const char *here = f->here->changed_at, *there = f->there->changed_at;
 
 	if (f->theirs == NULL) {
-		order_mine(o, f);
+		order_mine(a, o, f);
 		return;
 	}
 	if (f->ours == NULL || here[0] == '\0' || version_compare(here, f->here->node, there, f->there->node) < 0) {
 		order_theirs(a, o, f);
 		return;
 	}
-	order_mine(o, f);
+	order_mine(a, o, f);
 	o->spare[o->nspare++] = *f;
 }
 
@@ -260,12 +333,21 @@ counts_meanwhile(const struct asker *a, const struct finding *f)
 	return a->act == COMPARE_MINE ? f->there->fresh : f->here->fresh || f->there->fresh;
 }
 
+/* A record that is only there and on its way here: who fills need not wait for it. */
+static bool
+is_fetched_now(const struct asker *a, const struct finding *f, enum compare_kind kind)
+{
+	return fills(a) && a->act == COMPARE_MERGE && kind == COMPARE_BUSY && f->ours == NULL && !f->here->fresh;
+}
+
 static void
 order(const struct asker *a, struct orders *o, const struct finding *f, enum compare_kind kind)
 {
 	if (a->act == COMPARE_MINE)
-		order_mine(o, f);
+		order_mine(a, o, f);
 	else if (a->act == COMPARE_THEIRS)
+		order_theirs(a, o, f);
+	else if (is_fetched_now(a, f, kind))
 		order_theirs(a, o, f);
 	else if (a->act == COMPARE_MERGE && kind != COMPARE_BUSY)
 		order_merge(a, o, f);
@@ -293,23 +375,51 @@ tell(struct asker *a, enum compare_ask what, const struct finding *list, size_t 
 	return true;
 }
 
+/* The peer's versions are brought over at once, by whoever fills; it keeps what they overwrite. */
+static bool
+take_now(struct asker *a, const struct orders *o, struct err *e)
+{
+	const struct compare_filler *filler = a->watch->filler;
+	struct compare_take *items = calloc(o->nfetch + 1, sizeof *items);
+	bool ok;
+
+	if (items == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a comparison");
+	for (size_t i = 0; i < o->nfetch; i++) {
+		const struct finding *f = &o->fetch[i];
+
+		items[i] = (struct compare_take){ .ours = f->ours, .ours_len = f->ours_len, .theirs = f->theirs, .theirs_len = f->theirs_len };
+		if (f->ours != NULL)
+			memcpy(items[i].sum, f->sum, sizeof items[i].sum);
+	}
+	ok = o->nfetch == 0 || filler->take(a, items, o->nfetch, filler->arg, e);
+	free(items);
+	return ok;
+}
+
+static bool
+queue_ours(struct asker *a, const struct orders *o, bool keep, struct err *e)
+{
+	struct db *db = a->l->db;
+	bool ok = db_begin(db, e);
+
+	for (size_t i = 0; ok && keep && i < o->nkeep; i++)
+		ok = repair_keep(db, &o->keep[i], e);
+	ok = ok && repair_queue(db, a->table->name, o->queue, o->nqueue, e);
+	if (ok && db_commit(db, e))
+		return true;
+	db_rollback(db);
+	return false;
+}
+
 /* What loses is kept before anything is queued that overwrites it. */
 static bool
 carry_out(struct asker *a, const struct orders *o, struct err *e)
 {
-	struct db *db = a->l->db;
-	bool ok = tell(a, ASK_KEEP, o->spare, o->nspare, e) && db_begin(db, e);
-
-	for (size_t i = 0; ok && i < o->nkeep; i++)
-		ok = repair_keep(db, &o->keep[i], e);
-	ok = ok && repair_queue(db, a->table->name, o->queue, o->nqueue, e);
-	if (!ok || !db_commit(db, e)) {
-		db_rollback(db);
+	if (!tell(a, ASK_KEEP, o->spare, o->nspare, e) || !queue_ours(a, o, !fills(a), e) ||
+	    !(fills(a) ? take_now(a, o, e) : tell(a, ASK_QUEUE, o->fetch, o->nfetch, e)))
 		return false;
-	}
-	if (!tell(a, ASK_QUEUE, o->fetch, o->nfetch, e))
-		return false;
-	a->out->queued += o->nqueue + o->nfetch;
+	a->out->queued += o->nqueue + (fills(a) ? 0 : o->nfetch);
 	return true;
 }
 
@@ -365,7 +475,8 @@ judge(struct asker *a, const struct second_look *s, struct orders *o)
 		report(a, &f, kind);
 		if (kind == COMPARE_PENDING && is_unseen(a, &f))
 			o->spare[o->nspare++] = f;
-		if (counts_meanwhile(a, &f))
+		/* Whoever fills leaves alone what is on its way from here: a live change is later than any copy. */
+		if (counts_meanwhile(a, &f) || (fills(a) && f.here->fresh))
 			continue;
 		if (kind != COMPARE_PENDING || a->act == COMPARE_THEIRS)
 			order(a, o, &f, kind);
@@ -403,6 +514,7 @@ doubt_settle(struct asker *a, struct err *e)
 	memset(&s, 0, sizeof s);
 	digest_list_init(&s.here, DIGEST_SQL_MAX);
 	digest_list_init(&s.there, DIGEST_SQL_MAX);
+	digest_list_init(&s.old, DIGEST_SQL_MAX);
 	ok = look_again(a, &s, e) && act(a, &s, e);
 	look_free(&s);
 	digest_list_reset(&a->suspects);

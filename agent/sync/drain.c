@@ -12,13 +12,16 @@
 #include "base/log.h"
 #include "change/moved.h"
 #include "change/renewal.h"
+#include "sync/define.h"
 #include "sync/drift.h"
 #include "sync/link.h"
 #include "sync/parting.h"
 #include "sync/settle.h"
 
 enum {
-	HELLO_TRIES = 3 /* in one run: the first, one for a stale session, one for another position */
+	HELLO_TRIES = 3, /* in one run: the first, one for a stale session, one for another position */
+	STARTUP_PAUSE_MS = 1000, /* between two looks for a startup that was cut */
+	STARTUP_WAIT_S = 60 /* for a drain that is running */
 };
 
 struct drain {
@@ -33,6 +36,8 @@ struct drain {
 	bool has_quiet;
 	int64_t look_at; /* for drift, not before */
 	bool allow_deletes; /* a person's yes to whatever is found */
+	bool fill_blank; /* a node that has never been filled fills itself */
+	int64_t startup_at; /* for a startup to go on with, not before */
 };
 
 bool
@@ -62,6 +67,18 @@ disconnect(struct drain *d)
 	if (d->has_quiet)
 		mark_free(&d->quiet);
 	d->has_quiet = false;
+}
+
+void
+drain_use_shelf(struct drain *d, struct shelf *shelf)
+{
+	d->link.shelf = shelf;
+}
+
+bool
+drain_has_way(const struct drain *d)
+{
+	return client_has_way(d->peer, d->link.shelf);
 }
 
 void
@@ -111,7 +128,7 @@ connect_db(struct drain *d, struct err *e)
 		return true;
 	if (!db_open(&d->conf->database, &d->db, e))
 		return false;
-	d->link = (struct link){ .conf = d->conf, .peer = d->peer, .node = &d->node, .stop = d->stop, .db = d->db, .client = d->link.client, .rehearsing = d->link.rehearsing };
+	d->link = (struct link){ .conf = d->conf, .peer = d->peer, .node = &d->node, .stop = d->stop, .db = d->db, .client = d->link.client, .shelf = d->link.shelf, .rehearsing = d->link.rehearsing };
 	for (size_t i = 0; i < 2; i++)
 		group_init(&d->groups[i], d->db, d->conf, &d->node, d->peer->name);
 	if (schema_enter(d->db, d->conf, &d->node, e) &&
@@ -160,15 +177,45 @@ static bool
 look_for_drift(struct drain *d, bool now, struct err *e)
 {
 	int64_t began = clock_mono_ms(), took;
+	bool moved = false;
 
 	if (!now && began < d->look_at)
 		return true;
-	if (!drift_look(d->db, d->conf, &d->node, e))
+	if (!drift_look(d->db, d->conf, &d->node, &moved, e))
 		return err_prefix(e, "looking at the tables");
 	took = clock_mono_ms() - began;
 	log_debug(d->peer->name, "looked at the tables in %lld ms", (long long)took);
-	d->look_at = began + (took * DRIFT_SHARE > DRIFT_PAUSE_MS ? took * DRIFT_SHARE : DRIFT_PAUSE_MS);
+	if (moved)
+		d->look_at = began + took + DRIFT_AGAIN_MS;
+	else
+		d->look_at = began + (took * DRIFT_SHARE > DRIFT_PAUSE_MS ? took * DRIFT_SHARE : DRIFT_PAUSE_MS);
 	return true;
+}
+
+/* A startup that was cut, or that has to begin by itself. */
+static bool
+startup_is_wanted(struct drain *d, bool *wanted, struct err *e)
+{
+	if (!startup_is_due(d->db, d->peer->name, wanted, e))
+		return false;
+	if (*wanted || !d->fill_blank)
+		return true;
+	if (!startup_is_blank(d->db, d->conf, wanted, e))
+		return false;
+	d->fill_blank = *wanted; /* once rows are here they stay the app's */
+	return true;
+}
+
+static bool
+look_for_startup(struct drain *d, bool *wanted, struct err *e)
+{
+	int64_t now = clock_mono_ms();
+
+	*wanted = false;
+	if (now < d->startup_at)
+		return true;
+	d->startup_at = now + STARTUP_PAUSE_MS;
+	return startup_is_wanted(d, wanted, e);
 }
 
 bool
@@ -180,7 +227,11 @@ drain_look(struct drain *d, bool retry, bool *pending, struct err *e)
 	bool found = false, quiet, ok;
 
 	*pending = false;
-	if (!connect_db(d, e) || !look_for_drift(d, false, e) || !moved_is_due(d->db, d->peer->name, retry, pending, e) || !is_quiet(d, &quiet, e))
+	if (!connect_db(d, e) || !look_for_startup(d, pending, e))
+		return false;
+	if (*pending)
+		return true;
+	if (!look_for_drift(d, false, e) || !moved_is_due(d->db, d->peer->name, retry, pending, e) || !is_quiet(d, &quiet, e))
 		return false;
 	if (*pending)
 		return true;
@@ -412,13 +463,13 @@ lock_name(const struct drain *d, char out[64])
 }
 
 static bool
-take_lock(struct drain *d, bool *taken, struct err *e)
+take_lock(struct drain *d, unsigned wait_s, bool *taken, struct err *e)
 {
 	char name[64];
 	uint64_t got = 0;
 
 	lock_name(d, name);
-	if (!db_number(d->db, "SELECT GET_LOCK(?, 0)", DB_ARGS(db_text(name)), &got, NULL, e))
+	if (!db_number(d->db, "SELECT GET_LOCK(?, ?)", DB_ARGS(db_text(name), db_u64(wait_s)), &got, NULL, e))
 		return false;
 	*taken = got == 1;
 	return true;
@@ -451,13 +502,64 @@ say_anew(struct drain *d, struct err *e)
 	return true;
 }
 
+/* Before anything is sent: what the peer has got of a node that is being filled is compared first. */
+static bool
+fill_first(struct drain *d, struct err *e)
+{
+	const struct startup_options how = { 0 };
+	struct startup_report report;
+	bool wanted;
+
+	if (!startup_is_wanted(d, &wanted, e) || (wanted && !startup_run(&d->link, &how, &report, e)))
+		return false;
+	d->fill_blank = false;
+	return true;
+}
+
+/* With the drain's lock: a group that is built meanwhile would not know the tables. */
+bool
+drain_define(struct drain *d, bool copy, uint64_t *created, struct err *e)
+{
+	bool taken = false, ok;
+
+	*created = 0;
+	if (!connect_db(d, e) || !take_lock(d, STARTUP_WAIT_S, &taken, e))
+		return false;
+	if (!taken)
+		return err_set(e, ERR_DB_BUSY, "another drain to peer %s has been running for %d s; try again when it is done", d->peer->name, STARTUP_WAIT_S);
+	ok = witness_reread(d->db, &d->node, e) && startup_meet(&d->link, copy, e) && define_missing(&d->link, created, e);
+	release_lock(d);
+	return ok;
+}
+
+bool
+drain_startup(struct drain *d, const struct startup_options *how, struct startup_report *report, struct err *e)
+{
+	bool taken = false, ok;
+
+	if (!connect_db(d, e) || !look_for_drift(d, true, e) || !take_lock(d, STARTUP_WAIT_S, &taken, e))
+		return false;
+	if (!taken)
+		return err_set(e, ERR_DB_BUSY, "another drain to peer %s has been running for %d s; try again when it is done", d->peer->name, STARTUP_WAIT_S);
+	ok = witness_reread(d->db, &d->node, e) && startup_run(&d->link, how, report, e);
+	ok = note_outcome(d, ok, e);
+	release_lock(d);
+	return ok;
+}
+
+void
+drain_fill_blank(struct drain *d)
+{
+	d->fill_blank = true;
+}
+
 bool
 drain_run(struct drain *d, bool retry, struct drain_report *report, struct err *e)
 {
 	bool taken = false, ok;
 
 	memset(report, 0, sizeof *report);
-	if (!connect_db(d, e) || !take_lock(d, &taken, e))
+	if (!connect_db(d, e) || !take_lock(d, 0, &taken, e))
 		return false;
 	if (!taken) {
 		report->busy = true;
@@ -466,7 +568,8 @@ drain_run(struct drain *d, bool retry, struct drain_report *report, struct err *
 	if (d->has_quiet)
 		mark_free(&d->quiet);
 	d->has_quiet = false;
-	ok = say_anew(d, e) && decide_rivals(d, e) && send_everything(d, retry, report, e);
+	ok = say_anew(d, e) && link_tell_links(&d->link, e) && fill_first(d, e) && decide_rivals(d, e) &&
+	    send_everything(d, retry, report, e);
 	ok = note_outcome(d, ok, e);
 	release_lock(d);
 	return ok;

@@ -8,9 +8,11 @@
 #include "base/conf.h"
 #include "db/schema.h"
 #include "sync/group.h"
+#include "sync/startup.h"
 #include "wire/rehearsal.h"
 
 struct drain;
+struct shelf;
 
 struct drain_report {
 	bool busy;	    /* another drain holds this peer's lock: nothing was done */
@@ -24,12 +26,22 @@ struct drain_report {
 /* conf and peer borrowed. stop may be NULL. Connects when first needed. */
 MUST_CHECK bool drain_new(const struct conf *conf, const struct conf_peer *peer, const atomic_bool *stop, struct drain **out, struct err *e);
 void drain_free(struct drain *d);
+/* The peer may also come and fetch: where what is for it is laid down. */
+void drain_use_shelf(struct drain *d, struct shelf *shelf);
+/* Is there a way to the peer now? False: it has no url, and is not waiting at the shelf. */
+bool drain_has_way(const struct drain *d);
 
 /* Is there anything for the peer? One or two cheap queries. retry: count records that were refused. */
 MUST_CHECK bool drain_look(struct drain *d, bool retry, bool *pending, struct err *e);
 /* Send until nothing is pending. retry: at the end, once more what was refused. An error is noted in
  * sync_peer for --status and returned. ERR_PEER: not reached, nothing lost. */
 MUST_CHECK bool drain_run(struct drain *d, bool retry, struct drain_report *report, struct err *e);
+/* Fill this node from the peer, or go on with that; waits for a drain that is running. */
+MUST_CHECK bool drain_startup(struct drain *d, const struct startup_options *how, struct startup_report *report, struct err *e);
+/* Create the tables that are missing here from the peer's definitions; copy: what for is --startup --force. */
+MUST_CHECK bool drain_define(struct drain *d, bool copy, uint64_t *created, struct err *e);
+/* The startup without being asked where this node has never been filled ([sync] startup = auto). */
+void drain_fill_blank(struct drain *d);
 /* A person says yes to all deletes that this drain finds. */
 void drain_allow_deletes(struct drain *d);
 /* Does somebody have to look: is anything parked, or the link held? */

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "change/queue.h"
 #include "db/catalog.h"
+#include "change/ring.h"
 #include "db/numbering.h"
 #include "wire/line.h"
 
@@ -38,6 +39,8 @@ struct hello {
 	bool rehearsal; /* nothing is to be noted of this meeting */
 	uint64_t version;
 	char anew[33]; /* the link begins anew: the id of that beginning; "" = no */
+	bool filling;  /* and the caller compares all tables itself: it fills itself from the answering node */
+	char links[RING_LINKS_MAX]; /* of all nodes that the caller knows of (change/ring); "" = not told */
 };
 
 struct welcome {
@@ -52,6 +55,7 @@ struct welcome {
 	char anew[33];		/* the beginning that both sides know; "" = none */
 	struct position acked;	/* what the caller has acknowledged of the answering node's changes */
 	bool has_acked;
+	char links[RING_LINKS_MAX]; /* as in hello */
 };
 
 struct group_header {

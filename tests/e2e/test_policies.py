@@ -474,3 +474,71 @@ def test_a_counter_that_had_drifted_takes_the_senders_value_and_is_logged(fresh_
     said = [line for line in bert.logs().splitlines() if "stock was 60 here" in line]
     assert said and all("table t, record 1:" in line for line in said)
     assert "stock was 100 here" not in bert.logs()
+
+
+def test_what_was_counted_after_the_first_part_of_a_cut_group_counts_once(fresh_pair: Pair) -> None:
+    """The first part has row 1 as it is now; its second sale is told of by the last part, past bert's own."""
+    anna, bert = _many(fresh_pair)
+    anna.sql("UPDATE t SET stock=stock-3")
+    anna.sql("UPDATE t SET stock=stock-4 WHERE id=1")
+    bert.start_serve()
+    held = fresh_pair.wire["anna", "bert"].plan(Fault("hold_request", RECEIVE, skip=1))
+    drain = subprocess.Popen(anna.command("--drain"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                             cwd=anna.folder, preexec_fn=process.dies_with_parent())
+    until(lambda: held.hits == 1, 60, "the second part is on its way")
+    bert.sql("UPDATE t SET stock=stock-2 WHERE id=1")
+    held.release()
+    drain.wait(60)
+    bert.stop_serve()
+    fresh_pair.settle(60)
+    fresh_pair.assert_equal()
+    assert (_stock(anna), _stock(bert)) == (91, 91)
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+@pytest.mark.parametrize("keep", ["local", "remote"])
+def test_a_decision_about_a_price_leaves_the_stock_to_the_sales(fresh_pair: Pair, first: str, keep: str) -> None:
+    """Sold before the conflict, since, while the decision waits, and on the other laptop while it travels."""
+    anna, bert = _ready(fresh_pair, ADD)
+    anna.sql("UPDATE t SET price=2, stock=stock-1")
+    bert.sql("UPDATE t SET price=3, stock=stock-2")
+    _settle(fresh_pair, first)
+    where = next(node for node in fresh_pair.nodes if hand.sync(node, "SELECT 1 FROM sync_conflict"))
+    other = bert if where is anna else anna
+    number, = hand.sync(where, "SELECT id FROM sync_conflict")[0]
+    where.sql("UPDATE t SET stock=stock-4")
+    other.sql("UPDATE t SET stock=stock-8")
+    where.agent("--resolve", str(number), "--keep", keep, check=0)
+    where.sql("UPDATE t SET stock=stock-16")
+    _settle(fresh_pair, first)
+    local = 2 if where is anna else 3
+    assert anna.sql("SELECT stock, CAST(price AS SIGNED) FROM t") == [(69, local if keep == "local" else 5 - local)]
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+def test_a_refused_sale_counts_when_the_column_was_widened(fresh_pair: Pair, first: str) -> None:
+    anna, bert = _ready(fresh_pair, ADD)
+    anna.sql("UPDATE t SET stock=stock-60")
+    bert.sql("UPDATE t SET stock=stock-70")
+    bert.start_serve()
+    anna.drain(check=None)
+    bert.stop_serve()
+    assert hand.sync(anna, "SELECT COUNT(*) FROM sync_owed") == [(1,)]
+    for node in fresh_pair.nodes:
+        node.sql("ALTER TABLE t MODIFY stock INT NOT NULL DEFAULT 0")
+        node.install()
+    _settle(fresh_pair, first)
+    assert (_stock(anna), _stock(bert)) == (-30, -30)
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+def test_a_sale_beside_a_repaired_record_on_its_way_counts(fresh_pair: Pair, first: str) -> None:
+    anna, bert = _ready(fresh_pair, ADD)
+    hand.unseen(bert, "UPDATE t SET stock=60")
+    bert.start_serve()
+    anna.agent("--verify", "--table", "t", "--repair", "--from", "anna")
+    bert.stop_serve()
+    bert.sql("UPDATE t SET stock=stock-5")
+    anna.sql("UPDATE t SET stock=stock-7, price=4")
+    _settle(fresh_pair, first)
+    assert (_stock(anna), _stock(bert)) == (88, 88)

@@ -528,3 +528,17 @@ def test_applying_and_hello_do_not_wait_for_a_comparison(bert: tuple[Node, Impos
         assert not asked.is_alive()
     finally:
         lock.close()
+
+
+def test_the_columns_that_differ_are_named(fresh_pair: Pair) -> None:
+    table = ("CREATE TABLE k (id INT PRIMARY KEY, b BLOB, v VARCHAR(20), w VARCHAR(20) CHARACTER SET latin1, d DECIMAL(8,3),"
+             " `odd \"name` INT)")
+    with begun(fresh_pair, table, "INSERT INTO k SELECT seq, REPEAT('x', 100), '', 'Stra\u00dfe', seq / 8, seq FROM seq_1_to_500") as two:
+        unseen(two.anna, "UPDATE k SET b = CONCAT(REPEAT('x', 99), CHAR(121)) WHERE id = 1", "UPDATE k SET v = NULL WHERE id = 2",
+               "UPDATE k SET v = ' ' WHERE id = 3", "UPDATE k SET w = 'stra\u00dfe', d = d + 0.001 WHERE id = 4",
+               "UPDATE k SET `odd \"name` = 0 WHERE id = 500", "DELETE FROM k WHERE id = 5")
+        said = compare(two.anna, check=5)["k"]
+        assert said["columns"] == {"1": ["b"], "2": ["v"], "3": ["v"], "4": ["w", "d"], "500": ['odd "name']}
+        assert found(said) == {"different": ["1", "2", "3", "4", "500"], "missing_here": ["5"]}
+        text = two.anna.agent("--verify", check=5).stdout
+        assert "    4: w, d\n" in text and '    500: odd "name\n' in text

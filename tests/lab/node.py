@@ -129,7 +129,7 @@ class Node:
                      "monitor_key": self.monitor_key},
             "database": {"socket": str(self.server.socket), "user": ACCOUNT, "password": PASSWORD,
                          "name": self.database},
-            "sync": {},
+            "sync": {"startup": "no"},  # a test says when a node fills itself
             "log": {"target": f"file {self.agent_log}"},
         }
 

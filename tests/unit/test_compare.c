@@ -61,13 +61,13 @@ open_body(struct body *b, const char *text, size_t len)
 static void
 a_question_comes_back_as_it_was(void **state)
 {
-	static const enum compare_ask asks[] = { ASK_SUMS, ASK_ROWS, ASK_KEYS, ASK_KEEP, ASK_QUEUE };
+	static const enum compare_ask asks[] = { ASK_SUMS, ASK_ROWS, ASK_KEYS, ASK_KEEP, ASK_QUEUE, ASK_FILL, ASK_FETCH, ASK_AGAIN };
 	struct sample s;
 
 	(void)state;
 	sample_init(&s, 2, by_both);
 	for (size_t i = 0; i < sizeof asks / sizeof asks[0]; i++) {
-		struct compare_question q = { .ask = asks[i], .seen = { .epoch = i * 77 }, .versions = i % 2 == 1 };
+		struct compare_question q = { .ask = asks[i], .seen = { .epoch = i * 77 }, .versions = i % 2 == 1, .was = i % 2 == 0 ? "id int(11), a, b varchar(3)" : NULL };
 		struct compare_head h;
 		struct err e = { 0 };
 		struct buf out;
@@ -84,6 +84,8 @@ a_question_comes_back_as_it_was(void **state)
 		assert_string_equal(h.question.incarnation, q.incarnation);
 		assert_string_equal(h.question.seen.stamp, q.seen.stamp);
 		assert_true(h.question.seen.epoch == q.seen.epoch && h.question.versions == q.versions);
+		assert_int_equal(h.question.was == NULL, q.was == NULL);
+		assert_true(q.was == NULL || strcmp(h.question.was, q.was) == 0);
 		assert_string_equal(h.section.table, "t");
 		assert_int_equal(h.nkey, 2);
 		assert_string_equal(h.key[1].data, "v");
@@ -91,6 +93,45 @@ a_question_comes_back_as_it_was(void **state)
 		message_section_free(&h.section);
 		free(b.data);
 		buf_free(&out);
+	}
+}
+
+static void
+the_last_key_of_a_page_comes_back_as_it_was(void **state)
+{
+	static const struct {
+		const char *key;
+		size_t len;
+		uint64_t about;
+	} lasts[] = { { "17", 2, 0 }, { NULL, 0, UINT64_MAX }, { "a\"\0b", 4, 5 }, { "", 0, 1 } };
+	static const char *const wrong[] = { "", "[]\n", "[\"1\"]\n", "[\"1\",\"x\"]\n", "[\"1\",null]\n", "[\"1\",\"-1\"]\n", "[\"1\",\"1\",\"1\"]\n" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof lasts / sizeof lasts[0]; i++) {
+		struct line_value key;
+		uint64_t about = 7;
+		struct err e = { 0 };
+		struct buf out;
+		struct body b;
+
+		buf_init(&out, TEXT_MAX);
+		compare_put_last(&out, lasts[i].key, lasts[i].len, lasts[i].about);
+		open_body(&b, out.data, out.len);
+		assert_true(compare_parse_last(&b.reader, &key, &about, &e));
+		assert_true((key.data == NULL) == (lasts[i].key == NULL) && key.len == lasts[i].len && about == lasts[i].about);
+		assert_true(key.data == NULL || memcmp(key.data, lasts[i].key, key.len) == 0);
+		free(b.data);
+		buf_free(&out);
+	}
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		struct line_value key;
+		uint64_t about;
+		struct err e = { 0 };
+		struct body b;
+
+		open_body(&b, wrong[i], strlen(wrong[i]));
+		assert_false(compare_parse_last(&b.reader, &key, &about, &e));
+		free(b.data);
 	}
 }
 
@@ -202,7 +243,7 @@ static void
 answers_come_back_as_they_were(void **state)
 {
 	struct digest_sum sum = { .rows = 12345, .sum = { 1, 2, 255 } }, back;
-	struct compare_fact gone = { .fresh = true }, there = { .key = "a,b", .key_len = 3, .sum = { 9 }, .changed_at = "2026-11-21 02:03:04.123456", .node = "bert" }, f;
+	struct compare_fact gone = { .fresh = true }, there = { .key = "a,b", .key_len = 3, .sum = { 9 }, .changed_at = "2026-11-21 02:03:04.123456", .node = "bert", .old = "7\\,", .old_len = 3 }, f;
 	struct digest_list rows;
 	struct err e = { 0 };
 	struct buf out;
@@ -227,8 +268,10 @@ answers_come_back_as_they_were(void **state)
 	assert_string_equal(digest_key(&rows, &rows.rows[0]), "key");
 	assert_memory_equal(rows.rows[0].sum, sum.sum, DIGEST_BYTES);
 	assert_true(compare_next(&b.reader, &more, &e) && compare_parse_fact(&b.reader, &f, &e));
+	assert_null(f.old);
 	assert_true(f.key == NULL && f.fresh && f.changed_at == NULL);
 	assert_true(compare_next(&b.reader, &more, &e) && compare_parse_fact(&b.reader, &f, &e));
+	assert_true(f.old_len == there.old_len && memcmp(f.old, there.old, f.old_len) == 0);
 	assert_true(f.key_len == 3 && !f.fresh && f.sum[0] == 9);
 	assert_string_equal(f.changed_at, there.changed_at);
 	assert_string_equal(f.node, "bert");
@@ -433,6 +476,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_question_comes_back_as_it_was),
+		cmocka_unit_test(the_last_key_of_a_page_comes_back_as_it_was),
 		cmocka_unit_test(malformed_questions_are_refused),
 		cmocka_unit_test(any_damage_to_a_question_is_refused_or_read_without_harm),
 		cmocka_unit_test(ranges_and_keys_come_back_as_they_were),

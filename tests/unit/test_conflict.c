@@ -85,8 +85,9 @@ by_the_rules(unsigned bits, bool wins)
 {
 	bool collision = (bits & COUNTER) && (bits & INSERTED) && (bits & LOCAL_INSERTED) && (bits & HERE) && !((bits & DECIDED) && (bits & LOCAL_DECIDED));
 
-	if (bits & SAME) /* equal content is no conflict */
-		return (struct decision){ wins ? VERDICT_APPLY : VERDICT_KEEP, false, false, wins };
+	if (bits & SAME) /* equal content is no conflict. What both ended under one number both tell; all of a record is more than some */
+		return (struct decision){ wins ? VERDICT_APPLY : VERDICT_KEEP, false, false,
+			wins && !((bits & COUNTER) && (bits & REMOVED)) && ((bits & WHOLE) || !(bits & LOCAL_WHOLE)) };
 	if (collision)
 		return (struct decision){ VERDICT_ASK, false, false, false };
 	if ((bits & COUNTER) && (bits & HERE) && (bits & REMOVED) && (bits & LOCAL_MADE))
@@ -143,6 +144,8 @@ static const struct {
 	{ "both made the same of it, later", HERE | SAME, NEWER, { VERDICT_APPLY, false, false, true } },
 	{ "both made the same of it, earlier", HERE | SAME, OLDER, { VERDICT_KEEP, false, false, false } },
 	{ "both deleted it", SAME | WHOLE | LOCAL_WHOLE, NEWER, { VERDICT_APPLY, false, false, true } },
+	{ "both deleted a number that both had given", SAME | WHOLE | LOCAL_WHOLE | REMOVED | COUNTER, NEWER, { VERDICT_APPLY, false, false, false } },
+	{ "update of what a verdict here made the same", HERE | SAME | LOCAL_WHOLE, NEWER, { VERDICT_APPLY, false, false, false } },
 	{ "update against newer delete", LOCAL_WHOLE, OLDER, { VERDICT_KEEP, true, true, true } },
 	{ "update against older delete", LOCAL_WHOLE, NEWER, { VERDICT_APPLY, true, true, true } },
 	{ "delete against older update", HERE | WHOLE, NEWER, { VERDICT_APPLY, true, true, true } },

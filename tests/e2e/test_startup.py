@@ -1,0 +1,241 @@
+"""A node is brought up to a peer's state: empty, older, newer, with rows of its own, wiped; while both
+sides write; cut anywhere; and what is not equal afterwards is on its way."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from lab import Node, Pair, until
+from lab.hand import everywhere, sync, unseen
+
+TABLE = "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(40), n INT)"
+
+
+def numbers(count: int, first: int = 1) -> str:
+    """A table of so many rows."""
+    return f"INSERT INTO t SELECT seq, CONCAT('value ', seq), seq * 7 FROM seq_{first}_to_{count}"
+
+
+@contextmanager
+def begun(two: Pair, *tables: str, there: tuple[str, ...] = (), here: tuple[str, ...] = ()) -> Iterator[Pair]:
+    """The same tables on both sides, other rows; bert serves, anna is to be filled."""
+    everywhere(two, *tables)
+    for node, statements in ((two.bert, there), (two.anna, here)):
+        for statement in statements:
+            node.sql(statement)
+    two.install()
+    two.bert.start_serve()
+    yield two
+
+
+def startup(node: Node, *args: str, check: int = 0) -> dict[str, Any]:
+    """One --startup: what it says."""
+    ran = node.agent("--startup", "--json", *args, check=check)
+    said = json.loads(ran.stdout)
+    assert said["exit_code"] == ran.returncode
+    return said
+
+
+def rows(node: Node, table: str = "t") -> list[Any]:
+    """All rows, in order."""
+    return list(node.sql(f"SELECT * FROM {table} ORDER BY 1"))
+
+
+def test_an_empty_node_is_filled(fresh_pair: Pair) -> None:
+    parents = "CREATE TABLE p (id INT PRIMARY KEY, boss INT, FOREIGN KEY (boss) REFERENCES p (id))"
+    child = ("CREATE TABLE c (id INT PRIMARY KEY, p INT NOT NULL, twice INT AS (p * 2) STORED,"
+             " FOREIGN KEY (p) REFERENCES p (id))")
+    with begun(fresh_pair, TABLE, parents, child, "CREATE TABLE empty (id INT PRIMARY KEY)",
+               there=(numbers(30000), "INSERT INTO p VALUES (1, NULL), (3, 1)", "INSERT INTO p VALUES (2, 3)",
+                      "UPDATE p SET boss = 2 WHERE id = 1",
+                      "INSERT INTO c (id, p) SELECT seq, 1 + seq MOD 3 FROM seq_1_to_500")) as two:
+        said = startup(two.anna)
+        assert said["copied"] == 30503 and said["tables"] == 4 and said["sent"] == said["coming"] == 0
+        for table in ("t", "p", "c"):
+            assert rows(two.anna, table) == rows(two.bert, table)
+        # Nothing of it is captured, and nothing is sent again.
+        assert sync(two.anna, "SELECT COUNT(*) FROM sync_queue") == [(0,)]
+        two.anna.start_serve()
+        two.bert.sql("UPDATE t SET v = 'later' WHERE id = 7")
+        two.anna.sql("UPDATE t SET v = 'here' WHERE id = 8")
+        until(lambda: rows(two.anna) == rows(two.bert) and two.bert.sql("SELECT v FROM t WHERE id = 8") == [("here",)], what="both are in step")
+        assert "30000 records, equal" in two.anna.agent("--verify", check=0).stdout
+
+
+def test_rows_that_are_older_newer_or_only_here(fresh_pair: Pair) -> None:
+    """What only this node has is kept and sent; of two versions the later known one stays."""
+    with begun(fresh_pair, TABLE, there=(numbers(5000),),
+               here=(numbers(100), "INSERT INTO t VALUES (-1, 'only here', 0), (200000, 'only here', 0)",
+                     "UPDATE t SET v = 'old' WHERE id IN (5, 50)")) as two:
+        two.anna.sql("UPDATE t SET v = 'edited here' WHERE id = 60")
+        said = startup(two.anna)
+        assert (said["copied"], said["sent"], said["coming"]) == (4902, 3, 0)
+        assert two.anna.sql("SELECT v FROM t WHERE id IN (5, 50, 60) ORDER BY id") == [("value 5",), ("value 50",), ("edited here",)]
+        assert sync(two.anna, "SELECT COUNT(*) FROM sync_conflict WHERE policy = 'repair'") == [(2,)]
+        two.anna.drain(check=0)
+        assert rows(two.anna) == rows(two.bert) and len(rows(two.bert)) == 5002
+
+
+def test_force_makes_a_copy_and_keeps_what_it_removes(fresh_pair: Pair) -> None:
+    child = "CREATE TABLE c (id INT PRIMARY KEY, t INT, FOREIGN KEY (t) REFERENCES t (id) ON DELETE CASCADE)"
+    with begun(fresh_pair, TABLE, child, there=(numbers(3000),),
+               here=(numbers(3000), "INSERT INTO t SELECT seq, 'only here', 1 FROM seq_10001_to_12500",
+                     "UPDATE t SET v = 'other' WHERE id MOD 1000 = 0", "INSERT INTO c VALUES (1, 1), (2, 10001)")) as two:
+        two.anna.sql("UPDATE t SET v = 'edited here' WHERE id = 60")
+        said = startup(two.anna, "--force")
+        assert (said["copied"], said["removed"], said["sent"]) == (4, 2502, 0)
+        two.anna.drain(check=0)
+        assert rows(two.anna) == rows(two.bert) and len(rows(two.anna)) == 3000
+        assert two.anna.sql("SELECT COUNT(*) FROM c") == [(0,)]
+        kept = json.loads(two.anna.agent("--conflicts", "--json", "--table", "t").stdout)
+        assert sync(two.anna, "SELECT COUNT(*) FROM sync_conflict") == [(2506,)] and kept
+
+
+def test_a_node_that_was_wiped_is_filled_again(fresh_pair: Pair) -> None:
+    with begun(fresh_pair, TABLE, there=(numbers(2000),), here=(numbers(2000),)) as two:
+        two.anna.start_serve()
+        two.bert.sql("UPDATE t SET v = 'b' WHERE id = 1")
+        two.anna.sql("UPDATE t SET v = 'a' WHERE id = 2")
+        until(lambda: rows(two.anna) == rows(two.bert), what="both are in step")
+        two.anna.kill_serve()
+        two.anna.sql(f"DROP DATABASE {two.anna.sync_database}")
+        two.anna.sql("DROP TABLE t")
+        two.anna.sql(TABLE)
+        two.bert.sql("UPDATE t SET v = 'meanwhile' WHERE id = 3")
+        two.anna.install()
+        two.anna.change_conf({"sync": {"startup": None}})
+        two.anna.start_serve()  # by itself: it has never been filled
+        until(lambda: rows(two.anna) == rows(two.bert) and len(rows(two.anna)) == 2000, what="anna is filled")
+        two.anna.sql("UPDATE t SET v = 'again' WHERE id = 4")
+        until(lambda: two.bert.sql("SELECT v FROM t WHERE id = 4") == [("again",)], what="anna is heard again")
+        two.bert.sql("UPDATE t SET v = 'again' WHERE id = 5")
+        until(lambda: two.anna.sql("SELECT v FROM t WHERE id = 5") == [("again",)], what="bert is heard again")
+        assert two.anna.agent("--status").returncode == 0
+
+
+def test_nothing_fills_itself_where_it_is_not_wanted(fresh_pair: Pair) -> None:
+    with begun(fresh_pair, TABLE, there=(numbers(10),)) as two:
+        two.anna.start_serve()
+        two.bert.sql("INSERT INTO t VALUES (11, 'new', 1)")
+        until(lambda: rows(two.anna) == [(11, "new", 1)], what="the new row is there")
+
+
+def test_two_new_nodes_need_no_filling(fresh_pair: Pair) -> None:
+    with begun(fresh_pair, TABLE) as two:
+        two.bert.stop_serve()
+        for node in two.nodes:
+            node.change_conf({"sync": {"startup": "auto"}})
+        two.start_serve()
+        two.bert.sql("INSERT INTO t VALUES (1, 'bert', 1)")
+        two.anna.sql("INSERT INTO t VALUES (2, 'anna', 1)")
+        until(lambda: rows(two.anna) == rows(two.bert) and len(rows(two.anna)) == 2, what="both are in step")
+        assert [node.agent("--status").returncode for node in two.nodes] == [0, 0]
+
+
+def test_a_startup_that_is_cut_goes_on_where_it_was(fresh_pair: Pair) -> None:
+    """Killed again and again, itself and the peer's agent, with apps at work on both sides."""
+    wide = "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(400), n INT)"  # so that there are many pages
+    with begun(fresh_pair, wide, there=("INSERT INTO t SELECT seq, REPEAT(MD5(seq), 12), seq FROM seq_1_to_150000",)) as two:
+        seen: list[int] = []
+        for _ in range(4):
+            run = subprocess.Popen(two.anna.command("--startup", "-q"), stdin=subprocess.DEVNULL)
+            count = int(two.anna.sql("SELECT COUNT(*) FROM t")[0][0])
+            until(lambda: run.poll() is not None or int(two.anna.sql("SELECT COUNT(*) FROM t")[0][0]) > count, what="some rows have come")
+            if len(seen) % 2 == 0:
+                run.kill()
+                run.wait()
+            else:
+                two.bert.kill_serve()
+                assert run.wait() in (0, 4)
+                two.bert.start_serve()
+            seen.append(int(two.anna.sql("SELECT COUNT(*) FROM t")[0][0]))
+            edited = len(seen)
+            two.anna.sql("UPDATE t SET v = 'anna' WHERE id = %s", [edited])
+            two.anna.sql("DELETE FROM t WHERE id = %s", [100 + edited])
+            two.bert.sql("UPDATE t SET v = 'bert' WHERE id IN (%s, %s)", [1000 + edited, 150000 - edited])
+            two.bert.sql("DELETE FROM t WHERE id IN (%s, %s)", [2000 + edited, 149000 - edited])
+            two.bert.sql("INSERT INTO t VALUES (%s, 'new', 1)", [300000 + edited])
+        assert seen == sorted(seen) and seen[-1] > seen[0]
+        # A group of bert's waits meanwhile.
+        assert two.anna.status()["startup"]["peer"] == "bert"
+        said = startup(two.anna)
+        assert said["failed"] == 0
+        two.anna.start_serve()
+        until(lambda: rows(two.anna) == rows(two.bert), what="both are in step")
+        ids = {row[0]: row[1] for row in rows(two.anna)}
+        assert [ids[i] for i in range(1, 5)] == ["anna"] * 4 and not any(100 + i in ids for i in range(1, 5))
+        assert [ids[1000 + i] for i in range(1, 5)] == ["bert"] * 4 and not any(2000 + i in ids or 149000 - i in ids for i in range(1, 5))
+        assert sync(two.anna, "SELECT COUNT(*) FROM sync_owed") == sync(two.bert, "SELECT COUNT(*) FROM sync_owed") == [(0,)]
+
+
+def test_what_stands_in_the_way_of_a_row(fresh_pair: Pair) -> None:
+    """A unique value that another row here has: the row comes as a change, and is judged like one."""
+    table = "CREATE TABLE u (id VARCHAR(20) PRIMARY KEY, v VARCHAR(20) UNIQUE)"
+    with begun(fresh_pair, table, there=("INSERT INTO u SELECT CONCAT('b', seq), CONCAT('v', seq) FROM seq_1_to_1000",),
+               here=("INSERT INTO u VALUES ('zz', 'v77')",)) as two:
+        said = startup(two.anna)
+        assert (said["copied"], said["coming"], said["sent"]) == (999, 1, 1)
+
+
+def test_a_table_that_differs_does_not_stop_the_others(fresh_pair: Pair) -> None:
+    with begun(fresh_pair, TABLE, "CREATE TABLE d (id INT PRIMARY KEY, v VARCHAR(40))", there=(numbers(10), "INSERT INTO d VALUES (1, 'x')")) as two:
+        two.bert.sql("ALTER TABLE d MODIFY v VARCHAR(80)")
+        said = startup(two.anna, check=5)
+        assert said["failed"] == 1 and "column v is varchar(80)" in said["error"] and rows(two.anna) == rows(two.bert)
+        two.anna.sql("ALTER TABLE d MODIFY v VARCHAR(80)")
+        two.anna.install()
+        two.anna.start_serve()
+        until(lambda: rows(two.anna, "d") == [(1, "x")], what="d is compared and merged")
+
+
+def test_values_of_every_kind_are_copied_exactly(fresh_pair: Pair) -> None:
+    table = ("CREATE TABLE k (a VARCHAR(20) CHARACTER SET latin1, b INT, x LONGBLOB, f FLOAT, d DECIMAL(20,6), j JSON, ts TIMESTAMP(6) NULL,"
+             " e ENUM('x','y',''), bt BIT(9), tx TEXT CHARACTER SET utf8mb4, PRIMARY KEY (a, b))")
+    with begun(fresh_pair, table) as two:
+        unseen(two.bert, "INSERT INTO k SELECT CONCAT('\u00fc', seq MOD 7), seq, UNHEX(SHA2(seq, 512)), seq / 7, seq / 3, JSON_OBJECT('a', seq),"
+               " '2026-01-01 00:00:00.123456', 'y', b'101', CONCAT('\u20ac', CHAR(0), seq) FROM seq_1_to_3000",
+               "UPDATE k SET x = REPEAT('z', 5000000) WHERE b = 1000", "UPDATE k SET x = NULL, tx = '', e = '' WHERE b = 1001")
+        startup(two.anna)
+        two.bert.drain(check=4)  # anna does not serve: the large row waits
+        two.anna.start_serve()
+        until(lambda: "3000 records, equal" in two.anna.agent("--verify").stdout, what="all are there, the large one too")
+        assert two.anna.sql("CHECKSUM TABLE k") == two.bert.sql("CHECKSUM TABLE k")
+
+
+def test_missing_tables_are_created(fresh_pair: Pair) -> None:
+    """As they are there, with foreign keys in a circle; and nothing that is no plain table."""
+    two = fresh_pair
+    for statement in ("SET foreign_key_checks=0",
+                      "CREATE TABLE a (id INT PRIMARY KEY AUTO_INCREMENT, b INT NULL, v VARCHAR(20) DEFAULT 'it''s' COMMENT 'x; y')",
+                      "CREATE TABLE b (id INT PRIMARY KEY, a INT NULL, g INT AS (id * 2) STORED, j JSON, ts TIMESTAMP(6) DEFAULT NOW(6) ON UPDATE NOW(6),"
+                      " CHECK (id > 0), KEY (a, g), FOREIGN KEY (a) REFERENCES a (id) ON DELETE SET NULL)",
+                      "ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b (id) ON DELETE CASCADE",
+                      "CREATE TABLE secret (id INT PRIMARY KEY)", "INSERT INTO a (id) VALUES (1), (2)",
+                      "INSERT INTO b (id, a) VALUES (5, 1), (6, 2)", "UPDATE a SET b = 5"):
+        two.bert.sql(statement)
+    two.anna.change_conf({"sync": {"exclude": "secret"}})
+    two.install()
+    two.bert.start_serve()
+    said = startup(two.anna, "--create-tables")
+    assert said["tables"] == 2 and said["copied"] == 4
+    for table in ("a", "b"):
+        assert rows(two.anna, table) == rows(two.bert, table)
+        made = [node.sql(f"SHOW CREATE TABLE {table}")[0][1] for node in (two.anna, two.bert)]
+        assert made[0].split(") ENGINE")[0] == made[1].split(") ENGINE")[0]
+    assert two.anna.sql("SHOW TABLES LIKE 'secret'") == []
+    # They are replicated.
+    two.anna.start_serve()
+    two.anna.sql("INSERT INTO a (id, b) VALUES (3, 5)")
+    until(lambda: two.bert.sql("SELECT id FROM a WHERE id = 3") == [(3,)], what="anna's row is at bert's")
+    two.anna.stop_serve()
+    two.bert.sql("CREATE TABLE parts (id INT PRIMARY KEY) PARTITION BY HASH (id)")
+    two.bert.install()
+    two.bert.sql("INSERT INTO parts VALUES (1)")
+    ran = two.anna.agent("--startup", "--create-tables", check=1)
+    assert "create it here by hand" in ran.stderr and two.anna.sql("SHOW TABLES LIKE 'parts'") == []
