@@ -6,12 +6,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "app/install.h"
 #include "capture/guard.h"
 #include "change/moved.h"
 #include "change/renewal.h"
+#include "sync/drift.h"
 #include "wire/line.h"
+
+#define MIB ((uint64_t)1024 * 1024)
+/* Millions of changes, hundreds of thousands of kept versions: no laptop needs so many, and there is time to look. */
+#define STORED_WARN (1024 * MIB)
+/* A group of a hundred thousand records of usual size needs a tenth of it. */
+#define FREE_WARN (1024 * MIB)
 
 static void
 set_text(char *out, size_t size, const struct db_rows *rows, size_t column)
@@ -298,25 +306,22 @@ static bool
 read_new_tables(struct db *db, const struct conf *conf, struct report *r, struct err *e)
 {
 	struct catalog *c = NULL;
-	bool any, ok;
+	bool any = false, *is_new = NULL, ok;
 
 	buf_init(&r->new_tables, REPORT_TEXT_MAX);
 	buf_init(&r->new_tables_text, REPORT_TEXT_MAX);
 	buf_char(&r->new_tables, '[');
 	ok = any_unknown(db, conf, &any, e) && (!any || (catalog_read(db, conf, &c, e) && install_judge_keys(c, e) && guard_judge(db, conf, c, e)));
+	ok = ok && (!any || drift_find_new(db, c, &is_new, e));
 	for (size_t i = 0; ok && any && i < c->ntables; i++) {
-		uint64_t enrolled = 0;
-
-		if (c->tables[i].problem != NULL)
-			continue;
-		ok = db_number(db, "SELECT COUNT(*) FROM sync_table WHERE table_name=?", DB_ARGS(db_text(c->tables[i].name)), &enrolled, NULL, e);
-		if (!ok || enrolled > 0)
+		if (!is_new[i])
 			continue;
 		buf_str(&r->new_tables, r->new_tables.len > 1 ? "," : "");
 		line_quote(&r->new_tables, c->tables[i].name, strlen(c->tables[i].name));
 		buf_fmt(&r->new_tables_text, "table %s is new and not replicated yet: run agent --install\n", c->tables[i].name);
 	}
 	buf_char(&r->new_tables, ']');
+	free(is_new);
 	catalog_free(c);
 	return ok;
 }
@@ -411,6 +416,18 @@ read_numbering(struct db *db, const struct conf *conf, struct report *r, struct 
 	return ok;
 }
 
+/* What may fill a disk. */
+static bool
+read_stored(struct db *db, const struct conf *conf, struct report *r, struct err *e)
+{
+	static const char sizes[] = "SELECT IFNULL(SUM(DATA_LENGTH+INDEX_LENGTH), 0) FROM information_schema.TABLES WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME LIKE ?";
+	struct statvfs disk;
+
+	r->free_bytes = statvfs(conf->node.state_dir, &disk) == 0 ? (uint64_t)disk.f_bavail * disk.f_frsize : UINT64_MAX;
+	return db_number(db, sizes, DB_ARGS(db_text("sync\\_queue")), &r->queue_bytes, NULL, e) &&
+	    db_number(db, sizes, DB_ARGS(db_text("sync\\_conflict%")), &r->conflict_bytes, NULL, e);
+}
+
 bool
 report_read(struct db *db, const struct conf *conf, const char *peer, struct report *out, struct err *e)
 {
@@ -422,8 +439,10 @@ report_read(struct db *db, const struct conf *conf, const char *peer, struct rep
 	buf_init(&out->numbering, REPORT_TEXT_MAX);
 	buf_init(&out->numbering_text, REPORT_TEXT_MAX);
 	out->database = conf->database.name;
-	if (schema_enter(db, conf, &out->node, e) && witness_check(db, &out->node, e) && filling_load(db, &out->filling, e) && read_counts(db, out, e) && read_peers(db, conf, peer, out, e) && read_parked(db, peer, out, e) &&
-	    read_activity(db, out, e) && read_tables(db, out, e) && read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e)) {
+	if (schema_enter(db, conf, &out->node, e) && witness_check(db, &out->node, e) && filling_load(db, &out->filling, e) &&
+	    read_stored(db, conf, out, e) && read_counts(db, out, e) && read_peers(db, conf, peer, out, e) &&
+	    read_parked(db, peer, out, e) && read_activity(db, out, e) && read_tables(db, out, e) &&
+	    read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e)) {
 		/* What only this node has is known when the startup is done. */
 		for (size_t i = 0; i < out->npeers; i++)
 			out->peers[i].in_step = out->peers[i].in_step && !(out->filling.any && strcmp(out->filling.peer, out->peers[i].name) == 0);
@@ -500,6 +519,22 @@ peer_text(const struct report_peer *p, struct buf *out)
 	    (unsigned long long)p->records_applied, or_never(p->last_applied));
 }
 
+/* Said well before a disk is full: an app's write that cannot be recorded fails. */
+static void
+stored_text(const struct report *r, struct buf *out)
+{
+	buf_fmt(out, "stored: queue %llu MiB, conflicts %llu MiB", (unsigned long long)(r->queue_bytes / MIB), (unsigned long long)(r->conflict_bytes / MIB));
+	if (r->free_bytes != UINT64_MAX)
+		buf_fmt(out, "; free in state_dir: %llu MiB", (unsigned long long)(r->free_bytes / MIB));
+	buf_char(out, '\n');
+	if (r->queue_bytes > STORED_WARN)
+		buf_str(out, "  WARNING: the queue is large: is a peer away, paused or held, or a record parked? A peer that does not come back: agent --unpair\n");
+	if (r->conflict_bytes > STORED_WARN)
+		buf_str(out, "  WARNING: many or large versions are kept of conflicts: decided ones go after 90 days (or retention_days), undecided ones when they are decided\n");
+	if (r->free_bytes < FREE_WARN)
+		buf_str(out, "  WARNING: little room for groups on their way (state_dir); a group that finds none waits\n");
+}
+
 void
 report_text(const struct report *r, struct buf *out)
 {
@@ -513,6 +548,7 @@ report_text(const struct report *r, struct buf *out)
 		buf_str(out, "no peers: add a [peer NAME] section to agent.conf\n");
 	buf_fmt(out, "queue: %llu pending, %llu synced, %llu failed, %llu superseded; conflicts kept: %llu, not decided: %llu\n", (unsigned long long)r->pending,
 	    (unsigned long long)r->synced, (unsigned long long)r->failed, (unsigned long long)r->superseded, (unsigned long long)r->conflicts, (unsigned long long)r->undecided);
+	stored_text(r, out);
 	buf_put(out, buf_cstr(&r->numbering_text), r->numbering_text.len);
 	if (r->dirty_tables > 0)
 		buf_fmt(out, "%llu tables were altered under their triggers and wrote meanwhile: run agent --install, which names them, then compare them with the peer\n", (unsigned long long)r->dirty_tables);
@@ -593,6 +629,12 @@ report_json(const struct report *r, struct buf *out)
 	put_number(out, "conflicts", r->conflicts);
 	put_number(out, "undecided", r->undecided);
 	put_number(out, "dirty_tables", r->dirty_tables);
+	put_number(out, "queue_bytes", r->queue_bytes);
+	put_number(out, "conflict_bytes", r->conflict_bytes);
+	if (r->free_bytes == UINT64_MAX)
+		buf_str(out, ",\"free_bytes\":null");
+	else
+		put_number(out, "free_bytes", r->free_bytes);
 	if (r->filling.any)
 		buf_fmt(out, ",\"startup\":{\"peer\":\"%s\",\"copy\":%s,\"records\":%llu}", r->filling.peer, r->filling.copy ? "true" : "false", (unsigned long long)r->filling.records);
 	else

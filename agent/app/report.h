@@ -49,6 +49,8 @@ struct report {
 	uint64_t conflicts;
 	uint64_t undecided; /* of them: a person decides */
 	uint64_t dirty_tables;
+	uint64_t queue_bytes, conflict_bytes; /* that their tables take */
+	uint64_t free_bytes; /* where state_dir is; UINT64_MAX: not known */
 	struct filling filling; /* a startup that has not come to its end */
 	struct buf new_tables; /* JSON array: tables that could be replicated and are not yet; and as text lines */
 	struct buf new_tables_text;

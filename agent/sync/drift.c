@@ -400,19 +400,37 @@ judge_returned(const struct drift_facts *f, struct err *e)
 }
 
 bool
+drift_find_new(struct db *db, const struct catalog *c, bool **out, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	*out = calloc(c->ntables + 1, sizeof **out);
+	if (*out == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for the tables");
+	for (size_t i = 0; i < c->ntables; i++)
+		(*out)[i] = c->tables[i].problem == NULL;
+	if (!db_query(db, "SELECT table_name FROM sync_table", DB_NO_ARGS, &rows, e))
+		return false;
+	while ((ok = db_rows_next(rows, &more, e)) && more) {
+		const struct table *t = catalog_table(c, db_rows_text(rows, 0));
+
+		if (t != NULL)
+			(*out)[t - c->tables] = false;
+	}
+	db_rows_free(rows);
+	return ok;
+}
+
+bool
 drift_mark_new(const struct drift_facts *f, struct err *e)
 {
-	for (size_t i = 0; i < f->catalog->ntables; i++) {
-		const struct table *t = &f->catalog->tables[i];
-		uint64_t enrolled;
+	bool *is_new = NULL, ok = drift_find_new(f->db, f->catalog, &is_new, e);
 
-		if (t->problem != NULL)
-			continue;
-		if (!db_number(f->db, "SELECT COUNT(*) FROM sync_table WHERE table_name=?", DB_ARGS(db_text(t->name)), &enrolled, NULL, e) ||
-		    (enrolled == 0 && !mark(f, t->name, MOVED_LOOK, MOVED_NEW, e)))
-			return false;
-	}
-	return true;
+	for (size_t i = 0; ok && i < f->catalog->ntables; i++)
+		ok = !is_new[i] || mark(f, f->catalog->tables[i].name, MOVED_LOOK, MOVED_NEW, e);
+	free(is_new);
+	return ok;
 }
 
 bool
@@ -534,7 +552,7 @@ settle_one(const struct moved *m, void *arg, struct err *e)
 	const struct settling *s = arg;
 	const struct table *t = catalog_table(s->catalog, m->table);
 	struct compare_result result = { 0 };
-	struct compare_watch watch = { 0 };
+	struct compare_watch watch = { .keep_unseen = moved_is_anew(m) };
 	char message[ERR_MSG_MAX], *was = NULL;
 	uint64_t last = 0;
 	bool ok;

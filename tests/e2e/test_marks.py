@@ -457,6 +457,14 @@ def test_young_rows_stay_and_show_what_was_sent(fresh_pair: Pair) -> None:
     assert anna.queue() == {"synced": 2}
 
 
+def test_the_status_says_what_is_stored(fresh_pair: Pair) -> None:
+    anna, _ = _purging(fresh_pair)
+    said = anna.status()
+    assert 0 < said["queue_bytes"] < 2**20 and 0 < said["conflict_bytes"] < 2**20 and said["free_bytes"] > 0
+    text = anna.agent("--status").stdout
+    assert "stored: queue 0 MiB, conflicts 0 MiB; free in state_dir: " in text and "WARNING: the queue" not in text
+
+
 def test_ids_that_no_row_has_do_not_end_a_purge(fresh_pair: Pair) -> None:
     """An old row, and far behind it (in ids) what was sent."""
     anna, bert = _purging(fresh_pair)

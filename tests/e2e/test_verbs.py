@@ -101,6 +101,7 @@ def test_output_that_cannot_be_written_is_a_failure() -> None:
 ])
 def test_a_broken_file_is_refused_with_the_number_of_the_line(fresh_pair: Pair, line: str, says: str) -> None:
     anna = fresh_pair.anna
+    anna.change_conf({"sync": {"startup": None}})
     before = anna.conf_path.read_text().rstrip("\n") + "\n"
     with open(anna.conf_path, "a") as conf:
         conf.write("\n" + line + "\n")
