@@ -17,21 +17,20 @@
 
 #include "base/text.h"
 
-#ifndef SYSCONFDIR
-#define SYSCONFDIR "/etc"
-#endif
-
 enum {
 	WORD_MAX = 31,	    /* longer words are no verb and no option */
 	NEAR = 2,	    /* slips of the finger that still suggest a word */
-	COLUMN = 26	    /* of --help's second column */
+	COLUMN = 26,	    /* of --help's second column */
+	WIDTH = 100	    /* of --help */
 };
 
 /* --- options --------------------------------------------------------------------------------- */
 
 enum option_id {
 	OPTION_CONFIG, OPTION_JSON, OPTION_QUIET, OPTION_VERBOSE, OPTION_PEER, OPTION_TABLE,
-	OPTION_DRY_RUN, OPTION_ALLOW_DELETES, OPTION_KEEP, OPTION_REPAIR, OPTION_FROM, OPTION_FORCE, OPTION_CREATE_TABLES, OPTION_URL, OPTION_ASSETS, OPTION_HELP,
+	OPTION_DRY_RUN, OPTION_ALLOW_DELETES, OPTION_KEEP, OPTION_REPAIR, OPTION_FROM, OPTION_FORCE,
+	OPTION_CREATE_TABLES, OPTION_URL,
+	OPTION_ADMIN_USER, OPTION_ADMIN_PASSWORD, OPTION_ASSETS, OPTION_HELP,
 	OPTION_VERSION, OPTIONS
 };
 
@@ -58,7 +57,9 @@ static const struct option {
 	[OPTION_FROM] = { "from", 0, "NODE", "verify", "with --repair: the records of this node or peer win" },
 	[OPTION_FORCE] = { "force", 0, NULL, "startup", "become a copy: what only this node has is removed, and kept as conflicts" },
 	[OPTION_CREATE_TABLES] = { "create-tables", 0, NULL, "startup", "create tables that are missing here as they are there" },
-	[OPTION_URL] = { "url", 0, "URL", "pair", "where the other node reaches this one, if not at listen" },
+	[OPTION_URL] = { "url", 0, "URL", "pair", "where the other node reaches this one; none: it cannot" },
+	[OPTION_ADMIN_USER] = { "admin-user", 0, "NAME", "install uninstall", "a database administrator, for this call alone" },
+	[OPTION_ADMIN_PASSWORD] = { "admin-password-file", 0, "FILE", "install uninstall", "the administrator's password is in FILE" },
 	[OPTION_ASSETS] = { "assets", 0, "DIR", NULL, "for developing; no effect in this version" },
 	[OPTION_HELP] = { "help", 'h', NULL, NULL, "this text" },
 	[OPTION_VERSION] = { "version", 0, NULL, NULL, "versions of the agent and its libraries" },
@@ -254,6 +255,8 @@ check_options(const struct scan *s, struct err *e)
 			    verb, options[i].name);
 	if (s->value[OPTION_QUIET] != NULL && s->value[OPTION_VERBOSE] != NULL)
 		return err_set(e, ERR_USAGE, "-q and -v contradict each other; give one of them");
+	if (s->value[OPTION_ADMIN_PASSWORD] != NULL && s->value[OPTION_ADMIN_USER] == NULL)
+		return err_set(e, ERR_USAGE, "--admin-password-file goes with --admin-user NAME; give both");
 	return true;
 }
 
@@ -321,6 +324,8 @@ cli_parse(int argc, char **argv, const struct verb *verbs, struct cli *out, stru
 	out->create_tables = s.value[OPTION_CREATE_TABLES] != NULL;
 	out->force = s.value[OPTION_FORCE] != NULL;
 	out->url = s.value[OPTION_URL];
+	out->admin_user = s.value[OPTION_ADMIN_USER];
+	out->admin_password_file = s.value[OPTION_ADMIN_PASSWORD];
 	return true;
 }
 
@@ -332,7 +337,29 @@ help_line(const char *name, const char *letter, const char *argument, const char
 	char left[80];
 
 	(void)snprintf(left, sizeof left, "%s--%s%s%s", letter, name, argument == NULL ? "" : " ", argument == NULL ? "" : argument);
-	(void)printf("  %-*s%s\n", COLUMN, left, help);
+	(void)printf("  %-*s %s\n", COLUMN - 1, left, help);
+}
+
+/* Those verbs of this program that take an option, folded. */
+static void
+help_takers(const struct verb *verbs, const char *takers)
+{
+	int at = printf("  %-*s(", COLUMN, "");
+	const char *comma = "";
+
+	for (const struct verb *v = verbs; v->name != NULL; v++) {
+		int len = (int)strlen(v->name) + 5; /* with the dashes and a comma, a blank, a bracket */
+
+		if (!listed(takers, v->name))
+			continue;
+		if (at + len > WIDTH)
+			at = printf("%s\n  %-*s ", comma, COLUMN, "") - (int)strlen(comma) - 1;
+		else
+			at += printf("%s%s", comma, *comma == '\0' ? "" : " ");
+		at += printf("--%s", v->name);
+		comma = ",";
+	}
+	(void)printf(")\n");
 }
 
 void
@@ -349,20 +376,10 @@ cli_help(const struct verb *verbs)
 		if (options[i].letter != 0)
 			(void)snprintf(letter, sizeof letter, "-%c, ", options[i].letter);
 		help_line(options[i].name, letter, options[i].argument, options[i].help);
-		if (options[i].verbs != NULL) { /* name those that this program has */
-			const char *comma = "";
-
-			(void)printf("  %-*s(", COLUMN, "");
-			for (const struct verb *v = verbs; v->name != NULL; v++) {
-				if (!listed(options[i].verbs, v->name))
-					continue;
-				(void)printf("%s--%s", comma, v->name);
-				comma = ", ";
-			}
-			(void)printf(")\n");
-		}
+		if (options[i].verbs != NULL)
+			help_takers(verbs, options[i].verbs);
 	}
-	(void)printf("\nFiles: --config FILE, else $AGENT_CONF, else ./agent.conf, else %s/agent.conf\n", SYSCONFDIR);
+	(void)printf("\nFiles: --config FILE, else $AGENT_CONF, else ./agent.conf, else\n  %s/agent.conf\n", SYSCONFDIR);
 	(void)printf("\nExit codes:\n");
 	for (size_t i = 0; i < sizeof exits / sizeof exits[0]; i++)
 		(void)printf("  %d  %s\n", (int)exits[i].code, exits[i].help);
@@ -371,6 +388,21 @@ cli_help(const struct verb *verbs)
 		     "  agent --check                 is everything ready?\n"
 		     "  agent --install               start recording changes\n"
 		     "  agent --drain --peer anna     send what anna does not have yet\n");
+}
+
+bool
+cli_option(size_t i, struct cli_option *out)
+{
+	if (i >= OPTIONS)
+		return false;
+	*out = (struct cli_option){ options[i].name, options[i].letter, options[i].argument, options[i].help };
+	return true;
+}
+
+bool
+cli_takes(size_t i, const char *verb)
+{
+	return options[i].verbs == NULL || (verb != NULL && listed(options[i].verbs, verb));
 }
 
 enum exit_code

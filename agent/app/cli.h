@@ -4,6 +4,7 @@
 #define TANDEM_APP_CLI_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/conf.h"
 #include "base/err.h"
@@ -49,6 +50,8 @@ struct cli {
 	bool force;
 	bool create_tables;
 	const char *url;  /* --url URL or NULL */
+	const char *admin_user;		 /* --admin-user NAME or NULL */
+	const char *admin_password_file; /* --admin-password-file FILE or NULL */
 };
 
 /* Parse argv. Two verbs, an unknown word, an option that the verb does not take: ERR_USAGE with a
@@ -56,6 +59,17 @@ struct cli {
 MUST_CHECK bool cli_parse(int argc, char **argv, const struct verb *verbs, struct cli *out, struct err *e);
 /* --help: every verb, option, file and exit code. */
 void cli_help(const struct verb *verbs);
+/* An option as --help names it; texts are constants. */
+struct cli_option {
+	const char *name;
+	char letter;	      /* 0: none */
+	const char *argument; /* NULL: takes none */
+	const char *help;
+};
+/* The i-th option; false behind the last one. */
+bool cli_option(size_t i, struct cli_option *out);
+/* Does that verb take the i-th option? NULL: does every verb? */
+bool cli_takes(size_t i, const char *verb);
 /* The exit code that an error means. */
 enum exit_code cli_exit_code(const struct err *e);
 

@@ -192,6 +192,17 @@ put_version_text(struct buf *out, const char *side, const struct inbox_version *
 	buf_fmt(out, "  %-7s %s of %s%s%s\n", side, v->node, v->changed_at, v->row == NULL ? ", deleted" : "", kept ? "  (kept)" : "");
 }
 
+/* How it came to an end, where the rule alone does not say it. */
+static const char *
+ending(const struct inbox_conflict *c)
+{
+	if (is_undecided(c))
+		return ", NOT DECIDED";
+	if (inbox_is_unique(c) && strcmp(c->verdict, "keep") == 0 && strcmp(kept_side(c), "local") == 0)
+		return "";
+	return c->resolution != NULL ? ", decided by a person" : c->resolved_at != NULL ? ", ended by itself" : "";
+}
+
 static bool
 put_text(const struct inbox_conflict *c, struct buf *out, struct err *e)
 {
@@ -200,9 +211,8 @@ put_text(const struct inbox_conflict *c, struct buf *out, struct err *e)
 
 	(void)text_escape(c->key, c->key_len, key, sizeof key);
 	(void)text_escape(c->table, strlen(c->table), table, sizeof table);
-	buf_fmt(out, "%llu: table %s, record %s: %s UTC, with peer %s, rule %s%s\n", (unsigned long long)c->id, table, key, c->happened_at, c->peer, c->rule,
-	    c->resolution != NULL ? ", decided by a person" : c->resolved_at != NULL ? ", ended by itself" : is_undecided(c) ? ", NOT DECIDED" : "");
-	if (strcmp(c->rule, "unique") == 0)
+	buf_fmt(out, "%llu: table %s, record %s: %s UTC, with peer %s, rule %s%s\n", (unsigned long long)c->id, table, key, c->happened_at, c->peer, c->rule, ending(c));
+	if (inbox_is_unique(c))
 		buf_str(out, "  local is another row, which has the same unique value: only one of the two can have it\n");
 	put_version_text(out, "local", &c->local, strcmp(kept, "local") == 0);
 	put_version_text(out, "remote", &c->remote, strcmp(kept, "remote") == 0);

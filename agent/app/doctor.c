@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "app/findings.h"
 #include "app/install.h"
@@ -31,6 +32,7 @@ struct doctor {
 	struct numbering *peers; /* in conf's order */
 	size_t unreachable;
 	struct findings found;
+	bool *is_new; /* by the catalog's index: not enrolled yet */
 };
 
 /* --- schema and tables --- */
@@ -73,8 +75,26 @@ check_schema(struct doctor *d, struct err *e)
 static void
 check_table(struct doctor *d, const struct table *t)
 {
-	if (t->problem != NULL)
+	if (t->problem != NULL && !t->view) /* views are counted in a note (app/survey) */
 		findings_add(&d->found, t->undecided ? SEVERITY_PROBLEM : SEVERITY_WARNING, t->remedy, "table %s is not replicated: it %s", t->name, t->problem);
+}
+
+/* A misspelt section would go unheeded, its rule for conflicts too. */
+static void
+check_sections(struct doctor *d)
+{
+	for (size_t i = 0; i < d->conf->ntables; i++) {
+		const char *name = d->conf->tables[i].name, *there = NULL;
+
+		if (catalog_table(d->catalog, name) != NULL)
+			continue;
+		for (size_t k = 0; k < d->catalog->ntables && there == NULL; k++)
+			there = strcasecmp(d->catalog->tables[k].name, name) == 0 ? d->catalog->tables[k].name : NULL;
+		if (there != NULL)
+			findings_add(&d->found, SEVERITY_WARNING, "write the name as the server does", "section [table %s] of agent.conf is heeded for no table: it is called %s here", name, there);
+		else
+			findings_add(&d->found, SEVERITY_WARNING, "correct the name, or take the section out", "section [table %s] of agent.conf is heeded for no table: [sync] tables and exclude leave none of that name", name);
+	}
 }
 
 static bool
@@ -94,6 +114,7 @@ check_tables(struct doctor *d, struct err *e)
 		check_table(d, t);
 		usable += t->problem == NULL;
 	}
+	check_sections(d);
 	if (d->catalog->ntables == 0)
 		findings_add(&d->found, SEVERITY_WARNING, "check [database] name and [sync] tables", "no table of database %s is chosen", d->conf->database.name);
 	else
@@ -115,7 +136,33 @@ wrong_trigger(const struct table *t, const char *what, void *arg)
 {
 	struct doctor *d = arg;
 
-	findings_add(&d->found, SEVERITY_PROBLEM, "run agent --install", "a trigger of table %s is %s", t->name, what);
+	/* A parent that is not replicated is none of the catalog's usable tables. */
+	const struct table *known = catalog_table(d->catalog, t->name);
+
+	if (known == NULL || !d->is_new[known - d->catalog->tables])
+		findings_add(&d->found, SEVERITY_PROBLEM, "run agent --install", "a trigger of table %s is %s", t->name, what);
+}
+
+/* Tables that came after --install: one line each, not one a trigger. */
+static bool
+check_new_tables(struct doctor *d, struct err *e)
+{
+	d->is_new = calloc(d->catalog->ntables + 1, sizeof *d->is_new);
+	if (d->is_new == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for the tables");
+	for (size_t i = 0; i < d->catalog->ntables; i++) {
+		const struct table *t = &d->catalog->tables[i];
+		uint64_t enrolled;
+
+		if (t->problem != NULL)
+			continue;
+		if (!db_number(d->db, "SELECT COUNT(*) FROM sync_table WHERE table_name=?", DB_ARGS(db_text(t->name)), &enrolled, NULL, e))
+			return false;
+		d->is_new[i] = enrolled == 0;
+		if (enrolled == 0)
+			findings_add(&d->found, SEVERITY_PROBLEM, "run agent --install", "table %s is new and not replicated yet", t->name);
+	}
+	return true;
 }
 
 static bool
@@ -226,9 +273,16 @@ check_peers(struct doctor *d, struct err *e)
 		return (d->peers = calloc(d->conf->npeers + 1, sizeof *d->peers)) != NULL || err_set(e, ERR_MEMORY, "out of memory for the peers");
 	if (!survey_peers(d->db, d->conf, &d->peers, e))
 		return false;
-	for (size_t i = 0; i < d->conf->npeers; i++)
-		if (d->cli->peer == NULL || strcmp(d->cli->peer, d->conf->peers[i].name) == 0)
+	for (size_t i = 0; i < d->conf->npeers; i++) {
+		const struct conf_peer *peer = &d->conf->peers[i];
+
+		if (d->cli->peer != NULL && strcmp(d->cli->peer, peer->name) != 0)
+			continue;
+		if (peer->url[0] != '\0')
 			check_peer(d, i);
+		else
+			findings_add(&d->found, SEVERITY_NOTE, "pull = yes there, and agent --serve here", "peer %s has no url: it comes for what is here", peer->name);
+	}
 	return true;
 }
 
@@ -239,10 +293,18 @@ check_tls(struct doctor *d)
 	struct tls_identity id;
 	struct err e;
 
-	for (size_t i = 0; i < d->conf->npeers; i++)
-		if (strncmp(d->conf->peers[i].url, "http://", 7) == 0)
-			findings_add(&d->found, SEVERITY_NOTE, "tls = on there, and https with its tls_pin here",
-			    "what is sent to peer %s is signed but not encrypted (http url)", d->conf->peers[i].name);
+	for (size_t i = 0; i < d->conf->npeers; i++) {
+		const struct conf_peer *peer = &d->conf->peers[i];
+
+		if (peer->seal || peer->tls_pin[0] != '\0')
+			continue;
+		if (strncmp(peer->url, "http://", 7) == 0)
+			findings_add(&d->found, SEVERITY_NOTE, "tls = on there, and https with its tls_pin here; or seal = yes on both laptops",
+			    "what is sent to peer %s is signed but not encrypted (http url)", peer->name);
+		else
+			findings_add(&d->found, SEVERITY_WARNING, "seal = yes in the [peer] sections of both laptops; or a tls_pin, if TLS does not end on the way",
+			    "whoever ends TLS on the way to peer %s can read what is sent (no tls_pin, no seal)", peer->name);
+	}
 	if (!d->conf->node.tls)
 		return;
 	if (!tls_identity(d->conf, &id, &e)) {
@@ -259,6 +321,8 @@ check_all(struct doctor *d, struct err *e)
 	check_tls(d);
 	if (!survey_server(d->db, d->conf, &d->found, e) || !check_schema(d, e) || !check_tables(d, e) || !survey_app(d->db, d->conf, &d->found, e) ||
 	    !guard_verify(d->db, d->conf, d->catalog, d->installed ? &d->node : NULL, wrong_guard, d, e))
+		return false;
+	if (d->installed && !check_new_tables(d, e))
 		return false;
 	if (d->installed && !trigger_verify(d->db, d->conf, d->catalog, &d->node, wrong_trigger, d, e))
 		return false;
@@ -290,6 +354,7 @@ doctor_run(const struct cli *cli, const struct conf *conf, struct err *e)
 		findings_print(&d.found, cli->quiet);
 	findings_free(&d.found);
 	free(d.peers);
+	free(d.is_new);
 	catalog_free(d.catalog);
 	db_close(d.db);
 	return code;

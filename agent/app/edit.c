@@ -135,10 +135,16 @@ add_peer(const char *path, const struct conf_peer *peer, bool really, struct err
 		buf_put(&d.text, d.old, d.len);
 		if (d.len > 0 && d.old[d.len - 1] != '\n')
 			buf_char(&d.text, '\n');
-		buf_fmt(&d.text, "\n[peer %s]\nurl = %s\n", peer->name, peer->url);
+		buf_fmt(&d.text, "\n[peer %s]\n", peer->name);
+		if (peer->url[0] != '\0')
+			buf_fmt(&d.text, "url = %s\n", peer->url);
+		if (peer->pull)
+			buf_str(&d.text, "pull = yes\n");
 		put_key(&d.text, peer->key);
 		if (peer->tls_pin[0] != '\0')
 			buf_fmt(&d.text, "tls_pin = %s\n", peer->tls_pin);
+		if (peer->seal)
+			buf_str(&d.text, "seal = yes\n");
 		ok = commit(&d, really, e);
 	}
 	close_edit(&d);

@@ -6,7 +6,7 @@
 #include "base/conf.h"
 #include "base/err.h"
 
-/* Append a section. key: the pair's; pin "" for none. */
+/* Append a section: name, url, key, tls_pin ("" for none) and seal of peer. */
 MUST_CHECK bool edit_add_peer(const char *path, const struct conf_peer *peer, struct err *e);
 /* Would that be taken? Changes nothing. */
 MUST_CHECK bool edit_try_peer(const char *path, const struct conf_peer *peer, struct err *e);

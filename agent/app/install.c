@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/admin.h"
 #include "app/survey.h"
 #include "capture/guard.h"
 #include "capture/trigger.h"
 #include "change/renewal.h"
 #include "sync/drift.h"
+#include "sync/parting.h"
 #include "wire/line.h"
 
 bool
@@ -69,40 +71,32 @@ enroll(struct db *db, const struct catalog *c, struct err *e)
 	return true;
 }
 
-/* Peers that left agent.conf: statuses and the purge must not wait for them for ever. */
-static bool
-forget_peers(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
+struct parting_print {
+	const struct cli *cli;
+	const struct conf *conf;
+};
+
+static void
+print_parting(const char *peer, void *arg)
 {
-	struct db_rows *rows = NULL;
-	bool more = false, ok;
+	const struct parting_print *to = arg;
 
-	if (!db_query(db, "SELECT peer FROM sync_peer", DB_NO_ARGS, &rows, e))
-		return false;
-	while ((ok = db_rows_next(rows, &more, e)) && more) {
-		const char *peer = db_rows_text(rows, 0);
-
-		if (conf_peer(conf, peer) != NULL)
-			continue;
-		if (!(ok = peer_forget(db, peer, e)))
-			break;
-		if (!cli->quiet && !cli->json)
-			(void)printf("peer %s is no longer in %s: forgotten\n", peer, conf->path);
-	}
-	db_rows_free(rows);
-	return ok;
+	if (!to->cli->quiet && !to->cli->json)
+		(void)printf("peer %s is no longer in %s: forgotten\n", peer, to->conf->path);
 }
 
 static bool
 register_peers(struct db *db, const struct cli *cli, const struct conf *conf, const struct catalog *c, struct err *e)
 {
+	struct parting_print told = { cli, conf };
 	bool news;
 
 	if (cli->peer != NULL && conf_peer(conf, cli->peer) == NULL)
 		return err_set(e, ERR_USAGE, "there is no [peer %s] in %s", cli->peer, conf->path);
-	if (!forget_peers(db, cli, conf, e))
+	if (!parting_forget(db, conf, print_parting, &told, e))
 		return false;
 	for (size_t i = 0; i < conf->npeers; i++)
-		if (!peer_register(db, conf->peers[i].name, e))
+		if (!peer_register(db, conf->peers[i].name, e) || !parting_return(db, conf, conf->peers[i].name, e))
 			return false;
 	if (cli->peer == NULL)
 		return true;
@@ -129,18 +123,43 @@ put_table_json(struct buf *out, const struct table *t)
 struct done {
 	struct trigger_report ours;
 	struct guard_report apps;
+	const struct buf *given; /* to the agent's account; NULL without an administrator */
 };
 
+/* What an administrator has given to the agent's account, one statement a line. */
 static void
-print_counts(const struct cli *cli, const struct done *done, size_t usable, const struct buf *json)
+print_given(const struct cli *cli, const struct buf *given)
+{
+	if (given->len == 0 || cli->quiet || cli->json)
+		return;
+	(void)printf("%s:\n", cli->dry_run ? "the agent's account would be given" : "the agent's account has been given what it needs, and no more");
+	for (const char *p = given->data; *p != '\0'; p += strcspn(p, "\n") + 1)
+		(void)printf("  %.*s\n", (int)strcspn(p, "\n"), p);
+}
+
+static void
+put_given_json(struct buf *out, const struct buf *given)
+{
+	if (given == NULL || given->len == 0)
+		return;
+	buf_str(out, ",\"given\":[");
+	for (const char *p = given->data; *p != '\0'; p += strcspn(p, "\n") + 1) {
+		buf_str(out, p == given->data ? "" : ",");
+		line_quote(out, p, strcspn(p, "\n"));
+	}
+	buf_char(out, ']');
+}
+
+static void
+print_counts(const struct cli *cli, const struct done *done, size_t usable, const struct buf *json, const char *given)
 {
 	const struct trigger_report *r = &done->ours;
 	const struct guard_report *g = &done->apps;
 
 	if (cli->json)
 		(void)printf("{\"tables\":%zu,\"triggers_set\":%zu,\"triggers_right\":%zu,\"triggers_removed\":%zu,\"app_triggers_guarded\":%zu,"
-			     "\"app_triggers_right\":%zu,\"app_triggers_restored\":%zu,\"not_replicated\":[%s]}\n",
-		    usable, r->installed, r->right, r->removed, g->set, g->right, g->removed, buf_cstr(json));
+			     "\"app_triggers_right\":%zu,\"app_triggers_restored\":%zu,\"not_replicated\":[%s]%s}\n",
+		    usable, r->installed, r->right, r->removed, g->set, g->right, g->removed, buf_cstr(json), given);
 	if (cli->json || cli->quiet)
 		return;
 	if (cli->dry_run)
@@ -155,19 +174,22 @@ static void
 print_tables(const struct cli *cli, const struct catalog *c, const struct done *done)
 {
 	size_t usable = 0;
-	struct buf json;
+	struct buf json, given;
 
 	buf_init(&json, 16 * 1024 * 1024);
+	buf_init(&given, 64 * 1024);
+	put_given_json(&given, done->given);
 	for (size_t i = 0; i < c->ntables; i++) {
 		usable += c->tables[i].problem == NULL;
 		if (c->tables[i].problem != NULL)
 			put_table_json(&json, &c->tables[i]);
 	}
-	print_counts(cli, done, usable, &json);
+	print_counts(cli, done, usable, &json, buf_cstr(&given));
 	for (size_t i = 0; !cli->json && !cli->quiet && i < c->ntables; i++)
-		if (c->tables[i].problem != NULL)
+		if (c->tables[i].problem != NULL && !c->tables[i].view)
 			(void)printf("not replicated: table %s %s: %s\n", c->tables[i].name, c->tables[i].problem, c->tables[i].remedy);
 	buf_free(&json);
+	buf_free(&given);
 }
 
 static void
@@ -191,9 +213,7 @@ print_wrong_guard(const char *table, const char *trigger, bool guarded, void *ar
 static bool
 is_without_choice(const struct conf *conf, const struct table *t)
 {
-	const struct conf_table *section = conf_table(conf, t->name);
-
-	return t->undecided && (section == NULL || section->app_triggers[0] == '\0');
+	return t->undecided && conf_app_triggers(conf, t->name)[0] == '\0';
 }
 
 /* What to write into agent.conf, ready to be copied. */
@@ -209,7 +229,7 @@ print_choices(const struct conf *conf, const struct catalog *c)
 			continue;
 		if (n++ == 0)
 			(void)printf("\nThe app's own triggers need a choice. guard: they fire for the app alone, and what they write is replicated.\n"
-				     "run: they also fire when a change arrives. Add to %s, with one of the two lines for each table:\n", conf->path);
+				     "run: they also fire when a change arrives. Add one of the two lines to [sync] of %s, for all tables, or for each:\n", conf->path);
 		(void)printf("\n[table %s]\napp_triggers = guard\napp_triggers = run\n", t->name);
 	}
 }
@@ -239,9 +259,9 @@ refuse_undecided(const struct cli *cli, const struct conf *conf, const struct ca
 
 /* What --install would do, changing nothing. */
 static bool
-preview(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
+preview(struct db *db, const struct cli *cli, const struct conf *conf, const struct admin *admin, struct err *e)
 {
-	const struct done none = { 0 };
+	const struct done none = { .given = &admin->given };
 	struct node_identity node;
 	struct catalog *c = NULL;
 	struct cli shown = *cli;
@@ -299,20 +319,23 @@ restamp(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 }
 
 static bool
-install(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
+install(struct db *db, const struct cli *cli, const struct conf *conf, const struct admin *admin, struct err *e)
 {
 	struct catalog *c = NULL;
 	struct node_identity node;
 	struct drift_facts *facts = NULL;
-	struct done done;
+	struct done done = { .given = &admin->given };
+	/* Triggers of other accounts are for an administrator to replace. */
+	struct db *over = admin->db != NULL ? admin->db : db;
 	bool created, ok;
 
 	if (!db_use(db, conf->database.name, e))
 		return err_prefix(e, "check [database] name");
 	ok = schema_install(db, conf, &created, e) && schema_enter(db, conf, &node, e) && witness_check(db, &node, e) && restamp(db, cli, conf, e) && catalog_read(db, conf, &c, e);
 	if (ok) {
-		ok = install_judge_keys(c, e) && guard_install(db, conf, c, &node, &done.apps, e) && check_readable(db, conf, c, e) &&
-		    drift_before_install(db, conf, &node, c, &facts, e) && trigger_install(db, conf, c, &node, &done.ours, e) && enroll(db, c, e) &&
+		ok = install_judge_keys(c, e) && guard_install(over, conf, c, &node, &done.apps, e) && check_readable(db, conf, c, e) &&
+		    drift_before_install(db, conf, &node, c, &facts, e) && (created || drift_mark_new(facts, e)) &&
+		    trigger_install(db, conf, c, &node, &done.ours, e) && enroll(db, c, e) &&
 		    register_peers(db, cli, conf, c, e) && drift_after_install(facts, e) && witness_note(db, e);
 	}
 	if (ok && !drift_sees_ids(facts) && !cli->quiet && !cli->json)
@@ -331,9 +354,17 @@ enum exit_code
 install_run(const struct cli *cli, const struct conf *conf, struct err *e)
 {
 	struct db *db = NULL;
-	bool ok = db_open(&conf->database, &db, e) && (cli->dry_run ? preview : install)(db, cli, conf, e);
+	struct admin admin;
+	bool ready = false, ok;
 
+	ok = admin_open(cli, conf, &admin, e) && admin_provide(&admin, cli, conf, &ready, e);
+	if (ok)
+		print_given(cli, &admin.given);
+	if (ok && ready)
+		ok = db_open(&conf->database, &db, e) && (cli->dry_run || admin_permit_triggers(&admin, e)) &&
+		    (cli->dry_run ? preview : install)(db, cli, conf, &admin, e);
 	db_close(db);
+	admin_close(&admin);
 	return ok ? EXIT_DONE : cli_exit_code(e);
 }
 
@@ -353,7 +384,7 @@ uninstall_preview(struct db *db, const struct cli *cli, const struct conf *conf,
 }
 
 static bool
-uninstall(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
+uninstall(struct db *db, const struct cli *cli, const struct conf *conf, const struct admin *admin, struct err *e)
 {
 	size_t ours, apps;
 
@@ -363,7 +394,7 @@ uninstall(struct db *db, const struct cli *cli, const struct conf *conf, struct 
 	 * the schema, without which the app's writes would fail. */
 	if (!trigger_remove_all(db, conf, &ours, e))
 		return false;
-	if (!guard_remove_all(db, conf, &apps, e))
+	if (!guard_remove_all(admin->db != NULL ? admin->db : db, conf, &apps, e))
 		return err_prefix(e, "%zu triggers of the agent removed, then", ours);
 	if (!schema_drop(db, conf, e))
 		return false;
@@ -379,8 +410,11 @@ enum exit_code
 uninstall_run(const struct cli *cli, const struct conf *conf, struct err *e)
 {
 	struct db *db = NULL;
-	bool ok = db_open(&conf->database, &db, e) && uninstall(db, cli, conf, e);
+	struct admin admin;
+	bool ok = admin_open(cli, conf, &admin, e) && db_open(&conf->database, &db, e) && (cli->dry_run || admin_permit_triggers(&admin, e)) &&
+	    uninstall(db, cli, conf, &admin, e);
 
 	db_close(db);
+	admin_close(&admin);
 	return ok ? EXIT_DONE : cli_exit_code(e);
 }

@@ -127,6 +127,14 @@ reply_offer(struct request *r, const struct invitation *in)
 	buf_free(&body);
 }
 
+/* TLS that ends at both laptops has a pin on each side. Where one has none, on some stretch of the way in one
+ * direction somebody else could read; and both must do alike. */
+static bool
+needs_seal(const struct offer *a, const struct offer *b)
+{
+	return a->pin[0] == '\0' || b->pin[0] == '\0';
+}
+
 /* Mark the invitation, then write the section. */
 static bool
 take_in(const struct pair *p, struct invitation *in, const struct offer *theirs, struct err *e)
@@ -144,6 +152,7 @@ take_in(const struct pair *p, struct invitation *in, const struct offer *theirs,
 	memcpy(pin, theirs->pin, sizeof pin);
 	peer.url = url;
 	peer.tls_pin = pin;
+	peer.seal = needs_seal(&in->line, theirs);
 	pairing_pair_key(in->line.secret, &ours, theirs, peer.key);
 	ok = invitation_save(p->conf, in, e) && edit_add_peer(p->conf->path, &peer, e);
 	if (!ok)
@@ -177,7 +186,7 @@ answer_newcomer(struct pair *p, struct request *r, const void *body, size_t len)
 		log_error(name, "pairing failed: %s", e.msg);
 		request_fail(r, 500, "failed", "node %s could not write its agent.conf; its log says why", p->conf->node.name);
 	} else {
-		log_info(name, "paired: it is reached at %s", theirs.url);
+		log_info(name, "paired: it %s%s", theirs.url[0] == '\0' ? "cannot be called, and fetches what is here" : "is reached at ", theirs.url);
 		reply_offer(r, &in);
 		p->changed(p->arg);
 	}
@@ -233,7 +242,24 @@ host_of(const char *url, char out[ADDRESS_HOST_MAX])
 	(void)snprintf(out, ADDRESS_HOST_MAX, "%.*s", (int)len, p);
 }
 
-/* This node as the other one will write it down. towards: its url, or NULL. */
+static bool
+is_loopback(const char *host)
+{
+	return strncmp(host, "127.", 4) == 0 || strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0;
+}
+
+/* --url: the address itself, or none. */
+static bool
+given_url(const char *url, const char *towards, struct offer *out, struct err *e)
+{
+	if (strcmp(url, "none") == 0)
+		return towards != NULL || err_set(e, ERR_USAGE, "--url none is for the other node, which takes the line: whoever prints it must have an address");
+	if ((size_t)snprintf(out->url, sizeof out->url, "%s", url) >= sizeof out->url || strpbrk(url, ",@ \n") != NULL)
+		return err_set(e, ERR_USAGE, "--url must be https://HOST:PORT or http://HOST:PORT");
+	return true;
+}
+
+/* This node as the other one will write it down, without url where nobody can call it. towards: the other's url, or NULL. */
 static bool
 make_offer(const struct cli *cli, const struct conf *conf, const char *towards, struct offer *out, struct err *e)
 {
@@ -248,21 +274,20 @@ make_offer(const struct cli *cli, const struct conf *conf, const char *towards, 
 		return false;
 	(void)snprintf(out->pin, sizeof out->pin, "%s", id.pin);
 	tls_identity_free(&id);
-	if (cli->url != NULL) {
-		if ((size_t)snprintf(out->url, sizeof out->url, "%s", cli->url) >= sizeof out->url || strpbrk(cli->url, ",@ \n") != NULL)
-			return err_set(e, ERR_USAGE, "--url must be https://HOST:PORT or http://HOST:PORT");
-		return true;
-	}
+	if (cli->url != NULL)
+		return given_url(cli->url, towards, out, e);
 	if (towards != NULL)
 		host_of(towards, host);
 	if (strcmp(a.host, "0.0.0.0") == 0 || strcmp(a.host, "::") == 0) {
 		if (!local_address(host, local))
 			return err_set(e, ERR_CONFIG, "this computer's address is not known: is it connected? --url says it");
 		(void)snprintf(a.host, sizeof a.host, "%s", local);
-	} else if (towards == NULL || strcmp(host, a.host) != 0) {
-		if (strncmp(a.host, "127.", 4) == 0 || strcmp(a.host, "localhost") == 0 || strcmp(a.host, "::1") == 0)
-			(void)fprintf(stderr, "agent: [node] listen = %s: no other laptop reaches that; 0.0.0.0:%u lets others in, --url names a tunnel\n", conf->node.listen, a.port);
-	}
+	} else if (towards != NULL && is_loopback(a.host) && !is_loopback(host)) {
+		(void)fprintf(stderr, "agent: [node] listen = %s: no other laptop reaches that, so this one will fetch what %s has for it (pull = yes); "
+		    "0.0.0.0:%u lets others in, --url names a tunnel\n", conf->node.listen, host, a.port);
+		return true;
+	} else if (towards == NULL && is_loopback(a.host))
+		(void)fprintf(stderr, "agent: [node] listen = %s: no other laptop reaches that; 0.0.0.0:%u lets others in, --url names a tunnel\n", conf->node.listen, a.port);
 	(void)snprintf(out->url, sizeof out->url, strchr(a.host, ':') != NULL ? "%s://[%.256s]:%u" : "%s://%.256s:%u", conf->node.tls ? "https" : "http", a.host, a.port);
 	return true;
 }
@@ -464,6 +489,7 @@ join(const struct conf *conf, const struct offer *line, const struct offer *ours
 	if (!ok)
 		return false;
 	pairing_pair_key(line->secret, &theirs, ours, peer->key);
+	peer->seal = needs_seal(line, ours); /* not before: the two offers are no secret, and not sealed */
 	if (strcmp(theirs.node, line->node) == 0 && edit_add_peer(conf->path, peer, e))
 		return true;
 	return err_prefix(e, "run agent --unpair %s on %s, which has written this node down; here it failed", conf->node.name, line->node);
@@ -497,14 +523,16 @@ accept_line(const struct cli *cli, const struct conf *conf, struct err *e)
 
 	if (ok && (strcasecmp(line.node, conf->node.name) == 0 || conf_peer(conf, line.node) != NULL))
 		ok = err_set(e, ERR_USAGE, "%s is this node itself or a peer already; agent --unpair %s, if it was set up anew", line.node, line.node);
-	ok = ok && make_offer(cli, conf, line.url, &ours, e) && join(conf, &line, &ours, &peer, e);
+	ok = ok && make_offer(cli, conf, line.url, &ours, e);
+	peer.pull = ok && ours.url[0] == '\0';
+	ok = ok && join(conf, &line, &ours, &peer, e);
 	if (ok) {
 		bool told = running_reload(conf);
 
 		if (cli->json)
 			(void)printf("{\"paired\":\"%s\"}\n", line.node);
 		else if (!cli->quiet)
-			(void)printf("paired with %s: it is in %s%s\n", line.node, conf->path, told ? ", and agent --serve has been told" : "");
+			(void)printf("paired with %s: it is in %s%s%s\n", line.node, conf->path, peer.pull ? ", with pull = yes" : "", told ? ", and agent --serve has been told" : "");
 	}
 	text_wipe(&line, sizeof line);
 	text_wipe(peer.key, sizeof peer.key);

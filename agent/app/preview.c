@@ -16,9 +16,13 @@ enum {
 	SHOWN = 128
 };
 
+struct counts {
+	uint64_t inserts, updates, deletes, bytes;
+};
+
 struct table_count {
 	char *name;
-	uint64_t inserts, updates, deletes, bytes;
+	struct counts now, kept; /* with the group that is being built, and before it */
 };
 
 struct preview {
@@ -26,7 +30,8 @@ struct preview {
 	const struct conf_peer *peer;
 	struct table_count *tables;
 	size_t ntables;
-	uint64_t records;
+	uint64_t records, kept; /* with the group that is being built, and before it */
+	size_t list_kept; /* the list's length before it */
 	bool failed; /* no memory */
 	struct buf list; /* records, as they are printed */
 	struct buf open; /* tables that wait and records that are owed */
@@ -51,9 +56,32 @@ begin(void *arg)
 {
 	struct preview *p = arg;
 
-	forget_tables(p);
-	p->records = 0;
-	buf_reset(&p->list);
+	for (size_t i = 0; i < p->ntables; i++)
+		p->tables[i].now = p->tables[i].kept;
+	p->records = p->kept;
+	p->list.len = p->list_kept;
+}
+
+static void
+keep(void *arg)
+{
+	struct preview *p = arg;
+
+	for (size_t i = 0; i < p->ntables; i++)
+		p->tables[i].kept = p->tables[i].now;
+	p->kept = p->records;
+	p->list_kept = p->list.len;
+}
+
+static uint64_t
+lost(const char *table, void *arg)
+{
+	const struct preview *p = arg;
+
+	for (size_t i = 0; i < p->ntables; i++)
+		if (strcmp(p->tables[i].name, table) == 0)
+			return p->tables[i].kept.deletes;
+	return 0;
 }
 
 /* Records of a table come in runs: the last one is nearly always it. */
@@ -109,8 +137,8 @@ take_record(const char *table, const struct record_meta *m, size_t bytes, void *
 		p->failed = true;
 		return;
 	}
-	to->bytes += bytes;
-	*(m->operation == 'i' ? &to->inserts : m->operation == 'd' ? &to->deletes : &to->updates) += 1;
+	to->now.bytes += bytes;
+	*(m->operation == 'i' ? &to->now.inserts : m->operation == 'd' ? &to->now.deletes : &to->now.updates) += 1;
 	if (p->records++ >= PREVIEW_LISTED || (!p->cli->json && !p->cli->verbose))
 		return;
 	if (p->cli->json) {
@@ -255,20 +283,31 @@ put_findings(struct preview *p, struct buf *out, bool *person, struct err *e)
 
 /* --- printing --- */
 
+/* " in 3 groups", where it is more than one. */
+static const char *
+in_groups(const struct drain_preview *f, char text[SHOWN])
+{
+	text[0] = '\0';
+	if (f->groups > 1)
+		(void)snprintf(text, SHOWN, " in %llu groups", (unsigned long long)f->groups);
+	return text;
+}
+
 static bool
 put_text(struct preview *p, struct buf *out, bool *person, struct err *e)
 {
 	const struct drain_preview *f = &p->found;
+	char groups[SHOWN];
 
 	buf_fmt(out, "to peer %s%s: ", p->peer->name, p->peer->paused ? " (paused)" : "");
 	if (p->records == 0)
 		buf_str(out, "nothing\n");
 	else
-		buf_fmt(out, "%llu records, %llu bytes%s\n", (unsigned long long)p->records, (unsigned long long)f->bytes, f->more ? " in a first part; more would follow" : "");
+		buf_fmt(out, "%llu records, %llu bytes%s\n", (unsigned long long)p->records, (unsigned long long)f->bytes, in_groups(f, groups));
 	for (size_t i = 0; i < p->ntables; i++) {
-		const struct table_count *t = &p->tables[i];
+		const struct counts *t = &p->tables[i].kept;
 
-		buf_fmt(out, "  %s: %llu records: %llu inserts, %llu updates, %llu deletes, %llu bytes uncompressed\n", t->name,
+		buf_fmt(out, "  %s: %llu records: %llu inserts, %llu updates, %llu deletes, %llu bytes uncompressed\n", p->tables[i].name,
 		    (unsigned long long)t->inserts + t->updates + t->deletes, (unsigned long long)t->inserts, (unsigned long long)t->updates,
 		    (unsigned long long)t->deletes, (unsigned long long)t->bytes);
 	}
@@ -279,7 +318,7 @@ put_text(struct preview *p, struct buf *out, bool *person, struct err *e)
 	if (f->over[0] != '\0')
 		buf_fmt(out, "  HELD BACK: %s: --allow-deletes lets it go\n", f->over);
 	if (f->why_not.msg[0] != '\0')
-		buf_fmt(out, "  the peer was not asked: %s\n", f->why_not.msg);
+		buf_fmt(out, "  the peer was not asked%s: %s\n", f->asked ? " about the rest" : "", f->why_not.msg);
 	if (!f->asked)
 		return true;
 	buf_fmt(out, "  peer %s looked at %llu of them%s: %llu conflicts, %llu would not be taken\n", p->peer->name, (unsigned long long)f->head.judged,
@@ -293,19 +332,19 @@ put_json(struct preview *p, struct buf *out, bool *person, struct err *e)
 	const struct drain_preview *f = &p->found;
 	bool ok = true;
 
-	buf_fmt(out, "\"paused\":%s,\"count\":%llu,\"bytes\":%llu,\"more\":%s,\"records\":{", p->peer->paused ? "true" : "false", (unsigned long long)p->records,
-	    (unsigned long long)f->bytes, f->more ? "true" : "false");
+	buf_fmt(out, "\"paused\":%s,\"count\":%llu,\"bytes\":%llu,\"groups\":%llu,\"records\":{", p->peer->paused ? "true" : "false", (unsigned long long)p->records,
+	    (unsigned long long)f->bytes, (unsigned long long)f->groups);
 	for (size_t i = 0; i < p->ntables; i++) {
 		buf_str(out, i > 0 ? "," : "");
 		line_quote(out, p->tables[i].name, strlen(p->tables[i].name));
-		buf_fmt(out, ":%llu", (unsigned long long)p->tables[i].inserts + p->tables[i].updates + p->tables[i].deletes);
+		buf_fmt(out, ":%llu", (unsigned long long)p->tables[i].kept.inserts + p->tables[i].kept.updates + p->tables[i].kept.deletes);
 	}
 	buf_str(out, "},\"tables\":[");
 	for (size_t i = 0; i < p->ntables; i++) {
-		const struct table_count *t = &p->tables[i];
+		const struct counts *t = &p->tables[i].kept;
 
 		buf_str(out, i > 0 ? ",{" : "{");
-		put_member_text(out, "table", t->name);
+		put_member_text(out, "table", p->tables[i].name);
 		buf_fmt(out, ",\"inserts\":%llu,\"updates\":%llu,\"deletes\":%llu,\"bytes\":%llu}", (unsigned long long)t->inserts, (unsigned long long)t->updates,
 		    (unsigned long long)t->deletes, (unsigned long long)t->bytes);
 	}
@@ -332,14 +371,14 @@ outcome(const struct preview *p, bool person)
 {
 	if (person || p->found.over[0] != '\0')
 		return EXIT_PERSON;
-	return p->found.why_not.code == ERR_NONE || p->peer->paused ? EXIT_DONE : cli_exit_code(&p->found.why_not);
+	return p->found.why_not.code == ERR_NONE || p->peer->paused || p->peer->url[0] == '\0' ? EXIT_DONE : cli_exit_code(&p->found.why_not);
 }
 
 enum exit_code
 preview_peer(const struct cli *cli, const struct conf *conf, struct drain *d, const struct conf_peer *peer, struct err *e)
 {
 	struct preview p = { .cli = cli, .peer = peer };
-	const struct group_watch watch = { begin, take_record, &p };
+	const struct group_watch watch = { begin, take_record, keep, lost, &p };
 	bool person = false, ok;
 	enum exit_code code;
 	struct buf out;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "app/install.h"
 #include "capture/guard.h"
 #include "change/moved.h"
 #include "change/renewal.h"
@@ -179,7 +180,8 @@ read_counts(struct db *db, struct report *r, struct err *e)
 	db_rows_free(rows);
 	return ok && db_number(db, "SELECT COUNT(*) FROM sync_conflict", DB_NO_ARGS, &r->conflicts, NULL, e) &&
 	    db_number(db, "SELECT COUNT(*) FROM sync_conflict WHERE verdict='ask' AND resolved_at IS NULL", DB_NO_ARGS, &r->undecided, NULL, e) &&
-	    db_number(db, "SELECT COUNT(DISTINCT table_name) FROM sync_queue WHERE operation='dirty' AND status<>'superseded'", DB_NO_ARGS, &r->dirty_tables, NULL, e);
+	    db_number(db, "SELECT COUNT(DISTINCT table_name) FROM sync_queue q WHERE operation='dirty' AND status<>'superseded'"
+			  " AND NOT EXISTS (SELECT 1 FROM sync_drift d WHERE d.table_name=q.table_name)", DB_NO_ARGS, &r->dirty_tables, NULL, e);
 }
 
 static void
@@ -281,6 +283,51 @@ note_app_trigger(const char *table, const char *trigger, bool chosen, void *arg)
 	    chosen ? "is not guarded: run agent --install" : "has no app_triggers in agent.conf");
 }
 
+/* Tables that agent.conf asks for and that --install has not seen. Most of the time there are none, and no table is
+ * looked at any closer. */
+static bool
+any_unknown(struct db *db, const struct conf *conf, bool *any, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	*any = false;
+	if (!db_query(db, "SELECT i.TABLE_NAME FROM information_schema.TABLES i WHERE i.TABLE_SCHEMA=? AND i.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')"
+			  " AND NOT EXISTS (SELECT 1 FROM sync_table t WHERE t.table_name=CONVERT(i.TABLE_NAME USING utf8mb4) COLLATE utf8mb4_bin)", DB_ARGS(db_text(conf->database.name)), &rows, e))
+		return false;
+	while ((ok = db_rows_next(rows, &more, e)) && more)
+		*any = *any || conf_wants_table(conf, db_rows_text(rows, 0));
+	db_rows_free(rows);
+	return ok;
+}
+
+static bool
+read_new_tables(struct db *db, const struct conf *conf, struct report *r, struct err *e)
+{
+	struct catalog *c = NULL;
+	bool any, ok;
+
+	buf_init(&r->new_tables, REPORT_TEXT_MAX);
+	buf_init(&r->new_tables_text, REPORT_TEXT_MAX);
+	buf_char(&r->new_tables, '[');
+	ok = any_unknown(db, conf, &any, e) && (!any || (catalog_read(db, conf, &c, e) && install_judge_keys(c, e) && guard_judge(db, conf, c, e)));
+	for (size_t i = 0; ok && any && i < c->ntables; i++) {
+		uint64_t enrolled = 0;
+
+		if (c->tables[i].problem != NULL)
+			continue;
+		ok = db_number(db, "SELECT COUNT(*) FROM sync_table WHERE table_name=?", DB_ARGS(db_text(c->tables[i].name)), &enrolled, NULL, e);
+		if (!ok || enrolled > 0)
+			continue;
+		buf_str(&r->new_tables, r->new_tables.len > 1 ? "," : "");
+		line_quote(&r->new_tables, c->tables[i].name, strlen(c->tables[i].name));
+		buf_fmt(&r->new_tables_text, "table %s is new and not replicated yet: run agent --install\n", c->tables[i].name);
+	}
+	buf_char(&r->new_tables, ']');
+	catalog_free(c);
+	return ok;
+}
+
 static bool
 read_app_triggers(struct db *db, const struct conf *conf, struct report *r, struct err *e)
 {
@@ -311,6 +358,7 @@ read_peers(struct db *db, const struct conf *conf, const char *only, struct repo
 		(void)snprintf(to->name, sizeof to->name, "%s", conf->peers[i].name);
 		to->url = conf->peers[i].url;
 		to->paused = conf->peers[i].paused;
+		to->pull = conf->peers[i].pull;
 		if (!peer_register(db, to->name, e) || !read_peer(db, to, r->node.name, e))
 			return false;
 		to->in_step = to->in_step && r->dirty_tables == 0;
@@ -394,7 +442,7 @@ report_read(struct db *db, const struct conf *conf, const char *peer, struct rep
 	buf_init(&out->numbering_text, REPORT_TEXT_MAX);
 	out->database = conf->database.name;
 	if (schema_enter(db, conf, &out->node, e) && witness_check(db, &out->node, e) && filling_load(db, &out->filling, e) && read_stored(db, conf, out, e) && read_counts(db, out, e) && read_peers(db, conf, peer, out, e) && read_parked(db, peer, out, e) &&
-	    read_activity(db, out, e) && read_tables(db, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e)) {
+	    read_activity(db, out, e) && read_tables(db, out, e) && read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e)) {
 		/* What only this node has is known when the startup is done. */
 		for (size_t i = 0; i < out->npeers; i++)
 			out->peers[i].in_step = out->peers[i].in_step && !(out->filling.any && strcmp(out->filling.peer, out->peers[i].name) == 0);
@@ -419,6 +467,8 @@ report_free(struct report *r)
 	buf_free(&r->parked_text);
 	buf_free(&r->activity);
 	buf_free(&r->tables);
+	buf_free(&r->new_tables);
+	buf_free(&r->new_tables_text);
 	buf_free(&r->app_triggers);
 	buf_free(&r->app_triggers_text);
 	buf_free(&r->numbering);
@@ -431,7 +481,7 @@ report_needs_person(const struct report *r)
 	for (size_t i = 0; i < r->npeers; i++)
 		if (r->peers[i].parked + r->peers[i].undecided > 0 || r->peers[i].tables_held > 0 || r->peers[i].held[0] != '\0' || r->peers[i].deletes[0] != '\0')
 			return true;
-	return r->dirty_tables > 0 || r->app_triggers_text.len > 0;
+	return r->dirty_tables > 0 || r->new_tables_text.len > 0 || r->app_triggers_text.len > 0;
 }
 
 /* --- for people --- */
@@ -445,12 +495,12 @@ or_never(const char *text)
 static void
 peer_text(const struct report_peer *p, struct buf *out)
 {
-	buf_fmt(out, "peer %s (%s): %s\n", p->name, p->url, p->held[0] != '\0' ? "HELD" : p->in_step ? "in step" : p->paused ? "paused" : "not in step");
+	buf_fmt(out, "peer %s (%s): %s\n", p->name, p->url[0] == '\0' ? "no url: it comes for what is here" : p->url, p->held[0] != '\0' ? "HELD" : p->in_step ? "in step" : p->paused ? "paused" : "not in step");
 	if (p->held[0] != '\0')
 		buf_fmt(out, "  held:          %s\n", p->held);
 	if (p->deletes[0] != '\0')
 		buf_fmt(out, "  held back:     its deletions here: %s\n", p->deletes);
-	buf_fmt(out, "  pending:       %llu\n", (unsigned long long)p->pending);
+	buf_fmt(out, "  pending:       %llu%s\n", (unsigned long long)p->pending, p->url[0] == '\0' && p->pending > 0 ? ", to be fetched by it" : "");
 	if (p->retry + p->waiting + p->parked + p->discarded > 0)
 		buf_fmt(out, "  refused there: %llu to be tried again, %llu waiting, %llu parked (agent --parked), %llu discarded\n",
 		    (unsigned long long)p->retry, (unsigned long long)p->waiting, (unsigned long long)p->parked, (unsigned long long)p->discarded);
@@ -502,6 +552,7 @@ report_text(const struct report *r, struct buf *out)
 	buf_put(out, buf_cstr(&r->numbering_text), r->numbering_text.len);
 	if (r->dirty_tables > 0)
 		buf_fmt(out, "%llu tables were altered under their triggers and wrote meanwhile: run agent --install, which names them, then compare them with the peer\n", (unsigned long long)r->dirty_tables);
+	buf_put(out, buf_cstr(&r->new_tables_text), r->new_tables_text.len);
 	buf_put(out, buf_cstr(&r->app_triggers_text), r->app_triggers_text.len);
 }
 
@@ -540,6 +591,7 @@ peer_json(const struct report_peer *p, struct buf *out)
 {
 	buf_fmt(out, "{\"name\":\"%s\"", p->name);
 	put_text(out, "url", p->url);
+	buf_fmt(out, ",\"pull\":%s,\"fetched_by_it\":%s", p->pull ? "true" : "false", p->url[0] == '\0' ? "true" : "false");
 	buf_fmt(out, ",\"in_step\":%s,\"paused\":%s", p->in_step ? "true" : "false", p->paused ? "true" : "false");
 	put_number(out, "pending", p->pending);
 	put_number(out, "retry", p->retry);
@@ -587,6 +639,7 @@ report_json(const struct report *r, struct buf *out)
 		buf_fmt(out, ",\"startup\":{\"peer\":\"%s\",\"copy\":%s,\"records\":%llu}", r->filling.peer, r->filling.copy ? "true" : "false", (unsigned long long)r->filling.records);
 	else
 		buf_str(out, ",\"startup\":null");
+	buf_fmt(out, ",\"new_tables\":%s", buf_cstr(&r->new_tables));
 	buf_fmt(out, ",\"app_triggers\":%s", buf_cstr(&r->app_triggers));
 	buf_fmt(out, ",\"pending_by_table\":%s,\"numbering\":%s,\"parked\":%s,\"activity\":%s}\n", buf_cstr(&r->tables), buf_cstr(&r->numbering), buf_cstr(&r->parked),
 	    buf_cstr(&r->activity));

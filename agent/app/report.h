@@ -20,6 +20,7 @@ struct report_peer {
 	char name[CONF_NAME_MAX + 1];
 	const char *url; /* borrowed from conf */
 	bool paused;
+	bool pull;
 	uint64_t pending;
 	uint64_t retry, waiting, parked, discarded; /* records of ours that it refused */
 	uint64_t undecided;			    /* conflicts with it that a person decides */
@@ -51,6 +52,8 @@ struct report {
 	uint64_t queue_bytes, conflict_bytes; /* that their tables take */
 	uint64_t free_bytes; /* where state_dir is; UINT64_MAX: not known */
 	struct filling filling; /* a startup that has not come to its end */
+	struct buf new_tables; /* JSON array: tables that could be replicated and are not yet; and as text lines */
+	struct buf new_tables_text;
 	struct buf app_triggers; /* JSON array: triggers of the app without a choice, or not guarded; and as text lines */
 	struct buf app_triggers_text;
 	struct buf parked;   /* JSON array of parked records, and as text lines */

@@ -19,10 +19,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "net/shelf.h"
 #include "net/tls.h"
 #include "sync/drain.h"
+#include "sync/fetch.h"
+#include "sync/parting.h"
 #include "sync/receive.h"
 #include "wire/compare.h"
+#include "wire/errand.h"
+#include "wire/seal.h"
 
 enum {
 	BACKOFF_FIRST_MS = 500,	       /* after a failure; doubles, with jitter */
@@ -32,23 +37,27 @@ enum {
 	TIDY_MS = 10 * 1000,	       /* statuses, purge, holes: this long after the last work */
 	STOP_WAIT_MS = 30 * 1000,      /* for the group being applied at SIGTERM */
 	FIRST_SETTLE_MS = 200,	       /* statuses soon after a burst, for people who look */
+	VISIT_LOOK_MS = 250,	       /* peers that wait for something to fetch, and for how long */
 	PAIRED_WAIT_MS = 300	       /* between pairing and reading agent.conf again: its answer is on its way */
 };
 
 const struct route peer_routes[] = {
 	{ "POST", "/api/sync/hello", AUTH_HELLO, 64 * 1024, receive_hello },
-	{ "POST", "/api/sync/receive", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX, receive_group },
-	{ "POST", "/api/sync/rehearse", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX, receive_rehearsal },
-	{ "POST", "/api/sync/verify", AUTH_PEER, COMPARE_BODY_MAX, receive_verify },
+	{ "POST", "/api/sync/receive", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX + SEAL_EXTRA, receive_group },
+	{ "POST", "/api/sync/rehearse", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX + SEAL_EXTRA, receive_rehearsal },
+	{ "POST", "/api/sync/verify", AUTH_PEER, COMPARE_BODY_MAX + SEAL_EXTRA, receive_verify },
+	{ "GET", "/api/sync/download", AUTH_PEER, 0, receive_download },
+	{ "POST", "/api/sync/acknowledge", AUTH_PEER, MESSAGE_BODY_MAX + ERRAND_LINE_MAX + SEAL_EXTRA, receive_acknowledge },
 	{ "POST", PAIR_PATH, AUTH_PAIR, PAIR_BODY_MAX, pair_answer },
 };
 const size_t npeer_routes = sizeof peer_routes / sizeof peer_routes[0];
 
-/* One peer's draining thread. */
+/* One peer's draining thread, or the one that fetches from it. */
 struct pump {
 	const struct conf *conf;
 	const struct conf_peer *peer;
 	const atomic_bool *stop;
+	struct shelf *shelf; /* where the peer fetches */
 	atomic_bool kick; /* drain now, whatever the backoff says */
 	pthread_t thread;
 	bool started;
@@ -67,10 +76,10 @@ struct serve {
 	struct tls_door *tls; /* of peers; NULL when tls = off */
 	struct pair *pair;
 	struct conf *next; /* agent.conf as it was read again; then everything begins anew with it */
-	struct pump *pumps;
+	struct pump *pumps; /* of each peer one, and of some one more, that fetches */
 	size_t npumps;
 	atomic_bool stop;
-	struct event *events[RECEIVE_FDS + 5]; /* workers, monitor, three signals, stopping */
+	struct event *events[RECEIVE_FDS + 6]; /* workers, their clock, monitor, three signals, stopping */
 	size_t nevents;
 	int64_t stopping_since;
 };
@@ -133,12 +142,15 @@ static bool
 pump_once(struct pump *p, struct drain *d, bool *worked, struct err *e)
 {
 	bool retry = p->owed && clock_mono_ms() >= p->retry_at, pending;
+	uint64_t visit = shelf_visit(p->shelf, NULL);
 	struct drain_report report;
 
 	*worked = false;
 	if (!drain_look(d, retry, &pending, e))
 		return false;
 	if (!pending)
+		shelf_nothing(p->shelf, visit);
+	if (!pending || !drain_has_way(d))
 		return true;
 	if (!drain_run(d, retry, &report, e))
 		return false;
@@ -148,22 +160,32 @@ pump_once(struct pump *p, struct drain *d, bool *worked, struct err *e)
 	return true;
 }
 
+static void
+pump_tidy(struct pump *p, struct drain *d)
+{
+	struct err e = { 0 };
+
+	if (clock_mono_ms() < p->tidy_at)
+		return;
+	p->tidy_at = clock_mono_ms() + TIDY_MS;
+	if (!drain_tidy(d, &e)) /* statuses can wait; changes cannot */
+		log_warning(p->peer->name, "statuses are not up to date: %s", e.msg);
+}
+
 static bool
 pump_step(struct pump *p, struct drain *d, struct err *e)
 {
-	bool worked = false;
+	bool worked = false, ok = pump_once(p, d, &worked, e);
 
-	if (!pump_once(p, d, &worked, e))
-		return false;
-	p->backoff_ms = 0;
+	if (ok)
+		p->backoff_ms = 0;
 	if (worked) {
 		p->tidy_at = clock_mono_ms() + FIRST_SETTLE_MS;
 		process_trim_memory(); /* a large group's memory goes back to the laptop */
-	} else if (clock_mono_ms() >= p->tidy_at) {
-		p->tidy_at = clock_mono_ms() + TIDY_MS;
-		if (!drain_tidy(d, e)) /* statuses can wait; changes cannot */
-			log_warning(p->peer->name, "statuses are not up to date: %s", e->msg);
-	}
+	} else
+		pump_tidy(p, d); /* a peer that is away must not keep the disk from being freed */
+	if (!ok)
+		return false;
 	if (!worked)
 		pump_nap(p, p->conf->sync.interval_ms);
 	return true;
@@ -183,6 +205,8 @@ pump_main(void *arg)
 		log_error(p->peer->name, "%s", e.msg);
 	else if (strcmp(p->conf->sync.startup, "auto") == 0)
 		drain_fill_blank(d);
+	if (d != NULL)
+		drain_use_shelf(d, p->shelf);
 	while (d != NULL && !pump_stopped(p)) {
 		err_clear(&e);
 		if (!pump_step(p, d, &e))
@@ -193,24 +217,71 @@ pump_main(void *arg)
 	return NULL;
 }
 
+static void *
+fetch_main(void *arg)
+{
+	struct pump *p = arg;
+	struct fetch *f = NULL;
+	struct err e = { 0 };
+
+	(void)mysql_thread_init();
+	if (!fetch_new(p->conf, p->peer, p->stop, &f, &e))
+		log_error(p->peer->name, "%s", e.msg);
+	while (f != NULL && !pump_stopped(p)) {
+		struct fetch_report report;
+
+		err_clear(&e);
+		if (fetch_run(f, false, &report, &e))
+			pump_nap(p, BACKOFF_FIRST_MS); /* an agent --drain fetches just now */
+		else {
+			if (report.groups > 0)
+				p->backoff_ms = 0;
+			pump_failed(p, &e);
+		}
+	}
+	fetch_free(f);
+	mysql_thread_end();
+	return NULL;
+}
+
+/* The peer has begun to fetch: what waited for a better time is tried now. */
+static void
+on_visit(void *arg)
+{
+	struct pump *p = arg;
+
+	atomic_store(&p->kick, true);
+}
+
+static bool
+start_pump(struct serve *s, const struct conf_peer *peer, void *(*run)(void *), struct err *e)
+{
+	struct pump *p = &s->pumps[s->npumps];
+
+	p->conf = s->conf;
+	p->peer = peer;
+	p->stop = &s->stop;
+	p->shelf = receive_shelf(s->receive, peer->name);
+	if (run == pump_main)
+		shelf_on_visit(p->shelf, on_visit, p);
+	if (pthread_create(&p->thread, NULL, run, p) != 0)
+		return err_set(e, ERR_IO, "cannot start the thread of peer %s", p->peer->name);
+	p->started = true;
+	s->npumps++;
+	return true;
+}
+
 static bool
 start_pumps(struct serve *s, struct err *e)
 {
-	s->pumps = calloc(s->conf->npeers + 1, sizeof *s->pumps);
+	s->pumps = calloc(2 * s->conf->npeers + 1, sizeof *s->pumps);
 	if (s->pumps == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for the peers");
 	for (size_t i = 0; i < s->conf->npeers; i++) {
-		struct pump *p = &s->pumps[s->npumps];
+		const struct conf_peer *peer = &s->conf->peers[i];
 
-		if (s->conf->peers[i].paused)
-			continue;
-		p->conf = s->conf;
-		p->peer = &s->conf->peers[i];
-		p->stop = &s->stop;
-		if (pthread_create(&p->thread, NULL, pump_main, p) != 0)
-			return err_set(e, ERR_IO, "cannot start the thread of peer %s", p->peer->name);
-		p->started = true;
-		s->npumps++;
+		if (!peer->paused && (!start_pump(s, peer, pump_main, e) || (peer->pull && !start_pump(s, peer, fetch_main, e))))
+			return false;
 	}
 	return true;
 }
@@ -281,6 +352,7 @@ stop(struct serve *s)
 	atomic_store(&s->stop, true);
 	server_stop_accepting(s->peers);
 	server_stop_accepting(s->people);
+	receive_stop_waiting(s->receive);
 	if (!add_event(s, event_new(s->base, -1, EV_PERSIST, on_stopping, s), &often, &e))
 		(void)event_base_loopbreak(s->base);
 }
@@ -348,13 +420,15 @@ on_paired(void *arg)
 static bool
 watch(struct serve *s, struct err *e)
 {
+	static const struct timeval now_and_then = { 0, VISIT_LOOK_MS * 1000 };
 	int fds[RECEIVE_FDS];
 
 	receive_fds(s->receive, fds);
 	for (size_t i = 0; i < RECEIVE_FDS; i++)
 		if (!add_event(s, event_new(s->base, fds[i], EV_READ | EV_PERSIST, on_receive, s), NULL, e))
 			return false;
-	return add_event(s, event_new(s->base, monitor_fd(s->monitor), EV_READ | EV_PERSIST, on_monitor, s), NULL, e) &&
+	return add_event(s, event_new(s->base, -1, EV_PERSIST, on_receive, s), &now_and_then, e) &&
+	    add_event(s, event_new(s->base, monitor_fd(s->monitor), EV_READ | EV_PERSIST, on_monitor, s), NULL, e) &&
 	    add_event(s, evsignal_new(s->base, SIGTERM, on_signal, s), NULL, e) && add_event(s, evsignal_new(s->base, SIGINT, on_signal, s), NULL, e) &&
 	    add_event(s, evsignal_new(s->base, SIGHUP, on_reload, s), NULL, e);
 }
@@ -380,8 +454,12 @@ check_database(const struct conf *conf, struct err *e)
 {
 	struct node_identity node;
 	struct db *db = NULL;
+	struct err later = { 0 };
 	bool ok = db_open(&conf->database, &db, e) && schema_enter(db, conf, &node, e);
 
+	/* Here, since a node whose last peer left, or with paused ones alone, never drains. */
+	if (ok && !parting_forget(db, conf, NULL, NULL, &later))
+		log_warning(NULL, "peers that left agent.conf are not forgotten yet: %s", later.msg);
 	db_close(db);
 	if (ok || e->code == ERR_DB_LOST) {
 		if (!ok)

@@ -43,7 +43,7 @@ look_at_settings(struct db *db, struct findings *f, struct err *e)
 			findings_add(f, SEVERITY_WARNING, "set innodb_flush_log_at_trx_commit=1 in the server's configuration",
 			    "after a power cut the server may forget commits that a peer already has (innodb_flush_log_at_trx_commit=%llu)", (unsigned long long)db_rows_u64(rows, 0));
 		if (db_rows_u64(rows, 1) != 0 && db_rows_u64(rows, 2) == 0)
-			findings_add(f, SEVERITY_WARNING, "SET GLOBAL log_bin_trust_function_creators=1, or run --install with an administrator's account",
+			findings_add(f, SEVERITY_WARNING, "run --install with --admin-user, or SET GLOBAL log_bin_trust_function_creators=1",
 			    "the binary log is on, so that --install may be refused (error 1419)");
 		if (db_rows_u64(rows, 1) != 0 && db_rows_u64(rows, 4) != 0)
 			findings_add(f, SEVERITY_PROBLEM, "SET GLOBAL binlog_format=MIXED (the default), and set it in the server's configuration",

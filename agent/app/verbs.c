@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/completion.h"
 #include "app/conflicts.h"
 #include "app/doctor.h"
 #include "app/explain.h"
@@ -16,6 +17,7 @@
 #include "app/preview.h"
 #include "app/report.h"
 #include "app/rotate.h"
+#include "app/running.h"
 #include "app/serve.h"
 #include "app/startup.h"
 #include "app/verify.h"
@@ -23,7 +25,10 @@
 #include "base/log.h"
 #include "change/moved.h"
 #include "change/allowance.h"
+#include "change/renewal.h"
 #include "sync/drain.h"
+#include "sync/fetch.h"
+#include "sync/parting.h"
 #include "wire/line.h"
 
 enum {
@@ -45,13 +50,23 @@ print_quoted(const char *text)
 	buf_free(&out);
 }
 
-/* What one peer's drain came to, for people or as JSON. */
+/* What one peer's drain came to. */
+struct drained {
+	struct drain_report sent;
+	struct fetch_report fetched;
+	bool waits; /* there is something for a peer that comes for it */
+};
+
+/* For people or as JSON. */
 static void
-print_drained(const struct cli *cli, const struct conf_peer *peer, const struct drain_report *report, enum exit_code code, const struct err *e)
+print_drained(const struct cli *cli, const struct conf_peer *peer, const struct drained *to, enum exit_code code, const struct err *e)
 {
+	const struct drain_report *report = &to->sent;
+
 	if (cli->json) {
-		(void)printf("{\"name\":\"%s\",\"exit_code\":%d,\"busy\":%s,\"groups\":%llu,\"records\":%llu,\"refused\":%llu,\"error\":", peer->name, (int)code,
-		    report->busy ? "true" : "false", (unsigned long long)report->groups, (unsigned long long)report->records, (unsigned long long)report->refused);
+		(void)printf("{\"name\":\"%s\",\"exit_code\":%d,\"busy\":%s,\"groups\":%llu,\"records\":%llu,\"refused\":%llu,\"fetched\":%llu,\"error\":", peer->name, (int)code,
+		    report->busy ? "true" : "false", (unsigned long long)report->groups, (unsigned long long)report->records, (unsigned long long)report->refused,
+		    (unsigned long long)to->fetched.records);
 		if (e->msg[0] == '\0')
 			(void)fputs("null", stdout);
 		else
@@ -61,6 +76,10 @@ print_drained(const struct cli *cli, const struct conf_peer *peer, const struct 
 		(void)printf("another drain to peer %s is running\n", peer->name);
 	else if (!cli->quiet && report->groups > 0)
 		(void)printf("peer %s: %llu records sent, %llu refused\n", peer->name, (unsigned long long)report->records, (unsigned long long)report->refused);
+	if (!cli->json && !cli->quiet && to->fetched.groups > 0)
+		(void)printf("peer %s: %llu records fetched, %llu refused here\n", peer->name, (unsigned long long)to->fetched.records, (unsigned long long)to->fetched.refused);
+	if (!cli->json && !cli->quiet && to->waits)
+		(void)printf("peer %s has no url here: what is for it waits until it comes for it (agent --serve must run here)\n", peer->name);
 }
 
 /* The exit code that says most: an error before a person, a person before "not reached". */
@@ -72,27 +91,49 @@ worse(enum exit_code a, enum exit_code b)
 	return rank[a] >= rank[b] ? a : b;
 }
 
-static enum exit_code
-drain_one(const struct cli *cli, struct drain *d, const struct conf_peer *peer, struct err *e)
+/* What the peer has for us, where it is fetched. */
+static bool
+fetch_peer(const struct conf *conf, const struct conf_peer *peer, struct fetch_report *report, struct err *e)
 {
-	struct drain_report report = { 0 };
-	bool pending = false, person = false;
-	enum exit_code code = EXIT_DONE;
+	struct fetch *f = NULL;
+	bool ok = !peer->pull || (fetch_new(conf, peer, NULL, &f, e) && fetch_run(f, true, report, e));
 
-	if (!drain_look(d, true, &pending, e) || (pending && !drain_run(d, true, &report, e)))
+	fetch_free(f);
+	return ok;
+}
+
+static bool
+send_peer(struct drain *d, struct drained *to, struct err *e)
+{
+	bool pending = false;
+
+	if (!drain_look(d, true, &pending, e))
+		return false;
+	to->waits = pending && !drain_has_way(d);
+	return !pending || to->waits || drain_run(d, true, &to->sent, e);
+}
+
+static enum exit_code
+drain_one(const struct cli *cli, const struct conf *conf, struct drain *d, const struct conf_peer *peer, struct err *e)
+{
+	struct drained to = { .waits = false };
+	enum exit_code code = EXIT_DONE;
+	bool person = false;
+	struct err later = { 0 };
+
+	/* What cannot be sent is no reason not to fetch: a peer that refuses may have what mends it. */
+	if (!send_peer(d, &to, e)) {
 		code = cli_exit_code(e);
-	else if (!report.busy && !drain_needs_person(d, &person, e))
+		if (peer->pull && code != EXIT_DATABASE && code != EXIT_PEER && !fetch_peer(conf, peer, &to.fetched, &later))
+			log_warning(peer->name, "%s", later.msg);
+	} else if (!fetch_peer(conf, peer, &to.fetched, e) || (!to.sent.busy && !drain_needs_person(d, &person, e)))
 		code = cli_exit_code(e);
 	else if (person)
 		code = EXIT_PERSON;
-	print_drained(cli, peer, &report, code, e);
+	print_drained(cli, peer, &to, code, e);
 	/* Statuses are for people: a failure to set them now is mended by the next drain. */
-	if (code != EXIT_DATABASE && !report.busy) {
-		struct err tidy;
-
-		if (!drain_tidy(d, &tidy))
-			log_warning(peer->name, "statuses are not up to date: %s", tidy.msg);
-	}
+	if (code != EXIT_DATABASE && !to.sent.busy && !drain_tidy(d, &later))
+		log_warning(peer->name, "statuses are not up to date: %s", later.msg);
 	return code;
 }
 
@@ -106,7 +147,7 @@ drain_peer(const struct cli *cli, const struct conf *conf, const struct conf_pee
 		return cli_exit_code(e);
 	if (cli->allow_deletes)
 		drain_allow_deletes(d);
-	code = cli->dry_run ? preview_peer(cli, conf, d, peer, e) : drain_one(cli, d, peer, e);
+	code = cli->dry_run ? preview_peer(cli, conf, d, peer, e) : drain_one(cli, conf, d, peer, e);
 	drain_free(d);
 	return code;
 }
@@ -146,6 +187,26 @@ allow_deletes(const struct cli *cli, const struct conf *conf, struct err *e)
 	return ok;
 }
 
+/* agent.conf names no peer. Where there were some that is a state like any other, and their leaving is noted;
+ * else the file is not complete. */
+static enum exit_code
+drain_nobody(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	struct err unknown;
+	struct db *db = NULL;
+	bool left = false;
+	bool ok = enter(conf, &db, &unknown) && (cli->dry_run || parting_forget(db, conf, NULL, NULL, &unknown)) && renewal_any_left(db, &left, &unknown);
+
+	db_close(db);
+	if (!ok || !left)
+		return cli_exit_code((err_set(e, ERR_CONFIG, "there is no peer: add a [peer NAME] section to %s", conf->path), e));
+	if (cli->json)
+		(void)puts("{\"peers\":[]}");
+	else if (!cli->quiet)
+		(void)printf("no peer is left in %s: nothing is sent, and nothing waits\n", conf->path);
+	return EXIT_DONE;
+}
+
 static enum exit_code
 drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 {
@@ -155,7 +216,7 @@ drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	if (cli->peer != NULL && conf_peer(conf, cli->peer) == NULL)
 		return cli_exit_code((err_set(e, ERR_USAGE, "there is no [peer %s] in %s", cli->peer, conf->path), e));
 	if (conf->npeers == 0)
-		return cli_exit_code((err_set(e, ERR_CONFIG, "there is no peer: add a [peer NAME] section to %s", conf->path), e));
+		return drain_nobody(cli, conf, e);
 	if (cli->allow_deletes && !cli->dry_run && !allow_deletes(cli, conf, e))
 		return cli_exit_code(e);
 	for (size_t i = 0; i < conf->npeers; i++) {
@@ -378,6 +439,30 @@ wait_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	return code;
 }
 
+static enum exit_code
+completion_verb(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	(void)conf;
+	return completion_print(verb_table, cli->argument, e) ? EXIT_DONE : EXIT_USAGE;
+}
+
+/* --- reload --- */
+
+/* The file has been found good by then. */
+static enum exit_code
+reload_verb(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	bool told = running_reload(conf);
+
+	if (!told)
+		return cli_exit_code((err_set(e, ERR_IO, "no agent --serve runs with this state_dir (%s)", conf->node.state_dir), e));
+	if (cli->json)
+		(void)puts("{\"reloaded\":true}");
+	else if (!cli->quiet)
+		(void)puts("agent --serve has been told to read agent.conf again");
+	return EXIT_DONE;
+}
+
 const struct verb verb_table[] = {
 	{ "init", NULL, false, init_run, "write a first agent.conf with fresh keys; never overwrites" },
 	{ "check", NULL, true, doctor_run, "look at database, tables, triggers and peers; each finding with its remedy" },
@@ -388,6 +473,7 @@ const struct verb verb_table[] = {
 	{ "unpair", "NAME", true, unpair_run, "trust a peer no longer: its section of agent.conf goes" },
 	{ "rotate", "NAME", true, rotate_run, "a new key for the pair, on both nodes" },
 	{ "serve", NULL, true, serve_run, "the daemon: receive, show the page, drain by itself" },
+	{ "reload", NULL, true, reload_verb, "have the running --serve read agent.conf again: peers added, paused, removed" },
 	{ "status", NULL, true, status_verb, "pending changes and last success of each peer" },
 	{ "startup", NULL, true, startup_verb, "bring this node up to a peer's state: first fill, or after a loss" },
 	{ "verify", NULL, true, verify_run, "compare the tables with each peer record by record; --repair makes them equal" },
@@ -398,5 +484,6 @@ const struct verb verb_table[] = {
 	{ "resolve", "ID|all", true, resolve_run, "make one version of a conflict stand, on every node" },
 	{ "explain", "TABLE KEY", true, explain_run, "one record's life: captured, sent, applied, refused, in conflict" },
 	{ "wait", "[SECONDS]", true, wait_verb, "return when every peer has everything committed here up to now" },
+	{ "completion", "bash|zsh|fish", false, completion_verb, "a script that lets the shell complete verbs and options" },
 	{ NULL, NULL, false, NULL, NULL },
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "apply/rekey.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -228,19 +229,21 @@ verify_table(struct verify *v, struct err *e)
 	bool terminal = !v->cli->quiet && isatty(STDERR_FILENO) == 1;
 	struct compare_watch watch = { .record = note_key, .progress = terminal ? show_progress : NULL, .spare_counters = true, .arg = v };
 	struct compare_result r = { 0 };
+	uint64_t last = 0;
 	struct err other = { 0 };
 	bool ok;
 
 	v->about = 0;
 	v->start_ms = v->shown_ms = clock_mono_ms();
 	forget_keys(v);
-	ok = guess_rows(v, e) && link_open(&v->link, e) && compare_table_watched(&v->link, v->catalog, v->table, v->act, &watch, &r, e);
+	ok = guess_rows(v, e) && db_number(v->db, "SELECT MAX(id) FROM sync_queue", DB_NO_ARGS, &last, NULL, e) && link_open(&v->link, e) && compare_table_watched(&v->link, v->catalog, v->table, v->act, &watch, &r, e);
 	clear_progress(v);
 	if (ok && !unlike_find(&v->link, v->catalog, catalog_table(v->catalog, v->table), &v->unlike, note_columns, v, &other))
 		log_info(v->peer->name, "which columns of table %s differ cannot be told: %s", v->table, other.msg);
 	/* A table that waited for a person: the choice is made, or there is nothing to choose. */
 	if (ok && (v->act != COMPARE_LOOK || is_equal(&r)))
-		ok = moved_release(v->db, v->peer->name, v->table, e);
+		ok = moved_release(v->db, v->peer->name, v->table, e) && moved_clean(v->db, v->table, last, e) && rekey_forget(v->db, v->table, e) &&
+		    compare_say_settled(&v->link, v->catalog, v->table, e);
 	if (v->cli->json)
 		print_json(v, &r, e);
 	else if (ok && (!v->cli->quiet || (!is_equal(&r) && v->act == COMPARE_LOOK)))

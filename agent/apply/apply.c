@@ -10,8 +10,10 @@
 
 #include "apply/careful.h"
 #include "apply/position.h"
+#include "apply/preference.h"
 #include "apply/quick.h"
 #include "apply/rehearse.h"
+#include "apply/rekey.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/plant.h"
@@ -113,7 +115,7 @@ check_seen(struct pass *p, const struct node_identity *node, bool *answered, int
 	    !queue_load_mark(p->db, h->seen.stamp[0] == '\0' ? state.start_epoch : h->seen.epoch, &p->seen, &found, e))
 		return false;
 	p->start_epoch = state.start_epoch;
-	s = position_of_seen(h, node->incarnation, found ? &p->seen : NULL);
+	s = position_of_seen(h, node->incarnation, found && !state.lapsed ? &p->seen : NULL);
 	*answered = s.kind == STANDING_REFUSED;
 	return !*answered || say_no(answer, status, s.code, s.text, &p->cursor);
 }
@@ -223,13 +225,22 @@ static const char sql_cursor[] =
 static const char sql_activity[] =
     "INSERT INTO sync_activity (peer, direction, epoch, records, refused, milliseconds) VALUES (?, 'applied', ?, ?, ?, ?)";
 
+/* Changes that were told under another key while this went on were not looked for. */
+static bool
+check_keys(const struct pass *p, struct err *e)
+{
+	bool news = false;
+
+	return rekey_is_news(p->db, p->catalog, &news, e) && (!news || err_set(e, ERR_DB_BUSY, "a table's primary key was altered meanwhile"));
+}
+
 static bool
 finish(struct pass *p, int64_t started_ms, struct buf *answer, struct err *e)
 {
 	const struct group_header *h = &p->header;
 	uint64_t floor;
 
-	if (!forget_settled(p, e) || !note_refused(p, e) ||
+	if (!check_keys(p, e) || !forget_settled(p, e) || !note_refused(p, e) ||
 	    !db_exec(p->db, "UPDATE sync_cursor SET epoch=? WHERE peer=?", DB_ARGS(db_u64(h->upto.epoch), db_text(p->peer)), e) ||
 	    !cursor_floor(p->db, p->peer, &floor, e))
 		return false;
@@ -327,6 +338,13 @@ begin(struct applier *a, struct pass *p, bool *answered, int *status, struct buf
 	    (*answered || check_seen(p, a->node, answered, status, answer, e));
 }
 
+/* What is known of the tables, as it is now. */
+static bool
+refresh(struct applier *a, struct err *e)
+{
+	return catalog_refresh(a->db, a->conf, &a->catalog, e) && guard_refresh(a->db, a->conf, a->catalog, a->node, e) && rekey_refresh(a->db, a->catalog, e);
+}
+
 static bool
 try_once(struct applier *a, struct pass *p, struct pass_reader *r, int *status, struct buf *answer, struct err *e)
 {
@@ -348,7 +366,7 @@ try_once(struct applier *a, struct pass *p, struct pass_reader *r, int *status, 
 		db_rollback(a->db);
 		/* A table may look otherwise than remembered: read it again before refusing anything. */
 		forget_catalog(a);
-		if (!catalog_refresh(a->db, a->conf, &a->catalog, e) || !guard_refresh(a->db, a->conf, a->catalog, a->node, e))
+		if (!refresh(a, e))
 			return false;
 		if (!pass_use(p, a->catalog, e) || !begin(a, p, &answered, status, answer, e))
 			return false;
@@ -382,6 +400,17 @@ check_sender(struct pass *p, struct pass_reader *r, struct err *e)
 	    err_set(e, ERR_INPUT, "the group claims to come from %s", p->header.node);
 }
 
+/* A rule may decide what was refused for a unique value, as a person would: with changes of its own, which travel as
+ * any other. The group is applied; what fails here is tried again by the next drain. */
+static void
+decide_rivals(struct applier *a, const struct pass *p)
+{
+	struct err later;
+
+	if (p->rivals && !preference_decide(a->db, a->node, a->catalog, p->peer, &later))
+		log_warning(p->peer, "rows with one unique value are decided later: %s", later.msg);
+}
+
 bool
 apply_group(struct applier *a, const char *peer, struct spool *spool, int *status, struct buf *answer, struct err *e)
 {
@@ -395,7 +424,7 @@ apply_group(struct applier *a, const char *peer, struct spool *spool, int *statu
 		goto out;
 	for (int tries = 1; !ok; tries++) {
 		/* Before the transaction: guarding a trigger that the app has made anew is DDL. */
-		if (!catalog_refresh(a->db, a->conf, &a->catalog, e) || !guard_refresh(a->db, a->conf, a->catalog, a->node, e) || !pass_use(&p, a->catalog, e))
+		if (!refresh(a, e) || !pass_use(&p, a->catalog, e))
 			break;
 		buf_reset(answer);
 		ok = try_once(a, &p, r, status, answer, e);
@@ -412,6 +441,8 @@ apply_group(struct applier *a, const char *peer, struct spool *spool, int *statu
 		if (!may_try_again(a, e, tries))
 			break;
 	}
+	if (ok)
+		decide_rivals(a, &p);
 out:
 	pass_reader_free(r);
 	pass_free(&p);
@@ -425,7 +456,7 @@ rehearse(struct applier *a, struct pass *p, struct pass_reader *r, int *status, 
 	bool answered = false;
 
 	*status = 200;
-	if (!check_sender(p, r, e) || !catalog_refresh(a->db, a->conf, &a->catalog, e) || !pass_use(p, a->catalog, e))
+	if (!check_sender(p, r, e) || !catalog_refresh(a->db, a->conf, &a->catalog, e) || !rekey_refresh(a->db, a->catalog, e) || !pass_use(p, a->catalog, e))
 		return false;
 	pass_reset(p); /* the look reads what changes say of the tables' columns */
 	return db_begin_reading(a->db, e) && queue_times(a->db, 0, a->conf->sync.max_clock_skew_ms, &p->times, e) && cursor_load(a->db, p->peer, false, &p->cursor, e) && check_cursor(p, &answered, status, answer, e) &&

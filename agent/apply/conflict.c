@@ -45,8 +45,12 @@ conflict_judge(enum conf_policy policy, const struct facts *f)
 	incoming_wins = f->weak != f->local_weak ? f->local_weak : incoming_is_greater(policy, f);
 	d.verdict = incoming_wins ? VERDICT_APPLY : VERDICT_KEEP;
 	d.supersede = incoming_wins;
-	if (f->same)
-		return d; /* equal content is no conflict, whoever was later */
+	if (f->same) { /* equal content is no conflict, whoever was later */
+		/* Of a number that both gave, what ended here may not be what ended there: both are told. And what
+		 * says all of a record is not replaced by what says some columns of it. */
+		d.supersede = d.supersede && !(f->counter_key && f->removed) && (f->whole || !f->local_whole);
+		return d;
+	}
 	d.conflict = incoming_wins ? !f->local_weak : !f->weak; /* nothing is lost with a weak one */
 	/* One compare for the whole record, and the judge queues it again whoever won: with
 	 * anything less, chains of three and more nodes diverge. */

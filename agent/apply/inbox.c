@@ -9,6 +9,7 @@
 #include "apply/fit.h"
 #include "apply/rival.h"
 #include "capture/body.h"
+#include "capture/mask.h"
 #include "change/peer.h"
 #include "change/record.h"
 #include "db/bulk.h"
@@ -103,6 +104,17 @@ inbox_renew_local(struct db *db, uint64_t id, const struct inbox_version *local,
 {
 	return db_exec(db, "DELETE FROM sync_conflict_part WHERE conflict=? AND side='local'", DB_ARGS(db_u64(id)), e) &&
 	    db_exec(db, "UPDATE sync_conflict SET local_row=? WHERE id=?", DB_ARGS(first_piece(db, local), db_u64(id)), e) && keep_more(db, id, "local", local, e);
+}
+
+bool
+inbox_is_remote(struct db *db, uint64_t id, const struct inbox_version *v, bool *is, struct err *e)
+{
+	uint64_t n = 0;
+
+	if (!db_number(db, "SELECT EXISTS (SELECT 1 FROM sync_conflict WHERE id=? AND remote_row<=>?)", DB_ARGS(db_u64(id), first_piece(db, v)), &n, NULL, e))
+		return false;
+	*is = n != 0;
+	return true;
 }
 
 bool
@@ -334,6 +346,8 @@ inbox_parse_row(char *text, size_t len, struct line_value *pairs, size_t max, si
 
 /* --- a person's decision --- */
 
+static const char rule_unique[] = "unique", rule_preferred[] = "unique, prefer";
+
 struct decider {
 	struct db *db;
 	const struct catalog *catalog;
@@ -345,7 +359,10 @@ struct decider {
 	bool here;	/* the record exists now */
 	bool unique;	/* the local version is another row, which has the record's unique value */
 	bool decided;	/* by a person before, here or elsewhere */
+	bool asked;	/* no rule could choose */
+	bool counts;	/* the record has counters: a person has changed its other columns, and no sale is lost */
 	char now[32];	/* the decision's time: later than both versions, whatever the clocks say */
+	const char *author; /* whose decision it is; NULL: this node's */
 	struct db_rows *rival; /* the row that has the value now */
 	char table_name[65 * 4];
 	struct buf key;
@@ -358,6 +375,12 @@ struct decider {
 	struct buf chosen;
 };
 
+bool
+inbox_is_unique(const struct inbox_conflict *c)
+{
+	return strcmp(c->rule, rule_unique) == 0 || strcmp(c->rule, rule_preferred) == 0;
+}
+
 static bool
 copy_conflict(const struct inbox_conflict *c, void *arg, struct err *e)
 {
@@ -365,8 +388,9 @@ copy_conflict(const struct inbox_conflict *c, void *arg, struct err *e)
 	const struct inbox_version *from[] = { &c->local, &c->remote };
 
 	d->found = true;
-	d->unique = strcmp(c->rule, "unique") == 0;
+	d->unique = inbox_is_unique(c);
 	d->decided = c->resolved_at != NULL;
+	d->asked = strcmp(c->verdict, "ask") == 0;
 	(void)snprintf(d->table_name, sizeof d->table_name, "%s", c->table);
 	(void)snprintf(d->peer, sizeof d->peer, "%s", c->peer);
 	buf_put(&d->key, c->key, c->key_len);
@@ -456,7 +480,7 @@ put_assignments(struct decider *d, struct statement *st)
 		const struct column *col = &d->table->columns[i];
 		const struct line_value *value;
 
-		if (!chosen_value(d, col, &value))
+		if ((d->counts && col->counts) || !chosen_value(d, col, &value))
 			continue; /* the column came later: it keeps what it has, or gets its default */
 		buf_str(&st->sql, word);
 		db_quote_name(&st->sql, col->name);
@@ -601,18 +625,20 @@ supersede(struct decider *d, const char *key, size_t len, const unsigned char *h
 	return ok;
 }
 
-/* A decision has seen both versions: nothing of the record is unsettled or owed any more, and every peer gets it
- * whole. An update even where the row is new: two inserts under one automatic number would be two rows, and
- * somebody may decide on the other side at the same time. */
+/* A decision has seen both versions: nothing of the record is owed any more or unsettled with that peer, and every
+ * peer gets it whole. So is what another peer has an undecided version of, which is kept; what that has sent and was
+ * refused for another reason nobody has looked at. An update even where the row is new: two inserts under one
+ * automatic number would be two rows, and somebody may decide on the other side at the same time. */
 static bool
 queue_record(struct decider *d, const char *key, size_t len, bool gone, struct err *e)
 {
 	unsigned char hash[PEER_HASH_BYTES];
 
 	return peer_record_hash(d->table_name, key, len, hash, e) && supersede(d, key, len, hash, e) &&
-	    db_exec(d->db, "DELETE FROM sync_unsettled WHERE record_hash=?", DB_ARGS(db_bytes(hash, sizeof hash)), e) &&
-	    db_exec(d->db, "INSERT INTO sync_queue (id, table_name, operation, record_id, changed_at, whole) VALUES (NEXTVAL(sync_sequence), ?, ?, ?, ?, 1)",
-		DB_ARGS(db_text(d->table_name), db_text(gone ? "delete" : "update"), db_bytes(key, len), db_text(d->now)), e);
+	    db_exec(d->db, "DELETE FROM sync_unsettled WHERE record_hash=? AND (peer=? OR peer IN (SELECT peer FROM sync_undecided WHERE record_hash=?))",
+		DB_ARGS(db_bytes(hash, sizeof hash), db_text(d->peer), db_bytes(hash, sizeof hash)), e) &&
+	    db_exec(d->db, "INSERT INTO sync_queue (id, table_name, operation, record_id, changed_at, whole, origin) VALUES (NEXTVAL(sync_sequence), ?, ?, ?, ?, 1, ?)",
+		DB_ARGS(db_text(d->table_name), db_text(gone ? "delete" : "update"), db_bytes(key, len), db_text(d->now), db_text(d->author)), e);
 }
 
 static bool
@@ -743,9 +769,30 @@ decide_unique(struct decider *d, const struct node_identity *node, struct err *e
 	return (d->rival == NULL || drop_rival(d, e)) && keep_current(d, node, e) && write_record(d, e) && queue_record(d, d->key.data, d->key.len, false, e);
 }
 
+/* An ordinary edit of all columns but the counters: what was counted, here or there, goes on adding up. */
+static bool
+queue_edit(struct decider *d, struct err *e)
+{
+	struct mask columns;
+	struct buf told;
+	bool ok;
+
+	mask_all(&columns, d->table);
+	buf_init(&told, MASK_BYTES);
+	mask_write(d->table, &columns, &told);
+	ok = buf_check(&told, "a record's columns", e) &&
+	    db_exec(d->db, "INSERT INTO sync_queue (id, table_name, operation, record_id, changed_at, changed_columns) VALUES (NEXTVAL(sync_sequence), ?, 'update', ?, ?, ?)",
+		DB_ARGS(db_text(d->table_name), db_bytes(d->key.data, d->key.len), db_text(d->now), db_bytes(told.data, told.len)), e);
+	buf_free(&told);
+	return ok;
+}
+
 static bool
 decide_version(struct decider *d, const struct node_identity *node, struct err *e)
 {
+	d->counts = mask_is_wanted(d->table) && d->table->ncounters > 0 && d->here && !d->deleted[d->keep] && !d->asked;
+	if (d->counts)
+		return keep_current(d, node, e) && write_record(d, e) && queue_edit(d, e);
 	return keep_current(d, node, e) && write_record(d, e) && queue_record(d, d->key.data, d->key.len, d->deleted[d->keep], e);
 }
 
@@ -768,27 +815,77 @@ explain_refusal(const struct decider *d, struct err *e)
 	return err_set(e, ERR_HELD, "conflict %llu: %.300s; nothing was changed: change what stands in its way, or keep the other version", (unsigned long long)d->id, why.msg);
 }
 
+static void
+decider_init(struct decider *d)
+{
+	buf_init(&d->key, CATALOG_KEY_BYTES * 2);
+	buf_init(&d->versions[0], INBOX_ROW_MAX);
+	buf_init(&d->versions[1], INBOX_ROW_MAX);
+	buf_init(&d->current, INBOX_ROW_MAX);
+	buf_init(&d->chosen, INBOX_ROW_MAX);
+}
+
+static void
+decider_free(struct decider *d)
+{
+	db_rows_free(d->rival);
+	free(d->pairs);
+	buf_free(&d->key);
+	buf_free(&d->versions[0]);
+	buf_free(&d->versions[1]);
+	buf_free(&d->current);
+	buf_free(&d->chosen);
+}
+
 bool
 inbox_resolve(struct db *db, const struct node_identity *node, const struct catalog *catalog, uint64_t id, enum inbox_keep keep, struct err *e)
 {
 	struct decider d = { .db = db, .catalog = catalog, .id = id, .keep = keep };
 	bool ok;
 
-	buf_init(&d.key, CATALOG_KEY_BYTES * 2);
-	buf_init(&d.versions[0], INBOX_ROW_MAX);
-	buf_init(&d.versions[1], INBOX_ROW_MAX);
-	buf_init(&d.current, INBOX_ROW_MAX);
-	buf_init(&d.chosen, INBOX_ROW_MAX);
+	decider_init(&d);
 	ok = decide(&d, node, e) || explain_refusal(&d, e);
 	if (!ok)
 		db_rollback(db);
-	db_rows_free(d.rival);
-	free(d.pairs);
-	buf_free(&d.key);
-	buf_free(&d.versions[0]);
-	buf_free(&d.versions[1]);
-	buf_free(&d.current);
-	buf_free(&d.chosen);
+	decider_free(&d);
+	return ok;
+}
+
+/* --- a rule's decision --- */
+
+static bool
+is_still_rival(const struct decider *d, const struct inbox_preference *p)
+{
+	return d->rival != NULL && db_rows_len(d->rival, 0) == p->rival_len && memcmp(db_rows_text(d->rival, 0), p->rival, p->rival_len) == 0;
+}
+
+/* No app's table is written: the row stays, and what goes goes elsewhere. */
+static bool
+prefer(struct decider *d, const struct inbox_preference *p, struct err *e)
+{
+	if (!db_begin(d->db, e) || !load_conflict(d, e) || !parse_chosen(d, e) || !lock_record(d, e) || !find_rival(d, e))
+		return false;
+	if (!is_still_rival(d, p))
+		return err_set(e, ERR_USAGE, "another row has the value now, or none");
+	return insist(d, e) && inbox_end(d->db, d->id, INBOX_LOCAL, e) &&
+	    db_exec(d->db, "UPDATE sync_conflict SET policy=?, verdict='keep', local_changed_at=?, local_origin=? WHERE id=?",
+		DB_ARGS(db_text(rule_preferred), db_text(p->changed_at), db_text(p->node), db_u64(d->id)), e) &&
+	    db_exec(d->db, "UPDATE sync_undecided SET decision=LASTVAL(sync_sequence) WHERE conflict=?", DB_ARGS(db_u64(d->id)), e) && db_commit(d->db, e);
+}
+
+bool
+inbox_prefer(struct db *db, const struct node_identity *node, const struct catalog *catalog, const struct inbox_preference *p, struct err *e)
+{
+	struct decider d = { .db = db, .catalog = catalog, .id = p->id, .keep = INBOX_LOCAL };
+	bool ok;
+
+	decider_init(&d);
+	d.author = strcmp(p->node, node->name) == 0 ? NULL : p->node;
+	(void)snprintf(d.now, sizeof d.now, "%s", p->changed_at);
+	ok = prefer(&d, p, e) || explain_refusal(&d, e);
+	if (!ok)
+		db_rollback(db);
+	decider_free(&d);
 	return ok;
 }
 

@@ -52,6 +52,8 @@ MUST_CHECK bool inbox_keep(struct db *db, const struct inbox_conflict *c, struct
 enum inbox_keep { INBOX_LOCAL, INBOX_REMOTE };
 MUST_CHECK bool inbox_renew(struct db *db, uint64_t id, const struct inbox_conflict *c, struct err *e);
 MUST_CHECK bool inbox_renew_local(struct db *db, uint64_t id, const struct inbox_version *local, struct err *e);
+/* Is that the remote version which is kept? Compared is as much as one statement carries. */
+MUST_CHECK bool inbox_is_remote(struct db *db, uint64_t id, const struct inbox_version *v, bool *is, struct err *e);
 MUST_CHECK bool inbox_end(struct db *db, uint64_t id, enum inbox_keep which, struct err *e);
 
 /* The peer has taken a record of ours that it had refused: what was open about it, or about the row of its that
@@ -75,6 +77,19 @@ MUST_CHECK bool inbox_parse_row(char *text, size_t len, struct line_value *pairs
  * stands in the record now is kept as a conflict of its own when it is neither of the two. ERR_USAGE: no such
  * conflict. ERR_DB_REJECTED, ERR_DB_DUPLICATE: the server does not take it; nothing was changed. */
 MUST_CHECK bool inbox_resolve(struct db *db, const struct node_identity *node, const struct catalog *catalog, uint64_t id, enum inbox_keep keep, struct err *e);
+
+/* A table's rule decides about two rows with one unique value: the row of here stays, as when a person keeps
+ * "local", with the version that the preferred node gave it. ERR_USAGE: that row is not in the way any more. */
+struct inbox_preference {
+	uint64_t id;
+	const char *node;	/* the preferred one */
+	const char *changed_at; /* when it wrote the row */
+	const char *rival;	/* the row's key */
+	size_t rival_len;
+};
+MUST_CHECK bool inbox_prefer(struct db *db, const struct node_identity *node, const struct catalog *catalog, const struct inbox_preference *p, struct err *e);
+/* Is it about two rows, of which only one can have a unique value? */
+bool inbox_is_unique(const struct inbox_conflict *c);
 
 /* The undecided ones that the filter (peer, table) lets through, the oldest first. Free *ids. */
 MUST_CHECK bool inbox_undecided(struct db *db, const struct inbox_filter *f, uint64_t **ids, size_t *n, struct err *e);

@@ -12,6 +12,7 @@
 #include "apply/family.h"
 #include "apply/fit.h"
 #include "apply/follow.h"
+#include "apply/inbox.h"
 #include "apply/lineage.h"
 #include "apply/merge.h"
 #include "base/plant.h"
@@ -247,9 +248,32 @@ judge_is_same(const struct item *item, bool same_content)
 
 /* --- judging --- */
 
+/* Sent before the peer heard of the decision: the decision stays. By a clock that is behind, an edit may be no later
+ * than the version that was decided about: then it is kept. */
+static bool
+judge_decided(struct chunk *c, struct item *item, const struct dispute *d, const struct facts *f, struct err *e)
+{
+	struct inbox_version v = { 0 };
+	struct buf row;
+	bool seen = false, ok;
+
+	buf_init(&row, INBOX_ROW_MAX);
+	if (item->meta.operation != 'd') {
+		inbox_put_row(&row, c->target.table, c->target.map, item->values);
+		v.row = row.data;
+		v.row_len = row.len;
+	}
+	ok = buf_check(&row, "a kept version", e) && inbox_is_remote(c->pass->db, d->conflict, &v, &seen, e);
+	buf_free(&row);
+	item->decision = (struct decision){ .verdict = VERDICT_KEEP, .conflict = !seen && !f->same && item->concurrent > 0 };
+	item->shape = WRITE_NOTHING;
+	return ok;
+}
+
 static bool
 judge_item(struct chunk *c, struct item *item, struct err *e)
 {
+	const struct dispute *d;
 	const struct mark *seen;
 	struct facts f;
 
@@ -262,8 +286,11 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 		item->decision = conflict_judge(c->target.table->policy, &f);
 	else if (!merge_item(c, item, &f, &f.same, e))
 		return false;
-	if (c->pass->ndisputes > 0 && pass_is_decided(c->pass, item->hash, f.changed_at, f.node)) /* sent before it heard of that */
-		item->decision = (struct decision){ .verdict = VERDICT_KEEP };
+	d = c->pass->ndisputes == 0 ? NULL : pass_decided(c->pass, item->hash, f.changed_at, f.node);
+	if (d != NULL && !judge_decided(c, item, d, &f, e))
+		return false;
+	if (d != NULL && item->changed_as_old) /* what was written here under its old key no decision was about */
+		return true;
 	return lineage_plan(c, item, f.same, e);
 }
 

@@ -78,6 +78,7 @@ lineage_follow(struct chunk *c, struct item *item, bool *followed, struct err *e
 	const struct moved *to;
 	const struct mark *seen;
 	uint64_t hash = m->old_key == NULL ? item->hash : record_hash(c->target.table->name, m->old_key, m->old_key_len);
+	size_t hops = 0;
 
 	if (item->local != NULL || item->old_here || item->now_local != NULL || (m->operation == 'i' && m->old_key == NULL))
 		return true;
@@ -95,7 +96,7 @@ lineage_follow(struct chunk *c, struct item *item, bool *followed, struct err *e
 			*followed = true;
 			return true;
 		}
-		if (hash == to->hash)
+		if (hash == to->hash || ++hops >= ITEM_HASHES)
 			return true;
 		hash = to->hash;
 	}

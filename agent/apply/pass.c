@@ -233,6 +233,16 @@ same_rule(const struct table *t, const struct section *s, char *reason)
 	return same;
 }
 
+/* A table that only sends takes nothing. */
+static bool
+is_taken(const struct pass *p, const struct table *t, char *reason)
+{
+	if (conf_direction(p->conf, t->name) != DIRECTION_SEND)
+		return true;
+	(void)snprintf(reason, MESSAGE_REASON_MAX, "table %.100s: node %s takes nothing of it ([table %.100s] direction = send there)", t->name, p->conf->node.name, t->name);
+	return false;
+}
+
 /* Match a section with our own catalog; what does not fit waits, with the reason. */
 static bool
 take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len, struct err *e)
@@ -248,8 +258,11 @@ take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len
 		(void)snprintf(r->reason, sizeof r->reason, "table %s %s here", r->table->name,
 		    r->table->problem);
 		r->table = NULL;
+	} else if (r->table->rekeyed) {
+		(void)snprintf(r->reason, sizeof r->reason, "table %s has another primary key here since a moment ago: its pending changes are told under it first", r->table->name);
+		r->table = NULL;
 	} else if (!fit_table(r->table, &r->section, r->reason) || !same_key(r->table, &r->section, r->reason) ||
-	    (r->section.ncolumns > 0 && !same_rule(r->table, &r->section, r->reason)))
+	    (r->section.ncolumns > 0 && (!same_rule(r->table, &r->section, r->reason) || !is_taken(p, r->table, r->reason))))
 		r->table = NULL;
 	find_key_values(r);
 	return true;
@@ -414,15 +427,15 @@ is_decided(const struct pass *p, uint64_t hash)
 	return false;
 }
 
-bool
-pass_is_decided(const struct pass *p, uint64_t hash, const char *changed_at, const char *node)
+const struct dispute *
+pass_decided(const struct pass *p, uint64_t hash, const char *changed_at, const char *node)
 {
 	const struct dispute *d = pass_dispute(p, hash), *end = p->disputes + p->ndisputes;
 
 	for (; d != NULL && d < end && d->hash == hash; d++)
 		if (d->decided && version_compare(changed_at, node, d->changed_at, d->node) <= 0)
-			return true;
-	return false;
+			return d;
+	return NULL;
 }
 
 static bool

@@ -79,6 +79,7 @@ struct pass {
 	bool tying; /* a knot is being tried: foreign keys are not checked */
 	struct dispute *disputes; /* sorted by hash (apply/undecided) */
 	size_t ndisputes;
+	bool rivals;	/* pairs of rows with one unique value were opened or renewed */
 	bool namesakes; /* some numbers were given to different rows here and there (apply/namesake) */
 	uint64_t applied;
 };
@@ -109,8 +110,8 @@ void pass_reader_free(struct pass_reader *r);
 /* Remember a record that is listed as owed. One that never came here (its table is held there) is unsettled like
  * one that was refused: what goes back of it has not seen the sender's change. */
 MUST_CHECK bool pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e);
-/* Is the peer's version of the record one that a decision of ours has seen, which is on its way to it? */
-bool pass_is_decided(const struct pass *p, uint64_t hash, const char *changed_at, const char *node);
+/* The decision of ours, on its way to the peer, that has seen the peer's version of the record; NULL: none. */
+const struct dispute *pass_decided(const struct pass *p, uint64_t hash, const char *changed_at, const char *node);
 /* The first dispute about the record with this hash (others follow it), or NULL. */
 const struct dispute *pass_dispute(const struct pass *p, uint64_t hash);
 /* What a SELECT of rows that are judged ends with. */

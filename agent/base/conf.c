@@ -109,28 +109,32 @@ static const struct conf_option_row options[] = {
 	    .kind = CONF_WORD, AT(sync, startup), .choices = "auto|no" },
 	{ INFO("sync", "max_delete", "50%, 1000", "deletions that wait for a person's yes"),
 	    .kind = CONF_LIMIT },
+	{ INFO("sync", "app_triggers", "", "what to do with the application's own triggers, on every table"),
+	    .kind = CONF_WORD, AT(sync, app_triggers), .choices = "guard|run|" },
 
-	{ INFO("peer", "url", NULL, "where the peer listens: https://HOST:PORT"),
+	{ INFO("peer", "url", "", "where the peer listens: https://HOST:PORT; empty: it calls, and fetches what is here (pull = yes there)"),
 	    .kind = CONF_URL, AT(peer, url) },
 	{ SECRET("peer", "key", NULL, "the pair's key, 64 hexadecimal digits, the same on both laptops"),
 	    .kind = CONF_KEY, AT(peer, key) },
-	{ INFO("peer", "pull", "no", "fetch the peer's changes instead of waiting for them"),
-	    .kind = CONF_BOOL, AT(peer, pull), .built = "no|off|false" },
+	{ INFO("peer", "pull", "no", "fetch the peer's changes over this node's own connection, too"),
+	    .kind = CONF_BOOL, AT(peer, pull) },
 	{ INFO("peer", "tls_pin", "", "SHA-256 of the public key the peer's TLS must show"),
 	    .kind = CONF_PIN, AT(peer, tls_pin) },
+	{ INFO("peer", "seal", "no", "encrypt bodies from end to end, where TLS ends elsewhere"),
+	    .kind = CONF_BOOL, AT(peer, seal) },
 	{ INFO("peer", "paused", "no", "exchange nothing with this peer for now"),
 	    .kind = CONF_BOOL, AT(peer, paused) },
 
-	{ INFO("table", "priority", "normal", "order inside a group"),
-	    .kind = CONF_WORD, AT(table, priority), .choices = "high|normal|low", .built = "normal" },
+	{ INFO("table", "priority", "normal", "which tables stand first inside a group"),
+	    .kind = CONF_WORD, AT(table, priority), .choices = "high|normal|low" },
 	{ INFO("table", "conflict", "", "who wins a conflict in this table; empty: as [sync]"),
 	    .kind = CONF_POLICY_OF_TABLE, AT(table, conflict) },
 	{ INFO("table", "add", "", "columns whose changes add up, such as a stock"),
 	    .kind = CONF_LIST, AT(table, add), .max = CONF_VALUE_MAX },
-	{ INFO("table", "app_triggers", "", "what to do with the application's own triggers"),
+	{ INFO("table", "app_triggers", "", "as in [sync], for this table; empty: as [sync]"),
 	    .kind = CONF_WORD, AT(table, app_triggers), .choices = "guard|run|" },
 	{ INFO("table", "direction", "both", "send this table's changes, receive them, or both"),
-	    .kind = CONF_WORD, AT(table, direction), .choices = "both|send|receive", .built = "both" },
+	    .kind = CONF_WORD, AT(table, direction), .choices = "both|send|receive" },
 	{ INFO("table", "max_delete", "", "as in [sync], for this table; empty: as [sync]"),
 	    .kind = CONF_LIMIT_OF_TABLE, AT(table, max_delete) },
 
@@ -398,6 +402,24 @@ is_list(void *arg, const char *name)
 /* --- what options may not say together --------------------------------------------------------- */
 
 static bool
+check_url(const struct parse *p, size_t i, struct err *e)
+{
+	const struct conf_peer *a = &p->conf->peers[i];
+
+	if (a->url[0] == '\0')
+		return !a->pull || conf_file_fail(e, p->path, p->peer_line[i],
+					"[peer %s] has pull = yes but no url: where would its changes be fetched? add url, or remove pull", a->name);
+	if (a->tls_pin[0] != '\0' && strncmp(a->url, "https:", 6) != 0)
+		return conf_file_fail(e, p->path, p->peer_line[i],
+		    "[peer %s] has a tls_pin but an http url: nothing would check it; use https or remove tls_pin", a->name);
+	/* agent.conf of a version without TLS: neither go on readable nor stop talking unasked. */
+	return p->tls_given || strncmp(a->url, "https:", 6) == 0 ||
+	    conf_file_fail(e, p->path, p->peer_line[i],
+		"[peer %s] has an http url, but TLS is on unless [node] says otherwise: write tls = off into [node] to go on without; "
+		"or, on both laptops, remove the section and pair anew (agent --pair)", a->name);
+}
+
+static bool
 check_peers(const struct parse *p, struct err *e)
 {
 	const struct conf *c = p->conf;
@@ -408,14 +430,8 @@ check_peers(const struct parse *p, struct err *e)
 		if (strcasecmp(a->name, c->node.name) == 0)
 			return conf_file_fail(e, p->path, p->peer_line[i],
 			    "[peer %s] has the name of this node; [node] name and every peer's name must differ", a->name);
-		if (a->tls_pin[0] != '\0' && strncmp(a->url, "https:", 6) != 0)
-			return conf_file_fail(e, p->path, p->peer_line[i],
-			    "[peer %s] has a tls_pin but an http url: nothing would check it; use https or remove tls_pin", a->name);
-		/* agent.conf of a version without TLS: neither go on readable nor stop talking unasked. */
-		if (!p->tls_given && strncmp(a->url, "https:", 6) != 0)
-			return conf_file_fail(e, p->path, p->peer_line[i],
-			    "[peer %s] has an http url, but TLS is on unless [node] says otherwise: write tls = off into [node] to go on without; "
-			    "or, on both laptops, remove the section and pair anew (agent --pair)", a->name);
+		if (!check_url(p, i, e))
+			return false;
 		for (size_t j = 0; j < i; j++)
 			if (memcmp(c->peers[j].key, a->key, CONF_KEY_BYTES) == 0)
 				return conf_file_fail(e, p->path, p->peer_line[i],
@@ -608,6 +624,36 @@ conf_rule(const struct conf *c, const char *table, struct conf_rule *out)
 	*out = (struct conf_rule){ c->sync.conflict, c->sync.conflict_node };
 	if (t != NULL && t->conflict[0] != '\0')
 		(void)conf_value_rule(t->conflict, out);
+}
+
+enum conf_direction
+conf_direction(const struct conf *c, const char *table)
+{
+	const struct conf_table *t = conf_table(c, table);
+
+	if (t == NULL || strcmp(t->direction, "both") == 0)
+		return DIRECTION_BOTH;
+	return strcmp(t->direction, "send") == 0 ? DIRECTION_SEND : DIRECTION_RECEIVE;
+}
+
+unsigned
+conf_priority(const struct conf *c, const char *table)
+{
+	static const char *const levels[CONF_PRIORITIES] = { "high", "normal", "low" };
+	const struct conf_table *t = conf_table(c, table);
+	unsigned level = 0;
+
+	while (t != NULL && level + 1 < CONF_PRIORITIES && strcmp(t->priority, levels[level]) != 0)
+		level++;
+	return t == NULL ? 1 : level;
+}
+
+const char *
+conf_app_triggers(const struct conf *c, const char *table)
+{
+	const struct conf_table *t = conf_table(c, table);
+
+	return t == NULL || t->app_triggers[0] == '\0' ? c->sync.app_triggers : t->app_triggers;
 }
 
 void

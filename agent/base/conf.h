@@ -60,6 +60,7 @@ struct conf_sync {
 	unsigned group_rows;
 	char *startup; /* auto, no */
 	struct conf_limit max_delete;
+	char *app_triggers;
 };
 
 struct conf;
@@ -70,6 +71,7 @@ struct conf_peer {
 	unsigned char key[CONF_KEY_BYTES];
 	bool pull;
 	char *tls_pin;
+	bool seal; /* bodies are encrypted from end to end */
 	bool paused;
 	const struct conf *conf; /* that it belongs to; NULL in tests alone */
 };
@@ -117,6 +119,14 @@ struct conf_rule {
 	const char *node; /* of "prefer NODE", else "". Borrowed */
 };
 void conf_rule(const struct conf *c, const char *table, struct conf_rule *out);
+/* Which ways a table's changes go: [table] direction. */
+enum conf_direction { DIRECTION_BOTH, DIRECTION_SEND, DIRECTION_RECEIVE };
+enum conf_direction conf_direction(const struct conf *c, const char *table);
+/* [table] priority: 0 comes first. */
+enum { CONF_PRIORITIES = 3 };
+unsigned conf_priority(const struct conf *c, const char *table);
+/* app_triggers of [table], else of [sync]: "guard", "run", or "" without a choice. Borrowed. */
+const char *conf_app_triggers(const struct conf *c, const char *table);
 /* max_delete of [table], else of [sync]. */
 void conf_max_delete(const struct conf *c, const char *table, struct conf_limit *out);
 /* Does the comma list of patterns (* and ?) match name? Spaces around items ignored. */

@@ -203,6 +203,8 @@ set_url(const struct conf_option_row *o, void *base, const char *text, struct er
 	const char *p = text;
 	size_t n;
 
+	if (len == 0)
+		return store_n(field(o, base), text, 0, e);
 	p += strncmp(p, "http://", 7) == 0 ? 7 : strncmp(p, "https://", 8) == 0 ? 8 : 0;
 	if (strchr(p, '@') != NULL) /* what stands before it may be a password: not shown */
 		return err_set(e, ERR_CONFIG, "%s must not hold a user or password; the key option proves who we are", o->info.name);

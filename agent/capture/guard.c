@@ -92,18 +92,10 @@ usable_table(const struct catalog *c, const char *name)
 	return t == NULL || (t->problem != NULL && !t->undecided) ? NULL : &c->tables[t - c->tables];
 }
 
-static const char *
-choice(const struct conf *conf, const char *table)
-{
-	const struct conf_table *t = conf_table(conf, table);
-
-	return t == NULL ? "" : t->app_triggers;
-}
-
 static bool
 wants_guard(const struct conf *conf, const struct catalog *c, const struct app_trigger *t)
 {
-	return usable_table(c, t->table) != NULL && strcmp(choice(conf, t->table), "guard") == 0;
+	return usable_table(c, t->table) != NULL && strcmp(conf_app_triggers(conf, t->table), "guard") == 0;
 }
 
 static bool
@@ -150,7 +142,7 @@ set_undecided(struct table *t, const char *names, struct err *e)
 
 	(void)snprintf(problem, sizeof problem, "has triggers of the app and agent.conf does not say what to do with them: %s", names);
 	(void)snprintf(remedy, sizeof remedy, "add \"app_triggers = guard\" (they fire for the app alone, and what they write is replicated) or"
-					      " \"app_triggers = run\" (they also fire when a change arrives) to a section [table %s] of agent.conf", t->name);
+					      " \"app_triggers = run\" (they also fire when a change arrives) to a section [table %s] of agent.conf, or to [sync] for all tables", t->name);
 	return set_problem(t, problem, remedy, e);
 }
 
@@ -185,8 +177,8 @@ judge(const struct conf *conf, struct catalog *c, const struct list *list, struc
 			n++;
 		if (t == NULL || !join_names(&list->items[i], n, names))
 			continue;
-		t->quiet = strcmp(choice(conf, name), "guard") == 0;
-		if (choice(conf, name)[0] == '\0' && !set_undecided(t, names, e))
+		t->quiet = strcmp(conf_app_triggers(conf, name), "guard") == 0;
+		if (conf_app_triggers(conf, name)[0] == '\0' && !set_undecided(t, names, e))
 			return false;
 	}
 	return true;
@@ -351,9 +343,9 @@ explain(const struct change *ch, struct err *e)
 	const struct app_trigger *t = &ch->list->items[ch->at];
 
 	if (e->db_errno == 1227)
-		(void)err_prefix(e, "it belongs to another account; GRANT SET USER ON *.* (SUPER before MariaDB 10.5) to [database] user");
+		(void)err_prefix(e, "it belongs to another account: run --install (or --uninstall) with --admin-user, or GRANT SET USER ON *.* (SUPER before MariaDB 10.5) to [database] user");
 	else if (e->db_errno == 1419)
-		(void)err_prefix(e, "the binary log is on: SET GLOBAL log_bin_trust_function_creators=1 (it is needed for this command alone)");
+		(void)err_prefix(e, "the binary log is on: run this with --admin-user, or SET GLOBAL log_bin_trust_function_creators=1 (needed for this command alone)");
 	return err_prefix(e, "trigger %s of the app on table %s", t->name, t->table);
 }
 
@@ -539,7 +531,7 @@ guard_waiting(struct db *db, const struct conf *conf, const struct node_identity
 
 	for (size_t i = 0; ok && i < list.n; i++) {
 		const struct app_trigger *t = &list.items[i];
-		const char *chosen = choice(conf, t->table);
+		const char *chosen = conf_app_triggers(conf, t->table);
 
 		if (!t->ours && conf_wants_table(conf, t->table) && strcmp(chosen, "run") != 0 && (chosen[0] == '\0' || !is_right(t, true, node->token)))
 			waiting(t->table, t->name, chosen[0] != '\0', arg);

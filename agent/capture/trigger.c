@@ -158,7 +158,7 @@ run_ddl(struct db *db, const struct buf *sql, const char *table, int tries, stru
 		if (db_exec_text(db, sql->data, sql->len, e))
 			return true;
 		if (e->db_errno == 1419)
-			(void)err_prefix(e, "the binary log is on: SET GLOBAL log_bin_trust_function_creators=1 (it is needed for this command alone)");
+			(void)err_prefix(e, "the binary log is on: run --install with --admin-user, or SET GLOBAL log_bin_trust_function_creators=1 (needed for this command alone)");
 		if (e->code != ERR_DB_BUSY)
 			return err_prefix(e, "table %s", table);
 	}

@@ -6,8 +6,9 @@
 bool
 debt_is_due(const struct debt_group *g, const char *state, uint64_t sent_epoch)
 {
-	/* A group that ends at an older epoch takes none: it may not be given a newer one (ensure_fresh). */
-	if (!g->fresh && !g->last_part)
+	/* A group that ends at an older epoch may not be given a newer one (ensure_fresh). It takes only what went out up
+	 * to there before: the answer to either of the two speaks of that. */
+	if (!g->fresh && !g->last_part && (sent_epoch <= g->base || sent_epoch > g->upto))
 		return false;
 	if (sent_epoch > g->base)
 		return strcmp(state, "discarded") != 0;

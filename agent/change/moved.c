@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+enum {
+	DIRTY_ROWS = 10000 /* of sync_queue, read at once */
+};
+
 static const char *const act_name[] = { [MOVED_MINE] = "mine", [MOVED_LOOK] = "look" };
 
 static const char sql_mark[] =
@@ -12,6 +16,18 @@ static const char sql_mark[] =
     " ready=IF(state='held' AND VALUES(act)='mine', ready, VALUES(ready)),"
     " message=IF(state='held' AND VALUES(act)='mine', message, NULL), since=IF(state='held' AND VALUES(act)='mine', since, NOW(6)),"
     " state=IF(state='held' AND VALUES(act)='mine', 'held', 'compare'), act=IF(VALUES(act)='look', 'look', act)";
+
+bool
+moved_is_anew(const struct moved *m)
+{
+	return m->act == MOVED_LOOK && strcmp(m->reason, MOVED_ANEW) == 0;
+}
+
+bool
+moved_is_new(const struct moved *m)
+{
+	return m->act == MOVED_LOOK && strcmp(m->reason, MOVED_NEW) == 0;
+}
 
 bool
 moved_mark(struct db *db, const char *peer, const struct moved *m, bool ready, bool *news, struct err *e)
@@ -23,6 +39,46 @@ moved_mark(struct db *db, const char *peer, const struct moved *m, bool ready, b
 		return false;
 	*news = known == 0;
 	return db_exec(db, sql_mark, DB_ARGS(db_text(peer), db_text(m->table), db_text(act_name[m->act]), db_text(m->reason), db_u64(ready)), e);
+}
+
+bool
+moved_mark_dirty(struct db *db, const char *peer, const char *table, bool *news, struct err *e)
+{
+	bool ok = db_exec(db, "INSERT IGNORE INTO sync_drift (peer, table_name, act, state, reason, ready)"
+			      " VALUES (?, ?, 'mine', 'compare', 'its triggers could not tell which records were written', 1)", DB_ARGS(db_text(peer), db_text(table)), e);
+
+	*news = ok && db_affected(db) > 0;
+	return ok;
+}
+
+bool
+moved_is_dirty(struct db *db, const char *peer, const char *table, bool *dirty, struct err *e)
+{
+	uint64_t n = 0;
+	bool ok = db_number(db, "SELECT IF(EXISTS (SELECT 1 FROM sync_drift WHERE peer=? AND table_name=?),"
+				" EXISTS (SELECT 1 FROM sync_queue WHERE operation='dirty' AND status<>'superseded' AND table_name=?), 0)",
+	    DB_ARGS(db_text(peer), db_text(table), db_text(table)), &n, NULL, e);
+
+	*dirty = n > 0;
+	return ok;
+}
+
+/* Read first: an UPDATE that searches would wait for the app's open transactions. */
+bool
+moved_clean(struct db *db, const char *table, uint64_t upto, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	if (!db_query(db, "SELECT id FROM sync_queue WHERE operation='dirty' AND status<>'superseded' AND table_name=? AND id<=?"
+			  " AND NOT EXISTS (SELECT 1 FROM sync_drift d WHERE d.table_name=?) ORDER BY id LIMIT ?",
+		DB_ARGS(db_text(table), db_u64(upto), db_text(table), db_u64(DIRTY_ROWS)), &rows, e))
+		return false;
+	while ((ok = db_rows_next(rows, &more, e)) && more)
+		if (!(ok = db_exec(db, "UPDATE sync_queue SET status='superseded' WHERE id=?", DB_ARGS(db_u64(db_rows_u64(rows, 0))), e)))
+			break;
+	db_rows_free(rows);
+	return ok;
 }
 
 bool
@@ -48,7 +104,8 @@ moved_ready(struct db *db, const char *table, struct err *e)
 #define COLUMNS "SELECT table_name, act+0, state, reason, message, since, records FROM sync_drift"
 static const char sql_all[] = COLUMNS " WHERE peer=? ORDER BY table_name";
 /* Not before the triggers stand: what is written meanwhile would be missed again. */
-static const char sql_due[] = COLUMNS " WHERE peer=? AND state='compare' AND ready=1 AND (? OR message IS NULL) ORDER BY table_name";
+static const char sql_due[] = COLUMNS " WHERE peer=? AND ready=1 AND ((state='compare' AND message IS NULL) OR (? AND (state='compare' OR (state='held' AND reason='" MOVED_NEW "'))))"
+				      " ORDER BY table_name";
 
 static bool
 visit_rows(struct db_rows *rows, moved_visitor *visit, void *arg, struct err *e)
@@ -112,7 +169,7 @@ moved_count(struct db *db, const char *peer, uint64_t *held, uint64_t *all, stru
 bool
 moved_done(struct db *db, const char *peer, const struct moved *m, struct err *e)
 {
-	return db_exec(db, "DELETE FROM sync_drift WHERE peer=? AND table_name=? AND since=? AND state='compare'",
+	return db_exec(db, "DELETE FROM sync_drift WHERE peer=? AND table_name=? AND since=? AND state<>'gone'",
 	    DB_ARGS(db_text(peer), db_text(m->table), db_text(m->since)), e);
 }
 
@@ -128,6 +185,13 @@ moved_note(struct db *db, const char *peer, const struct moved *m, const char *m
 {
 	return db_exec(db, "UPDATE sync_drift SET message=LEFT(?, 500) WHERE peer=? AND table_name=? AND since=? AND state='compare'",
 	    DB_ARGS(db_text(message), db_text(peer), db_text(m->table), db_text(m->since)), e);
+}
+
+bool
+moved_again(struct db *db, const char *peer, const char *table, struct err *e)
+{
+	return db_exec(db, "UPDATE sync_drift SET state='compare', message=NULL, since=NOW(6) WHERE peer=? AND table_name=? AND state='held'",
+	    DB_ARGS(db_text(peer), db_text(table)), e);
 }
 
 bool

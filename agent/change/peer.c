@@ -33,6 +33,8 @@ peer_forget(struct db *db, const char *peer, struct err *e)
 	    db_exec(db, "DELETE FROM sync_owed WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "DELETE FROM sync_unsettled WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "DELETE FROM sync_drift WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
+	    db_exec(db, "DELETE FROM sync_lapsed WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
+	    db_exec(db, "DELETE FROM sync_link WHERE told_by=? OR (told_by='' AND other=?)", DB_ARGS(db_text(peer), db_text(peer)), e) &&
 	    db_exec(db, "DELETE FROM sync_renewal WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "DELETE FROM sync_numbering WHERE node=?", DB_ARGS(db_text(peer)), e);
 }
@@ -53,7 +55,8 @@ peer_load(struct db *db, const char *peer, struct peer_state *out, struct err *e
 	bool more = false, ok;
 
 	memset(out, 0, sizeof *out);
-	ok = db_query(db, "SELECT incarnation, acked_epoch, acked_stamp, floor_epoch, held, start_epoch, quiet_epoch, last_success IS NULL, sent_seen IS NOT NULL FROM sync_peer WHERE peer=?",
+	ok = db_query(db, "SELECT incarnation, acked_epoch, acked_stamp, floor_epoch, held, start_epoch, quiet_epoch, last_success IS NULL, sent_seen IS NOT NULL,"
+			  " EXISTS (SELECT 1 FROM sync_lapsed l WHERE l.peer=p.peer) FROM sync_peer p WHERE peer=?",
 		 DB_ARGS(db_text(peer)), &rows, e) && db_rows_next(rows, &more, e);
 	if (ok && !more)
 		ok = err_set(e, ERR_DB_MISSING, "peer %s is not registered: run agent --install", peer);
@@ -67,6 +70,7 @@ peer_load(struct db *db, const char *peer, struct peer_state *out, struct err *e
 		out->quiet_epoch = db_rows_u64(rows, 6);
 		out->fresh = db_rows_u64(rows, 7) != 0;
 		out->unanswered = db_rows_u64(rows, 8) != 0;
+		out->lapsed = db_rows_u64(rows, 9) != 0;
 	}
 	db_rows_free(rows);
 	return ok;
@@ -93,6 +97,12 @@ peer_failed(struct db *db, const char *peer, const char *message, struct err *e)
 {
 	return db_exec(db, "UPDATE sync_peer SET last_error=LEFT(?,500), last_error_at=NOW(6), failures=failures+1 WHERE peer=?",
 	    DB_ARGS(db_text(message), db_text(peer)), e);
+}
+
+bool
+peer_works(struct db *db, const char *peer, struct err *e)
+{
+	return db_exec(db, "UPDATE sync_peer SET last_error=NULL, failures=0 WHERE peer=?", DB_ARGS(db_text(peer)), e);
 }
 
 /* --- sync_cursor --- */
@@ -220,6 +230,33 @@ unsettled_visit(struct db *db, const char *peer, unsettled_visitor *visit, void 
 
 /* --- over all peers --- */
 
+/* The age of what waits is that of the first mark that the peer has not: the server's time, not that of a change, which
+ * may have come late from elsewhere. */
+static const char sql_lapsed[] =
+    "SELECT p.peer FROM sync_peer p WHERE p.peer NOT IN (SELECT peer FROM sync_lapsed)"
+    " AND (SELECT e.marked_at FROM sync_epoch e WHERE e.epoch>GREATEST(p.acked_epoch, p.quiet_epoch) ORDER BY e.epoch LIMIT 1) < NOW(6) - INTERVAL ? DAY";
+
+bool
+peer_find_lapsed(struct db *db, unsigned days, peer_visitor *visit, void *arg, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	if (!db_query(db, sql_lapsed, DB_ARGS(db_u64(days)), &rows, e))
+		return false;
+	while ((ok = db_rows_next(rows, &more, e)) && more)
+		if (!(ok = visit(db_rows_text(rows, 0), arg, e)))
+			break;
+	db_rows_free(rows);
+	return ok;
+}
+
+bool
+peer_lapse(struct db *db, const char *peer, const char *reason, struct err *e)
+{
+	return db_begin(db, e) && db_exec(db, "INSERT IGNORE INTO sync_lapsed (peer) VALUES (?)", DB_ARGS(db_text(peer)), e) && peer_hold(db, peer, reason, e) && db_commit(db, e);
+}
+
 bool
 peer_quiet(struct db *db, const char *peer, uint64_t epoch, struct err *e)
 {
@@ -229,7 +266,9 @@ peer_quiet(struct db *db, const char *peer, uint64_t epoch, struct err *e)
 bool
 peer_all_have(struct db *db, uint64_t *epoch, struct err *e)
 {
-	return db_number(db, "SELECT MIN(GREATEST(acked_epoch, quiet_epoch)) FROM sync_peer", DB_NO_ARGS, epoch, NULL, e);
+	/* Where all have lapsed, nobody is left who needs anything. */
+	return db_number(db, "SELECT IFNULL((SELECT MIN(GREATEST(acked_epoch, quiet_epoch)) FROM sync_peer WHERE peer NOT IN (SELECT peer FROM sync_lapsed)),"
+			     " (SELECT MAX(epoch) FROM sync_epoch WHERE EXISTS (SELECT 1 FROM sync_lapsed)))", DB_NO_ARGS, epoch, NULL, e);
 }
 
 /* A peer judges by what its groups state as seen (floor). Where that has reached what was acknowledged, the
@@ -253,11 +292,13 @@ static bool
 needed_from(struct db *db, uint64_t (*from)(const struct peer_state *), uint64_t *epoch, struct err *e)
 {
 	struct db_rows *rows = NULL;
+	uint64_t peers = 0;
 	bool more = false, ok;
 
 	ok = db_number(db, "SELECT settled_epoch FROM sync_node", DB_NO_ARGS, epoch, NULL, e) &&
-	    db_query(db, "SELECT acked_epoch, floor_epoch, quiet_epoch FROM sync_peer", DB_NO_ARGS, &rows, e);
-	if (ok && db_rows_count(rows) == 0)
+	    db_number(db, "SELECT COUNT(*) FROM sync_peer", DB_NO_ARGS, &peers, NULL, e) &&
+	    db_query(db, "SELECT acked_epoch, floor_epoch, quiet_epoch FROM sync_peer WHERE peer NOT IN (SELECT peer FROM sync_lapsed)", DB_NO_ARGS, &rows, e);
+	if (ok && peers == 0)
 		*epoch = 0;
 	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
 		struct peer_state s = { .acked_epoch = db_rows_u64(rows, 0), .floor_epoch = db_rows_u64(rows, 1), .quiet_epoch = db_rows_u64(rows, 2) };

@@ -19,6 +19,7 @@ struct peer_state {
 	uint64_t start_epoch;
 	uint64_t quiet_epoch;
 	bool unanswered; /* a group is, or was, on its way to it */
+	bool lapsed; /* away for so long that what waited for it was given up */
 	bool fresh; /* it has never acknowledged anything since it was registered */
 	char held[PEER_TEXT_MAX]; /* "" = not held */
 };
@@ -42,6 +43,8 @@ MUST_CHECK bool peer_met(struct db *db, const char *peer, const char *incarnatio
 MUST_CHECK bool peer_hold(struct db *db, const char *peer, const char *reason, struct err *e);
 /* Remember what went wrong, for --status. */
 MUST_CHECK bool peer_failed(struct db *db, const char *peer, const char *message, struct err *e);
+/* What was remembered is over. */
+MUST_CHECK bool peer_works(struct db *db, const char *peer, struct err *e);
 
 /* for_update: lock the row for the transaction that applies. */
 MUST_CHECK bool cursor_load(struct db *db, const char *peer, bool for_update, struct cursor_state *out, struct err *e);
@@ -80,9 +83,14 @@ MUST_CHECK bool owed_count(struct db *db, const char *peer, const char *state, u
 typedef bool unsettled_visitor(const char *table, const char *key, size_t key_len, uint64_t seen_before, void *arg, struct err *e);
 MUST_CHECK bool unsettled_visit(struct db *db, const char *peer, unsettled_visitor *visit, void *arg, struct err *e);
 
+/* Give up what waits for a peer that has taken nothing for so many days: once for each such peer. */
+typedef bool peer_visitor(const char *peer, void *arg, struct err *e);
+MUST_CHECK bool peer_find_lapsed(struct db *db, unsigned days, peer_visitor *visit, void *arg, struct err *e);
+MUST_CHECK bool peer_lapse(struct db *db, const char *peer, const char *reason, struct err *e);
+
 /* Nothing up to the epoch is for the peer. */
 MUST_CHECK bool peer_quiet(struct db *db, const char *peer, uint64_t epoch, struct err *e);
-/* The newest epoch whose changes all peers have (or do not need). */
+/* The newest epoch whose changes all peers have (or do not need). Lapsed ones do not count, here and below. */
 MUST_CHECK bool peer_all_have(struct db *db, uint64_t *epoch, struct err *e);
 /* The same for one peer: from which epoch on it needs rows and marks (of a state's acked, floor and quiet). Pure. */
 uint64_t peer_rows_from(const struct peer_state *s);

@@ -14,6 +14,9 @@ enum {
 	DEFINER_IS_GONE = 1449	/* the account that installed was dropped */
 };
 
+/* In the place of an id, which is longer: the peer left. */
+static const char left_mark[] = "left";
+
 bool
 renewal_load(struct db *db, const char *peer, struct renewal *out, struct err *e)
 {
@@ -26,6 +29,9 @@ renewal_load(struct db *db, const char *peer, struct renewal *out, struct err *e
 		(void)snprintf(out->id, sizeof out->id, "%s", db_rows_text(rows, 0));
 		out->told = db_rows_u64(rows, 1) != 0;
 		out->needed = out->id[0] == '\0';
+		out->left = strcmp(out->id, left_mark) == 0;
+		if (out->left) /* no beginning that anybody could name */
+			out->id[0] = '\0';
 	}
 	db_rows_free(rows);
 	return ok;
@@ -90,6 +96,35 @@ renewal_begin(struct db *db, const struct catalog *c, const char *peer, const ch
 		return false;
 	for (int tries = 1;; tries++) {
 		if (begin_once(db, c, peer, told ? id : fresh, told, news, e))
+			return true;
+		db_rollback(db);
+		if (tries >= RENEWAL_TRIES || db_is_lost(db) || (e->code != ERR_DB_DUPLICATE && e->code != ERR_DB_BUSY))
+			return false;
+	}
+}
+
+bool
+renewal_leave(struct db *db, const char *peer, struct err *e)
+{
+	return peer_forget(db, peer, e) &&
+	    db_exec(db, "REPLACE INTO sync_renewal (peer, renewal, told) VALUES (?, ?, 1)", DB_ARGS(db_text(peer), db_text(left_mark)), e);
+}
+
+bool
+renewal_any_left(struct db *db, bool *any, struct err *e)
+{
+	uint64_t n = 0;
+	bool ok = db_number(db, "SELECT EXISTS (SELECT 1 FROM sync_renewal WHERE renewal=?)", DB_ARGS(db_text(left_mark)), &n, NULL, e);
+
+	*any = n != 0;
+	return ok;
+}
+
+bool
+renewal_mark_all(struct db *db, struct err *e)
+{
+	for (int tries = 1;; tries++) {
+		if (db_begin_snapshot(db, e) && mark_all_seen(db, e) && db_commit(db, e))
 			return true;
 		db_rollback(db);
 		if (tries >= RENEWAL_TRIES || db_is_lost(db) || (e->code != ERR_DB_DUPLICATE && e->code != ERR_DB_BUSY))

@@ -11,6 +11,7 @@ struct renewal {
 	char id[RENEWAL_ID_LEN + 1]; /* "" = none */
 	bool told;   /* the peer knows of it */
 	bool needed; /* a person has to begin the link anew */
+	bool left;   /* it was a peer, and its section of agent.conf went: the link begins anew when it is back */
 };
 
 MUST_CHECK bool renewal_load(struct db *db, const char *peer, struct renewal *out, struct err *e);
@@ -22,6 +23,14 @@ MUST_CHECK bool renewal_told(struct db *db, const char *peer, const char *id, st
  * the beginning that the peer names, NULL: a new one (a person's). One that was taken before changes nothing;
  * *news = false. */
 MUST_CHECK bool renewal_begin(struct db *db, const struct catalog *c, const char *peer, const char *id, bool *news, struct err *e);
+
+/* The peer is none any more: positions and debts are forgotten, and that there was a link is remembered. In the
+ * caller's transaction. */
+MUST_CHECK bool renewal_leave(struct db *db, const char *peer, struct err *e);
+/* Has any peer left, and not come back? */
+MUST_CHECK bool renewal_any_left(struct db *db, bool *any, struct err *e);
+/* A mark of all that is visible, in a transaction of its own. */
+MUST_CHECK bool renewal_mark_all(struct db *db, struct err *e);
 
 /* Note which tables the sync schema has now. */
 MUST_CHECK bool witness_note(struct db *db, struct err *e);

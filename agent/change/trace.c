@@ -31,16 +31,20 @@ by_place(const void *a, const void *b)
 }
 
 static void
+note_version(struct trace *t, const char *changed_at, const char *node)
+{
+	if (t->changed_at[0] != '\0' && version_compare(changed_at, node, t->changed_at, t->node) <= 0)
+		return;
+	(void)snprintf(t->changed_at, sizeof t->changed_at, "%s", changed_at);
+	(void)snprintf(t->node, sizeof t->node, "%s", node);
+}
+
+static void
 note(struct search *s, struct trace *t, const struct change *c)
 {
-	const char *node = c->origin == NULL ? s->q->self : c->origin;
-
 	if (!mark_contains(s->q->seen, c->id) && (c->via == NULL || strcmp(c->via, s->q->peer) != 0))
 		t->fresh = true;
-	if (t->changed_at[0] != '\0' && version_compare(c->changed_at, node, t->changed_at, t->node) <= 0)
-		return;
-	(void)snprintf(t->changed_at, sizeof t->changed_at, "%s", c->changed_at);
-	(void)snprintf(t->node, sizeof t->node, "%s", node);
+	note_version(t, c->changed_at, c->origin == NULL ? s->q->self : c->origin);
 }
 
 static bool
@@ -98,8 +102,10 @@ visit_owed(const struct owed *o, void *arg, struct err *e)
 	found = bsearch(&wanted, s->traces, s->n, sizeof wanted, by_hash);
 	while (found != NULL && found > s->traces && found[-1].hash == wanted.hash)
 		found--;
-	for (; found != NULL && found < s->traces + s->n && found->hash == wanted.hash; found++)
+	for (; found != NULL && found < s->traces + s->n && found->hash == wanted.hash; found++) {
 		found->fresh = true;
+		note_version(found, o->changed_at, o->origin == NULL ? s->q->self : o->origin);
+	}
 	return true;
 }
 
@@ -116,6 +122,7 @@ trace_find(const struct trace_question *q, const struct digest_list *keys, struc
 		return err_set(e, ERR_MEMORY, "out of memory for a comparison");
 	for (size_t i = 0; i < keys->n; i++) {
 		s.traces[i].at = i;
+		s.traces[i].fresh = q->dirty;
 		s.traces[i].hash = record_hash(q->table, digest_key(keys, &keys->rows[i]), keys->rows[i].key_len);
 	}
 	qsort(s.traces, s.n, sizeof *s.traces, by_hash);

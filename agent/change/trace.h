@@ -23,6 +23,7 @@ struct trace_question {
 	struct db *db;
 	const char *table, *self, *peer;
 	const struct mark *seen;
+	bool dirty;    /* any record may have changed: writes that the triggers could not name (change/moved) */
 	bool versions; /* look back over the last TRACE_ROWS_MAX changes, seen or not */
 };
 

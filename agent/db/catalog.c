@@ -86,8 +86,9 @@ judge_table(struct table *t, const char *type, const char *engine)
 {
 	char text[128];
 
-	if (strcmp(type, "VIEW") == 0)
-		set_problem(t, "is a view", "nothing to do: the tables below it are replicated; add it to [sync] exclude to silence this");
+	t->view = strcmp(type, "VIEW") == 0;
+	if (t->view)
+		set_problem(t, "is a view", "nothing to do: the tables below it are replicated");
 	else if (strcmp(type, "SEQUENCE") == 0)
 		set_problem(t, "is a sequence", "sequences are not replicated; give each laptop its own range, and add it to [sync] exclude");
 	else if (strcmp(type, "BASE TABLE") != 0 && strcmp(type, "SYSTEM VERSIONED") != 0)

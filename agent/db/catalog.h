@@ -76,6 +76,8 @@ struct table {
 	char *problem; /* why it cannot be replicated, or NULL */
 	char *remedy;
 	bool quiet;	/* no trigger of the app fires for the agent (capture/guard) */
+	bool rekeyed;	/* its key is not as it was noted: what is pending cannot be told yet (apply/rekey) */
+	bool view;	/* the problem asks nothing of anybody: the tables below it are replicated */
 	bool undecided; /* the problem is the app's triggers (capture/guard): ours stay until a person has decided */
 };
 
@@ -88,6 +90,8 @@ struct catalog {
 	size_t nkeys;
 	uint64_t fingerprint; /* of the definitions it was read from */
 	int64_t checked_ms;   /* when they were last found to be the same */
+	bool keys_judged;     /* rekeyed was judged, and of no table it holds; boundaries: of the look (apply/rekey) */
+	uint64_t boundaries;
 	int64_t guarded_ms;   /* the look after which the app's triggers were judged (capture/guard); -1: none yet */
 };
 

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { OPTION_PATH_MAX = 4096 }; /* PATH_MAX */
+
 struct db {
 	MYSQL *mysql;
 	uint64_t affected;
@@ -171,10 +173,12 @@ out:
 
 /* What a person can do about a connection that does not come up. */
 static bool
-explain_connect(const struct conf_database *conf, struct err *e)
+explain_connect(const struct conf_database *conf, const char *user, struct err *e)
 {
 	if (e == NULL)
 		return false;
+	if (e->code == ERR_DB_ACCESS && user != conf->user)
+		return err_prefix(e, "the database server refuses administrator '%s': check --admin-user and its password", user);
 	if (e->code == ERR_DB_ACCESS)
 		return err_prefix(e, "the database server refuses user '%s': check [database] user and password", conf->user);
 	if (conf->socket[0] != '\0')
@@ -182,28 +186,54 @@ explain_connect(const struct conf_database *conf, struct err *e)
 	return err_prefix(e, "no MariaDB server at %s:%u: is it running? check [database] host and port", conf->host, conf->port);
 }
 
-bool
-db_open(const struct conf_database *conf, struct db **out, struct err *e)
+static struct db *
+prepare(struct err *e)
 {
 	struct db *db = calloc(1, sizeof *db);
-	bool by_socket = conf->socket[0] != '\0';
 	unsigned connect_s = DB_CONNECT_S, silence_s = DB_SILENCE_S, infile = 0;
 
-	*out = NULL;
 	if (db == NULL || (db->mysql = mysql_init(NULL)) == NULL) {
 		free(db);
-		return err_set(e, ERR_MEMORY, "out of memory for a database connection");
+		(void)err_set(e, ERR_MEMORY, "out of memory for a database connection");
+		return NULL;
 	}
 	(void)mysql_options(db->mysql, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
 	(void)mysql_options(db->mysql, MYSQL_OPT_READ_TIMEOUT, &silence_s);
 	(void)mysql_options(db->mysql, MYSQL_OPT_WRITE_TIMEOUT, &silence_s);
 	(void)mysql_options(db->mysql, MYSQL_OPT_LOCAL_INFILE, &infile);
 	(void)mysql_options(db->mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-	/* The library takes the socket only when no host is named. */
-	if (mysql_real_connect(db->mysql, by_socket ? NULL : conf->host, conf->user, conf->password, NULL, conf->port,
+	return db;
+}
+
+/* ~/.my.cnf, which the library reads by itself: a password, TLS. Where the server is says agent.conf. */
+static void
+use_option_file(struct db *db)
+{
+	const char *home = getenv("HOME");
+	char path[OPTION_PATH_MAX];
+
+	if (home == NULL || (size_t)snprintf(path, sizeof path, "%s/.my.cnf", home) >= sizeof path)
+		return;
+	(void)mysql_options(db->mysql, MYSQL_READ_DEFAULT_FILE, path);
+	(void)mysql_options(db->mysql, MYSQL_READ_DEFAULT_GROUP, "client");
+}
+
+bool
+db_open_as(const struct conf_database *conf, const char *user, const char *password, struct db **out, struct err *e)
+{
+	struct db *db = prepare(e);
+	bool by_socket = conf->socket[0] != '\0';
+
+	*out = NULL;
+	if (db == NULL)
+		return false;
+	if (password == NULL)
+		use_option_file(db);
+	/* The library takes the socket only when no other host is named, here or in the option file. */
+	if (mysql_real_connect(db->mysql, by_socket ? "localhost" : conf->host, user, password, NULL, conf->port,
 		by_socket ? conf->socket : NULL, CLIENT_FOUND_ROWS) == NULL) {
 		(void)fail_last(db, e);
-		(void)explain_connect(conf, e);
+		(void)explain_connect(conf, user, e);
 		db_close(db);
 		return false;
 	}
@@ -213,6 +243,12 @@ db_open(const struct conf_database *conf, struct db **out, struct err *e)
 	}
 	*out = db;
 	return true;
+}
+
+bool
+db_open(const struct conf_database *conf, struct db **out, struct err *e)
+{
+	return db_open_as(conf, conf->user, conf->password, out, e);
 }
 
 void

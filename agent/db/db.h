@@ -49,6 +49,9 @@ struct db_arg db_u64(uint64_t n);
 /* Connect and set the session up (UTC, utf8mb4, raw bytes in results, strict, READ COMMITTED,
  * short lock waits). No database is chosen. */
 MUST_CHECK bool db_open(const struct conf_database *conf, struct db **out, struct err *e);
+/* The same at the same server as another user. password NULL: what the [client] section of ~/.my.cnf says,
+ * or none (a Unix socket that knows its user). */
+MUST_CHECK bool db_open_as(const struct conf_database *conf, const char *user, const char *password, struct db **out, struct err *e);
 void db_close(struct db *db);
 /* Choose the default database. ERR_DB_MISSING when it does not exist. */
 MUST_CHECK bool db_use(struct db *db, const char *name, struct err *e);

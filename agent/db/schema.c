@@ -60,7 +60,7 @@ create_objects(struct db *db, struct err *e)
 			return err_set(e, ERR_INTERNAL, "%s is not built in", path);
 		if (!db_exec_text(db, (const char *)object->data, object->len, e)) {
 			if (e->db_errno == 1419)
-				(void)err_prefix(e, "the binary log is on: SET GLOBAL log_bin_trust_function_creators=1 (it is needed for this command alone)");
+				(void)err_prefix(e, "the binary log is on: run --install with --admin-user, or SET GLOBAL log_bin_trust_function_creators=1 (needed for this command alone)");
 			return err_prefix(e, "%s", path);
 		}
 	}

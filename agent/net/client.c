@@ -24,7 +24,9 @@
 #include "base/plant.h"
 #include "base/text.h"
 #include "net/gate.h"
+#include "net/shelf.h"
 #include "net/tls.h"
+#include "wire/seal.h"
 #include "wire/sign.h"
 
 enum {
@@ -61,9 +63,13 @@ struct client {
 	uint64_t counter;		/* of the last request in the session */
 	bool unauthorised;
 	bool not_found;
+	struct shelf *shelf;		/* the peer may come instead, NULL: it does not */
+	bool by_shelf;			/* the session goes that way */
+	char visit[SIGN_SESSION_MAX];	/* then: the peer's session that it began in */
 	/* The running call. */
 	struct head head;
 	struct buf *answer;
+	struct buf sealed; /* the request's body as it travels, when it is sealed */
 	bool too_long;
 	char detail[CURL_ERROR_SIZE];
 };
@@ -219,7 +225,7 @@ set_tls_options(struct client *c, struct err *e)
 	const char *pin = c->peer->tls_pin;
 
 	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	if (pin == NULL || pin[0] == '\0')
+	if (pin == NULL || pin[0] == '\0' || c->peer->url[0] == '\0')
 		return true;
 	if (strncmp(c->peer->url, "https://", 8) != 0)
 		return err_set(e, ERR_CONFIG, "[peer %s] has a tls_pin but no https:// url", c->peer->name);
@@ -282,6 +288,18 @@ client_free(struct client *c)
 	free(c);
 }
 
+void
+client_use_shelf(struct client *c, struct shelf *shelf)
+{
+	c->shelf = shelf;
+}
+
+bool
+client_has_way(const struct conf_peer *peer, struct shelf *shelf)
+{
+	return peer->url[0] != '\0' || (shelf != NULL && shelf_visit(shelf, NULL) != 0);
+}
+
 /* Asking. */
 
 struct call {
@@ -305,6 +323,20 @@ add_header(struct call *call, const char *name, const char *value, struct err *e
 	if (more == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a request");
 	call->headers = more;
+	return true;
+}
+
+/* Put the sealed body in the place of the readable one. */
+static bool
+seal_call(struct client *c, struct call *call, struct err *e)
+{
+	buf_init(&c->sealed, call->len + SEAL_EXTRA);
+	if (!c->peer->seal || call->len == 0)
+		return true;
+	if (!seal_put(c->send_key, SEAL_REQUEST, call->body, call->len, &c->sealed, e))
+		return false;
+	call->body = c->sealed.data;
+	call->len = c->sealed.len;
 	return true;
 }
 
@@ -517,6 +549,25 @@ fail_unsigned(struct client *c, int status, struct err *e)
 	    c->head.type[0] == '\0' ? "" : " ", c->head.type);
 }
 
+/* What is signed may be sealed, and has to be if we seal: only an error may come readable, from a node that
+ * could not open what we sent. */
+static bool
+open_answer(struct client *c, int status, struct err *e)
+{
+	size_t len;
+
+	if (c->answer->len == 0)
+		return true;
+	if (!seal_is(c->answer->data, c->answer->len))
+		return !c->peer->seal || status != 200 ||
+		    err_set(e, ERR_PEER, "%s answered with a body that can be read on the way; does its agent know seal = yes?", c->peer->url);
+	if (!seal_open(c->receive_key, SEAL_ANSWER, c->answer->data, c->answer->len, &len))
+		return err_set(e, ERR_PEER, "%s answered with a sealed body that cannot be opened", c->peer->url);
+	buf_cut(c->answer, SEAL_HEAD_BYTES + len);
+	buf_drop(c->answer, SEAL_HEAD_BYTES);
+	return true;
+}
+
 /* The transfer is over: believe it only if its signature covers it and our request. */
 static bool
 judge(struct client *c, const struct call *call, CURLcode result, int *status, struct err *e)
@@ -536,9 +587,36 @@ judge(struct client *c, const struct call *call, CURLcode result, int *status, s
 		return fail_unsigned(c, (int)code, e);
 	*status = (int)code;
 	if (code != 401)
-		return true;
+		return open_answer(c, (int)code, e);
 	c->unauthorised = true;
 	return err_set(e, ERR_PEER, "%s has ended the session (HTTP 401)", c->peer->url);
+}
+
+/* The other way: the peer has come, and takes the call with it. */
+static bool
+call_by_shelf(struct client *c, const struct call *call, int *status, struct buf *answer, struct err *e)
+{
+	const struct shelf_call errand = { .session = c->visit, .path = call->path, .body = call->body, .len = call->len, .timeout_ms = c->timeout_ms, .stop = c->stop };
+
+	if (!shelf_call(c->shelf, &errand, status, answer, &c->unauthorised, e)) {
+		buf_reset(answer);
+		return false;
+	}
+	if (*status != 404)
+		return true;
+	c->not_found = true; /* as over the other way, where an unknown path is answered unsigned */
+	return err_set(e, ERR_PEER, "peer %s does not know the call %s: is its agent older?", c->peer->name, call->path);
+}
+
+/* By which way does this call go? A session stays on the one that its hello took. */
+static bool
+choose_way(struct client *c, struct err *e)
+{
+	if (client_is_open(c))
+		return true;
+	c->by_shelf = c->shelf != NULL && shelf_visit(c->shelf, c->visit) != 0;
+	return c->by_shelf || c->peer->url[0] != '\0' ||
+	    err_set(e, ERR_PEER, "[peer %s] has no url: it comes itself ([peer %s] pull = yes there), and does not do so now", c->peer->name, c->self);
 }
 
 bool
@@ -547,16 +625,22 @@ client_call(struct client *c, const char *method, const char *path, const void *
 {
 	struct call call = { .method = method, .path = path, .body = body, .len = len };
 	CURLcode result = CURLE_OK;
+	size_t max = answer->max;
 	bool added = false, ok = false;
 
 	assert(strcmp(method, "POST") == 0 || (strcmp(method, "GET") == 0 && len == 0));
 	*status = 0;
 	buf_reset(answer);
-	c->answer = answer;
 	c->unauthorised = c->not_found = c->too_long = false;
+	if (!choose_way(c, e))
+		return false;
+	if (c->by_shelf)
+		return call_by_shelf(c, &call, status, answer, e);
+	c->answer = answer;
+	answer->max += c->peer->seal ? SEAL_EXTRA : 0;
 	memset(&c->head, 0, sizeof c->head);
 	c->detail[0] = '\0';
-	if (!sign_call(c, &call, e) || !set_call_options(c, &call, e))
+	if (!seal_call(c, &call, e) || !sign_call(c, &call, e) || !set_call_options(c, &call, e))
 		goto out;
 	added = curl_multi_add_handle(c->multi, c->easy) == CURLM_OK;
 	if (!added) {
@@ -569,6 +653,8 @@ out:
 		(void)curl_multi_remove_handle(c->multi, c->easy);
 	(void)curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, NULL);
 	curl_slist_free_all(call.headers);
+	buf_free(&c->sealed);
+	answer->max = max;
 	if (!ok)
 		buf_reset(answer); /* nothing unsigned is left to be read by mistake */
 	c->answer = NULL;

@@ -12,6 +12,7 @@
 #include "base/err.h"
 
 struct client;
+struct shelf;
 
 enum {
 	CLIENT_ANSWER_MAX = 64 * 1024 * 1024 /* bytes of one answer */
@@ -22,6 +23,11 @@ enum {
 MUST_CHECK bool client_new(const char *self, const struct conf_peer *peer, int64_t timeout_ms,
     const atomic_bool *stop, struct client **out, struct err *e);
 void client_free(struct client *c);
+/* The peer may also come for what is here; while it does, a hello goes that way, and what follows it. shelf: of that
+ * peer, borrowed, or NULL. */
+void client_use_shelf(struct client *c, struct shelf *shelf);
+/* Is there a way to the peer now? (a url, or it waits at the shelf) */
+bool client_has_way(const struct conf_peer *peer, struct shelf *shelf);
 
 /* One signed exchange: method "GET" or "POST". On true, *status is the signed HTTP status and
  * answer (initialised by the caller, max CLIENT_ANSWER_MAX) holds the signed body. Errors: ERR_PEER when there is no

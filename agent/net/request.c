@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "wire/seal.h"
 
 enum {
 	ERROR_MESSAGE_MAX = 1024, /* text of an error answer; twice ERR_MSG_MAX */
@@ -89,6 +90,34 @@ request_from_peer(struct request *r, const struct conf_peer *peer,
 	(void)snprintf(r->session, sizeof r->session, "%s", sig->session);
 	(void)snprintf(r->mac, sizeof r->mac, "%s", sig->mac);
 	sign_direction_key(peer->key, self, peer->name, r->key);
+	r->seal = peer->seal;
+}
+
+const struct refusal *
+request_open(struct request *r, const char *self)
+{
+	static const struct refusal readable = { 403, "readable", "bodies from this peer are to be sealed: set seal = yes in its [peer] section for this node" };
+	static const struct refusal broken = { 400, "seal", "the sealed body cannot be opened" };
+	size_t len = evbuffer_get_length(r->body), plain_len = 0;
+	unsigned char *body = len == 0 ? NULL : evbuffer_pullup(r->body, -1);
+	unsigned char key[SIGN_KEY_BYTES];
+	bool ok;
+
+	if (r->peer == NULL || r->newcomer || body == NULL)
+		return NULL;
+	if (!seal_is(body, len)) {
+		if (r->peer->seal)
+			r->why = "its body could be read on the way: seal = yes is missing in its agent.conf";
+		return r->peer->seal ? &readable : NULL;
+	}
+	r->seal = true;
+	sign_direction_key(r->peer->key, r->name, self, key);
+	ok = seal_open(key, SEAL_REQUEST, body, len, &plain_len);
+	text_wipe(key, sizeof key);
+	if (!ok || evbuffer_drain(r->body, SEAL_HEAD_BYTES) != 0)
+		return &broken;
+	r->tail = SEAL_TAG_BYTES;
+	return NULL;
 }
 
 void
@@ -162,18 +191,33 @@ add_headers(struct request *r, int status, const char *type, const char *mac)
 		(void)evhttp_add_header(h, page_headers[i].name, page_headers[i].value);
 }
 
+/* The answer's body as it travels. */
+static bool
+seal_answer(const struct request *r, const void **body, size_t *len, struct buf *sealed)
+{
+	if (!r->seal || *len == 0)
+		return true;
+	if (!seal_put(r->key, SEAL_ANSWER, *body, *len, sealed, NULL))
+		return false;
+	*body = sealed->data;
+	*len = sealed->len;
+	return true;
+}
+
 void
 request_reply(struct request *r, int status, const char *type, const void *body, size_t len)
 {
 	char mac[SIGN_MAC_HEX + 1];
 	struct evbuffer *out;
+	struct buf sealed;
 
 	if (r->req == NULL) {
 		request_free(r);
 		return;
 	}
+	buf_init(&sealed, len + SEAL_EXTRA);
 	out = evbuffer_new();
-	if (out == NULL || evbuffer_add(out, body, len) != 0) {
+	if (!seal_answer(r, &body, &len, &sealed) || out == NULL || evbuffer_add(out, body, len) != 0) {
 		status = 503; /* an empty answer, signed as such: the caller tries again */
 		len = 0;
 	}
@@ -184,6 +228,7 @@ request_reply(struct request *r, int status, const char *type, const void *body,
 	evhttp_send_reply(r->req, status, NULL, out);
 	if (out != NULL)
 		evbuffer_free(out);
+	buf_free(&sealed);
 	r->req = NULL;
 	request_free(r);
 }
@@ -267,7 +312,7 @@ request_session(const struct request *r)
 const void *
 request_body(const struct request *r, size_t *len)
 {
-	*len = evbuffer_get_length(r->body);
+	*len = evbuffer_get_length(r->body) - r->tail;
 	return *len == 0 ? "" : (const void *)evbuffer_pullup(r->body, -1); /* one piece: take_body */
 }
 

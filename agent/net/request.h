@@ -36,6 +36,8 @@ struct request {
 	char session[SIGN_SESSION_MAX];
 	char mac[SIGN_MAC_HEX + 1];
 	unsigned char key[SIGN_KEY_BYTES]; /* for the answer */
+	bool seal;			   /* the answer is sealed (wire/seal) */
+	size_t tail;			   /* bytes at the end of body that belong to the seal */
 	const char *why;		   /* for the log, when the answer says less */
 	bool handed;			   /* a handler has it */
 	bool keep;			   /* the connection may serve another request */
@@ -49,6 +51,9 @@ MUST_CHECK bool request_take_body(struct request *r);
 /* The signature was right: name the peer and prepare the key for the answer. */
 void request_from_peer(struct request *r, const struct conf_peer *peer,
     const struct gate_signature *sig, const char *self);
+/* Open a sealed body; a peer that is to seal its bodies and has not, or one that cannot be opened, is
+ * refused. NULL: the body can be read. */
+const struct refusal *request_open(struct request *r, const char *self);
 /* A handler gets it next. */
 void request_hand_over(struct request *r);
 /* Answer with a refusal. */

@@ -244,6 +244,8 @@ judge(struct server *s, struct request *r, const struct route **route)
 		no = &refused_memory;
 	if (no == NULL)
 		no = authorise(s, r, *route);
+	if (no == NULL)
+		no = request_open(r, s->o.conf->node.name);
 	return no;
 }
 

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#include "change/peer.h"
-
 enum {
 	QUESTION_ROOM = 64 * 1024, /* left free for one more item */
 	HELLO_TRIES = 2
@@ -15,11 +13,14 @@ enum {
 bool
 ask_begin(struct asker *a, enum compare_ask ask, struct err *e)
 {
-	struct compare_question q = { .ask = ask, .versions = ask == ASK_KEYS && a->act == COMPARE_MERGE };
+	struct compare_question q = { .ask = ask, .versions = ask == ASK_KEYS && a->act == COMPARE_MERGE,
+		.was = ask == ASK_KEYS && a->watch != NULL ? a->watch->was : NULL };
 	struct cursor_state cursor;
 
 	if (ask != ASK_SUMS && ask != ASK_ROWS && ask != ASK_FILL && ask != ASK_FETCH) {
-		if (!cursor_load(a->l->db, a->l->peer->name, false, &cursor, e))
+		if (ask == ASK_KEYS)
+			cursor = a->seen;
+		else if (!cursor_load(a->l->db, a->l->peer->name, false, &cursor, e))
 			return false;
 		memcpy(q.incarnation, cursor.incarnation, sizeof q.incarnation);
 		memcpy(q.seen.stamp, cursor.stamp, sizeof q.seen.stamp);

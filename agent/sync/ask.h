@@ -2,6 +2,7 @@
 #ifndef TANDEM_SYNC_ASK_H
 #define TANDEM_SYNC_ASK_H
 
+#include "change/peer.h"
 #include "sync/compare.h"
 #include "wire/compare.h"
 
@@ -15,8 +16,10 @@ struct asker {
 	struct digest digest;
 	struct buf question, answer;
 	struct compare_reader reader; /* of the answer */
+	bool dirty; /* here are writes that the triggers could not name (change/moved) */
 	uint64_t step;		      /* rows of the next range */
 	struct digest_list suspects;  /* keys that are to be looked at once more */
+	struct cursor_state seen;     /* of ASK_KEYS: what was here of the peer before our rows were read */
 };
 
 /* Begin a question; items follow with compare_put_range or compare_put_key while ask_has_room. */

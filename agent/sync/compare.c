@@ -525,3 +525,24 @@ compare_table(struct link *l, const struct catalog *c, const char *table, enum c
 {
 	return compare_table_watched(l, c, table, what, NULL, out, e);
 }
+
+bool
+compare_say_settled(struct link *l, const struct catalog *c, const char *table, struct err *e)
+{
+	const struct table *t = catalog_table(c, table);
+	struct asker a = { .l = l, .table = t, .act = COMPARE_LOOK };
+	bool more = false, ok;
+
+	if (t == NULL)
+		return true;
+	buf_init(&a.question, COMPARE_BODY_MAX);
+	buf_init(&a.answer, COMPARE_ANSWER_MAX * 2);
+	ok = ask_begin(&a, ASK_AGAIN, e) && ask_send(&a, &more, e);
+	if (!ok && e->code == ERR_PEER_REFUSED) {
+		err_clear(e);
+		ok = true;
+	}
+	buf_free(&a.question);
+	buf_free(&a.answer);
+	return ok;
+}

@@ -47,6 +47,7 @@ struct compare_filler {
 struct compare_watch {
 	void (*record)(enum compare_kind kind, const char *key, size_t key_len, void *arg);
 	void (*progress)(uint64_t records, void *arg);
+	const char *was; /* the key of before, where the table got another one (apply/rekey): what was pending under it is told on the way */
 	bool spare_counters; /* records with counters that a side has changed and the other not got yet are left as they are */
 	const struct compare_filler *filler; /* NULL: what is to come travels through the queues */
 	void *arg;
@@ -54,6 +55,9 @@ struct compare_watch {
 
 /* Has the table a row at the peer? */
 MUST_CHECK bool compare_peek(struct link *l, const struct catalog *c, const struct table *t, bool *rows, struct err *e);
+/* A person has made the table agree with the peer: if it is held there, it is compared again by the peer itself. An older
+ * peer leaves it held. */
+MUST_CHECK bool compare_say_settled(struct link *l, const struct catalog *c, const char *table, struct err *e);
 /* Compare one table with the link's peer (the link must be open), and act. ERR_PEER_REFUSED with table, column
  * and both definitions when the definitions differ. */
 MUST_CHECK bool compare_table(struct link *l, const struct catalog *c, const char *table, enum compare_act act, struct compare_result *out, struct err *e);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/rekey.h"
+#include "change/moved.h"
 #include "change/trace.h"
 #include "sync/repair.h"
 
@@ -23,6 +25,8 @@ struct finding {
 /* What the second look reads. */
 struct second_look {
 	struct digest_list here, there;
+	struct digest_list old; /* the key of before of the peer's rows, where it was asked for */
+	struct table view;	/* our table with that key */
 	struct trace *here_traces, *there_traces;
 	struct mark acked;
 };
@@ -32,6 +36,7 @@ look_free(struct second_look *s)
 {
 	digest_list_free(&s->here);
 	digest_list_free(&s->there);
+	digest_list_free(&s->old);
 	free(s->here_traces);
 	free(s->there_traces);
 	mark_free(&s->acked);
@@ -52,7 +57,36 @@ take_fact(struct asker *a, struct second_look *s, struct err *e)
 		(void)snprintf(t->changed_at, sizeof t->changed_at, "%s", f.changed_at);
 		(void)snprintf(t->node, sizeof t->node, "%s", f.node);
 	}
-	return digest_list_add(&s->there, f.key == NULL ? "" : f.key, f.key_len, f.key == NULL ? NULL : f.sum, e);
+	return digest_list_add(&s->there, f.key == NULL ? "" : f.key, f.key_len, f.key == NULL ? NULL : f.sum, e) &&
+	    digest_list_add(&s->old, f.old == NULL ? "" : f.old, f.old_len, f.old == NULL ? NULL : f.sum, e);
+}
+
+static bool
+is_rekeyed(const struct asker *a)
+{
+	return a->watch != NULL && a->watch->was != NULL;
+}
+
+static struct rekey_scope
+rekey_of(const struct asker *a)
+{
+	return (struct rekey_scope){ .db = a->l->db, .database = a->digest.database, .self = a->l->node->name, .table = a->table };
+}
+
+/* One suspect's key, with the one that our row had before where that matters. */
+static bool
+put_key(struct asker *a, const struct second_look *s, const char *key, size_t len, struct err *e)
+{
+	const struct rekey_scope scope = rekey_of(a);
+	bool found = false, ok = true;
+	struct buf old;
+
+	buf_init(&old, CATALOG_KEY_BYTES);
+	if (is_rekeyed(a))
+		ok = rekey_old_key(&scope, &s->view, key, len, &old, &found, e);
+	compare_put_key(&a->question, key, len, found ? buf_cstr(&old) : NULL, old.len);
+	buf_free(&old);
+	return ok;
 }
 
 static bool
@@ -67,7 +101,8 @@ look_there(struct asker *a, struct second_look *s, struct err *e)
 		if (!ask_begin(a, ASK_KEYS, e))
 			return false;
 		for (size_t i = before; i < keys->n && i - before < COMPARE_ITEMS && ask_has_room(a); i++)
-			compare_put_key(&a->question, digest_key(keys, &keys->rows[i]), keys->rows[i].key_len, NULL, 0);
+			if (!put_key(a, s, digest_key(keys, &keys->rows[i]), keys->rows[i].key_len, e))
+				return false;
 		if (!ask_send(a, &more, e))
 			return false;
 		while (compare_next(&a->reader, &any, e) && any)
@@ -149,8 +184,35 @@ look_here(struct asker *a, struct second_look *s, struct err *e)
 	return s->here_traces != NULL || err_set(e, ERR_MEMORY, "out of memory for a comparison");
 }
 
-/* What the peer has of us is read before the peer is asked, our rows after: so no change that travels meanwhile
- * can look like a difference. */
+/* Rows of the peer that are not here: gone here, or here under another key, while the key of before was in force. */
+static bool
+tell_rekeyed(struct asker *a, struct second_look *s, struct err *e)
+{
+	const struct rekey_scope scope = rekey_of(a);
+	bool ok = true;
+
+	if (!is_rekeyed(a))
+		return true;
+	if (!db_begin(a->l->db, e))
+		return false;
+	for (size_t i = 0; ok && i < s->here.n; i++) {
+		const struct digest_row *there = &s->there.rows[i], *old = &s->old.rows[i];
+		bool ours = false;
+
+		if (s->here.rows[i].there || !there->there || !old->there)
+			continue;
+		ok = rekey_resolve(&scope, digest_key(&s->old, old), old->key_len, digest_key(&s->there, there), there->key_len, &ours, e);
+		s->here_traces[i].fresh = s->here_traces[i].fresh || ours;
+	}
+	if (ok && db_commit(a->l->db, e))
+		return true;
+	db_rollback(a->l->db);
+	return false;
+}
+
+/* First how far each side has the other's changes, then our rows, then what the peer has, then our queue: so a change
+ * that is made or that arrives meanwhile is in one of the two queues behind those positions, and no difference. (Our
+ * rows after the peer's: what it changed in between, and brought, would be here and not in its answer.) */
 static bool
 look_again(struct asker *a, struct second_look *s, struct err *e)
 {
@@ -158,12 +220,16 @@ look_again(struct asker *a, struct second_look *s, struct err *e)
 	struct peer_state state;
 	bool found;
 
+	if (is_rekeyed(a) && !rekey_view(a->table, a->watch->was, &s->view))
+		return err_set(e, ERR_PEER_REFUSED, "table %s was altered once more", a->table->name);
 	s->there_traces = calloc(a->suspects.n + 1, sizeof *s->there_traces);
 	if (s->there_traces == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a comparison");
-	if (!peer_load(l->db, l->peer->name, &state, e) || !queue_load_mark(l->db, state.acked_epoch, &s->acked, &found, e))
+	if (!peer_load(l->db, l->peer->name, &state, e) || !queue_load_mark(l->db, state.acked_epoch, &s->acked, &found, e) ||
+	    !cursor_load(l->db, l->peer->name, false, &a->seen, e) || !moved_is_dirty(l->db, l->peer->name, a->table->name, &a->dirty, e))
 		return false;
-	return look_there(a, s, e) && look_at_refused(a, s, e) && digest_find(&a->digest, &a->suspects, 0, &s->here, e) && look_here(a, s, e);
+	return digest_find(&a->digest, &a->suspects, 0, &s->here, e) && look_there(a, s, e) && look_at_refused(a, s, e) && look_here(a, s, e) &&
+	    tell_rekeyed(a, s, e);
 }
 
 static struct finding
@@ -207,13 +273,14 @@ struct orders {
 };
 
 static void
-order_mine(struct orders *o, const struct finding *f)
+order_mine(const struct asker *a, struct orders *o, const struct finding *f)
 {
 	struct repair_item *item;
 
 	/* Not here, and changed there meanwhile: it comes by itself. A delete would lose against it, and count as one
-	 * of a mass deletion all the same. */
-	if (f->ours == NULL && f->there->fresh)
+	 * of a mass deletion all the same. Gone there: its delete comes, or what the triggers there could not name is told
+	 * when that side compares. If neither side can tell, the row stays. */
+	if (f->there->fresh && (f->ours == NULL || (f->theirs == NULL && !a->dirty)))
 		return;
 	item = &o->queue[o->nqueue++];
 	*item = (struct repair_item){ .key = f->ours, .key_len = f->ours_len, .oldest = f->there->fresh };
@@ -245,14 +312,14 @@ order_merge(const struct asker *a, struct orders *o, const struct finding *f)
 	const char *here = f->here->changed_at, *there = f->there->changed_at;
 
 	if (f->theirs == NULL) {
-		order_mine(o, f);
+		order_mine(a, o, f);
 		return;
 	}
 	if (f->ours == NULL || here[0] == '\0' || version_compare(here, f->here->node, there, f->there->node) < 0) {
 		order_theirs(a, o, f);
 		return;
 	}
-	order_mine(o, f);
+	order_mine(a, o, f);
 	o->spare[o->nspare++] = *f;
 }
 
@@ -277,7 +344,7 @@ static void
 order(const struct asker *a, struct orders *o, const struct finding *f, enum compare_kind kind)
 {
 	if (a->act == COMPARE_MINE)
-		order_mine(o, f);
+		order_mine(a, o, f);
 	else if (a->act == COMPARE_THEIRS)
 		order_theirs(a, o, f);
 	else if (is_fetched_now(a, f, kind))
@@ -438,6 +505,7 @@ doubt_settle(struct asker *a, struct err *e)
 	memset(&s, 0, sizeof s);
 	digest_list_init(&s.here, DIGEST_SQL_MAX);
 	digest_list_init(&s.there, DIGEST_SQL_MAX);
+	digest_list_init(&s.old, DIGEST_SQL_MAX);
 	ok = look_again(a, &s, e) && act(a, &s, e);
 	look_free(&s);
 	digest_list_reset(&a->suspects);

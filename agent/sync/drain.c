@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/preference.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "change/moved.h"
@@ -14,6 +15,7 @@
 #include "sync/define.h"
 #include "sync/drift.h"
 #include "sync/link.h"
+#include "sync/parting.h"
 #include "sync/settle.h"
 
 enum {
@@ -68,6 +70,18 @@ disconnect(struct drain *d)
 }
 
 void
+drain_use_shelf(struct drain *d, struct shelf *shelf)
+{
+	d->link.shelf = shelf;
+}
+
+bool
+drain_has_way(const struct drain *d)
+{
+	return client_has_way(d->peer, d->link.shelf);
+}
+
+void
 drain_free(struct drain *d)
 {
 	if (d == NULL)
@@ -94,6 +108,17 @@ keep_numbering(struct drain *d, struct err *e)
 	return true;
 }
 
+/* The peers of agent.conf, no others. Whoever left can be forgotten later: nothing is wrong until then. */
+static bool
+know_peers(struct drain *d, struct err *e)
+{
+	struct err later = { 0 };
+
+	if (!parting_forget(d->db, d->conf, NULL, NULL, &later))
+		log_debug(NULL, "peers that left agent.conf are forgotten later: %s", later.msg);
+	return peer_register(d->db, d->peer->name, e) && parting_return(d->db, d->conf, d->peer->name, e);
+}
+
 static bool
 connect_db(struct drain *d, struct err *e)
 {
@@ -103,11 +128,11 @@ connect_db(struct drain *d, struct err *e)
 		return true;
 	if (!db_open(&d->conf->database, &d->db, e))
 		return false;
-	d->link = (struct link){ .conf = d->conf, .peer = d->peer, .node = &d->node, .stop = d->stop, .db = d->db, .client = d->link.client, .rehearsing = d->link.rehearsing };
+	d->link = (struct link){ .conf = d->conf, .peer = d->peer, .node = &d->node, .stop = d->stop, .db = d->db, .client = d->link.client, .shelf = d->link.shelf, .rehearsing = d->link.rehearsing };
 	for (size_t i = 0; i < 2; i++)
 		group_init(&d->groups[i], d->db, d->conf, &d->node, d->peer->name);
 	if (schema_enter(d->db, d->conf, &d->node, e) &&
-	    (d->link.rehearsing || (peer_register(d->db, d->peer->name, e) && keep_numbering(d, e))))
+	    (d->link.rehearsing || (know_peers(d, e) && keep_numbering(d, e))))
 		return true;
 	disconnect(d);
 	return false;
@@ -321,6 +346,22 @@ send_one(struct drain *d, struct group *g, struct group *next, struct drain_repo
 	return ok;
 }
 
+/* Rows with one unique value that a table's rule decides and that were left over, as by a crash. */
+static bool
+decide_rivals(struct drain *d, struct err *e)
+{
+	struct catalog *c = NULL;
+	bool due, ok;
+
+	if (!preference_is_due(d->db, d->peer->name, &due, e))
+		return false;
+	if (!due)
+		return true;
+	ok = catalog_read(d->db, d->conf, &c, e) && preference_decide(d->db, &d->node, c, d->peer->name, e);
+	catalog_free(c);
+	return ok;
+}
+
 /* Tables that moved, before anything is sent from them. */
 static bool
 compare_moved(struct drain *d, bool retry, struct err *e)
@@ -523,7 +564,8 @@ drain_run(struct drain *d, bool retry, struct drain_report *report, struct err *
 	if (d->has_quiet)
 		mark_free(&d->quiet);
 	d->has_quiet = false;
-	ok = say_anew(d, e) && fill_first(d, e) && send_everything(d, retry, report, e);
+	ok = say_anew(d, e) && link_tell_links(&d->link, e) && fill_first(d, e) && decide_rivals(d, e) &&
+	    send_everything(d, retry, report, e);
 	ok = note_outcome(d, ok, e);
 	release_lock(d);
 	return ok;
@@ -599,61 +641,111 @@ drain_tidy(struct drain *d, struct err *e)
 	return ok;
 }
 
-/* The peer's answer: its first line taken off, the findings stay in lines. */
-static bool
-take_rehearsal(struct drain *d, int status, struct drain_preview *out, struct err *e)
+/* What the peer has found goes to what it found before, as far as there is room. */
+static void
+add_findings(struct drain_preview *out, const struct rehearsal_head *head, const char *at, const char *end)
 {
-	struct buf *lines = &out->lines;
-	char *newline = lines->len == 0 ? NULL : memchr(lines->data, '\n', lines->len);
+	const char *newline;
 
-	if (link_is_elsewhere(status, lines))
+	out->head.judged += head->judged;
+	out->head.conflicts += head->conflicts;
+	out->head.refused += head->refused;
+	out->head.all = out->head.all && head->all;
+	for (; out->listed < REHEARSAL_LISTED && at < end && (newline = memchr(at, '\n', (size_t)(end - at))) != NULL; at = newline + 1) {
+		buf_put(&out->lines, at, (size_t)(newline - at) + 1);
+		out->listed++;
+	}
+}
+
+static bool
+take_rehearsal(struct drain *d, int status, struct buf *answer, struct drain_preview *out, struct err *e)
+{
+	char *newline = answer->len == 0 ? NULL : memchr(answer->data, '\n', answer->len);
+	struct rehearsal_head head;
+
+	if (link_is_elsewhere(status, answer))
 		return err_set(e, ERR_PEER, "peer %s stands elsewhere than this node knows: an answer got lost, or a drain is running; the next drain takes that up", d->peer->name);
 	if (status != 200)
-		return link_refused(&d->link, status, lines, e);
-	if (newline == NULL || !rehearsal_parse_head(lines->data, (size_t)(newline - lines->data), &out->head, e))
+		return link_refused(&d->link, status, answer, e);
+	if (newline == NULL || !rehearsal_parse_head(answer->data, (size_t)(newline - answer->data), &head, e))
 		return err_set(e, ERR_PEER, "peer %s answers in an unknown way: is it a newer agent?", d->peer->name);
-	buf_drop(lines, (size_t)(newline - lines->data) + 1);
-	return true;
+	add_findings(out, &head, newline + 1, answer->data + answer->len);
+	return buf_check(&out->lines, "a rehearsal's answer", e);
 }
 
 static bool
 ask_peer(struct drain *d, struct group *g, struct drain_preview *out, struct err *e)
 {
+	struct buf answer;
 	int status = 0;
+	bool ok;
 
 	if (d->peer->paused)
 		return err_set(e, ERR_PEER, "the link is paused here ([peer %s] paused)", d->peer->name);
 	if (!link_open(&d->link, e))
 		return false;
-	if (!link_send(&d->link, g, &status, &out->lines, e)) {
-		if (client_not_found(d->link.client))
-			return err_set(e, ERR_PEER_REFUSED, "the agent of peer %s is older than this one and cannot be asked", d->peer->name);
-		return false;
+	buf_init(&answer, MESSAGE_ANSWER_MAX);
+	ok = link_send(&d->link, g, &status, &answer, e);
+	if (!ok && client_not_found(d->link.client))
+		(void)err_set(e, ERR_PEER_REFUSED, "the agent of peer %s is older than this one and cannot be asked", d->peer->name);
+	ok = ok && take_rehearsal(d, status, &answer, out, e);
+	buf_free(&answer);
+	return ok;
+}
+
+/* One group was built. What the peer does not say of one it is not asked about later ones. */
+static void
+look_at_group(struct drain *d, struct group *g, struct drain_preview *out)
+{
+	out->groups++;
+	out->bytes += group_size(g);
+	if (out->over[0] == '\0')
+		memcpy(out->over, g->over, sizeof out->over);
+	if (out->why_not.code != ERR_NONE)
+		return;
+	if (ask_peer(d, g, out, &out->why_not))
+		out->asked = true;
+	else
+		out->head.all = false;
+}
+
+/* Group after group, each from where the one before ended. Nothing is stored, and no transaction is open while the peer
+ * is asked. */
+static bool
+look_at_groups(struct drain *d, const struct group_watch *watch, struct drain_preview *out, struct err *e)
+{
+	struct build_options how = { .watch = watch, .retry = true };
+	enum group_result result = GROUP_NOTHING;
+	struct group *g = &d->groups[0];
+	struct mark end = { 0 };
+	bool ok, last = false;
+
+	while ((ok = group_build(g, &how, &result, e)) && result == GROUP_READY) {
+		watch->keep(watch->arg);
+		look_at_group(d, g, out);
+		last = g->last_part;
+		how.retry = how.retry && !g->fresh && !last; /* it has what was refused before, and says so once */
+		mark_free(&end);
+		end = g->upto;
+		memset(&g->upto, 0, sizeof g->upto);
+		how.onward = &end;
+		if (last)
+			break;
 	}
-	return take_rehearsal(d, status, out, e);
+	mark_free(&end);
+	group_drop(g);
+	return ok;
 }
 
 bool
 drain_preview(struct drain *d, const struct group_watch *watch, struct drain_preview *out, struct err *e)
 {
-	const struct build_options how = { .watch = watch, .retry = true };
-	struct group *g = &d->groups[0];
-	enum group_result result = GROUP_NOTHING;
-	bool ok;
-
 	memset(out, 0, sizeof *out);
-	buf_init(&out->lines, MESSAGE_ANSWER_MAX);
+	out->head.all = true;
+	buf_init(&out->lines, REHEARSAL_ANSWER_MAX * 2);
 	d->link.rehearsing = true;
 	if (!connect_db(d, e))
 		return false;
-	g->allow_deletes = d->allow_deletes;
-	ok = group_build(g, &how, &result, e);
-	if (ok && result == GROUP_READY) {
-		out->bytes = group_size(g);
-		out->more = !g->last_part;
-		memcpy(out->over, g->over, sizeof out->over);
-		out->asked = ask_peer(d, g, out, &out->why_not);
-	}
-	group_drop(g);
-	return ok;
+	d->groups[0].allow_deletes = d->allow_deletes;
+	return look_at_groups(d, watch, out, e);
 }

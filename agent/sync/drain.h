@@ -12,6 +12,7 @@
 #include "wire/rehearsal.h"
 
 struct drain;
+struct shelf;
 
 struct drain_report {
 	bool busy;	    /* another drain holds this peer's lock: nothing was done */
@@ -25,6 +26,10 @@ struct drain_report {
 /* conf and peer borrowed. stop may be NULL. Connects when first needed. */
 MUST_CHECK bool drain_new(const struct conf *conf, const struct conf_peer *peer, const atomic_bool *stop, struct drain **out, struct err *e);
 void drain_free(struct drain *d);
+/* The peer may also come and fetch: where what is for it is laid down. */
+void drain_use_shelf(struct drain *d, struct shelf *shelf);
+/* Is there a way to the peer now? False: it has no url, and is not waiting at the shelf. */
+bool drain_has_way(const struct drain *d);
 
 /* Is there anything for the peer? One or two cheap queries. retry: count records that were refused. */
 MUST_CHECK bool drain_look(struct drain *d, bool retry, bool *pending, struct err *e);
@@ -45,12 +50,13 @@ MUST_CHECK bool drain_needs_person(struct drain *d, bool *yes, struct err *e);
 MUST_CHECK bool drain_tidy(struct drain *d, struct err *e);
 /* What drain_run would send, and what the peer would make of it. Changes nothing, here or there. */
 struct drain_preview {
-	uint64_t bytes; /* of the group as it would be sent, compressed */
-	bool more;	/* it would be cut: this is its first part */
+	uint64_t bytes; /* of the groups as they would be sent, compressed */
+	uint64_t groups;
 	char over[ALLOWANCE_TEXT_MAX]; /* its deletions would be held, "" = they would not */
-	bool asked;	/* the peer has answered: judged and lines are its */
-	struct err why_not; /* else */
-	struct rehearsal_head head;
+	bool asked;	/* the peer has answered: head and lines are its */
+	struct err why_not; /* else, or about the rest */
+	struct rehearsal_head head; /* of all groups */
+	uint64_t listed;
 	struct buf lines; /* its findings (wire/rehearsal), one a line; free with buf_free */
 };
 MUST_CHECK bool drain_preview(struct drain *d, const struct group_watch *watch, struct drain_preview *out, struct err *e);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "apply/fit.h"
+#include "apply/rekey.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "capture/closure.h"
@@ -19,8 +19,7 @@
 
 enum {
 	LOCK_WAIT_S = 30,      /* for another drain that puts triggers back */
-	GRACE_S = 2,	       /* a new table's, to get its own triggers */
-	DIRTY_ROWS = 10000     /* of sync_queue, read at once */
+	GRACE_S = 2	       /* a new table's, to get its own triggers */
 };
 
 static const char key_altered[] = "its primary key was altered";
@@ -31,6 +30,7 @@ struct drift_facts {
 	const struct node_identity *node;
 	const struct catalog *catalog;
 	struct identity_list was, now;
+	uint64_t before; /* an id of sync_queue from before triggers were made anew */
 };
 
 /* --- marks --- */
@@ -147,78 +147,31 @@ note_wrong(const struct table *t, const char *what, void *arg)
 		w->wrong[t - w->c->tables] = true;
 }
 
+/* What a peer has not accepted is pending, though it was sent; but a person may have left it to the peer. */
 static bool
-supersede_owed(const struct owed *o, void *arg, struct err *e)
+take_owed(const struct owed *o, void *arg, struct err *e)
 {
 	const struct drift_facts *f = ((const void *const *)arg)[0];
 	const char *table = ((const void *const *)arg)[1];
 
-	return strcmp(o->table, table) != 0 || queue_mark_rows(f->db, o->queue_ids, "superseded", o->attempts, o->last_error, e);
+	return strcmp(o->table, table) != 0 ||
+	    queue_mark_rows(f->db, o->queue_ids, strcmp(o->state, "discarded") == 0 ? "superseded" : "pending", o->attempts, o->last_error, e);
 }
 
-/* Rows whose keys are of an older form of the table say nothing any more. What they meant cannot be told from what
- * the peer changed meanwhile: equal tables go on, for others a person chooses. */
+/* Rows whose keys are of an older form of the table: what they say is told under the new key. What cannot be told is
+ * found by the comparison, and a person chooses. */
 static bool
-draw_boundary(const struct drift_facts *f, const char *table, struct err *e)
+draw_boundary(const struct drift_facts *f, const struct identity *was, const struct table *t, struct err *e)
 {
-	const void *arg[2] = { f, table };
-	bool ok = mark(f, table, MOVED_LOOK, key_altered, e);
+	const struct rekey_scope rekey = { .db = f->db, .database = f->catalog->database, .self = f->conf->node.name, .table = t, .noted = was->key };
+	const void *arg[2] = { f, t->name };
+	bool ok = mark(f, t->name, MOVED_LOOK, key_altered, e);
 
 	for (size_t i = 0; ok && i < f->conf->npeers; i++)
-		ok = owed_visit(f->db, f->conf->peers[i].name, supersede_owed, arg, e);
-	return ok && db_exec(f->db, "DELETE FROM sync_owed WHERE table_name=?", DB_ARGS(db_text(table)), e) &&
-	    db_exec(f->db, "DELETE FROM sync_unsettled WHERE table_name=?", DB_ARGS(db_text(table)), e) &&
-	    db_exec(f->db, "UPDATE sync_identity SET boundary=NEXTVAL(sync_sequence) WHERE table_name=?", DB_ARGS(db_text(table)), e);
-}
-
-/* Writes that the stale triggers could not name: the comparison stands for them. Read first: an UPDATE that
- * searches would wait for the app's open transactions. */
-static bool
-supersede_dirty(const struct drift_facts *f, const char *table, struct err *e)
-{
-	struct db_rows *rows = NULL;
-	bool more = false, ok;
-
-	if (!db_query(f->db, "SELECT id FROM sync_queue WHERE operation='dirty' AND status<>'superseded' AND table_name=? ORDER BY id LIMIT ?",
-		DB_ARGS(db_text(table), db_u64(DIRTY_ROWS)), &rows, e))
-		return false;
-	while ((ok = db_rows_next(rows, &more, e)) && more)
-		if (!(ok = db_exec(f->db, "UPDATE sync_queue SET status='superseded' WHERE id=?", DB_ARGS(db_u64(db_rows_u64(rows, 0))), e)))
-			break;
-	db_rows_free(rows);
-	return ok;
-}
-
-/* One column of a noted key, "id int(11)" up to what follows: does its type write every value as the column's type
- * does? */
-static bool
-is_wider(const struct column *col, const char *noted, size_t len)
-{
-	size_t name = strlen(col->name);
-	char *type;
-	bool ok;
-
-	if (len <= name + 1 || strncmp(noted, col->name, name) != 0 || noted[name] != ' ')
-		return false;
-	type = strndup(noted + name + 1, len - name - 1);
-	ok = type != NULL && strstr(type, ", ") == NULL && fit_holds(col->type, type, true);
-	free(type);
-	return ok;
-}
-
-/* Do the queue's older rows still name their records? In "id int(11), no int(11)" stand the same columns in the same
- * order, each of a type that wrote its values as today's does. Where that cannot be told they do not. */
-static bool
-names_the_same(const char *noted, const struct table *t)
-{
-	for (size_t i = 0; i < t->nkey; i++) {
-		const char *end = i + 1 < t->nkey ? strstr(noted, ", ") : noted + strlen(noted);
-
-		if (end == NULL || !is_wider(&t->columns[t->key[i]], noted, (size_t)(end - noted)))
-			return false;
-		noted = i + 1 < t->nkey ? end + 2 : end;
-	}
-	return true;
+		ok = owed_visit(f->db, f->conf->peers[i].name, take_owed, arg, e);
+	return ok && db_exec(f->db, "UPDATE sync_identity SET boundary=? WHERE table_name=?", DB_ARGS(db_u64(f->before), db_text(t->name)), e) && rekey_carry(&rekey, e) &&
+	    db_exec(f->db, "DELETE FROM sync_owed WHERE table_name=?", DB_ARGS(db_text(t->name)), e) &&
+	    db_exec(f->db, "DELETE FROM sync_unsettled WHERE table_name=?", DB_ARGS(db_text(t->name)), e);
 }
 
 static bool
@@ -236,8 +189,7 @@ note_one(const struct drift_facts *f, const struct identity *now, const struct i
 	ok = buf_check(&key, "a key", e) && db_begin(f->db, e);
 	if (ok) {
 		ok = identity_note(f->db, now, after->triggers, buf_cstr(&key), e) &&
-		    (was == NULL || names_the_same(was->key, t) || draw_boundary(f, t->name, e)) && moved_ready(f->db, t->name, e) &&
-		    (was == NULL || supersede_dirty(f, t->name, e)) && db_commit(f->db, e);
+		    (was == NULL || rekey_is_same(was->key, t, was->ids[0] != '\0' && strcmp(was->ids, now->ids) == 0) || draw_boundary(f, was, t, e)) && moved_ready(f->db, t->name, e) && db_commit(f->db, e);
 		if (!ok)
 			db_rollback(f->db);
 	}
@@ -362,6 +314,13 @@ adopt(const struct drift_facts *f, struct err *e)
 	return schema_renew(f->db, e) || err_prefix(e, "run agent --install with an account that may do this");
 }
 
+/* What is captured from here on may be by new triggers. */
+static bool
+take_id(struct drift_facts *f, struct err *e)
+{
+	return db_number(f->db, "SELECT NEXTVAL(sync_sequence)", DB_NO_ARGS, &f->before, NULL, e);
+}
+
 /* Something moved. On a connection of its own, whose settings and lock go with it. */
 static bool
 mend(const struct conf *conf, struct err *e)
@@ -374,7 +333,7 @@ mend(const struct conf *conf, struct err *e)
 	ok = db_open(&conf->database, &f.db, e) && schema_enter(f.db, conf, &node, e) && take_lock(&f, e) && judge_and_wait(&f, e) &&
 	    catalog_read(f.db, conf, &c, e) && closure_judge(c, e);
 	f.catalog = c;
-	ok = ok && trigger_mend(f.db, conf, c, &node, wait_for, &f, e) && adopt(&f, e) && note_all(&f, true, e);
+	ok = ok && take_id(&f, e) && trigger_mend(f.db, conf, c, &node, wait_for, &f, e) && adopt(&f, e) && note_all(&f, true, e);
 	identity_free(&f.was);
 	identity_free(&f.now);
 	catalog_free(c);
@@ -420,6 +379,22 @@ judge_returned(const struct drift_facts *f, struct err *e)
 }
 
 bool
+drift_mark_new(const struct drift_facts *f, struct err *e)
+{
+	for (size_t i = 0; i < f->catalog->ntables; i++) {
+		const struct table *t = &f->catalog->tables[i];
+		uint64_t enrolled;
+
+		if (t->problem != NULL)
+			continue;
+		if (!db_number(f->db, "SELECT COUNT(*) FROM sync_table WHERE table_name=?", DB_ARGS(db_text(t->name)), &enrolled, NULL, e) ||
+		    (enrolled == 0 && !mark(f, t->name, MOVED_LOOK, MOVED_NEW, e)))
+			return false;
+	}
+	return true;
+}
+
+bool
 drift_before_install(struct db *db, const struct conf *conf, const struct node_identity *node, const struct catalog *c, struct drift_facts **out, struct err *e)
 {
 	struct drift_facts *f = calloc(1, sizeof *f);
@@ -431,7 +406,7 @@ drift_before_install(struct db *db, const struct conf *conf, const struct node_i
 	f->conf = conf;
 	f->node = node;
 	f->catalog = c;
-	return take_lock(f, e) && read_facts(f, true, e) && judge_all(f, e) && judge_returned(f, e);
+	return take_lock(f, e) && read_facts(f, true, e) && judge_all(f, e) && judge_returned(f, e) && take_id(f, e);
 }
 
 /* Tables that are gone are forgotten whole; of those that are excluded now it is kept that they were
@@ -446,7 +421,7 @@ forget_gone(const struct drift_facts *f, struct err *e)
 		if (wanted && identity_find(&f->now, table) != NULL)
 			continue;
 		log_info(NULL, "table %s is %s: forgotten", table, wanted ? "gone" : "excluded");
-		if (!identity_forget(f->db, table, e) || !db_exec(f->db, "DELETE FROM sync_drift WHERE table_name=?", DB_ARGS(db_text(table)), e))
+		if (!identity_forget(f->db, table, e) || !db_exec(f->db, "DELETE FROM sync_rekeyed WHERE table_name=?", DB_ARGS(db_text(table)), e) || !db_exec(f->db, "DELETE FROM sync_drift WHERE table_name=?", DB_ARGS(db_text(table)), e))
 			return false;
 		if (wanted && (!db_exec(f->db, "DELETE FROM sync_owed WHERE table_name=?", DB_ARGS(db_text(table)), e) ||
 				  !db_exec(f->db, "DELETE FROM sync_table WHERE table_name=?", DB_ARGS(db_text(table)), e)))
@@ -492,33 +467,33 @@ leave(const struct link *l, const struct moved *m, const char *message, struct e
 	return moved_note(l->db, l->peer->name, m, message, e);
 }
 
-/* Both sides do this, so each sends what the other lacks, and of two versions one wins everywhere. */
-static bool
-is_anew(const struct moved *m)
-{
-	return m->act == MOVED_LOOK && strcmp(m->reason, MOVED_ANEW) == 0;
-}
-
+/* Both sides merge, so each sends what the other lacks, and of two versions one wins everywhere. */
 static enum compare_act
 act_of(const struct moved *m)
 {
-	return m->act == MOVED_MINE ? COMPARE_MINE : is_anew(m) ? COMPARE_MERGE : COMPARE_LOOK;
+	return m->act == MOVED_MINE ? COMPARE_MINE : moved_is_anew(m) ? COMPARE_MERGE : COMPARE_LOOK;
 }
 
-/* Compared: free, or a person's. */
+/* A new table of which one side has nothing that the other lacks needs nobody's choice. */
 static bool
-take_result(const struct link *l, const struct moved *m, const struct compare_result *r, struct err *e)
+is_one_sided(const struct moved *m, const struct compare_result *r)
+{
+	return moved_is_new(m) && r->different == 0 && (r->only_here == 0) != (r->only_there == 0);
+}
+
+/* Compared: free, or a person's. last: the newest change before. */
+static bool
+take_result(const struct link *l, const struct moved *m, const struct compare_result *r, uint64_t last, struct err *e)
 {
 	uint64_t differ = r->only_here + r->only_there + r->different;
 
-	/* What is on its way under an older key never arrives. */
-	if (strcmp(m->reason, key_altered) == 0)
-		differ += r->pending + r->busy;
-	if (m->act == MOVED_MINE || is_anew(m) || differ == 0) {
+	if (m->act == MOVED_MINE || moved_is_anew(m) || is_one_sided(m, r) || differ == 0) {
 		log_info(l->peer->name, "table %s was compared: %llu records, %llu differ, %llu of them are sent anew", m->table, (unsigned long long)r->records,
 		    (unsigned long long)differ, (unsigned long long)r->queued);
-		return moved_done(l->db, l->peer->name, m, e);
+		return moved_done(l->db, l->peer->name, m, e) && moved_clean(l->db, m->table, last, e) && rekey_forget(l->db, m->table, e);
 	}
+	if (strcmp(m->state, "held") == 0)
+		return true; /* it was before, and was looked at again */
 	log_warning(l->peer->name, "table %s is held: %s; %llu records differ from those of peer %s; agent --status names the choices", m->table, m->reason,
 	    (unsigned long long)differ, l->peer->name);
 	return moved_hold(l->db, l->peer->name, m, differ, e);
@@ -537,16 +512,23 @@ settle_one(const struct moved *m, void *arg, struct err *e)
 	const struct settling *s = arg;
 	const struct table *t = catalog_table(s->catalog, m->table);
 	struct compare_result result = { 0 };
-	char message[ERR_MSG_MAX];
+	struct compare_watch watch = { 0 };
+	char message[ERR_MSG_MAX], *was = NULL;
+	uint64_t last = 0;
+	bool ok;
 
 	if (t == NULL || t->problem != NULL) {
 		(void)snprintf(message, sizeof message, "table %s %s", m->table, t == NULL ? "is not replicated any more" : t->problem);
 		return leave(s->link, m, message, e);
 	}
-	if (!link_open(s->link, e))
+	if (!link_open(s->link, e) || !db_number(s->link->db, "SELECT MAX(id) FROM sync_queue", DB_NO_ARGS, &last, NULL, e) || (m->act == MOVED_LOOK && !rekey_form(s->link->db, m->table, &was, e)))
 		return false;
-	if (compare_table(s->link, s->catalog, m->table, act_of(m), &result, e))
-		return take_result(s->link, m, &result, e);
+	watch.was = was;
+	ok = compare_table_watched(s->link, s->catalog, m->table, act_of(m), &watch, &result, e) &&
+	    (!is_one_sided(m, &result) || compare_table_watched(s->link, s->catalog, m->table, COMPARE_MERGE, &watch, &result, e));
+	free(was);
+	if (ok)
+		return take_result(s->link, m, &result, last, e);
 	if (!is_about_table(e))
 		return err_prefix(e, "comparing table %s", m->table);
 	(void)snprintf(message, sizeof message, "%s", e->msg);

@@ -21,6 +21,9 @@ MUST_CHECK bool drift_look(struct db *db, const struct conf *conf, struct node_i
  * gone. Free with drift_facts_free. */
 struct drift_facts;
 MUST_CHECK bool drift_before_install(struct db *db, const struct conf *conf, const struct node_identity *node, const struct catalog *c, struct drift_facts **out, struct err *e);
+/* Between the two, but not the first time: what was written to tables that are not enrolled yet is not in the queue.
+ * They are compared with every peer. */
+MUST_CHECK bool drift_mark_new(const struct drift_facts *f, struct err *e);
 MUST_CHECK bool drift_after_install(struct drift_facts *f, struct err *e);
 /* Did the server show the tables' ids? Without them TRUNCATE cannot be noticed. */
 bool drift_sees_ids(const struct drift_facts *f);

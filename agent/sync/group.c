@@ -9,11 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/rekey.h"
 #include "base/decimal.h"
+#include "base/log.h"
 #include "base/plant.h"
 #include "change/moved.h"
 #include "change/allowance.h"
 #include "change/debt.h"
+#include "sync/later.h"
+#include "sync/settle.h"
 
 enum {
 	GROUP_TRIES = 5 /* another drain made the same epoch, or a table was altered under us */
@@ -29,8 +33,9 @@ struct seen_before {
 struct builder {
 	struct group *g;
 	const struct group_watch *watch;
+	const struct mark *onward; /* build_options, like the next two */
 	bool retry;
-	uint64_t after;	   /* build_options */
+	uint64_t after;
 	uint64_t limit;	   /* records; 0 = none */
 	uint64_t last_id;  /* of the last change taken in */
 	struct queue_times times; /* that its changes can have */
@@ -50,12 +55,15 @@ struct builder {
 	struct record_meta meta; /* of the entry being written */
 	struct buf line;
 	struct buf columns, difference; /* of the record being written */
+	struct later later; /* of a group that was cut */
+	struct buf counter;
 	struct spool *out;
 	const struct table *table; /* being written */
 	bool section_open;
 	bool orphans;	   /* of its rows' children some were refused here */
 	uint64_t children; /* then: what counts as seen of them */
 	size_t *indexes; /* of entries of one table */
+	size_t *order;	 /* of the catalog's tables */
 	struct waiting { /* tables that nothing is sent from */
 		char *table;
 		char *reason;
@@ -66,6 +74,8 @@ struct builder {
 		uint64_t id;
 	} *boundaries;
 	size_t nboundaries;
+	char **dirty; /* tables with writes that the triggers could not name */
+	size_t ndirty;
 };
 
 void
@@ -105,10 +115,10 @@ group_free(struct group *g)
 /* --- reading the queue --- */
 
 static bool
-is_outdated(const struct builder *b, const struct change *c)
+is_outdated(const struct builder *b, const char *table, uint64_t id)
 {
 	for (size_t i = 0; i < b->nboundaries; i++)
-		if (c->id <= b->boundaries[i].id && strcmp(c->table, b->boundaries[i].table) == 0)
+		if (id <= b->boundaries[i].id && strcmp(table, b->boundaries[i].table) == 0)
 			return true;
 	return false;
 }
@@ -143,6 +153,39 @@ check_time(const struct builder *b, const struct change *c, struct err *e)
 }
 
 static bool
+note_dirty(struct builder *b, const char *table, struct err *e)
+{
+	char **grown;
+
+	for (size_t i = 0; i < b->ndirty; i++)
+		if (strcmp(b->dirty[i], table) == 0)
+			return true;
+	grown = realloc(b->dirty, (b->ndirty + 1) * sizeof *grown);
+	if (grown == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a group");
+	b->dirty = grown;
+	grown[b->ndirty] = strdup(table);
+	return grown[b->ndirty++] != NULL || err_set(e, ERR_MEMORY, "out of memory for a group");
+}
+
+/* Also where nothing else moved: behind the snapshot, whose transaction may have been rolled back. */
+static bool
+mark_dirty(const struct builder *b, struct err *e)
+{
+	for (size_t i = 0; b->watch == NULL && i < b->ndirty; i++)
+		for (size_t p = 0; conf_wants_table(b->g->conf, b->dirty[i]) && p < b->g->conf->npeers; p++) {
+			const char *peer = b->g->conf->peers[p].name;
+			bool news;
+
+			if (!moved_mark_dirty(b->g->db, peer, b->dirty[i], &news, e))
+				return false;
+			if (news)
+				log_warning(peer, "table %s: its triggers could not tell which records were written; it is compared", b->dirty[i]);
+		}
+	return true;
+}
+
+static bool
 take_change(const struct change *c, void *arg, bool *stop, struct err *e)
 {
 	struct builder *b = arg;
@@ -150,9 +193,13 @@ take_change(const struct change *c, void *arg, bool *stop, struct err *e)
 
 	if (!load_catalog(b, e))
 		return false;
-	if (c->key == NULL || is_outdated(b, c)) {
-		b->last_id = c->id; /* says only "compare this table", which sync/drift does */
+	if (is_outdated(b, c->table, c->id)) {
+		b->last_id = c->id;
 		return true;
+	}
+	if (c->key == NULL) { /* says only "compare this table", which sync/drift does */
+		b->last_id = c->id;
+		return note_dirty(b, c->table, e);
 	}
 	if (b->limit > 0 && col->n >= b->limit && collapse_find(col, c->table, c->key, c->key_len) == NULL) {
 		b->overflow = true;
@@ -161,6 +208,25 @@ take_change(const struct change *c, void *arg, bool *stop, struct err *e)
 	}
 	b->last_id = c->id;
 	return check_time(b, c, e) && collapse_add(col, c, e);
+}
+
+static bool
+copy_mark(const struct mark *from, struct mark *to, struct err *e)
+{
+	mark_free(to);
+	*to = *from;
+	memset(&to->holes, 0, sizeof to->holes);
+	return id_set_copy(&from->holes, &to->holes, e);
+}
+
+/* Only looking: the group before, which nobody stored, counts as sent. */
+static bool
+go_onward(struct builder *b, struct err *e)
+{
+	struct group *g = b->g;
+
+	return copy_mark(b->onward, &g->base, e) && (g->last.epoch >= b->onward->epoch || copy_mark(b->onward, &g->last, e)) &&
+	    queue_times(g->db, g->state.acked_epoch, g->conf->sync.max_clock_skew_ms, &b->times, e);
 }
 
 static bool
@@ -173,6 +239,14 @@ positions(struct builder *b, struct err *e)
 	if (!peer_load(g->db, g->peer, &g->state, e) || !cursor_load(g->db, g->peer, false, &g->cursor, e) ||
 	    !queue_last_mark(g->db, &g->last, e))
 		return false;
+	if (g->state.lapsed) {
+		char text[ERR_MSG_MAX];
+
+		settle_put_lapsed(text, sizeof text, g->peer, g->conf->sync.retention_days);
+		return err_set(e, ERR_HELD, "%s", text);
+	}
+	if (b->onward != NULL)
+		return go_onward(b, e);
 	base = b->after == 0 ? g->state.acked_epoch : b->after;
 	if (!queue_load_mark(g->db, base, &g->base, &found, e))
 		return false;
@@ -300,12 +374,19 @@ debt_group(const struct builder *b)
 	return (struct debt_group){ g->state.acked_epoch, g->base.epoch, g->upto.epoch, b->retry, g->fresh, g->last_part };
 }
 
+/* Written here, in a table that only receives: it is not sent. What came from a peer goes on to the others. */
+static bool
+stays_here(const struct builder *b, const char *table, bool own)
+{
+	return own && conf_direction(b->g->conf, table) == DIRECTION_RECEIVE;
+}
+
 static bool
 is_due(const struct builder *b, const struct owed *o)
 {
 	struct debt_group g = debt_group(b);
 
-	return waits_for(b, o->table) == NULL && debt_is_due(&g, o->state, o->sent_epoch);
+	return waits_for(b, o->table) == NULL && !stays_here(b, o->table, o->origin == NULL) && debt_is_due(&g, o->state, o->sent_epoch);
 }
 
 static bool
@@ -356,6 +437,15 @@ merge_owed(struct builder *b, const struct owed *o, struct entry **entry, struct
 }
 
 static bool
+forget_owed(struct builder *b, const struct owed *o, struct err *e)
+{
+	unsigned char md5[PEER_HASH_BYTES];
+
+	return peer_record_hash(o->table, o->key, o->key_len, md5, e) &&
+	    db_exec(b->g->db, "DELETE FROM sync_owed WHERE peer=? AND record_hash=?", DB_ARGS(db_text(b->g->peer), db_bytes(md5, sizeof md5)), e);
+}
+
+static bool
 take_owed(const struct owed *o, void *arg, struct err *e)
 {
 	struct builder *b = arg;
@@ -363,7 +453,11 @@ take_owed(const struct owed *o, void *arg, struct err *e)
 	struct entry *entry = collapse_find(c, o->table, o->key, o->key_len);
 	bool has_news = entry != NULL && entry->send;
 	struct owed_key *key;
-	void *grown = realloc(b->owed, (b->nowed + 1) * sizeof *b->owed);
+	void *grown;
+
+	if (is_outdated(b, o->table, o->last_id)) /* told under the new key by now (apply/rekey) */
+		return b->watch != NULL || forget_owed(b, o, e);
+	grown = realloc(b->owed, (b->nowed + 1) * sizeof *b->owed);
 
 	if (grown == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for owed records");
@@ -371,7 +465,7 @@ take_owed(const struct owed *o, void *arg, struct err *e)
 	key = &b->owed[b->nowed++];
 	memset(key, 0, sizeof *key);
 	if (has_news || is_due(b, o)) {
-		b->retries = b->retries || !has_news;
+		b->retries = b->retries || (!has_news && b->g->last_part);
 		if (!merge_owed(b, o, &entry, e))
 			return false;
 		entry->tried = !has_news && o->sent_epoch != 0 && o->sent_epoch <= b->g->base.epoch;
@@ -647,17 +741,24 @@ struct row_writer {
 };
 
 static void
-put_values(struct buf *line, const struct table *t, const struct db_rows *row)
+put_values(struct builder *b, const struct entry *entry, const struct db_rows *row)
 {
-	for (size_t i = 0; i < t->ncolumns; i++) {
-		const char *value = db_rows_text(row, 1 + i);
+	const char *key = collapse_text(&b->g->collapse, entry->key);
+	const struct table *t = b->table;
+	struct buf *line = &b->line;
 
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		const char *value = db_rows_text(row, 1 + i), *counted;
+		size_t len = value == NULL ? 0 : db_rows_len(row, 1 + i);
+
+		counted = later_take_off(&b->later, t, key, entry->key_len, i, value, &len, &b->counter);
+		value = counted == NULL ? value : counted;
 		if (value == NULL)
 			line_null(line);
 		else if (template_is_binary(&t->columns[i]))
-			line_bytes(line, value, db_rows_len(row, 1 + i));
+			line_bytes(line, value, len);
 		else
-			line_text(line, value, db_rows_len(row, 1 + i));
+			line_text(line, value, len);
 	}
 	line_end(line);
 }
@@ -676,7 +777,7 @@ write_row(struct entry *entry, const struct db_rows *row, void *arg, struct err 
 		return true; /* written when it is known which keys are gone: write_moved */
 	if (!put_entry(b, entry, entry->first == OP_INSERT ? 'i' : 'u', e))
 		return false;
-	put_values(&b->line, b->table, row);
+	put_values(b, entry, row);
 	if (b->line.failed && !b->line.no_memory) {
 		struct withheld *h = malloc(sizeof *h);
 
@@ -764,6 +865,40 @@ withhold_table(struct builder *b, size_t table, const char *why, struct err *e)
 	return true;
 }
 
+/* A version of the peer's own, which a verdict has confirmed here: in a table that only receives there is nobody to
+ * tell, for the peer takes nothing. */
+static bool
+is_its_own(const struct builder *b, const struct entry *entry)
+{
+	const char *origin = collapse_text(&b->g->collapse, entry->origin);
+
+	return origin != NULL && strcmp(origin, b->g->peer) == 0;
+}
+
+/* What was written here, in a table that only receives. */
+static bool
+withhold_own(struct builder *b, const struct table *t, size_t table, struct err *e)
+{
+	struct collapse *c = &b->g->collapse;
+	char why[MESSAGE_REASON_MAX];
+
+	if (conf_direction(b->g->conf, t->name) != DIRECTION_RECEIVE)
+		return true;
+	(void)snprintf(why, sizeof why, "table %s: what is written here is not sent ([table %s] direction = receive); agent --verify --table %s --repair --from %s takes theirs instead",
+	    t->name, t->name, t->name, b->g->peer);
+	for (size_t i = 0; i < c->n; i++) {
+		struct entry *entry = &c->entries[i];
+
+		if (entry->table != table || !entry->send || entry->done)
+			continue;
+		if (is_its_own(b, entry))
+			entry->send = false;
+		else if (entry->origin == 0 && !withhold(b, entry, "waiting", why, e))
+			return false;
+	}
+	return true;
+}
+
 /* Keys of an older form of the table: altered a moment ago, sync/drift has not seen it yet. */
 static bool
 withhold_malformed(struct builder *b, const struct table *t, size_t table, struct err *e)
@@ -794,13 +929,15 @@ check_tables(struct builder *b, struct err *e)
 		const struct table *t = catalog_table(b->g->catalog, name);
 		const char *reason = waits_for(b, name);
 
-		if (reason == NULL && t != NULL && t->problem == NULL) {
-			if (!withhold_malformed(b, t, i, e))
+		if (reason == NULL && t != NULL && t->problem == NULL && !t->rekeyed) {
+			if (!withhold_malformed(b, t, i, e) || !withhold_own(b, t, i, e))
 				return false;
 			continue;
 		}
 		if (reason != NULL)
 			(void)snprintf(why, sizeof why, "%s", reason);
+		else if (t != NULL && t->rekeyed)
+			(void)snprintf(why, sizeof why, "table %s has another primary key since a moment ago: its pending changes are told under it first", name);
 		else
 			(void)snprintf(why, sizeof why, "table %s %s", name, t == NULL ? "does not exist or is not replicated any more" : t->problem);
 		if (!withhold_table(b, i, why, e))
@@ -856,6 +993,61 @@ look_for_orphans(struct builder *b, struct err *e)
 	return true;
 }
 
+/* A table's priority: its own, or that of a table whose rows hang on it, whichever comes first. */
+static bool
+read_level(struct builder *b, size_t table, unsigned *level, struct err *e)
+{
+	const struct catalog *catalog = b->g->catalog;
+	bool *below = calloc(catalog->ntables + 1, sizeof *below);
+
+	if (below == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a group");
+	*level = conf_priority(b->g->conf, catalog->tables[table].name);
+	mark_below(catalog, &catalog->tables[table], below);
+	for (size_t i = 0; i < catalog->ntables; i++)
+		if (below[i] && conf_priority(b->g->conf, catalog->tables[i].name) < *level)
+			*level = conf_priority(b->g->conf, catalog->tables[i].name);
+	free(below);
+	return true;
+}
+
+static bool
+has_priorities(const struct conf *c)
+{
+	for (size_t i = 0; i < c->ntables; i++)
+		if (conf_priority(c, c->tables[i].name) != conf_priority(c, ""))
+			return true;
+	return false;
+}
+
+/* The order in which tables are written: parents before children, and as far as that allows by priority. A parent is
+ * never of a later level than its children. */
+static bool
+order_tables(struct builder *b, struct err *e)
+{
+	const struct catalog *catalog = b->g->catalog;
+	unsigned *levels = calloc(catalog->ntables + 1, sizeof *levels);
+	size_t n = 0;
+	bool ok = true;
+
+	b->order = calloc(catalog->ntables + 1, sizeof *b->order);
+	if (b->order != NULL && !has_priorities(b->g->conf)) {
+		memcpy(b->order, catalog->order, catalog->ntables * sizeof *b->order);
+		free(levels);
+		return true;
+	}
+	if (levels == NULL || b->order == NULL)
+		ok = err_set(e, ERR_MEMORY, "out of memory for a group");
+	for (size_t i = 0; ok && i < catalog->ntables; i++)
+		ok = read_level(b, i, &levels[i], e);
+	for (unsigned level = 0; ok && level < CONF_PRIORITIES; level++)
+		for (size_t i = 0; i < catalog->ntables; i++)
+			if (levels[catalog->order[i]] == level)
+				b->order[n++] = catalog->order[i];
+	free(levels);
+	return ok;
+}
+
 /* Parents before children. */
 static bool
 write_upserts(struct builder *b, struct err *e)
@@ -866,7 +1058,7 @@ write_upserts(struct builder *b, struct err *e)
 	for (size_t i = 0; i < g->catalog->ntables; i++) {
 		size_t table;
 
-		b->table = &g->catalog->tables[g->catalog->order[i]];
+		b->table = &g->catalog->tables[b->order[i]];
 		b->section_open = false;
 		table = collapse_table_index(&g->collapse, b->table->name);
 		if (table == SIZE_MAX || b->table->problem != NULL)
@@ -879,17 +1071,17 @@ write_upserts(struct builder *b, struct err *e)
 
 static const char sql_old_key[] =
     "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at, whole)"
-    " SELECT NEXTVAL(sync_sequence), table_name, 'delete', record_id, ?, ?, 1 FROM sync_queue WHERE id=? AND table_name=?";
+    " SELECT NEXTVAL(sync_sequence), table_name, 'delete', record_id, ?, ?, 1 FROM sync_queue WHERE id=? AND table_name=? AND record_id<>?";
 
 /* The record is gone, and the peer has refused the key that it had last: there it is under the one before. Its end is
- * queued, for the next group. */
+ * queued, for the next group; of a key that came back to where it was this group tells already. */
 static bool
 end_old_key(struct builder *b, const struct entry *entry, struct err *e)
 {
 	const struct collapse *c = &b->g->collapse;
 
 	return !debt_left_behind(entry) || db_exec(b->g->db, sql_old_key, DB_ARGS(db_text(collapse_text(c, entry->origin)), db_text(collapse_text(c, entry->changed_at)),
-						      db_u64(entry->link), db_text(collapse_table_name(c, entry->table))), e);
+						      db_u64(entry->link), db_text(collapse_table_name(c, entry->table)), db_bytes(collapse_text(c, entry->key), entry->key_len)), e);
 }
 
 /* Children before parents. */
@@ -902,7 +1094,7 @@ write_deletes(struct builder *b, struct err *e)
 	for (size_t i = g->catalog->ntables; i-- > 0;) {
 		size_t table;
 
-		b->table = &g->catalog->tables[g->catalog->order[i]];
+		b->table = &g->catalog->tables[b->order[i]];
 		b->section_open = false;
 		table = collapse_table_index(c, b->table->name);
 		if (table != SIZE_MAX && !look_for_orphans(b, e))
@@ -957,12 +1149,13 @@ static bool
 write_head(struct builder *b, struct err *e)
 {
 	struct group *g = b->g;
-	struct group_header h = { .start = g->state.fresh, .last = g->last_part, .records = g->records };
+	struct group_header h = { .start = g->state.fresh, .last = g->last_part, .follows = b->onward != NULL, .records = g->records };
 
 	(void)snprintf(h.node, sizeof h.node, "%s", g->node->name);
 	memcpy(h.incarnation, g->node->incarnation, sizeof h.incarnation);
-	h.base.epoch = g->base.epoch;
-	memcpy(h.base.stamp, g->base.stamp, sizeof h.base.stamp);
+	/* Where the peer stands; what is only looked at goes on from a mark that nobody has. */
+	h.base.epoch = b->onward != NULL ? g->state.acked_epoch : g->base.epoch;
+	memcpy(h.base.stamp, b->onward != NULL ? g->state.acked_stamp : g->base.stamp, sizeof h.base.stamp);
 	h.upto.epoch = g->upto.epoch;
 	memcpy(h.upto.stamp, g->upto.stamp, sizeof h.upto.stamp);
 	memcpy(h.seen_incarnation, g->cursor.incarnation, sizeof h.seen_incarnation);
@@ -1034,15 +1227,19 @@ is_loss(const struct entry *entry, uint64_t covered)
 
 /* Each table that loses something, in losses (room for all tables); how many there are. */
 static size_t
-count_losses(const struct collapse *c, uint64_t covered, struct allowance_loss *losses)
+count_losses(const struct builder *b, uint64_t covered, struct allowance_loss *losses)
 {
+	const struct collapse *c = &b->g->collapse;
 	size_t n = 0;
 
 	for (size_t i = 0; i < c->n; i++)
 		losses[c->entries[i].table].records += is_loss(&c->entries[i], covered);
-	for (size_t table = 0; table < c->ntables; table++)
+	for (size_t table = 0; table < c->ntables; table++) {
+		const char *name = collapse_table_name(c, table);
+
 		if (losses[table].records > 0)
-			losses[n++] = (struct allowance_loss){ collapse_table_name(c, table), losses[table].records };
+			losses[n++] = (struct allowance_loss){ name, losses[table].records + (b->watch == NULL ? 0 : b->watch->lost(name, b->watch->arg)) };
+	}
 	return n;
 }
 
@@ -1056,7 +1253,7 @@ judge_losses(struct builder *b, const struct allowance *a, char reason[ALLOWANCE
 
 	if (losses == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a group");
-	ok = allowance_covered(a->db, a->peer, &covered, e) && allowance_check(a, losses, count_losses(c, covered, losses), reason, e);
+	ok = allowance_covered(a->db, a->peer, &covered, e) && allowance_check(a, losses, count_losses(b, covered, losses), reason, e);
 	free(losses);
 	return ok;
 }
@@ -1089,7 +1286,7 @@ write_group(struct builder *b, struct err *e)
 	const char *dir = g->conf->node.state_dir;
 	uint64_t upserts;
 
-	if (!catalog_refresh(g->db, g->conf, &g->catalog, e))
+	if (!catalog_refresh(g->db, g->conf, &g->catalog, e) || !rekey_refresh(g->db, g->catalog, e))
 		return false;
 	/* Columns are known by their place in a table that is not the same any more: all over again. */
 	if (g->collapse.catalog != NULL && g->collapse.catalog != g->catalog)
@@ -1101,7 +1298,7 @@ write_group(struct builder *b, struct err *e)
 		qsort(b->unsettled, b->nunsettled, sizeof *b->unsettled, by_unsettled);
 	if (!spool_new(dir, &g->head, e) || !spool_new(dir, &g->body, e) || (g->fresh && !queue_store_mark(g->db, &g->upto, e)))
 		return false;
-	if (!check_tables(b, e) || !write_upserts(b, e))
+	if (!check_tables(b, e) || !order_tables(b, e) || !write_upserts(b, e))
 		return false;
 	b->out = g->head;
 	upserts = g->records;
@@ -1125,6 +1322,8 @@ build_once(struct builder *b, enum group_result *result, struct err *e)
 	if (!has_records(&g->collapse) && g->last_part)
 		return true; /* a position that only advances rides on the next group */
 	*result = GROUP_READY;
+	if (!g->last_part && !later_read(&b->later, g->db, &g->collapse, &g->upto, e))
+		return false;
 	return ensure_fresh(b, e) && write_group(b, e);
 }
 
@@ -1137,11 +1336,17 @@ builder_free(struct builder *b)
 	}
 	for (size_t i = 0; i < b->nboundaries; i++)
 		free(b->boundaries[i].table);
+	for (size_t i = 0; i < b->ndirty; i++)
+		free(b->dirty[i]);
+	free(b->dirty);
 	free(b->waiting);
 	free(b->boundaries);
 	free(b->owed);
 	free(b->unsettled);
 	free(b->indexes);
+	later_free(&b->later);
+	buf_free(&b->counter);
+	free(b->order);
 	buf_free(&b->line);
 	buf_free(&b->columns);
 	buf_free(&b->difference);
@@ -1150,12 +1355,14 @@ builder_free(struct builder *b)
 static bool
 try_build(struct group *g, const struct build_options *how, enum group_result *result, struct err *e)
 {
-	struct builder b = { .g = g, .watch = how->watch, .retry = how->retry, .after = how->after };
+	struct builder b = { .g = g, .watch = how->watch, .onward = how->onward, .retry = how->retry, .after = how->after };
 	bool ok;
 
 	buf_init(&b.line, LINE_BYTES_MAX);
 	buf_init(&b.columns, VERSIONS_TEXT_MAX);
 	buf_init(&b.difference, VERSIONS_TEXT_MAX);
+	buf_init(&b.counter, DECIMAL_DIGITS * 2);
+	later_init(&b.later, &g->collapse);
 	*result = GROUP_NOTHING;
 	g->over[0] = '\0';
 	if (b.watch != NULL)
@@ -1165,6 +1372,7 @@ try_build(struct group *g, const struct build_options *how, enum group_result *r
 		ok = db_commit(g->db, e);
 	else
 		db_rollback(g->db);
+	ok = ok && mark_dirty(&b, e);
 	builder_free(&b);
 	return ok;
 }

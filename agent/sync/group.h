@@ -33,15 +33,19 @@ enum group_result { GROUP_NOTHING, GROUP_READY };
 void group_init(struct group *g, struct db *db, const struct conf *conf, const struct node_identity *node, const char *peer);
 void group_free(struct group *g);
 
-/* Told of each record as it is written into the group; begin: from the beginning, the group is built anew. */
+/* Told of each record as it is written into the group; begin: the group is built (perhaps anew), what was told since
+ * keep is void; keep: the group stands; lost: how many records of the table the groups before took away. */
 struct group_watch {
 	void (*begin)(void *arg);
 	void (*record)(const char *table, const struct record_meta *m, size_t bytes, void *arg);
+	void (*keep)(void *arg);
+	uint64_t (*lost)(const char *table, void *arg);
 	void *arg;
 };
 
 struct build_options {
 	const struct group_watch *watch; /* only look: the group can be sent, but here everything is rolled back. NULL: in earnest */
+	const struct mark *onward; /* only look: build what follows this mark, where the group before ended; NULL: the first */
 	bool retry;	/* also the records that the peer refused before */
 	uint64_t after; /* build what follows this epoch although its answer has not come yet; 0 = what follows the acknowledged one */
 };

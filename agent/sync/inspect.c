@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/rekey.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "change/moved.h"
 #include "change/trace.h"
 #include "sync/definition.h"
 #include "sync/offer.h"
@@ -32,6 +34,8 @@ struct question {
 	struct inspect *inspect;
 	struct request *request;
 	char peer[CONF_NAME_MAX + 1];
+	const void *asked; /* as it came; parsed in a copy, which is written to */
+	size_t asked_len;
 	struct buf body, answer, items;
 	struct compare_reader reader;
 	struct compare_head head;
@@ -169,7 +173,7 @@ take_key(struct question *q, struct key_lists *l, struct err *e)
 
 	if (!compare_parse_key(&q->reader, &key, &other, e))
 		return false;
-	if (!digest_key_is_sound(t, key.data, key.len) || (other.data != NULL && !digest_key_is_sound(t, other.data, other.len)))
+	if (!digest_key_is_sound(t, key.data, key.len) || (q->head.question.ask != ASK_KEYS && other.data != NULL && !digest_key_is_sound(t, other.data, other.len)))
 		return err_set(e, ERR_INPUT, "table %s: a malformed key", t->name);
 	return digest_list_add(&l->keys, key.data, key.len, none, e) &&
 	    digest_list_add(&l->others, other.data == NULL ? "" : other.data, other.len, other.data == NULL ? NULL : none, e);
@@ -205,11 +209,74 @@ load_seen(struct question *q, struct mark *seen, struct err *e)
 		return refuse(q, 409, "incarnation", "the asker knows another database under this name", e);
 	if (!peer_load(in->db, q->peer, &state, e) || !queue_load_mark(in->db, start ? state.start_epoch : ask->seen.epoch, seen, &found, e))
 		return false;
-	if (!found)
+	if (!found || state.lapsed)
 		return refuse(q, 409, "too_old", "what the asker has seen of this node is no longer kept", e);
 	if (!start && strcmp(ask->seen.stamp, seen->stamp) != 0)
 		return refuse(q, 409, "fork", "the asker has seen another history of this node: restored or cloned database?", e);
 	return true;
+}
+
+/* The table with the key of before that the asker names; NULL: it was not asked about, or is nothing here. */
+static const struct table *
+old_view(const struct question *q, struct table *view)
+{
+	const char *was = q->head.question.was;
+
+	return was != NULL && rekey_view(q->digest.table, was, view) ? view : NULL;
+}
+
+/* The asker's row with the i-th key is not here. Was a change of it pending when the key was another? Then it is queued. */
+static bool
+tell_asker(struct question *q, const struct rekey_scope *s, const struct key_lists *l, size_t i, bool *ours, struct err *e)
+{
+	const struct digest_row *key = &l->keys.rows[i], *old = &l->others.rows[i];
+	char *form = NULL;
+	bool ok;
+
+	*ours = false;
+	if (!old->there)
+		return true;
+	ok = rekey_form(s->db, s->table->name, &form, e);
+	if (ok && form != NULL && strcmp(form, q->head.question.was) == 0)
+		ok = rekey_resolve(s, digest_key(&l->others, old), old->key_len, digest_key(&l->keys, key), key->key_len, ours, e);
+	free(form);
+	return ok;
+}
+
+/* One fact; view: with the key of before of our row. */
+static bool
+put_fact(struct question *q, const struct table *view, const struct key_lists *l, size_t i, struct compare_fact *f, struct err *e)
+{
+	const struct rekey_scope s = { .db = q->inspect->db, .database = q->digest.database, .self = q->inspect->node.name, .table = q->digest.table };
+	bool found = false, ours = false, ok = true;
+	struct buf old;
+
+	buf_init(&old, CATALOG_KEY_BYTES);
+	if (view != NULL)
+		ok = f->key == NULL ? tell_asker(q, &s, l, i, &ours, e) : rekey_old_key(&s, view, f->key, f->key_len, &old, &found, e);
+	f->fresh = f->fresh || ours;
+	f->old = found ? buf_cstr(&old) : NULL;
+	f->old_len = old.len;
+	compare_put_fact(&q->items, f);
+	buf_free(&old);
+	return ok;
+}
+
+/* Writes that the triggers could not name may have been to any of these records: what is here is queued as if they were,
+ * so that nothing goes over it unseen. */
+static bool
+queue_dirty(struct question *q, const struct digest_list *rows, struct err *e)
+{
+	struct repair_item *items = calloc(rows->n + 1, sizeof *items);
+	size_t n = 0;
+	bool ok = items != NULL || err_set(e, ERR_MEMORY, "out of memory for a comparison");
+
+	for (size_t i = 0; ok && i < rows->n; i++)
+		if (rows->rows[i].there)
+			items[n++] = (struct repair_item){ .operation = OP_UPDATE, .key = digest_key(rows, &rows->rows[i]), .key_len = rows->rows[i].key_len, .unknown = true };
+	ok = ok && repair_queue(q->inspect->db, q->digest.table->name, items, n, e);
+	free(items);
+	return ok;
 }
 
 /* Rows first, then the queue: a change that came in between is seen at least in the queue. */
@@ -218,12 +285,14 @@ answer_facts(struct question *q, const struct key_lists *l, const struct mark *s
 {
 	struct trace_question how = { .db = q->inspect->db, .table = q->digest.table->name, .self = q->inspect->node.name, .peer = q->peer, .seen = seen,
 		.versions = q->head.question.versions };
+	struct table with_old;
+	const struct table *view = old_view(q, &with_old);
 	struct digest_list rows;
 	struct trace *traces = NULL;
 	bool ok;
 
 	digest_list_init(&rows, DIGEST_SQL_MAX);
-	ok = digest_find(&q->digest, &l->keys, q->until_ms, &rows, e) && trace_find(&how, &l->keys, &traces, e);
+	ok = digest_find(&q->digest, &l->keys, q->until_ms, &rows, e) && moved_is_dirty(how.db, q->peer, how.table, &how.dirty, e) && trace_find(&how, &l->keys, &traces, e) && db_begin(how.db, e) && (!how.dirty || queue_dirty(q, &rows, e));
 	for (size_t i = 0; ok && i < rows.n && (i == 0 || q->items.len + INSPECT_ROOM <= COMPARE_ANSWER_MAX); i++) {
 		const struct digest_row *row = &rows.rows[i];
 		struct compare_fact f = { .key = row->there ? digest_key(&rows, row) : NULL, .key_len = row->key_len, .fresh = traces[i].fresh };
@@ -233,8 +302,10 @@ answer_facts(struct question *q, const struct key_lists *l, const struct mark *s
 			f.changed_at = traces[i].changed_at;
 			f.node = traces[i].node;
 		}
-		compare_put_fact(&q->items, &f);
+		ok = put_fact(q, view, l, i, &f, e);
 	}
+	if (!(ok = ok && db_commit(how.db, e)))
+		db_rollback(how.db);
 	free(traces);
 	digest_list_free(&rows);
 	return ok;
@@ -386,6 +457,11 @@ choose_table(struct question *q, struct err *e)
 		(void)snprintf(reason, sizeof reason, "table %.200s %s", q->head.section.table, t == NULL ? "is not replicated there" : t->problem);
 		return refuse(q, 422, "table", reason, e);
 	}
+	if (t->rekeyed) {
+		(void)snprintf(reason, sizeof reason, "table %.100s has another primary key at %s since a moment ago: it is asked again when that agent has looked at it", t->name,
+		    q->inspect->node.name);
+		return refuse(q, 422, "definition", reason, e);
+	}
 	if (!definition_fits(t, &q->head, &sides, reason))
 		return refuse(q, 422, "definition", reason, e);
 	q->digest = (struct digest){ .db = q->inspect->db, .database = q->inspect->catalog->database, .table = t };
@@ -404,6 +480,8 @@ answer_table(struct question *q, struct err *e)
 		ok = answer_rows(q, &more, e);
 	else if (ok && (q->head.question.ask == ASK_FILL || q->head.question.ask == ASK_FETCH))
 		ok = answer_page(q, &more, e);
+	else if (ok && q->head.question.ask == ASK_AGAIN)
+		ok = moved_again(q->inspect->db, q->peer, q->digest.table->name, e);
 	else if (ok)
 		ok = answer_keys(q, e);
 	compare_put_answer(&q->answer, more);
@@ -415,15 +493,12 @@ static bool
 answer(struct question *q, struct err *e)
 {
 	struct inspect *in = q->inspect;
-	const void *body;
-	size_t len;
 	bool ok;
 
-	body = request_body(q->request, &len);
 	buf_reset(&q->body);
 	buf_reset(&q->answer);
 	buf_reset(&q->items);
-	buf_put(&q->body, body, len);
+	buf_put(&q->body, q->asked, q->asked_len);
 	if (!buf_check(&q->body, "a question", e))
 		return false;
 	compare_reader_init(&q->reader, q->body.data, q->body.len);
@@ -432,7 +507,7 @@ answer(struct question *q, struct err *e)
 		return false;
 	if (compare_is_definitions(q->body.data, q->body.len))
 		return answer_definitions(q, e);
-	if (!compare_parse_question(&q->reader, &q->head, e))
+	if (!rekey_refresh(in->db, in->catalog, e) || !compare_parse_question(&q->reader, &q->head, e))
 		return false;
 	ok = answer_table(q, e);
 	message_section_free(&q->head.section);
@@ -458,13 +533,10 @@ connect_db(struct inspect *in, struct err *e)
 	return false;
 }
 
-/* On the worker's thread. A connection may have died while idle: once more on a fresh one. */
+/* A connection may have died while idle: once more on a fresh one. */
 static void
-run(void *job, void *worker)
+answer_connected(struct inspect *in, struct question *q)
 {
-	struct question *q = job;
-	struct inspect *in = worker;
-
 	for (int tries = 0; tries < 2; tries++) {
 		if (!connect_db(in, &q->e))
 			return;
@@ -477,7 +549,29 @@ run(void *job, void *worker)
 	}
 }
 
+/* On the worker's thread. */
+static void
+run(void *job, void *worker)
+{
+	answer_connected(worker, job);
+}
+
 /* --- requests --- */
+
+static struct question *
+question_new(struct inspect *in, const char *peer)
+{
+	struct question *q = calloc(1, sizeof *q);
+
+	if (q == NULL)
+		return NULL;
+	q->inspect = in;
+	(void)snprintf(q->peer, sizeof q->peer, "%s", peer);
+	buf_init(&q->body, COMPARE_BODY_MAX);
+	buf_init(&q->items, COMPARE_ANSWER_MAX * 2);
+	buf_init(&q->answer, COMPARE_ANSWER_MAX * 2 + MESSAGE_ENVELOPE_MAX);
+	return q;
+}
 
 static void
 question_free(struct question *q)
@@ -488,19 +582,19 @@ question_free(struct question *q)
 	free(q);
 }
 
+/* Status and code of a question that is not answered. */
 static void
-refuse_question(struct question *q)
+judge_refusal(struct question *q)
 {
-	const struct err *e = &q->e;
-	bool theirs = e->code == ERR_INPUT || e->code == ERR_LIMIT;
+	bool theirs = q->e.code == ERR_INPUT || q->e.code == ERR_LIMIT;
 
-	if (e->code == ERR_NONE)
+	if (q->e.code == ERR_NONE)
 		(void)err_set(&q->e, ERR_STOPPED, "stopping");
-	log_warning(q->peer, "a comparison is refused: %s", e->msg);
+	log_warning(q->peer, "a comparison is refused: %s", q->e.msg);
 	if (q->code != NULL)
-		request_fail(q->request, q->status, q->code, "%s", e->msg);
-	else
-		request_fail(q->request, theirs ? 422 : 503, theirs ? "content" : "unavailable", "%s", e->msg);
+		return;
+	q->status = theirs ? 422 : 503;
+	q->code = theirs ? "content" : "unavailable";
 }
 
 /* Back on the loop's thread. */
@@ -511,26 +605,47 @@ done(void *job)
 
 	if (q->ok)
 		request_reply(q->request, 200, "application/x-tandem", buf_cstr(&q->answer), q->answer.len);
-	else
-		refuse_question(q);
+	else {
+		judge_refusal(q);
+		request_fail(q->request, q->status, q->code, "%s", q->e.msg);
+	}
 	question_free(q);
+}
+
+bool
+inspect_now(struct inspect *in, const char *peer, const struct inspect_question *asked, int *status, struct buf *out, struct err *e)
+{
+	struct question *q = question_new(in, peer);
+
+	if (q == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for comparing");
+	q->asked = asked->text;
+	q->asked_len = asked->len;
+	answer_connected(in, q);
+	buf_reset(out);
+	*status = 200;
+	if (q->ok)
+		buf_put(out, q->answer.data, q->answer.len);
+	else {
+		judge_refusal(q);
+		*status = q->status;
+		message_put_error(out, q->code, q->e.msg, NULL);
+	}
+	question_free(q);
+	return buf_check(out, "a comparison's answer", e);
 }
 
 void
 inspect_take(struct inspect *in, struct request *request)
 {
-	struct question *q = calloc(1, sizeof *q);
+	struct question *q = question_new(in, request_peer(request));
 
 	if (q == NULL) {
 		request_fail(request, 503, "memory", "out of memory");
 		return;
 	}
-	q->inspect = in;
 	q->request = request;
-	(void)snprintf(q->peer, sizeof q->peer, "%s", request_peer(request));
-	buf_init(&q->body, COMPARE_BODY_MAX);
-	buf_init(&q->items, COMPARE_ANSWER_MAX * 2);
-	buf_init(&q->answer, COMPARE_ANSWER_MAX * 2 + MESSAGE_ENVELOPE_MAX);
+	q->asked = request_body(request, &q->asked_len);
 	if (jobs_put(in->jobs, run, done, q))
 		return;
 	request_fail(request, 503, "busy", "too many requests are waiting");

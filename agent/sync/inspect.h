@@ -18,4 +18,12 @@ void inspect_finish(struct inspect *in);
 /* Answer a question, later. */
 void inspect_take(struct inspect *in, struct request *request);
 
+struct inspect_question {
+	const void *text;
+	size_t len;
+};
+/* Answer a question on this thread; not to be mixed with inspect_take on one inspect. True: *status and out are the
+ * answer, which may be a refusal. */
+MUST_CHECK bool inspect_now(struct inspect *in, const char *peer, const struct inspect_question *asked, int *status, struct buf *out, struct err *e);
+
 #endif

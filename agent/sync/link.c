@@ -44,6 +44,13 @@ link_hold_until_anew(struct link *l, struct err *e)
 	return hold_until_anew(l, what, e);
 }
 
+/* The peer, in messages: its url, or its name when it comes by itself. */
+static const char *
+place(const struct link *l)
+{
+	return l->peer->url[0] == '\0' ? l->peer->name : l->peer->url;
+}
+
 /* A signed answer that is not 200: what the peer says, in its words. */
 bool
 link_refused(struct link *l, int status, const struct buf *answer, struct err *e)
@@ -51,14 +58,14 @@ link_refused(struct link *l, int status, const struct buf *answer, struct err *e
 	struct message_error m;
 
 	if (!message_parse_error(buf_cstr(answer), answer->len, &m, e))
-		return err_set(e, ERR_PEER, "%s answered HTTP %d without a reason", l->peer->url, status);
+		return err_set(e, ERR_PEER, "%s answered HTTP %d without a reason", place(l), status);
 	if (strcmp(m.code, "incarnation") == 0 || strcmp(m.code, "fork") == 0 || strcmp(m.code, "too_old") == 0) {
 		char what[ERR_MSG_MAX];
 
 		(void)snprintf(what, sizeof what, "peer %s refuses (%s): %.240s", l->peer->name, m.code, m.text);
 		return hold_until_anew(l, what, e);
 	}
-	if (strcmp(m.code, "deletes") == 0 || strcmp(m.code, "identity") == 0 || strcmp(m.code, "clock") == 0) {
+	if (strcmp(m.code, "deletes") == 0 || strcmp(m.code, "identity") == 0 || strcmp(m.code, "clock") == 0 || strcmp(m.code, "ring") == 0) {
 		(void)err_set(e, ERR_HELD, "peer %s refuses (%s): %s", l->peer->name, m.code, m.text);
 		return link_hold(l, e);
 	}
@@ -109,11 +116,11 @@ check_peer(struct link *l, const struct welcome *w, struct err *e)
 		return err_set(e, ERR_PEER_REFUSED, "peer %s speaks protocol version %llu, this agent %d: bring both to the same version",
 		    l->peer->name, (unsigned long long)w->version, MESSAGE_VERSION);
 	if (strcmp(w->node, l->peer->name) != 0) {
-		(void)err_set(e, ERR_HELD, "%s is node '%s', not '%s': check [peer] name and url", l->peer->url, w->node, l->peer->name);
+		(void)err_set(e, ERR_HELD, "%s is node '%s', not '%s': check [peer] name and url", place(l), w->node, l->peer->name);
 		return link_hold(l, e);
 	}
 	if (strcmp(w->incarnation, l->node->incarnation) == 0) {
-		(void)err_set(e, ERR_HELD, "%s is this very database (or a copy of it): check [peer] url", l->peer->url);
+		(void)err_set(e, ERR_HELD, "%s is this very database (or a copy of it): check [peer] url", place(l));
 		return link_hold(l, e);
 	}
 	return true;
@@ -165,11 +172,51 @@ check_identity(struct link *l, const struct peer_state *state, const struct welc
 	return hold_until_anew(l, what, e);
 }
 
-/* A beginning that a person asked for here, and that the peer has taken up. */
+/* A beginning of the link: the one of here, that the peer has taken up, or one of the peer's, that this node takes up. */
 static bool
 note_renewal(struct link *l, const struct welcome *w, struct err *e)
 {
-	return w->anew[0] == '\0' || renewal_told(l->db, l->peer->name, w->anew, e);
+	struct catalog *c = NULL;
+	struct renewal known;
+	bool news = false, ok;
+
+	if (w->anew[0] == '\0' || l->rehearsing)
+		return true;
+	if (!renewal_load(l->db, l->peer->name, &known, e))
+		return false;
+	if (strcmp(known.id, w->anew) == 0)
+		return known.told || renewal_told(l->db, l->peer->name, w->anew, e);
+	ok = catalog_read(l->db, l->conf, &c, e) && renewal_begin(l->db, c, l->peer->name, w->anew, &news, e);
+	if (ok && news)
+		log_info(l->peer->name, "the link begins anew, as was asked for there: all tables are compared and merged");
+	catalog_free(c);
+	return ok;
+}
+
+/* What the peer knows of links; does this one close a ring? */
+static bool
+check_ring(struct link *l, const struct welcome *w, struct err *e)
+{
+	char reason[RING_TEXT_MAX];
+
+	if (!ring_take(l->db, l->node->name, l->peer->name, w->links, e) || !ring_check(l->db, l->conf, l->peer->name, reason, e))
+		return false;
+	if (reason[0] == '\0')
+		return ring_release(l->db, l->peer->name, e);
+	(void)err_set(e, ERR_HELD, "%s", reason);
+	return link_hold(l, e);
+}
+
+bool
+link_tell_links(struct link *l, struct err *e)
+{
+	char now[RING_LINKS_MAX];
+
+	if (!ring_put(l->db, l->conf, l->peer->name, now, e))
+		return false;
+	if (l->client != NULL && strcmp(now, l->told) != 0)
+		client_close(l->client);
+	return true;
 }
 
 /* The welcome's first line says who and where; the lines behind it are the answer kept for that place. */
@@ -183,12 +230,16 @@ take_welcome(struct link *l, struct buf *answer, int64_t before_us, struct err *
 	int64_t skew_ms = 0;
 
 	if (newline == NULL || !message_parse_welcome(answer->data, (size_t)(newline - answer->data), &w, e))
-		return err_set(e, ERR_PEER, "%s answered hello in an unknown way: is it a newer agent?", l->peer->url);
+		return err_set(e, ERR_PEER, "%s answered hello in an unknown way: is it a newer agent?", place(l));
+	if (l->fetching)
+		return check_peer(l, &w, e) && client_open(l->client, w.session, e);
 	if (!check_peer(l, &w, e) || !note_renewal(l, &w, e) || !peer_load(l->db, l->peer->name, &state, e) || !check_identity(l, &state, &w, e) ||
 	    !check_clock(l, &w, before_us, &skew_ms, e))
 		return false;
 	if (l->rehearsing)
 		return client_open(l->client, w.session, e);
+	if (!check_ring(l, &w, e))
+		return false;
 	if (!peer_met(l->db, l->peer->name, w.incarnation, skew_ms, e) || !numbering_note(l->db, l->peer->name, &w.numbering, e) || !client_open(l->client, w.session, e))
 		return false;
 	buf_drop(answer, (size_t)(newline - answer->data) + 1);
@@ -207,6 +258,8 @@ name_renewal(struct link *l, struct hello *h, struct err *e)
 {
 	struct renewal r;
 
+	if (l->fetching)
+		return true;
 	if (!renewal_load(l->db, l->peer->name, &r, e))
 		return false;
 	if (r.needed)
@@ -231,10 +284,11 @@ say_hello(struct link *l, struct err *e)
 	buf_init(&answer, MESSAGE_ANSWER_MAX);
 	client_close(l->client);
 	nonce = client_hello_nonce(l->client, e);
-	if (nonce == NULL || !numbering_read(l->db, &h.numbering, e) || !name_renewal(l, &h, e))
+	if (nonce == NULL || (!l->rehearsing && !ring_put(l->db, l->conf, l->peer->name, h.links, e)) || !numbering_read(l->db, &h.numbering, e) || !name_renewal(l, &h, e))
 		goto out;
 	(void)snprintf(h.node, sizeof h.node, "%s", l->node->name);
 	memcpy(h.incarnation, l->node->incarnation, sizeof h.incarnation);
+	memcpy(l->told, h.links, sizeof l->told);
 	(void)snprintf(h.nonce, sizeof h.nonce, "%s", nonce);
 	message_put_hello(&body, &h);
 	if (!buf_check(&body, "hello", e) || !db_clock_us(l->db, &before_us, e) || !client_call(l->client, "POST", "/api/sync/hello", body.data, body.len, &status, &answer, e))
@@ -300,5 +354,6 @@ link_open(struct link *l, struct err *e)
 	l->anew_helps = false;
 	if (l->client == NULL && !client_new(l->node->name, l->peer, l->conf->sync.timeout_ms, l->stop, &l->client, e))
 		return false;
+	client_use_shelf(l->client, l->shelf);
 	return client_is_open(l->client) || say_hello(l, e);
 }

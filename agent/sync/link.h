@@ -14,7 +14,10 @@ struct link {
 	const atomic_bool *stop;
 	struct db *db; /* borrowed */
 	struct client *client;
+	struct shelf *shelf; /* where the peer fetches what is for it, or NULL; borrowed */
+	char told[RING_LINKS_MAX]; /* of links, in the last hello */
 	bool rehearsing; /* nothing is noted here or there, whatever is said */
+	bool fetching;	 /* the same, and only who the peer is matters: positions are the fetched calls' business */
 	bool filling; /* this node fills itself: where the link begins anew, the peer need not compare */
 	bool anew_helps; /* the last ERR_HELD was one that ends when the link begins anew */
 };
@@ -27,6 +30,8 @@ MUST_CHECK bool link_open(struct link *l, struct err *e);
 MUST_CHECK bool link_send(struct link *l, struct group *g, int *status, struct buf *answer, struct err *e);
 /* 409: the peer stands elsewhere than the group assumes; a new hello tells where. */
 bool link_is_elsewhere(int status, const struct buf *answer);
+/* Has anything changed of what is told of links? Then the next call is a hello, which goes before the changes. */
+MUST_CHECK bool link_tell_links(struct link *l, struct err *e);
 /* A signed answer that is not 200, in the peer's words. Returns false. */
 bool link_refused(struct link *l, int status, const struct buf *answer, struct err *e);
 /* Note that the link waits for a person, with e's message. Returns false. */

@@ -1,48 +1,35 @@
-/* Receiving. Lives here: who is greeted how, gathering pieces, handing groups to the worker. Not here:
- * applying (apply/), sessions and signatures (net/server). */
+/* Receiving. Lives here: the requests of peers, and which worker has which. Not here: what a call does (sync/handle,
+ * sync/inspect), what lies here to be fetched (net/shelf), sessions and signatures (net/server). */
 #include "sync/receive.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "apply/apply.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
-#include "change/renewal.h"
+#include "net/shelf.h"
+#include "sync/handle.h"
 #include "sync/inspect.h"
-#include "wire/sign.h"
 
 enum {
-	WITNESS_PAUSE_MS = 1000, /* it costs more than a small group */
 	TRIM_ABOVE_BYTES = 1024 * 1024 /* compressed; smaller groups leave nothing worth giving back */
 };
 
 static const char type_lines[] = "application/x-tandem";
 
-/* A connection of a worker, with the identity read through it. */
-struct worker {
-	const struct conf *conf;
-	struct db *db;
-	struct node_identity node;
-	struct applier *applier; /* of the applying worker only */
-	int64_t witness_at;	 /* is the sync schema still this node's? not before */
-};
-
-/* The pieces of the group that a peer is sending. */
+/* The group that a peer is sending. */
 struct inbox {
 	char peer[CONF_NAME_MAX + 1];
-	char session[SIGN_SESSION_MAX];
-	struct spool *spool;
-	uint64_t pieces;
+	struct gathering pieces;
 };
 
 struct receive {
 	const struct conf *conf;
-	struct worker apply_worker, hello_worker, rehearse_worker;
+	struct handler apply_handler, hello_handler, rehearse_handler;
 	struct jobs *apply_jobs, *hello_jobs, *rehearse_jobs;
 	struct inspect *inspect;
+	struct shelves *shelves;
 	struct inbox *inboxes; /* one a peer */
 	struct inbox *rehearsals; /* the same, of groups that are only judged */
 	size_t ninboxes;
@@ -54,54 +41,19 @@ struct task {
 	struct request *request;
 	char peer[CONF_NAME_MAX + 1];
 	struct spool *spool;
-	struct welcome welcome;
 	struct hello hello;
+	char session[SIGN_SESSION_MAX]; /* that a hello hands out */
 	struct buf answer;
 	int status;
 	bool ok;
 	struct err e;
 };
 
-/* --- workers --- */
-
 static void
-worker_disconnect(struct worker *w)
+name_inbox(struct inbox *in, const struct conf *conf, const char *peer)
 {
-	applier_free(w->applier);
-	w->applier = NULL;
-	db_close(w->db);
-	w->db = NULL;
-}
-
-static bool
-worker_connect(struct worker *w, struct err *e)
-{
-	if (w->db != NULL && !db_is_lost(w->db))
-		return true;
-	worker_disconnect(w);
-	if (db_open(&w->conf->database, &w->db, e) && schema_enter(w->db, w->conf, &w->node, e) && witness_check(w->db, &w->node, e))
-		return true;
-	worker_disconnect(w);
-	return false;
-}
-
-/* Run a step on a connection that may have died while idle: once more on a fresh one. */
-typedef bool step_fn(struct worker *w, struct task *t, struct err *e);
-
-static bool
-with_connection(struct worker *w, struct task *t, step_fn *step)
-{
-	for (int tries = 0; tries < 2; tries++) {
-		if (!worker_connect(w, &t->e))
-			return false;
-		if (step(w, t, &t->e))
-			return true;
-		if (!db_is_lost(w->db)) {
-			db_rollback(w->db);
-			return false;
-		}
-	}
-	return false;
+	(void)snprintf(in->peer, sizeof in->peer, "%s", peer);
+	in->pieces.directory = conf->node.state_dir;
 }
 
 bool
@@ -112,18 +64,18 @@ receive_new(const struct conf *conf, struct receive **out, struct err *e)
 	*out = NULL;
 	if (r == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for receiving");
-	r->conf = r->apply_worker.conf = r->hello_worker.conf = r->rehearse_worker.conf = conf;
+	r->conf = r->apply_handler.conf = r->hello_handler.conf = r->rehearse_handler.conf = conf;
 	r->inboxes = calloc(conf->npeers + 1, sizeof *r->inboxes);
 	r->rehearsals = calloc(conf->npeers + 1, sizeof *r->rehearsals);
-	if (r->inboxes == NULL || r->rehearsals == NULL || !jobs_new("apply", &r->apply_worker, &r->apply_jobs, e) || !jobs_new("hello", &r->hello_worker, &r->hello_jobs, e) ||
-	    !jobs_new("rehearse", &r->rehearse_worker, &r->rehearse_jobs, e) ||
-	    !inspect_new(conf, &r->inspect, e)) {
+	if (r->inboxes == NULL || r->rehearsals == NULL || !jobs_new("apply", &r->apply_handler, &r->apply_jobs, e) || !jobs_new("hello", &r->hello_handler, &r->hello_jobs, e) ||
+	    !jobs_new("rehearse", &r->rehearse_handler, &r->rehearse_jobs, e) ||
+	    !inspect_new(conf, &r->inspect, e) || !shelves_new(conf, &r->shelves, e)) {
 		receive_free(r);
 		return r != NULL && e->code != ERR_NONE ? false : err_set(e, ERR_MEMORY, "out of memory for receiving");
 	}
-	for (size_t i = 0; i < conf->npeers; i++) {
-		(void)snprintf(r->rehearsals[r->ninboxes].peer, sizeof r->rehearsals[0].peer, "%s", conf->peers[i].name);
-		(void)snprintf(r->inboxes[r->ninboxes++].peer, sizeof r->inboxes[0].peer, "%s", conf->peers[i].name);
+	for (; r->ninboxes < conf->npeers; r->ninboxes++) {
+		name_inbox(&r->inboxes[r->ninboxes], conf, conf->peers[r->ninboxes].name);
+		name_inbox(&r->rehearsals[r->ninboxes], conf, conf->peers[r->ninboxes].name);
 	}
 	*out = r;
 	return true;
@@ -138,12 +90,13 @@ receive_free(struct receive *r)
 	jobs_free(r->hello_jobs);
 	jobs_free(r->rehearse_jobs);
 	inspect_free(r->inspect);
-	worker_disconnect(&r->apply_worker);
-	worker_disconnect(&r->hello_worker);
-	worker_disconnect(&r->rehearse_worker);
+	shelves_free(r->shelves);
+	handler_disconnect(&r->apply_handler);
+	handler_disconnect(&r->hello_handler);
+	handler_disconnect(&r->rehearse_handler);
 	for (size_t i = 0; i < r->ninboxes; i++) {
-		spool_free(r->inboxes[i].spool);
-		spool_free(r->rehearsals[i].spool);
+		gather_free(&r->inboxes[i].pieces);
+		gather_free(&r->rehearsals[i].pieces);
 	}
 	free(r->inboxes);
 	free(r->rehearsals);
@@ -157,6 +110,7 @@ receive_fds(const struct receive *r, int fds[RECEIVE_FDS])
 	fds[1] = jobs_fd(r->hello_jobs);
 	fds[2] = inspect_fd(r->inspect);
 	fds[3] = jobs_fd(r->rehearse_jobs);
+	fds[4] = shelves_fd(r->shelves);
 }
 
 void
@@ -166,12 +120,25 @@ receive_finish(struct receive *r)
 	jobs_finish(r->hello_jobs);
 	jobs_finish(r->rehearse_jobs);
 	inspect_finish(r->inspect);
+	shelves_turn(r->shelves);
 }
 
 bool
 receive_is_busy(const struct receive *r)
 {
 	return jobs_pending(r->apply_jobs) > 0;
+}
+
+struct shelf *
+receive_shelf(struct receive *r, const char *peer)
+{
+	return shelves_of(r->shelves, peer);
+}
+
+void
+receive_stop_waiting(struct receive *r)
+{
+	shelves_close(r->shelves);
 }
 
 /* --- tasks --- */
@@ -206,12 +173,13 @@ task_done(void *job)
 	bool large = t->spool != NULL && spool_size(t->spool) > TRIM_ABOVE_BYTES;
 
 	if (!t->ok) {
-		bool theirs = t->e.code == ERR_INPUT || t->e.code == ERR_PEER_REFUSED || t->e.code == ERR_LIMIT;
+		const char *code;
+		int status = handle_failure(&t->e, &code);
 
 		if (t->e.code == ERR_NONE)
 			(void)err_set(&t->e, ERR_STOPPED, "stopping");
 		log_warning(t->peer, "%s", t->e.msg);
-		request_fail(t->request, theirs ? 422 : 503, theirs ? "content" : "unavailable", "%s", t->e.msg);
+		request_fail(t->request, status, code, "%s", t->e.msg);
 	} else
 		request_reply(t->request, t->status, type_lines, buf_cstr(&t->answer), t->answer.len);
 	task_free(t);
@@ -243,79 +211,20 @@ submit(struct receive *r, struct jobs *jobs, job_run *run, struct task *t)
 
 /* --- hello --- */
 
-/* The caller says that the link begins anew: here too, once. */
-static bool
-take_renewal(struct worker *w, struct task *t, struct err *e)
-{
-	struct catalog *c = NULL;
-	bool news = false, ok;
-
-	if (t->hello.anew[0] == '\0')
-		return true;
-	ok = (t->hello.filling || catalog_read(w->db, w->conf, &c, e)) && renewal_begin(w->db, c, t->peer, t->hello.anew, &news, e);
-	if (ok && news)
-		log_info(t->peer, t->hello.filling ? "the peer fills itself from this node; the link begins anew" :
-						     "the link begins anew, as was asked for there: all tables are compared and merged");
-	memcpy(t->welcome.anew, t->hello.anew, sizeof t->welcome.anew);
-	catalog_free(c);
-	return ok;
-}
-
-/* What the caller has acknowledged of our changes, where it ever did. */
-static bool
-take_acked(struct worker *w, struct task *t, struct err *e)
-{
-	struct welcome *to = &t->welcome;
-	struct peer_state state;
-
-	if (!peer_load(w->db, t->peer, &state, e))
-		return false;
-	to->has_acked = !state.fresh;
-	to->acked.epoch = state.acked_epoch;
-	memcpy(to->acked.stamp, state.acked_stamp, sizeof to->acked.stamp);
-	return true;
-}
-
-static bool
-fill_welcome(struct worker *w, struct task *t, struct err *e)
-{
-	struct cursor_state cursor;
-	struct welcome *to = &t->welcome;
-	int64_t clock_us;
-
-	buf_reset(&t->answer);
-	/* Of a rehearsal nothing is noted. */
-	if (!witness_check(w->db, &w->node, e) ||
-	    (!t->hello.rehearsal && (!peer_register(w->db, t->peer, e) || !take_renewal(w, t, e) || !numbering_note(w->db, t->peer, &t->hello.numbering, e) || !take_acked(w, t, e))))
-		return false;
-	if (!cursor_load(w->db, t->peer, false, &cursor, e) || !numbering_read(w->db, &to->numbering, e))
-		return false;
-	to->version = MESSAGE_VERSION;
-	memcpy(to->node, w->node.name, sizeof to->node);
-	memcpy(to->incarnation, w->node.incarnation, sizeof to->incarnation);
-	memcpy(to->knows, cursor.incarnation, sizeof to->knows);
-	to->cursor.epoch = cursor.epoch;
-	memcpy(to->cursor.stamp, cursor.stamp, sizeof to->cursor.stamp);
-	if (!db_clock_us(w->db, &clock_us, e))
-		return false;
-	to->clock_us = (uint64_t)clock_us;
-	message_put_welcome(&t->answer, to);
-	return cursor_answer(w->db, t->peer, &t->answer, e);
-}
-
 static void
 run_hello(void *job, void *worker)
 {
 	struct task *t = job;
+	const struct greeting g = { t->peer, &t->hello, t->session };
 
-	t->status = 200;
-	t->ok = with_connection(worker, t, fill_welcome);
+	t->ok = handle_hello(worker, &g, &t->status, &t->answer, &t->e);
 }
 
 void
 receive_hello(struct request *request, void *arg)
 {
 	struct receive *r = arg;
+	struct turned_away no;
 	struct task *t;
 	const char *body;
 	size_t len;
@@ -328,55 +237,23 @@ receive_hello(struct request *request, void *arg)
 		return;
 	}
 	body = request_body(request, &len);
-	if (!message_parse_hello(body, len, &t->hello, &t->e)) {
-		request_fail(request, 400, "malformed", "%s", t->e.msg);
+	if (!handle_read_hello(body, len, t->peer, &t->hello, &no)) {
+		request_fail(request, no.status, no.code, "%s", no.text);
 		task_free(t);
 		return;
 	}
-	if (t->hello.version != MESSAGE_VERSION) {
-		request_fail(request, 409, "version", "this agent speaks protocol version %d, the caller %llu: bring both to the same version", MESSAGE_VERSION,
-		    (unsigned long long)t->hello.version);
-		task_free(t);
-		return;
-	}
-	if (strcmp(t->hello.node, t->peer) != 0) {
-		request_fail(request, 403, "identity", "the key belongs to another node");
-		task_free(t);
-		return;
-	}
-	request_new_session(request, t->hello.nonce, t->welcome.session);
+	request_new_session(request, t->hello.nonce, t->session);
 	submit(r, r->hello_jobs, run_hello, t);
 }
 
 /* --- groups --- */
-
-static bool
-apply_step(struct worker *w, struct task *t, struct err *e)
-{
-	int64_t now = clock_mono_ms();
-
-	if (!(now >= w->witness_at ? witness_check : witness_reread)(w->db, &w->node, e))
-		return false;
-	w->witness_at = now >= w->witness_at ? now + WITNESS_PAUSE_MS : w->witness_at;
-	if (w->applier == NULL && !applier_new(w->db, w->conf, &w->node, &w->applier, e))
-		return false;
-	return apply_group(w->applier, t->peer, t->spool, &t->status, &t->answer, e);
-}
 
 static void
 run_apply(void *job, void *worker)
 {
 	struct task *t = job;
 
-	t->ok = with_connection(worker, t, apply_step);
-}
-
-static bool
-rehearse_step(struct worker *w, struct task *t, struct err *e)
-{
-	if (w->applier == NULL && !applier_new(w->db, w->conf, &w->node, &w->applier, e))
-		return false;
-	return apply_rehearse(w->applier, t->peer, t->spool, &t->status, &t->answer, e);
+	t->ok = handle_group(worker, t->peer, t->spool, &t->status, &t->answer, &t->e);
 }
 
 static void
@@ -384,7 +261,7 @@ run_rehearse(void *job, void *worker)
 {
 	struct task *t = job;
 
-	t->ok = with_connection(worker, t, rehearse_step);
+	t->ok = handle_rehearsal(worker, t->peer, t->spool, &t->status, &t->answer, &t->e);
 }
 
 static struct inbox *
@@ -396,37 +273,6 @@ inbox_of(const struct receive *r, struct inbox *inboxes, const char *peer)
 	return NULL;
 }
 
-/* Start anew: an earlier group that was not finished is dropped. */
-static bool
-inbox_begin(struct receive *r, struct inbox *in, const char *session, struct err *e)
-{
-	spool_free(in->spool);
-	in->spool = NULL;
-	in->pieces = 0;
-	(void)snprintf(in->session, sizeof in->session, "%s", session);
-	return spool_new(r->conf->node.state_dir, &in->spool, e);
-}
-
-/* Take one piece. *missing: the pieces before it are not here (the agent was restarted). */
-static bool
-take_piece(struct receive *r, struct inbox *in, struct request *request, bool *last, bool *missing, struct err *e)
-{
-	uint64_t piece;
-	size_t len, at;
-	const char *body = request_body(request, &len);
-
-	*missing = false;
-	if (!message_parse_envelope(body, len, &piece, last, &at, e))
-		return false;
-	if (piece == 0 && !inbox_begin(r, in, request_session(request), e))
-		return false;
-	*missing = in->spool == NULL || in->pieces != piece || strcmp(in->session, request_session(request)) != 0;
-	if (*missing)
-		return true;
-	in->pieces++;
-	return spool_put(in->spool, body + at, len - at, e);
-}
-
 static void
 hand_over(struct receive *r, struct inbox *in, struct request *request)
 {
@@ -436,8 +282,8 @@ hand_over(struct receive *r, struct inbox *in, struct request *request)
 		request_fail(request, 503, "memory", "out of memory");
 		return;
 	}
-	t->spool = in->spool;
-	in->spool = NULL;
+	t->spool = in->pieces.spool;
+	in->pieces.spool = NULL;
 	if (in >= r->rehearsals && in < r->rehearsals + r->ninboxes)
 		submit(r, r->rehearse_jobs, run_rehearse, t);
 	else
@@ -447,18 +293,20 @@ hand_over(struct receive *r, struct inbox *in, struct request *request)
 static void
 take_group(struct receive *r, struct inbox *in, struct request *request)
 {
-	bool last = false, missing = false;
+	enum gathered got = GATHERED_MORE;
 	struct err e = { 0 };
+	size_t len;
+	const void *body = request_body(request, &len);
 
 	if (is_paused(r, request))
 		return;
 	if (in == NULL)
 		request_fail(request, 403, "identity", "no such peer");
-	else if (!take_piece(r, in, request, &last, &missing, &e))
+	else if (!gather_piece(&in->pieces, request_session(request), body, len, &got, &e))
 		request_fail(request, e.code == ERR_INPUT ? 400 : 503, "piece", "%s", e.msg);
-	else if (missing)
+	else if (got == GATHERED_MISSING)
 		request_fail(request, 409, "piece", "earlier pieces of this group are not here: send it from the beginning");
-	else if (last)
+	else if (got == GATHERED_WHOLE)
 		hand_over(r, in, request);
 	else
 		request_reply(request, 200, "application/json", "{\"more\":true}\n", 14);
@@ -489,4 +337,38 @@ receive_verify(struct request *request, void *arg)
 
 	if (!is_paused(r, request))
 		inspect_take(r->inspect, request);
+}
+
+/* --- what lies here for a peer --- */
+
+/* NULL: the request has been answered. */
+static struct shelf *
+shelf_for(struct receive *r, struct request *request)
+{
+	struct shelf *s;
+
+	if (is_paused(r, request))
+		return NULL;
+	s = shelves_of(r->shelves, request_peer(request));
+	if (s == NULL)
+		request_fail(request, 403, "identity", "no such peer");
+	return s;
+}
+
+void
+receive_download(struct request *request, void *arg)
+{
+	struct shelf *s = shelf_for(arg, request);
+
+	if (s != NULL)
+		shelf_download(s, request);
+}
+
+void
+receive_acknowledge(struct request *request, void *arg)
+{
+	struct shelf *s = shelf_for(arg, request);
+
+	if (s != NULL)
+		shelf_acknowledge(s, request);
 }

@@ -13,6 +13,7 @@ enum {
 };
 
 #define OLDEST "'2000-01-01 00:00:00'" /* the default of changed_at: no app has written then */
+#define UNKNOWN "'2000-01-01 00:00:00.000001'"
 
 static void
 put_item(struct db *db, struct buf *sql, const char *table, const struct repair_item *item)
@@ -23,7 +24,7 @@ put_item(struct db *db, struct buf *sql, const char *table, const struct repair_
 	db_quote(db, sql, table, strlen(table));
 	buf_fmt(sql, ",'%s',x'", name[item->operation]);
 	buf_hex(sql, item->key, item->key_len);
-	buf_fmt(sql, "',%s,1)", item->oldest ? OLDEST : "NOW(6)");
+	buf_fmt(sql, "',%s,1)", item->oldest ? OLDEST : item->unknown ? UNKNOWN : "NOW(6)");
 }
 
 static bool

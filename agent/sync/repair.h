@@ -12,6 +12,7 @@ struct repair_item {
 	size_t key_len;
 	const char *old_key; /* how the other side spells the key, or NULL: queued as a changed key */
 	size_t old_key_len;
+	bool unknown; /* nobody knows whether it has changed: any change that is known wins, but not one that is oldest */
 	bool oldest; /* with the oldest time there is: any other change of the record wins */
 };
 

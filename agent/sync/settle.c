@@ -3,6 +3,7 @@
 #include "sync/settle.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ struct refusal_note {
 	uint64_t hash;
 	struct refusal refusal; /* points into the answer */
 	struct buf ids;	       /* "12,15": its rows in the queue */
+	uint64_t link;	       /* of a record with a new key: the change that holds the key by which the peer knows it */
 	bool known;	       /* owed before */
 };
 
@@ -211,8 +213,45 @@ raise_owed(struct settle *s, const struct entry *entry, const unsigned char *md5
 		db_text(changed_at), db_u64(entry->whole), entry->link == 0 ? db_null() : db_u64(entry->link), db_text(s->peer), db_bytes(md5, PEER_HASH_BYTES)), e);
 }
 
-/* A key that changed twice in the group: the peer knows the record by the first one, and a later try must name
- * that. *link: id of the change that holds it. */
+/* *link: that of the record under the key that the change holds, which the peer had refused under it. */
+static bool
+owed_link(struct settle *s, const char *table, uint64_t change, uint64_t *link, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	unsigned char md5[PEER_HASH_BYTES];
+	bool more = false, ok;
+
+	ok = db_query(s->db, "SELECT record_id FROM sync_queue WHERE id=? AND table_name=?", DB_ARGS(db_u64(change), db_text(table)), &rows, e) && db_rows_next(rows, &more, e);
+	if (ok && more)
+		ok = peer_record_hash(table, db_rows_text(rows, 0), db_rows_len(rows, 0), md5, e) &&
+		    db_number(s->db, "SELECT link FROM sync_owed WHERE peer=? AND record_hash=? AND link IS NOT NULL", DB_ARGS(db_text(s->peer), db_bytes(md5, sizeof md5)), link, NULL, e);
+	db_rows_free(rows);
+	return ok;
+}
+
+/* *link: that of the oldest change of the same record in this group, before the change: where a change of its key was
+ * made here. One that came from elsewhere, or of a verdict, the peer may know (struct entry, told). */
+static bool
+group_link(struct settle *s, const char *table, uint64_t change, uint64_t *link, struct err *e)
+{
+	uint64_t from = s->from.holes.n > 0 ? s->from.holes.ranges[0].low : s->from.high + 1;
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	ok = db_query(s->db, "SELECT b.id, IF(b.whole OR b.via IS NOT NULL OR b.link IS NULL, 0, b.link) FROM sync_queue a"
+			     " STRAIGHT_JOIN sync_queue b FORCE INDEX (PRIMARY) ON b.id>=? AND b.id<a.id AND b.table_name=a.table_name AND b.record_id=a.record_id"
+			     " AND b.status<>'superseded' AND NOT b.via<=>? WHERE a.id=? AND a.table_name=? ORDER BY b.id",
+		 DB_ARGS(db_u64(from), db_text(s->peer), db_u64(change), db_text(table)), &rows, e) && db_rows_next(rows, &more, e);
+	while (ok && more && mark_contains(&s->from, db_rows_u64(rows, 0)))
+		ok = db_rows_next(rows, &more, e);
+	if (ok && more)
+		*link = db_rows_u64(rows, 1);
+	db_rows_free(rows);
+	return ok;
+}
+
+/* A key that changed twice, in the group or while the peer refused the record: the peer knows it by the first one, and
+ * a later try must name that. *link: id of the change that holds it. */
 static bool
 first_link(struct settle *s, const char *table, uint64_t *link, struct err *e)
 {
@@ -221,13 +260,34 @@ first_link(struct settle *s, const char *table, uint64_t *link, struct err *e)
 	for (int hops = 0; *link != 0 && hops < HOPS_MAX; hops++) {
 		uint64_t before = 0;
 
-		if (!db_number(s->db, "SELECT b.link FROM sync_queue a STRAIGHT_JOIN sync_queue b FORCE INDEX (PRIMARY) ON b.id>? AND b.id<a.id"
-				      " AND b.table_name=a.table_name AND b.record_id=a.record_id AND b.status<>'superseded' WHERE a.id=? AND a.table_name=? ORDER BY b.id LIMIT 1",
-			DB_ARGS(db_u64(s->from.high), db_u64(*link), db_text(table)), &before, NULL, e))
+		if (!owed_link(s, table, *link, &before, e) || (before == 0 && !group_link(s, table, *link, &before, e)))
 			return false;
 		if (before == 0) /* the peer had it under this key, or it was made under it */
 			return true;
 		*link = before;
+	}
+	return true;
+}
+
+static const struct entry *
+entry_of(const struct settle *s, const struct refusal *r)
+{
+	const struct entry *entry = collapse_find(&s->collapse, r->table, r->key, r->key_len);
+
+	return entry != NULL && entry->send ? entry : NULL;
+}
+
+/* While what was owed before is still known. */
+static bool
+find_links(struct settle *s, struct err *e)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		struct refusal_note *note = &s->notes[i];
+		const struct entry *entry = entry_of(s, &note->refusal);
+
+		note->link = entry == NULL ? 0 : entry->link;
+		if (!first_link(s, note->refusal.table, &note->link, e))
+			return false;
 	}
 	return true;
 }
@@ -238,9 +298,8 @@ insert_owed(struct settle *s, const struct refusal_note *note, const struct entr
 	const struct collapse *c = &s->collapse;
 	unsigned attempts = is_counted(s, note);
 	const char *state = state_after(s, note, attempts);
-	uint64_t link = entry->link;
 
-	return report(s, note, state, attempts) && first_link(s, note->refusal.table, &link, e) &&
+	return report(s, note, state, attempts) &&
 	    queue_mark_rows(s->db, buf_cstr(&note->ids), strcmp(state, "parked") == 0 ? "failed" : "pending", attempts, note->refusal.reason, e) &&
 	    db_exec(s->db, "INSERT INTO sync_owed (peer, record_hash, table_name, record_id, state, attempts, last_error, refused_at, last_id,"
 			   " first_operation, changed_at, origin, via, whole, link, sent_epoch, queue_ids)"
@@ -248,7 +307,7 @@ insert_owed(struct settle *s, const struct refusal_note *note, const struct entr
 		DB_ARGS(db_text(s->peer), db_bytes(md5, PEER_HASH_BYTES), db_text(note->refusal.table), db_bytes(note->refusal.key, note->refusal.key_len),
 		    db_text(state), db_u64(attempts), db_text(note->refusal.reason), db_u64(entry->last_id), db_u64(entry->first),
 		    db_text(collapse_text(c, entry->changed_at)), db_text(collapse_text(c, entry->origin)), db_text(collapse_text(c, entry->via)),
-		    db_u64(entry->whole), link == 0 ? db_null() : db_u64(link), db_u64(s->upto.epoch), db_text(buf_cstr(&note->ids))), e);
+		    db_u64(entry->whole), note->link == 0 ? db_null() : db_u64(note->link), db_u64(s->upto.epoch), db_text(buf_cstr(&note->ids))), e);
 }
 
 /* A change that was sent, and superseded here before the answer came: queue_visit leaves it out. */
@@ -266,10 +325,10 @@ static bool
 settle_refusal(struct settle *s, const struct refusal_note *note, struct err *e)
 {
 	const struct refusal *r = &note->refusal;
-	const struct entry *entry = collapse_find(&s->collapse, r->table, r->key, r->key_len);
+	const struct entry *entry = entry_of(s, r);
 	unsigned char md5[PEER_HASH_BYTES];
 
-	if (entry == NULL || !entry->send) /* nothing new: it must have been owed before, or has lost meanwhile to what came from the peer */
+	if (entry == NULL) /* nothing new: it must have been owed before, or has lost meanwhile to what came from the peer */
 		return note->known || is_superseded(s, r) || err_set(e, ERR_INPUT, "the peer refuses record %s of table %s, which it was not sent", r->key, r->table);
 	if (!peer_record_hash(r->table, r->key, r->key_len, md5, e))
 		return false;
@@ -286,7 +345,7 @@ settle_refusals(struct settle *s, struct err *e)
 	    (any != 0 && !db_number(s->db, "SELECT 1 FROM sync_undecided WHERE peer=? LIMIT 1", DB_ARGS(db_text(s->peer)), &undecided, NULL, e)))
 		return false;
 	s->undecided = undecided != 0;
-	if (s->n > 0 && !queue_visit(s->db, &s->from, &s->upto, collect_ids, s, e))
+	if (s->n > 0 && !(queue_visit(s->db, &s->from, &s->upto, collect_ids, s, e) && find_links(s, e)))
 		return false;
 	if (any != 0 && !owed_visit(s->db, s->peer, settle_owed, s, e))
 		return false;
@@ -390,6 +449,77 @@ settle_to(struct db *db, uint64_t from, uint64_t to, struct err *e)
 	return ok;
 }
 
+bool
+settle_again(struct db *db, struct err *e)
+{
+	struct mark before = { 0 }, now = { 0 };
+	uint64_t settled, first;
+	bool found = false, ok;
+
+	if (!db_number(db, "SELECT settled_epoch FROM sync_node", DB_NO_ARGS, &settled, NULL, e) ||
+	    !db_number(db, "SELECT MIN(id) FROM sync_queue", DB_NO_ARGS, &first, NULL, e) || !queue_load_mark(db, settled, &now, &found, e))
+		return false;
+	before.high = first > 0 ? first - 1 : 0;
+	ok = !found || queue_settle(db, &before, &now, e);
+	mark_free(&now);
+	return ok;
+}
+
+bool
+settle_newest(struct db *db, struct err *e)
+{
+	struct mark last = { 0 };
+	uint64_t settled;
+	bool ok = db_number(db, "SELECT settled_epoch FROM sync_node", DB_NO_ARGS, &settled, NULL, e) && queue_last_mark(db, &last, e) &&
+	    (last.epoch <= settled || settle_to(db, settled, last.epoch, e));
+
+	mark_free(&last);
+	return ok;
+}
+
+void
+settle_put_lapsed(char *out, size_t size, const char *peer, unsigned days)
+{
+	(void)snprintf(out, size, "peer %s has taken nothing for %u days (retention_days), and what waited for it is given up: run agent --install --peer %s here:"
+				  " the link begins anew, all tables are compared and merged", peer, days, peer);
+}
+
+static bool
+give_up(const char *peer, void *arg, struct err *e)
+{
+	struct settle *s = arg;
+	char text[ERR_MSG_MAX];
+
+	settle_put_lapsed(text, sizeof text, peer, s->conf->sync.retention_days);
+	log_warning(peer, "%s", text);
+	return peer_lapse(s->db, peer, text, e);
+}
+
+/* What nobody sends is marked once a day, so that its age is known. */
+static bool
+mark_of_the_day(struct db *db, struct err *e)
+{
+	struct mark last = { 0 }, next = { 0 };
+	bool grew = false, ok;
+	uint64_t due;
+
+	if (!db_number(db, "SELECT 1 FROM (SELECT marked_at FROM sync_epoch ORDER BY epoch DESC LIMIT 1) l WHERE marked_at < NOW(6) - INTERVAL 1 DAY", DB_NO_ARGS, &due, NULL, e))
+		return false;
+	if (due == 0)
+		return true;
+	ok = db_begin_snapshot(db, e) && queue_last_mark(db, &last, e) && queue_next_mark(db, &last, &next, &grew, e) &&
+	    (!grew || queue_store_mark(db, &next, e)) && db_commit(db, e);
+	if (!ok)
+		db_rollback(db);
+	mark_free(&last);
+	mark_free(&next);
+	if (!ok && e->code == ERR_DB_DUPLICATE) { /* a drain has just made it */
+		err_clear(e);
+		return true;
+	}
+	return ok;
+}
+
 static bool
 purge(struct db *db, const struct conf *conf, struct err *e)
 {
@@ -413,9 +543,11 @@ purge(struct db *db, const struct conf *conf, struct err *e)
 bool
 settle_statuses(struct db *db, const struct conf *conf, struct err *e)
 {
+	struct settle s = { .db = db, .conf = conf };
 	uint64_t settled, all_have;
 
-	if (!db_number(db, "SELECT settled_epoch FROM sync_node", DB_NO_ARGS, &settled, NULL, e) || !peer_all_have(db, &all_have, e))
+	if (!mark_of_the_day(db, e) || !peer_find_lapsed(db, conf->sync.retention_days, give_up, &s, e) ||
+	    !db_number(db, "SELECT settled_epoch FROM sync_node", DB_NO_ARGS, &settled, NULL, e) || !peer_all_have(db, &all_have, e))
 		return false;
 	if (all_have > settled && !settle_to(db, settled, all_have, e))
 		return false;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const ask_name[ASKS] = { "sums", "rows", "keys", "keep", "queue", "fill", "fetch" };
+static const char *const ask_name[ASKS] = { "sums", "rows", "keys", "keep", "queue", "fill", "fetch", "again" };
 
 /* --- parts of lines --- */
 
@@ -142,6 +142,8 @@ compare_put_question(struct buf *out, const struct compare_question *q, const st
 	put_number(out, q->seen.epoch);
 	put_word(out, q->seen.stamp);
 	put_word(out, q->versions ? "versions" : NULL);
+	if (q->was != NULL)
+		put_word(out, q->was);
 	line_end(out);
 	message_put_section(out, t);
 	line_begin(out);
@@ -156,7 +158,7 @@ parse_first(const struct compare_reader *r, struct compare_question *q, struct e
 	const struct line_value *v = r->values;
 
 	memset(q, 0, sizeof *q);
-	if (r->n != 7 || !is_the_word(&v[0], "compare") || !is_the_word(&v[1], "1"))
+	if ((r->n != 7 && r->n != 8) || !is_the_word(&v[0], "compare") || !is_the_word(&v[1], "1"))
 		return malformed("first line", e);
 	while (q->ask < ASKS && !is_the_word(&v[2], ask_name[q->ask]))
 		q->ask++;
@@ -166,11 +168,12 @@ parse_first(const struct compare_reader *r, struct compare_question *q, struct e
 		return malformed("incarnation", e);
 	if (!is_word(&v[4]) || !mark_parse_u64(v[4].data, &q->seen.epoch) || (!is_hex(&v[5], 0) && !is_hex(&v[5], MARK_STAMP_LEN)))
 		return malformed("position", e);
-	if (v[6].data != NULL && !is_the_word(&v[6], "versions"))
+	if ((v[6].data != NULL && !is_the_word(&v[6], "versions")) || (r->n == 8 && !is_word(&v[7])))
 		return malformed("first line", e);
 	memcpy(q->incarnation, v[3].data, v[3].len + 1);
 	memcpy(q->seen.stamp, v[5].data, v[5].len + 1);
 	q->versions = v[6].data != NULL;
+	q->was = r->n == 8 ? v[7].data : NULL;
 	return true;
 }
 
@@ -400,6 +403,8 @@ compare_put_fact(struct buf *out, const struct compare_fact *f)
 	put_word(out, f->fresh ? "fresh" : NULL);
 	put_word(out, f->changed_at);
 	put_word(out, f->node);
+	if (f->old != NULL)
+		line_text(out, f->old, f->old_len);
 	line_end(out);
 }
 
@@ -409,7 +414,7 @@ compare_parse_fact(const struct compare_reader *r, struct compare_fact *out, str
 	const struct line_value *v = r->values;
 
 	memset(out, 0, sizeof *out);
-	if (r->n != 5 || (v[2].data != NULL && !is_the_word(&v[2], "fresh")))
+	if ((r->n != 5 && r->n != 6) || (r->n == 6 && !is_key(&v[5])) || (v[2].data != NULL && !is_the_word(&v[2], "fresh")))
 		return malformed("fact", e);
 	if (v[0].data != NULL && (!is_key(&v[0]) || !take_sum(&v[1], out->sum)))
 		return malformed("fact", e);
@@ -421,5 +426,9 @@ compare_parse_fact(const struct compare_reader *r, struct compare_fact *out, str
 	out->fresh = v[2].data != NULL;
 	out->changed_at = v[3].data;
 	out->node = v[4].data;
+	if (r->n == 6) {
+		out->old = v[5].data;
+		out->old_len = v[5].len;
+	}
 	return true;
 }

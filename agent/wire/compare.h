@@ -26,6 +26,7 @@ enum compare_ask {
 	ASK_QUEUE, /* queue the versions of these keys as new changes */
 	ASK_FILL,  /* of one range: whole rows, a page of them */
 	ASK_FETCH, /* of keys: whole rows, those that fit into a page */
+	ASK_AGAIN, /* a person has decided here: if the table is held there, look at it again */
 	ASKS
 };
 
@@ -34,13 +35,14 @@ struct compare_question {
 	char incarnation[SCHEMA_INCARNATION_LEN + 1]; /* of the node that is asked, as known to the asker; "" = never met */
 	struct position seen; /* its last epoch that the asker has applied */
 	bool versions;	      /* ASK_KEYS: who changed the record last, and when */
+	const char *was;      /* ASK_KEYS: the key of before, where it was altered ("id int(11)"), or NULL */
 };
 
 /* The two lines before the items: question and section; the key's columns stand in a third. */
 void compare_put_question(struct buf *out, const struct compare_question *q, const struct table *t);
 /* One item. */
 void compare_put_range(struct buf *out, const struct digest_range *r);
-/* other: for ASK_QUEUE, how the asker spells the key, or NULL. */
+/* other: for ASK_QUEUE, how the asker spells the key; for ASK_KEYS with was, the key that the asker's row had then; or NULL. */
 void compare_put_key(struct buf *out, const char *key, size_t key_len, const char *other, size_t other_len);
 
 /* A body taken apart line by line, in place. Items are what is left after the head. */
@@ -88,6 +90,8 @@ struct compare_fact {
 	unsigned char sum[DIGEST_BYTES];
 	bool fresh;
 	const char *changed_at, *node; /* NULL = not known */
+	const char *old;	       /* the key that the row had before, when asked for; or NULL */
+	size_t old_len;
 };
 /* The second line of an answer that holds whole rows: the key of the page's last row, NULL where there is none, and
  * about how many rows the table has. What

@@ -1,5 +1,7 @@
 /* Building and reading messages. Lives here: every JSON object on the wire. Not here: record lines'
  * own coding (wire/line), signing (wire/sign), what anybody does about them (apply/, sync/). */
+#include "config.h"
+
 #include "wire/message.h"
 
 #include <json-c/json.h>
@@ -7,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/strict.h"
+
 enum {
-	JSON_DEPTH = 6,
 	NAME_CHARACTERS = 64 /* of an identifier, as the server counts */
 };
 
@@ -77,7 +80,9 @@ parse_object(const char *text, size_t len, struct json_object **out, struct err 
 		return err_set(e, ERR_LIMIT, "a message's header is longer than %d bytes", MESSAGE_HEADER_MAX);
 	if (!line_is_utf8(text, len) || memchr(text, '\0', len) != NULL)
 		return err_set(e, ERR_INPUT, "a message is not UTF-8 text");
-	tok = json_tokener_new_ex(JSON_DEPTH);
+	if (!strict_is_json(text, len))
+		return err_set(e, ERR_INPUT, "a message is not a JSON object");
+	tok = json_tokener_new_ex(STRICT_DEPTH);
 	if (tok == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a message");
 	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
@@ -211,6 +216,8 @@ message_put_hello(struct buf *out, const struct hello *h)
 		put_pair(out, "anew", h->anew);
 	if (h->filling)
 		buf_str(out, ",\"filling\":true");
+	if (h->links[0] != '\0')
+		put_pair(out, "links", h->links);
 	buf_str(out, h->rehearsal ? ",\"rehearsal\":true}\n" : "}\n");
 }
 
@@ -219,6 +226,12 @@ static bool
 get_anew(struct json_object *o, char out[33], struct err *e)
 {
 	return !json_object_object_get_ex(o, "anew", NULL) || get_hex(o, "anew", out, 32, false, e);
+}
+
+static bool
+get_links(struct json_object *o, char out[RING_LINKS_MAX], struct err *e)
+{
+	return !json_object_object_get_ex(o, "links", NULL) || get_text(o, "links", out, RING_LINKS_MAX, e);
 }
 
 static size_t
@@ -239,7 +252,7 @@ message_parse_hello(const char *text, size_t len, struct hello *h, struct err *e
 	ok = get_number(o, "hello", &h->version, e) && get_text(o, "node", h->node, sizeof h->node, e) &&
 	    get_hex(o, "incarnation", h->incarnation, SCHEMA_INCARNATION_LEN, false, e) &&
 	    get_hex(o, "nonce", h->nonce, sizeof h->nonce - 1, false, e) && get_numbering(o, &h->numbering, e) && get_anew(o, h->anew, e) &&
-	    (!json_object_object_get_ex(o, "rehearsal", NULL) || get_bool(o, "rehearsal", &h->rehearsal, e)) &&
+	    get_links(o, h->links, e) && (!json_object_object_get_ex(o, "rehearsal", NULL) || get_bool(o, "rehearsal", &h->rehearsal, e)) &&
 	    (!json_object_object_get_ex(o, "filling", NULL) || get_bool(o, "filling", &h->filling, e));
 	json_object_put(o);
 	return ok;
@@ -259,6 +272,8 @@ message_put_welcome(struct buf *out, const struct welcome *w)
 	put_numbering(out, &w->numbering);
 	if (w->anew[0] != '\0')
 		put_pair(out, "anew", w->anew);
+	if (w->links[0] != '\0')
+		put_pair(out, "links", w->links);
 	if (w->has_acked)
 		put_position(out, "acked", &w->acked);
 	buf_str(out, "}\n");
@@ -277,7 +292,7 @@ message_parse_welcome(const char *text, size_t len, struct welcome *w, struct er
 	    get_hex(o, "incarnation", w->incarnation, SCHEMA_INCARNATION_LEN, false, e) &&
 	    get_text(o, "session", w->session, sizeof w->session, e) &&
 	    get_hex(o, "knows", w->knows, SCHEMA_INCARNATION_LEN, true, e) &&
-	    get_position(o, "cursor", &w->cursor, e) && get_number(o, "clock", &w->clock_us, e) && get_numbering(o, &w->numbering, e) && get_anew(o, w->anew, e);
+	    get_position(o, "cursor", &w->cursor, e) && get_number(o, "clock", &w->clock_us, e) && get_numbering(o, &w->numbering, e) && get_anew(o, w->anew, e) && get_links(o, w->links, e);
 	w->has_acked = ok && json_object_object_get_ex(o, "acked", NULL);
 	ok = ok && (!w->has_acked || get_position(o, "acked", &w->acked, e));
 	json_object_put(o);
@@ -297,7 +312,7 @@ message_put_group(struct buf *out, const struct group_header *g)
 	put_position(out, "upto", &g->upto);
 	put_pair(out, "seen_incarnation", g->seen_incarnation);
 	put_position(out, "seen", &g->seen);
-	buf_fmt(out, ",\"start\":%s,\"last\":%s", g->start ? "true" : "false", g->last ? "true" : "false");
+	buf_fmt(out, ",\"start\":%s,\"last\":%s%s", g->start ? "true" : "false", g->last ? "true" : "false", g->follows ? ",\"follows\":true" : "");
 	put_number(out, "records", g->records);
 	buf_str(out, "}\n");
 }
@@ -316,7 +331,7 @@ message_parse_group(const char *text, size_t len, struct group_header *g, struct
 	    get_position(o, "base", &g->base, e) && get_position(o, "upto", &g->upto, e) &&
 	    get_hex(o, "seen_incarnation", g->seen_incarnation, SCHEMA_INCARNATION_LEN, true, e) &&
 	    get_position(o, "seen", &g->seen, e) && get_bool(o, "start", &g->start, e) && get_bool(o, "last", &g->last, e) &&
-	    get_number(o, "records", &g->records, e);
+	    (!json_object_object_get_ex(o, "follows", NULL) || get_bool(o, "follows", &g->follows, e)) && get_number(o, "records", &g->records, e);
 	json_object_put(o);
 	if (ok && g->upto.epoch <= g->base.epoch)
 		return err_set(e, ERR_INPUT, "a group that ends before it begins");

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "change/queue.h"
 #include "db/catalog.h"
+#include "change/ring.h"
 #include "db/numbering.h"
 #include "wire/line.h"
 
@@ -39,6 +40,7 @@ struct hello {
 	uint64_t version;
 	char anew[33]; /* the link begins anew: the id of that beginning; "" = no */
 	bool filling;  /* and the caller compares all tables itself: it fills itself from the answering node */
+	char links[RING_LINKS_MAX]; /* of all nodes that the caller knows of (change/ring); "" = not told */
 };
 
 struct welcome {
@@ -53,6 +55,7 @@ struct welcome {
 	char anew[33];		/* the beginning that both sides know; "" = none */
 	struct position acked;	/* what the caller has acknowledged of the answering node's changes */
 	bool has_acked;
+	char links[RING_LINKS_MAX]; /* as in hello */
 };
 
 struct group_header {
@@ -63,6 +66,7 @@ struct group_header {
 	struct position seen;	/* the receiver's epoch that the sender had applied in its snapshot */
 	bool start;		/* the sender has no acknowledgement yet: the link begins here */
 	bool last;		/* no later part is waiting */
+	bool follows;		/* of a rehearsal: groups before this one, which are not applied either, belong to it */
 	uint64_t records;
 };
 

@@ -54,12 +54,13 @@ static bool
 parse(const char *p, size_t len, const char *head, struct offer *out)
 {
 	const char *end = p + len;
+	bool ended = len > 0 && end[-1] != ','; /* no empty field behind the secret */
 	char word[16];
 
 	memset(out, 0, sizeof *out);
-	return take(&p, end, ALNUM "-", word, sizeof word) && strcmp(word, head) == 0 &&
+	return ended && take(&p, end, ALNUM "-", word, sizeof word) && strcmp(word, head) == 0 &&
 	    take(&p, end, ALNUM "._-", out->node, sizeof out->node) && out->node[0] != '\0' &&
-	    take(&p, end, ALNUM ":/.[]_-", out->url, sizeof out->url) && out->url[0] != '\0' &&
+	    take(&p, end, ALNUM ":/.[]_-", out->url, sizeof out->url) &&
 	    take(&p, end, ALNUM "+/=", out->pin, sizeof out->pin) &&
 	    take(&p, end, "0123456789abcdef", out->secret, sizeof out->secret) && p == end &&
 	    strlen(out->secret) == PAIRING_SECRET_HEX;
@@ -68,7 +69,8 @@ parse(const char *p, size_t len, const char *head, struct offer *out)
 bool
 pairing_parse_line(const char *text, struct offer *out, struct err *e)
 {
-	return parse(text, strlen(text), line_head, out) ||
+	/* Who has the line must be able to call. */
+	return (parse(text, strlen(text), line_head, out) && out->url[0] != '\0') ||
 	    err_set(e, ERR_USAGE, "this is no whole line of agent --pair: copy it again, from %s to its end", line_head);
 }
 

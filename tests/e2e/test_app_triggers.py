@@ -136,6 +136,19 @@ def test_without_a_choice_the_table_is_refused_with_both_choices_and_the_others_
     anna.agent("--status", check=0)
 
 
+def test_one_line_in_sync_is_a_choice_for_all_tables_and_a_tables_own_goes_before_it(fresh_pair: Pair) -> None:
+    anna = fresh_pair.anna
+    shop(fresh_pair, {})
+    all_of_them = created(anna)
+    anna.change_conf({"sync": {"app_triggers": "guard"}})
+    anna.install()
+    assert guarded(anna) == set(all_of_them)
+    anna.agent("--status", check=0)
+    anna.change_conf(RUN)
+    anna.install()
+    assert guarded(anna) == set()
+
+
 def test_a_table_in_use_that_gets_a_trigger_is_captured_on_and_waits_for_the_choice(fresh_pair: Pair) -> None:
     anna, bert = fresh_pair.nodes
     for node in fresh_pair.nodes:
@@ -502,6 +515,14 @@ def test_the_binary_log_without_the_privilege_names_the_remedy_and_changes_nothi
         anna.server.sql("SET GLOBAL log_bin_trust_function_creators=1")
         anna.agent("--uninstall", check=0)
         assert created(anna) == before
+        # an administrator needs neither this setting nor any privilege for the agent's account
+        anna.server.sql("SET GLOBAL log_bin_trust_function_creators=0")
+        anna.server.sql("REVOKE SET USER ON *.* FROM 'tandem'@'localhost'")
+        anna.agent("--install", "--admin-user", "root", check=0)
+        assert guarded(anna) == set(before)
+        anna.agent("--uninstall", "--admin-user", "root", check=0)
+        assert created(anna) == before
+        assert anna.server.sql("SELECT @@global.log_bin_trust_function_creators") == [(0,)]
 
 
 def test_a_decided_conflict_does_not_fire_a_trigger_that_the_app_has_made_since(fresh_pair: Pair) -> None:

@@ -3,10 +3,14 @@ and the version that lost is kept whole."""
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
-from lab import Pair, hand
+from lab import Pair, hand, process
 from lab.node import Node
+from lab.proxy import Fault
+from lab.waiting import until
 
 TABLE = "CREATE TABLE t (id INT PRIMARY KEY, v INT)"
 
@@ -91,3 +95,38 @@ def test_the_same_edit_on_both_sides_is_no_conflict(fresh_pair: Pair) -> None:
         hand.transaction(node, "UPDATE t SET v=3 WHERE id=1", "UPDATE t SET v=9 WHERE id=2", "UPDATE t SET v=0 WHERE id=2")
     _settle(fresh_pair, "anna")
     assert _kept(fresh_pair) == []
+
+
+def test_a_key_that_came_back_to_where_it_was_and_ended_is_followed_no_further(fresh_pair: Pair) -> None:
+    """Bert's record went round in a circle before it was deleted: anna's edit of it finds no row, and no end."""
+    anna, bert = _ready(fresh_pair, TABLE, "INSERT INTO t VALUES (1,0)")
+    fresh_pair.settle()
+    anna.sql("UPDATE t SET v=1")
+    for does in ("UPDATE t SET id=2", "UPDATE t SET id=1", "UPDATE t SET id=2", "UPDATE t SET id=1", "DELETE FROM t"):
+        bert.sql(does)
+    _settle(fresh_pair, "anna")
+    assert anna.sql("SELECT id FROM t") == []
+
+
+def test_a_number_that_both_gave_and_both_deleted_is_gone_on_both(fresh_pair: Pair) -> None:
+    """Bert's delete is of his own row; on its way it is overtaken by anna's row, which anna deletes meanwhile."""
+    for node in fresh_pair.nodes:
+        node.change_conf({"table t": {"conflict": "prefer bert"}})
+    anna, bert = _ready(fresh_pair, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)")
+    anna.sql("INSERT INTO t VALUES (1,1)")
+    bert.sql("INSERT INTO t VALUES (1,2)")
+    bert.sql("DELETE FROM t")
+    fresh_pair.start_serve()
+    held = fresh_pair.wire["bert", "anna"].plan(Fault("hold_request", "/api/sync/receive"))
+    late = subprocess.Popen(bert.command("--drain"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                            cwd=bert.folder, preexec_fn=process.dies_with_parent())
+    until(lambda: held.hits == 1, 60, "the delete is on its way")
+    hand.drain(anna)
+    assert bert.sql("SELECT v FROM t") == [(1,)]
+    anna.sql("DELETE FROM t")
+    held.release()
+    late.wait(60)
+    fresh_pair.stop_serve()
+    fresh_pair.settle()
+    fresh_pair.assert_equal()
+    assert bert.sql("SELECT v FROM t") == []

@@ -45,6 +45,13 @@ def test_events_are_named_while_they_are_enabled(anna: Node) -> None:
     assert not [one for one in _findings(anna) if "event tidy" in one["finding"]]
 
 
+def test_sections_that_fit_no_table_are_named_with_the_right_spelling(anna: Node) -> None:
+    anna.change_conf({"table t": {"conflict": "newer"}, "table T": {"conflict": "manual"}, "table bicycles": {"conflict": "manual"}})
+    found = [one["finding"] for one in _findings(anna) if "section [table" in one["finding"] and one["severity"] == "warning"]
+    assert len(found) == 2
+    assert any("[table T]" in one and "called t here" in one for one in found)
+
+
 def test_what_stays_at_home_is_said_once(anna: Node) -> None:
     anna.sql("CREATE SEQUENCE numbers")
     anna.sql("CREATE VIEW seen AS SELECT v FROM t")
@@ -53,6 +60,8 @@ def test_what_stays_at_home_is_said_once(anna: Node) -> None:
     anna.sql("CREATE TABLE aria (id INT PRIMARY KEY) ENGINE=Aria")
     found = _one(anna, "definitions of tables")
     assert found["severity"] == "note" and "views (1 here)" in found["finding"] and "routines (1)" in found["finding"]
+    assert not [one for one in _findings(anna) if "table seen " in one["finding"]], "views ask nothing of anybody"
+    assert "seen" not in anna.agent("--install").stdout
     for table, words in {"numbers": "sequence", "keyless": "no primary key", "aria": "Aria"}.items():
         one = _one(anna, f"table {table} ")
         assert words in one["finding"] and one["remedy"] and one["severity"] == "warning"

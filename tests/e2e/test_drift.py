@@ -237,6 +237,21 @@ def test_each_choice_that_status_names_ends_with_both_sides_equal(fresh_pair: Pa
         assert 5 not in _rows(anna) and _rows(anna)[6] == (6, 8)
 
 
+@pytest.mark.parametrize("chooser, choice", [("anna", "mine to there"), ("bert", "theirs to here"), ("bert", "compare and merge")])
+def test_one_command_on_either_side_ends_the_hold_on_both(fresh_pair: Pair, chooser: str, choice: str) -> None:
+    anna, bert = _ready(fresh_pair)
+    anna.drain()
+    _swap(anna)
+    bert.sql("DROP TRIGGER tandem_au_t")
+    bert.sql("UPDATE t SET v=1000 WHERE id=3")
+    fresh_pair.start_serve()
+    until(lambda: all(moved["state"] == "held" for node in (anna, bert) for moved in _moved(node) or [{"state": ""}]), 30, "held on both")
+    _choose(fresh_pair[chooser], choice)
+    until(lambda: _moved(anna) + _moved(bert) == [], 30, "free on both")
+    fresh_pair.settle()
+    assert fresh_pair.differences(["t", "u"]) == []
+
+
 def test_a_table_whose_age_the_server_did_not_say_is_not_taken_for_an_altered_one(fresh_pair: Pair) -> None:
     """CREATE_TIME is NULL now and then: the server could not open the table just then."""
     anna, _ = _ready(fresh_pair)

@@ -207,6 +207,44 @@ def test_deletions_that_would_be_held_are_told(fresh_pair: Pair) -> None:
     assert _rehearse(fresh_pair, DONE, "--allow-deletes")["deletions_held"] is None
 
 
+def test_all_that_is_pending_is_told_and_judged_group_after_group(fresh_pair: Pair) -> None:
+    """One transaction that is cut, then epochs that are marked already, and what was refused before."""
+    anna, bert = _start(fresh_pair, T, "CREATE TABLE p (id INT PRIMARY KEY)",
+                        "CREATE TABLE c (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id))",
+                        "CREATE TABLE q (id INT PRIMARY KEY, mail VARCHAR(9) UNIQUE)",
+                        "INSERT INTO t SELECT seq, 'x' FROM seq_1_to_300")
+    for node in fresh_pair.nodes:
+        node.change_conf({"sync": {"group_rows": "50", "max_delete": "100%, 100"}})
+    bert.sql("INSERT INTO q VALUES (20, 'm')")
+    anna.sql("INSERT INTO q VALUES (10, 'm')")
+    url = anna.conf["peer bert"]["url"]
+    bert.start_serve()
+    anna.drain(check=(DONE, PERSON))
+    bert.stop_serve()
+    assert [state for _, _, state, _, _ in hand.owed(anna)] == ["retry"]
+    hand.transaction(anna, "INSERT INTO p SELECT seq FROM seq_1_to_60", "UPDATE t SET v='anna' WHERE id BETWEEN 11 AND 40",
+                     "INSERT INTO c SELECT seq, seq FROM seq_1_to_60", "UPDATE t SET v='anna' WHERE id BETWEEN 41 AND 130")
+    anna.change_conf({"peer bert": {"url": "http://127.0.0.1:1"}})
+    anna.drain(check=UNREACHED)  # marks what there is
+    anna.change_conf({"peer bert": {"url": url}})
+    anna.sql("DELETE FROM t WHERE id>180")
+    bert.sql("UPDATE t SET v='bert' WHERE id IN (20, 120)")
+    said = _rehearse(fresh_pair, PERSON)
+    counted = {one["table"]: (one["inserts"], one["updates"], one["deletes"]) for one in said["tables"]}
+    assert counted == {"p": (60, 0, 0), "c": (60, 0, 0), "t": (0, 120, 120), "q": (1, 0, 0)}
+    assert said["count"] == len(said["list"]) == said["judged"] == 361 and said["judged_all"] and said["groups"] >= 8
+    assert {(one["kind"], one["table"], one["record_id"]) for one in said["findings"]} == {
+        ("conflict", "t", "20"), ("conflict", "t", "120"), ("refused", "q", "10")}
+    assert (said["conflicts"], said["refused"]) == (2, 1)
+    assert "t" in said["deletions_held"]  # each group alone would be within the limit
+    bert.sql("DELETE FROM q")
+    for node in fresh_pair.nodes:
+        node.change_conf({"sync": {"max_delete": "off"}})
+    fresh_pair.settle()
+    fresh_pair.assert_equal()
+    assert anna.sql("SELECT DISTINCT v FROM t WHERE id IN (20, 120)") == [("bert",)]
+
+
 def test_asking_takes_no_lock_on_the_peer(fresh_pair: Pair) -> None:
     """An open transaction there has the row: the answer comes all the same, and tells of what is committed."""
     anna, bert = _start(fresh_pair, T, "INSERT INTO t VALUES (1,'a')")

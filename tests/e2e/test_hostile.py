@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab import Node, Pair, places, process, until
-from lab.impostor import HELLO, MIB, RECEIVE, TYPE, head, read, status_of
+from lab import Node, Pair, places, ports, process, until
+from lab.impostor import HELLO, MIB, RECEIVE, TYPE, VERIFY, Impostor, head, read, status_of
 
 _SILENT = 1000
 _BAD_SIGNATURES = 5000  # 100,000 in a long run
@@ -258,6 +258,92 @@ def test_odd_surroundings_change_nothing(two: Pair, what: str) -> None:
     ran = subprocess.run(two.anna.command("--status", "--json"), env=env, cwd=two.anna.folder, timeout=60,
                          capture_output=True, stdin=subprocess.DEVNULL, check=False)
     assert ran.returncode == 0 and b'"in_step":true' in ran.stdout.replace(b" ", b""), ran
+
+
+def test_no_folder_to_stand_in_no_umask_and_no_name_change_nothing(two: Pair) -> None:
+    gone = two.anna.folder / "gone"
+    gone.mkdir()
+    dies = process.dies_with_parent()
+
+    def lost() -> None:
+        dies()
+        os.chdir(gone)
+        os.rmdir(gone)
+        os.umask(0)
+
+    two.anna.sql("INSERT INTO t VALUES (800000, 'x')")
+    ran = subprocess.run(two.anna.command("--drain"), preexec_fn=lost, timeout=60, check=False, capture_output=True)
+    assert ran.returncode == 0, ran
+    until(lambda: two.bert.sql("SELECT 1 FROM t WHERE id = 800000"), 30, "the change arrives")
+    for path in [two.anna.agent_log, *(two.anna.folder / "state").rglob("*")]:
+        assert path.stat().st_mode & 0o077 == 0, path
+    # what Linux makes of no arguments at all
+    ran = subprocess.run([""], executable=str(places.agent_binary()), timeout=60, check=False, capture_output=True)
+    assert ran.returncode == 2 and ran.stderr and not ran.stdout, ran
+
+
+def test_a_second_daemon_on_the_same_database_applies_nothing_twice(two: Pair) -> None:
+    anna = two.anna
+    text = anna.conf_path.read_text(encoding="utf-8")
+    second = anna.folder / "second.conf"
+    second.touch(mode=0o600)
+    second.write_text(text, encoding="utf-8")
+    command = [str(places.agent_binary()), "--config", str(second), "--serve"]
+    ran = subprocess.run(command, timeout=60, check=False, capture_output=True, text=True, cwd=anna.folder)
+    assert ran.returncode == 1 and "in use" in ran.stderr, ran  # the same address
+    mine, other = str(anna.listen_port), ports.take()
+    page, other_page = str(anna.monitor_port), ports.take()
+    second.write_text(text.replace(f":{mine}\n", f":{other}\n").replace(f":{page}\n", f":{other_page}\n"), encoding="utf-8")
+    child = process.start(command, anna.folder / "second.log", cwd=anna.folder)
+    try:
+        until(lambda: child.poll() is not None or _listens(other), 30, "the second one is up, or refuses")
+        for number in range(5):
+            _works(two, 810_000 + 10 * number)
+    finally:
+        process.end(child)
+        ports.give_back(other)
+        ports.give_back(other_page)
+    two.wait_quiet()
+    two.assert_equal()
+    assert anna.status()["conflicts"] == two.bert.status()["conflicts"] == 0
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        return True
+    except OSError:
+        return False
+
+
+_GOOD = b'"hello":"1","node":"anna","incarnation":"' + b"0" * 32 + b'","nonce":"' + b"1" * 32 + b'"'
+_JSON = {
+    "blanks alone": b"   ", "cut": b"{" + _GOOD, "something behind": b"{" + _GOOD + b"}x", "a second object": b"{" + _GOOD + b"}{}",
+    "a doubled key": b"{" + _GOOD + b',"node":"bert"}', "a key with a NUL": b'{"node\\u0000x":"a",' + _GOOD + b"}",
+    "a key with a raw NUL": b'{"no\x00de":"a",' + _GOOD + b"}",
+    "NaN": b"{" + _GOOD + b',"x":NaN}', "minus infinity": b"{" + _GOOD + b',"x":-Infinity}',
+    "single quotes": b"{" + _GOOD.replace(b'"', b"'") + b"}", "no UTF-8": b"{" + _GOOD + b',"x":"\xff"}',
+    "overlong UTF-8": b"{" + _GOOD + b',"x":"\xc0\xaf"}', "a surrogate as UTF-8": b"{" + _GOOD + b',"x":"\xed\xa0\x80"}',
+    "half a surrogate": b"{" + _GOOD + b',"x":"\\ud800"}', "a raw control character": b"{" + _GOOD + b',"x":"\x01"}',
+    "33 deep": b"{" + _GOOD + b',"x":' + b"[" * 33 + b"]" * 33 + b"}", "a byte order mark": b"\xef\xbb\xbf{" + _GOOD + b"}",
+    "a number": b"{" + _GOOD.replace(b'"1"', b"1", 1) + b"}", "a list": b"[" + _GOOD.replace(b":", b",") + b"]",
+    "null": b"null", "many keys": b"{" + _GOOD + b"".join(b',"%d":0' % i for i in range(5000)) + b"}",
+}
+
+
+def test_json_that_two_programs_could_read_in_two_ways_is_refused(two: Pair) -> None:
+    thief = Impostor(two.bert, "anna", two.anna.conf["peer bert"]["key"])
+    for what, body in _JSON.items():
+        status, answer = thief.post(HELLO, body + b"\n")
+        assert status == 400, (what, status, answer)
+    status, _ = thief.post(HELLO, b"{" + _GOOD + b"}\n")
+    assert status == 200, "the one that all of these were made of"
+    before = _memory(two.bert, "VmHWM")
+    thief.hello()
+    for body in (b"[" + b"[]," * (4 * MIB // 3 - 2) + b"[]]", b"[" * 4 * MIB, b"{" + b'"a":{' * (4 * MIB // 5 - 1)):
+        assert thief.post(VERIFY, body)[0] in (400, 422)
+    assert _SANITIZED or _memory(two.bert, "VmHWM") - before < 64 * MIB
+    _works(two, 820_000)
 
 
 def test_an_agent_without_open_descriptors_or_with_few_of_them_works(two: Pair) -> None:

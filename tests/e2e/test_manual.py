@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab import Pair, hand
+from lab import Cluster, Pair, hand
 from lab.node import Node
 from lab.waiting import until
 
@@ -88,6 +88,31 @@ def test_two_people_who_decide_differently_at_once_converge(fresh_pair: Pair, ca
     assert bert.sql("SELECT * FROM t") == want  # decided last
 
 
+@pytest.mark.parametrize("keep", ["local", "remote"])
+def test_a_changed_key_that_waited_leaves_no_row_under_the_old_one(fresh_pair: Pair, keep: str) -> None:
+    anna, bert = _apart(fresh_pair, "UPDATE t SET id=7 WHERE id=1", "INSERT INTO t VALUES (7,'bert',2)")
+    bert.agent("--resolve", str(_open(bert)[0]["id"]), "--keep", keep, check=DONE)
+    bert.drain(check=(DONE, PERSON))  # before anna tries hers again
+    _agree(fresh_pair)
+    assert anna.sql("SELECT id, v FROM t ORDER BY id") == [(2, "second"), (7, "bert" if keep == "local" else "first")]
+
+
+@pytest.mark.parametrize("keep", ["local", "remote"])
+def test_a_key_that_changed_twice_while_it_waited_leaves_no_row_under_the_first_one(fresh_pair: Pair, keep: str) -> None:
+    anna, bert = _apart(fresh_pair, "UPDATE t SET id=7 WHERE id=1", "INSERT INTO t VALUES (7,'bert',2)")
+    fresh_pair.stop_serve()
+    bert.sql("INSERT INTO t VALUES (8,'bert',3)")
+    anna.sql("UPDATE t SET id=8 WHERE id=7")
+    bert.start_serve()
+    anna.drain(check=(DONE, PERSON))
+    assert "8" in [one["record_id"] for one in _open(bert)]  # the second key is refused as well
+    for one in _open(bert):
+        bert.agent("--resolve", str(one["id"]), "--keep", keep, check=DONE)
+    fresh_pair.settle()
+    fresh_pair.assert_equal()
+    assert anna.sql("SELECT id FROM t WHERE id=1") == []
+
+
 def test_an_edit_that_the_decision_had_not_seen_is_left_to_a_person_again(fresh_pair: Pair) -> None:
     anna, bert = _apart(fresh_pair, *CASES["update against update"][:2])
     fresh_pair.stop_serve()
@@ -117,3 +142,124 @@ def test_further_edits_on_one_side_renew_what_is_listed_on_the_other(fresh_pair:
     bert.agent("--resolve", str(first), "--keep", "remote", check=DONE)
     _agree(fresh_pair)
     assert bert.sql("SELECT v, n FROM t WHERE id=1") == [("anna again", 5)]
+
+
+def test_what_another_peer_sent_and_nobody_has_looked_at_is_not_seen_by_a_decision() -> None:
+    """Bert decides about anna's version. Cleo's, which waits for its parent, no list at bert has shown yet."""
+    with Cluster(3, "chain", schemas=(), conf={"sync": {"conflict": "manual"}}) as many:
+        anna, bert, cleo = many.nodes
+        hand.everywhere(many, "CREATE TABLE p (id INT PRIMARY KEY, mail VARCHAR(20) UNIQUE)",
+                        "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(40), p INT, FOREIGN KEY (p) REFERENCES p (id))",
+                        "INSERT INTO p VALUES (1, 'one')", "INSERT INTO t VALUES (1, 'first', 1)")
+        many.install()
+        many.settle()
+        bert.sql("INSERT INTO p VALUES (2, 'two')")
+        cleo.sql("INSERT INTO p VALUES (3, 'two')")
+        cleo.sql("UPDATE t SET v='cleo', p=3")
+        bert.start_serve()
+        cleo.drain(check=(DONE, PERSON))
+        assert hand.sync(bert, "SELECT COUNT(*) FROM sync_unsettled WHERE peer='cleo' AND table_name='t'") == [(1,)]
+        bert.sql("UPDATE t SET v='bert'")
+        anna.sql("UPDATE t SET v='anna'")
+        anna.drain(check=(DONE, PERSON))
+        kept = next(one for one in _open(bert) if one["table"] == "t")
+        bert.agent("--resolve", str(kept["id"]), "--keep", "remote", check=DONE)
+        bert.stop_serve()  # cleo tries nothing again before
+        cleo.start_serve()
+        bert.drain(check=None)
+        assert cleo.sql("SELECT v, p FROM t") == [("cleo", 3)]  # as much a conflict as anna's
+        kept = next(one for one in _open(cleo) if one["table"] == "t")
+        assert (kept["local"]["row"]["v"], kept["remote"]["row"]["v"]) == ("cleo", "anna")
+
+
+def test_a_refused_record_that_went_back_to_its_first_key_and_ended_is_told_once(fresh_pair: Pair) -> None:
+    anna, bert = _apart(fresh_pair, "UPDATE t SET id=7 WHERE id=1", "INSERT INTO t VALUES (7,'bert',2)")
+    fresh_pair.stop_serve()
+    bert.sql("UPDATE t SET v='bert' WHERE id=1")
+    bert.start_serve()
+    anna.sql("UPDATE t SET id=1 WHERE id=7")
+    anna.drain(check=None)
+    anna.sql("DELETE FROM t WHERE id=1")
+    for _ in range(4):
+        anna.drain(check=None)
+    before = hand.sync(anna, "SELECT COUNT(*) FROM sync_queue")
+    anna.drain(check=None)
+    assert hand.sync(anna, "SELECT COUNT(*) FROM sync_queue") == before
+
+
+def test_an_edit_by_a_slow_clock_that_a_decision_had_not_seen_is_kept(fresh_pair: Pair) -> None:
+    anna, bert = _apart(fresh_pair, *CASES["update against update"][:2])
+    fresh_pair.stop_serve()
+    kept = _open(bert)[0]
+    bert.agent("--resolve", str(kept["id"]), "--keep", "local", check=DONE)
+    age, = hand.sync(bert, "SELECT TIMESTAMPDIFF(MICROSECOND, remote_changed_at, UTC_TIMESTAMP(6)) / 1e6 FROM sync_conflict")[0]
+    hand.transaction(anna, f"SET timestamp=UNIX_TIMESTAMP(NOW(6))-{age}-1", "UPDATE t SET v='edited' WHERE id=1")
+    bert.start_serve()
+    anna.drain(check=None)
+    bert.stop_serve()
+    _agree(fresh_pair)
+    assert anna.sql("SELECT v FROM t WHERE id=1") == [("bert",)]
+    rows = [one[0] for one in hand.sync(bert, "SELECT remote_row FROM sync_conflict")]
+    assert any(b"edited" in row for row in rows)
+
+
+# three nodes ---------------------------------------------------------------------------------------
+
+def _drain_until(many: Cluster, what: str, count: int) -> list[list[dict[str, Any]]]:
+    """Everybody drains until so many are listed in all, and nothing new comes."""
+    def known() -> bool:
+        for node in many.nodes:
+            node.drain(check=(DONE, PERSON))
+        return sum(len(_open(node)) for node in many.nodes) >= count
+    until(known, 60, what)
+    for node in many.nodes:
+        node.drain(check=(DONE, PERSON))
+    return [_open(node) for node in many.nodes]
+
+
+@pytest.mark.parametrize(("links", "keep"), [("chain", "remote"), ("star", "local")])
+def test_on_three_laptops_each_link_with_two_versions_is_named_and_decisions_end_it(links: str, keep: str) -> None:
+    with Cluster(3, links, schemas=(), conf={"sync": {"conflict": "manual", "interval": "10s"}}) as many:
+        hand.everywhere(many, T, "INSERT INTO t VALUES (1,'first',0),(2,'second',0),(3,'third',0)")
+        many.install()
+        many.settle()
+        middle = many.nodes[1 if links == "chain" else 0]
+        ends = [node for node in many.nodes if node is not middle]
+        many.stop_serve()
+        # Both ends, all three, and one end against the middle; and what nobody else has touched.
+        for node in ends:
+            node.sql("UPDATE t SET v=%s WHERE id=1", [node.name])
+        for node in many.nodes:
+            node.sql("UPDATE t SET v=%s WHERE id=2", [node.name])
+        ends[0].sql("INSERT INTO t VALUES (9,'new',0)")
+        ends[1].sql("DELETE FROM t WHERE id=3")
+        middle.sql("UPDATE t SET n=3 WHERE id=3")
+        many.start_serve()
+        opened = _drain_until(many, "all of them are listed", 8)
+        assert all(one["rule"] == "manual" for listed in opened for one in listed)
+        assert [row[0] for row in ends[1].sql("SELECT id FROM t WHERE id=9")] == [9]
+        assert all(node.agent("--status").returncode == PERSON for node in many.nodes)
+        # Every record that differs is named at both ends of the link that it differs on.
+        for node in ends:
+            for key in ("1", "2", "3"):
+                if node.sql("SELECT v, n FROM t WHERE id=%s", [key]) != middle.sql("SELECT v, n FROM t WHERE id=%s", [key]):
+                    assert key in {one["record_id"] for one in _open(node)}, (node.name, key)
+                    assert (node.name, key) in {(one["peer"], one["record_id"]) for one in _open(middle)}, (node.name, key)
+
+        def decided() -> bool:
+            """A person in the middle decides what is open, until nothing is: a decision may meet a third version."""
+            for one in _open(middle):
+                middle.agent("--resolve", str(one["id"]), "--keep", keep, check=DONE)
+            for node in many.nodes:
+                node.drain(check=(DONE, PERSON))
+            return not any(_open(node) for node in many.nodes)
+        until(decided, 60, "nothing is open")
+        many.settle(60)
+        many.assert_equal()
+        for node in many.nodes:
+            assert hand.owed(node) == [] and hand.sync(node, "SELECT * FROM sync_unsettled") == []
+            assert all(peer["in_step"] for peer in node.status()["peers"])
+        if keep == "local":
+            assert middle.sql("SELECT v FROM t WHERE id=2") == [(middle.name,)]
+        kept = " ".join(str(row) for node in many.nodes for row in hand.sync(node, "SELECT CONCAT_WS(' ', local_row, remote_row) FROM sync_conflict"))
+        assert all(f'"v":"{node.name}"' in kept for node in many.nodes)

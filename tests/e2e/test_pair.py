@@ -122,6 +122,21 @@ def _travels(pair: Pair) -> None:
               f"a record of {node.name} arrives")
 
 
+def test_a_laptop_without_an_address_pairs_and_fetches(pair: Pair) -> None:
+    anna, bert = pair.nodes
+    assert "whoever prints it must have an address" in anna.agent("--pair", "--url", "none", check=USAGE).stderr
+    with Invitation(anna) as invitation:
+        ran = bert.agent("--pair", invitation.line, "--url", "none", check=DONE)
+        assert "with pull = yes" in ran.stdout
+        assert invitation.end()[0] == DONE
+    mine, theirs = _section(anna, "bert"), _section(bert, "anna")
+    assert "url" not in mine and "pull" not in mine and mine["tls_pin"] == bert.tls_pin()
+    assert theirs["pull"] == "yes" and theirs["url"] == f"https://127.0.0.1:{anna.listen_port}"
+    pair.start_serve()
+    _travels(pair)
+    pair.assert_equal()
+
+
 def test_one_line_pairs_two_laptops_on_which_nothing_runs(pair: Pair) -> None:
     before = {node.name: node.conf_path.read_bytes() for node in pair.nodes}
     _pair(pair)
@@ -137,6 +152,20 @@ def test_one_line_pairs_two_laptops_on_which_nothing_runs(pair: Pair) -> None:
     pair.start_serve()
     _travels(pair)
     pair.assert_equal()
+
+
+def test_without_tls_of_its_own_a_laptop_is_paired_with_sealed_bodies(pair: Pair) -> None:
+    for node in pair.nodes:
+        text = node.conf_path.read_text(encoding="utf-8")
+        node.conf_path.write_text(text.replace("[node]\n", "[node]\ntls = off\n", 1), encoding="utf-8")
+    pair.start_serve()
+    with Invitation(pair.anna) as invitation:
+        _join(pair.bert, invitation.line)
+        assert invitation.end()[0] == DONE
+    for node, other in zip(pair.nodes, reversed(pair.nodes)):
+        assert _section(node, other.name)["seal"] == "yes"
+    assert "tls_pin" not in _section(pair.bert, "anna")
+    _travels(pair)
 
 
 def test_a_daemon_that_runs_answers_and_takes_the_new_peer(pair: Pair) -> None:

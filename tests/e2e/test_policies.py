@@ -143,6 +143,118 @@ def test_random_sales_on_both_laptops_all_count(fresh_pair: Pair, seed: int) -> 
     assert (_stock(anna), _stock(bert)) == (total, total)
 
 
+# one unique value, two rows ------------------------------------------------------------------------
+
+PEOPLE = "CREATE TABLE t (id INT PRIMARY KEY, mail VARCHAR(40) UNIQUE, v VARCHAR(40))"
+
+
+def _drains(nodes: list[Node]) -> None:
+    """Who serves already goes on; all drain until nobody has anything to say or to decide."""
+    def quiet() -> bool:
+        done = [node.drain().returncode for node in nodes]
+        return done == [0] * len(nodes) and all(node.pending() == 0 and not hand.owed(node) for node in nodes)
+    until(quiet, 60, "nothing is pending, owed or undecided")
+
+
+def _assert_decided(nodes: list[Node], loser: str) -> None:
+    """Nobody has to decide anything, and the row that went is kept whole somewhere."""
+    kept = []
+    for node in nodes:
+        shown = node.status()
+        assert shown["undecided"] == 0 and all(peer["in_step"] for peer in shown["peers"]), shown
+        assert hand.sync(node, "SELECT * FROM sync_undecided") == hand.sync(node, "SELECT * FROM sync_unsettled") == []
+        kept += [str(row) for row in hand.sync(node, "SELECT CONCAT_WS(' ', local_row, remote_row) FROM sync_conflict")]
+    assert any(loser in row for row in kept), kept
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+@pytest.mark.parametrize("before, anna_does, bert_does, stays", [
+    ("", "INSERT INTO t VALUES (10, 'm@x', 'of anna')", "INSERT INTO t VALUES (20, 'M@x', 'of bert')", [(10, "m@x", "of anna")]),
+    ("INSERT INTO t VALUES (10, 'a', 'ten'), (20, 'b', 'twenty')", "UPDATE t SET mail='m@x' WHERE id=10",
+     "UPDATE t SET mail='m@x', v='of bert' WHERE id=20", [(10, "m@x", "ten"), (20, "b", "twenty")]),
+    ("INSERT INTO t VALUES (10, 'a', 'ten')", "UPDATE t SET mail='m@x' WHERE id=10",
+     "INSERT INTO t VALUES (20, 'm@x', 'of bert')", [(10, "m@x", "ten")]),
+    ("INSERT INTO t VALUES (20, 'b', 'twenty')", "INSERT INTO t VALUES (10, 'm@x', 'of anna')",
+     "UPDATE t SET mail='m@x', v='of bert' WHERE id=20", [(10, "m@x", "of anna"), (20, "b", "twenty")]),
+], ids=["two new rows", "two old rows", "old and new", "new and old"])
+def test_of_two_rows_with_one_unique_value_the_preferred_nodes_stays(
+        fresh_pair: Pair, before: str, anna_does: str, bert_does: str, stays: list[tuple], first: str) -> None:
+    anna, bert = _ready(fresh_pair, PREFER, PEOPLE, *([before] if before else []))
+    anna.sql(anna_does)
+    bert.sql(bert_does)
+    one, other = (anna, bert) if first == "anna" else (bert, anna)
+    other.start_serve()
+    one.drain()
+    one.start_serve()
+    _drains(fresh_pair.nodes)
+    fresh_pair.assert_equal()
+    assert bert.sql("SELECT * FROM t ORDER BY id") == stays
+    _assert_decided(fresh_pair.nodes, "of bert")
+    bert.sql("UPDATE t SET mail='later' WHERE id=10")  # what he has seen he may change
+    _drains(fresh_pair.nodes)
+    fresh_pair.assert_equal()
+    assert anna.sql("SELECT mail FROM t WHERE id=10") == [("later",)]
+    # And the decision can be turned round by a person.
+    ids = [one for (one,) in hand.sync(anna, "SELECT id FROM sync_conflict WHERE policy='unique, prefer'")]
+    assert "rule unique, prefer" in anna.agent("--conflicts").stdout and "by a person" not in anna.agent("--conflicts").stdout
+    bert.sql("UPDATE t SET mail='m@x' WHERE id=10")
+    _drains(fresh_pair.nodes)
+    anna.agent("--resolve", str(ids[-1]), "--keep", "remote", check=0)
+    _drains(fresh_pair.nodes)
+    fresh_pair.assert_equal()
+    assert (20, "of bert") in [(key, v) for key, _, v in bert.sql("SELECT * FROM t")]
+
+
+@pytest.mark.parametrize("does", ["UPDATE t SET v='edits on'", "UPDATE t SET mail='other'", "DELETE FROM t"])
+def test_who_edits_on_before_he_hears_that_the_preferred_row_stays_ends_equal(fresh_pair: Pair, does: str) -> None:
+    anna, bert = _ready(fresh_pair, PREFER, PEOPLE)
+    anna.sql("INSERT INTO t VALUES (10, 'm@x', 'of anna')")
+    bert.sql("INSERT INTO t VALUES (20, 'm@x', 'of bert')")
+    anna.start_serve()
+    bert.drain()
+    anna.stop_serve()
+    assert hand.sync(anna, "SELECT policy FROM sync_conflict") == [("unique, prefer",)]
+    bert.sql(does)
+    anna.sql("UPDATE t SET v='anna, too'")
+    fresh_pair.start_serve()
+    _drains(fresh_pair.nodes)
+    fresh_pair.assert_equal()
+    assert anna.sql("SELECT id, v FROM t WHERE mail='m@x'") == [(10, "anna, too")]
+    _assert_decided(fresh_pair.nodes, "of bert")
+
+
+@pytest.mark.parametrize("links, preferred", [("star", 0), ("star", 1), ("chain", 0), ("chain", 1)],
+                         ids=["the hub", "a leaf", "the end", "the middle"])
+def test_the_preferred_nodes_row_stays_on_three_laptops(links: str, preferred: int) -> None:
+    with Cluster(3, links, schemas=()) as many:
+        hand.everywhere(many, PEOPLE)
+        for node in many.nodes:
+            node.change_conf({"table t": {"conflict": f"prefer {many.nodes[preferred].name}"}})
+        many.install()
+        for turn in range(2):
+            for n, node in enumerate(many.nodes):
+                node.sql("INSERT INTO t VALUES (%s, %s, %s)", [10 * turn + n, f"m{turn}@x", f"of {node.name}"])
+            many.start_serve()
+            two = [node for n, node in enumerate(many.nodes) if n != preferred]
+            until(lambda: [node.drain() for node in many.nodes] and any(
+                row == (f"m{turn}@x", f"of {many.nodes[preferred].name}") for row in two[0].sql("SELECT mail, v FROM t")), 60, "it arrives")
+            # The other two laptops' rows may be left to a person where none of them met the preferred one.
+            _drains(many.nodes)
+            many.assert_equal()
+            assert many.nodes[2].sql("SELECT v FROM t WHERE mail=%s", [f"m{turn}@x"]) == [(f"of {many.nodes[preferred].name}",)]
+            _assert_decided(many.nodes, f"of {two[0].name}")
+            _assert_decided(many.nodes, f"of {two[1].name}")
+
+
+def test_two_rows_of_which_none_is_the_preferred_nodes_wait_for_a_person(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair, {"table t": {"conflict": "prefer cleo"}}, PEOPLE)
+    anna.sql("INSERT INTO t VALUES (10, 'm@x', 'of anna')")
+    bert.sql("INSERT INTO t VALUES (20, 'm@x', 'of bert')")
+    fresh_pair.start_serve()
+    until(lambda: [node.drain() for node in fresh_pair.nodes] and all(node.status()["undecided"] == 1 for node in fresh_pair.nodes), 60, "both list it")
+    assert anna.sql("SELECT id FROM t") == [(10,)] and bert.sql("SELECT id FROM t") == [(20,)]
+
+
 # three nodes -------------------------------------------------------------------------------------
 
 
@@ -362,3 +474,42 @@ def test_a_counter_that_had_drifted_takes_the_senders_value_and_is_logged(fresh_
     said = [line for line in bert.logs().splitlines() if "stock was 60 here" in line]
     assert said and all("table t, record 1:" in line for line in said)
     assert "stock was 100 here" not in bert.logs()
+
+
+def test_what_was_counted_after_the_first_part_of_a_cut_group_counts_once(fresh_pair: Pair) -> None:
+    """The first part has row 1 as it is now; its second sale is told of by the last part, past bert's own."""
+    anna, bert = _many(fresh_pair)
+    anna.sql("UPDATE t SET stock=stock-3")
+    anna.sql("UPDATE t SET stock=stock-4 WHERE id=1")
+    bert.start_serve()
+    held = fresh_pair.wire["anna", "bert"].plan(Fault("hold_request", RECEIVE, skip=1))
+    drain = subprocess.Popen(anna.command("--drain"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                             cwd=anna.folder, preexec_fn=process.dies_with_parent())
+    until(lambda: held.hits == 1, 60, "the second part is on its way")
+    bert.sql("UPDATE t SET stock=stock-2 WHERE id=1")
+    held.release()
+    drain.wait(60)
+    bert.stop_serve()
+    fresh_pair.settle(60)
+    fresh_pair.assert_equal()
+    assert (_stock(anna), _stock(bert)) == (91, 91)
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+@pytest.mark.parametrize("keep", ["local", "remote"])
+def test_a_decision_about_a_price_leaves_the_stock_to_the_sales(fresh_pair: Pair, first: str, keep: str) -> None:
+    """Sold before the conflict, since, while the decision waits, and on the other laptop while it travels."""
+    anna, bert = _ready(fresh_pair, ADD)
+    anna.sql("UPDATE t SET price=2, stock=stock-1")
+    bert.sql("UPDATE t SET price=3, stock=stock-2")
+    _settle(fresh_pair, first)
+    where = next(node for node in fresh_pair.nodes if hand.sync(node, "SELECT 1 FROM sync_conflict"))
+    other = bert if where is anna else anna
+    number, = hand.sync(where, "SELECT id FROM sync_conflict")[0]
+    where.sql("UPDATE t SET stock=stock-4")
+    other.sql("UPDATE t SET stock=stock-8")
+    where.agent("--resolve", str(number), "--keep", keep, check=0)
+    where.sql("UPDATE t SET stock=stock-16")
+    _settle(fresh_pair, first)
+    local = 2 if where is anna else 3
+    assert anna.sql("SELECT stock, CAST(price AS SIGNED) FROM t") == [(69, local if keep == "local" else 5 - local)]

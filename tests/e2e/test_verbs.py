@@ -151,7 +151,7 @@ def test_init_writes_a_private_file_once_that_passes_the_check_when_filled_in(fr
     for old, new in (("user = tandem\n", f"user = {ACCOUNT}\n"), ("; password =\n", f"password = {PASSWORD}\n"),
                      ("; socket =\n", f"socket = {anna.server.socket}\n"), ("; state_dir =\n", f"state_dir = {tmp_path}/state\n"),
                      ("; [peer other-laptop]", "[peer bert]"), ("; key = ", "key = "),
-                     ("; url = https://192.168.0.2:8440", f"url = https://127.0.0.1:{fresh_pair.bert.listen_port}")):
+                     ("; url =", f"url = https://127.0.0.1:{fresh_pair.bert.listen_port}")):
         assert old in text, old
         text = text.replace(old, new)
     conf.write_text(text)
@@ -685,7 +685,7 @@ def test_the_status_tells_the_truth_at_every_step(fresh_pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("alone", [True, False], ids=["alone", "beside other changes"])
-def test_a_table_altered_under_its_triggers_waits_for_the_peer_and_then_for_a_person(fresh_pair: Pair, alone: bool) -> None:
+def test_a_table_altered_under_its_triggers_waits_for_the_peer_and_then_goes_on(fresh_pair: Pair, alone: bool) -> None:
     anna, bert = _ready(fresh_pair, "CREATE TABLE t (id INT PRIMARY KEY, v INT)", "CREATE TABLE u (id INT PRIMARY KEY)")
     anna.sql("ALTER TABLE t CHANGE id number INT")
     anna.sql("INSERT INTO t VALUES (1, 1)")  # the app goes on
@@ -698,15 +698,11 @@ def test_a_table_altered_under_its_triggers_waits_for_the_peer_and_then_for_a_pe
     status = json.loads(anna.agent("--status", "--json", check=DONE).stdout)
     assert status["dirty_tables"] == 0 and not status["peers"][0]["in_step"]
     said = anna.agent("--status", check=DONE).stdout
-    assert "not in step" in said and "table t: its primary key was altered" in said and "number" in said
+    assert "not in step" in said and "table t: its definition was altered" in said and "number" in said
     assert alone or bert.sql("SELECT id FROM u") == [(1,)]
     bert.sql("ALTER TABLE t CHANGE id number INT")
-    until(lambda: anna.drain().returncode == PERSON, 20, "the peer has read its definitions again, the table is compared")
-    assert "1 records differ" in anna.agent("--status", check=PERSON).stdout
-    anna.agent("--verify", "--table", "t", "--repair", "--from", "anna", check=DONE)
-    anna.drain(check=DONE)
-    assert bert.sql("SELECT number, v FROM t") == [(1, 1)]
-    assert json.loads(anna.agent("--status", "--json", check=DONE).stdout)["peers"][0]["in_step"]
+    until(lambda: (anna.drain(check=DONE), bert.sql("SELECT number, v FROM t") == [(1, 1)])[1], 30, "the table is compared, and the row arrives")
+    until(lambda: json.loads(anna.agent("--status", "--json", check=DONE).stdout)["peers"][0]["in_step"], 30, "in step")
 
 
 def test_parked_changes_are_listed_and_settled_by_their_ids(fresh_pair: Pair) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lab import Fault, Node, Pair, until
+from lab import Fault, Node, Pair, process, until
 from lab.hand import everywhere, sync, unseen
 from lab.impostor import Impostor
 
@@ -295,6 +296,32 @@ def test_busy_tables_show_no_difference_that_is_not_there(fresh_pair: Pair, rng:
             assert {kind: keys for kind, keys in found(table).items() if kind not in ("busy", "pending")} == {}, table
         two.wait_quiet()
         assert found(compare(two.anna, check=0)["t"]) == {}
+
+
+@pytest.mark.parametrize("who", ["anna", "bert"])
+def test_a_record_that_changes_and_arrives_while_questions_travel_is_no_difference(fresh_pair: Pair, who: str) -> None:
+    """Each question waits on its way, the last one's answer: the closer look at single records."""
+    with begun(fresh_pair, TABLE, numbers(3000)) as two:
+        two.anna.start_serve()
+        wire = two.wire["anna", "bert"]
+        other = two.bert if who == "anna" else two.anna
+        unseen(two.bert, "UPDATE t SET v = 'silent' WHERE id IN (8, 2998)")  # so that their neighbours are looked at closely
+        compare(two.anna)
+        last = sum(one.path.startswith(VERIFY) for one in wire.exchanges)
+        held = wire.plan(Fault("hold_request", VERIFY))
+        asking = subprocess.Popen(two.anna.command("--verify", "--json"), stdout=subprocess.PIPE, text=True,
+                                  cwd=two.anna.folder, preexec_fn=process.dies_with_parent())
+        asked = 0
+        while until(lambda: held.hits > 0 or asking.poll() is not None, 60, "a question, or the end") and held.hits > 0:
+            asked += 1
+            two[who].sql("UPDATE t SET n = n + 1 WHERE id IN (9, 2999)")
+            until(lambda: other.sql("SELECT n FROM t WHERE id=9") == two[who].sql("SELECT n FROM t WHERE id=9"), 60, "it has arrived")
+            before = held
+            held = wire.plan(Fault("hold_request" if asked + 1 < last else "hold_response", VERIFY))
+            before.release()
+        said = json.loads(asking.communicate(timeout=60)[0])
+        assert asked >= 3
+        assert found(said["peers"][0]["tables"][0])["different"] == ["2998", "8"], said
 
 
 # making equal --------------------------------------------------------------------------------------

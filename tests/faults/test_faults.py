@@ -110,11 +110,21 @@ def _assert_quiet(cluster: Cluster) -> None:
     assert before == [node.sql(f"SELECT MAX(id) FROM {node.sync_database}.sync_queue") for node in cluster.nodes]
 
 
-@pytest.mark.parametrize("laptops", ["pair", "chain of three"])
+def _fetching(cluster: Cluster) -> Cluster:
+    """Nobody can call cleo: she fetches what bert has for her."""
+    cluster["bert"].change_conf({"peer cleo": {"url": None}}, write=False)
+    cluster["cleo"].change_conf({"peer bert": {"pull": "yes"}}, write=False)
+    cluster.wire.pop(("bert", "cleo")).close()
+    for node in cluster.nodes:
+        node.write_conf()
+    return cluster
+
+
+@pytest.mark.parametrize("laptops", ["pair", "chain of three, the last of which fetches"])
 def test_a_storm_of_faults_loses_nothing(laptops: str, rng: random.Random) -> None:
     options = ["--innodb-flush-log-at-trx-commit=1"]
     cluster = (Pair(schemas=(), proxied=True, server_options=options) if laptops == "pair" else
-               Cluster(3, "chain", schemas=(), proxied=True, server_options=options))
+               _fetching(Cluster(3, "chain", schemas=(), proxied=True, server_options=options)))
     with cluster, _at_work(cluster, rng) as crowd:
         chaos = Chaos(cluster, rng)
         _storm(chaos, crowd, rng)

@@ -5,6 +5,7 @@
 
 #include "fuzz.h"
 #include "wire/compare.h"
+#include "wire/errand.h"
 #include "wire/message.h"
 
 static struct line_value values[LINE_VALUES_MAX], again[LINE_VALUES_MAX];
@@ -69,6 +70,8 @@ others(char *text, size_t len)
 	struct message_error error;
 	struct section section;
 	struct refusal refusal;
+	struct errand errand;
+	struct errand_reply reply;
 	uint64_t piece;
 	size_t at;
 	bool last;
@@ -78,6 +81,10 @@ others(char *text, size_t len)
 		message_section_free(&section);
 	if (message_parse_envelope(text, len, &piece, &last, &at, &e))
 		MUST(at <= len);
+	if (errand_parse(text, len, &errand, &at, &e))
+		MUST(at <= len && (errand.kind != ERRAND_CALL || errand.number > 0));
+	if (errand_parse_reply(text, len, &reply, &at, &e))
+		MUST(at <= len && reply.wait_ms <= ERRAND_WAIT_MAX_MS && reply.status < 600);
 	(void)!message_parse_error(text, len, &error, &e);
 	(void)!message_parse_refusal(text, len, &refusal, &e); /* overwrites: the last */
 }

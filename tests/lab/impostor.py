@@ -67,12 +67,17 @@ class Impostor:
     def _direction(self, key: bytes, sender: str, receiver: str) -> bytes:
         return bytes.fromhex(self._mac(key, "tandem1 key", sender, receiver))
 
-    def post(self, path: str, body: bytes, counter: int | None = None) -> tuple[int, bytes]:
+    def get(self, path: str, counter: int | None = None) -> tuple[int, bytes]:
+        """A signed GET; its signed answer."""
+        return self.post(path, b"", counter, method="GET")
+
+    def post(self, path: str, body: bytes, counter: int | None = None,
+             method: str = "POST") -> tuple[int, bytes]:
         """A signed request; its signed answer."""
         if self.session:
             self.counter += 1
         number = str(self.counter if counter is None else counter)
-        mac = self._mac(self._send_key, "tandem1 request", "POST", path, self.name, self.node.name,
+        mac = self._mac(self._send_key, "tandem1 request", method, path, self.name, self.node.name,
                         self.session, number, str(len(body)), hashlib.sha256(body).hexdigest())
         lines = [TYPE, f"X-Tandem-From: {self.name}", f"X-Tandem-To: {self.node.name}",
                  f"X-Tandem-Counter: {number}", f"X-Tandem-Mac: {mac}",
@@ -80,7 +85,7 @@ class Impostor:
         if self.session:
             lines.append(f"X-Tandem-Session: {self.session}")
         with socket.create_connection(("127.0.0.1", self.node.listen_port), timeout=30) as sock:
-            sock.sendall(head(*lines, start=f"POST {path} HTTP/1.1") + body)
+            sock.sendall(head(*lines, start=f"{method} {path} HTTP/1.1") + body)
             answer = read(sock)
         top, _, content = answer.partition(b"\r\n\r\n")
         status = status_of(answer)

@@ -30,14 +30,16 @@ speaks_of(const struct world *w, int from, const struct debt *d, int table, int 
 	return d->key == key;
 }
 
-/* One side owes it, the other one has refused it. */
+/* One side owes it, the other one has refused it; or, of a record with another key there, the version that was to
+ * replace it is refused in turn. */
 static bool
-is_named(const struct world *w, int from, int to, int table, int key)
+is_named(struct world *w, int from, int to, int table, int key)
 {
-	const struct side *side = &w->nodes[from].store.sides[to];
+	struct side *side = &w->nodes[from].store.sides[to];
 
 	for (size_t i = 0; i < side->nowed; i++)
-		if (speaks_of(w, from, &side->owed[i], table, key) && is_unsettled(w, to, from, table, side->owed[i].key))
+		if (speaks_of(w, from, &side->owed[i], table, key) && (is_unsettled(w, to, from, table, side->owed[i].key) ||
+			(store_debt(&w->nodes[to].store.sides[from], table, side->owed[i].key) != NULL && is_unsettled(w, from, to, table, side->owed[i].key))))
 			return true;
 	return false;
 }
@@ -92,6 +94,18 @@ is_kept(const struct world *w, uint32_t content)
 	return false;
 }
 
+/* Each sale once. Where a node was restored some are gone, and who mends it takes values. */
+static void
+check_counters(struct world *w)
+{
+	for (int key = 1; w->adds && !w->set_back && key <= COUNTED_KEYS; key++) {
+		const struct row *row = &w->nodes[0].store.rows[TABLE_PLAIN][key];
+
+		if (!row->here || row->stock != FIRST_STOCK + w->sold[key])
+			fail(w, "the counter of record %d is %" PRId64 ", and should be %" PRId64, key, row->stock, FIRST_STOCK + w->sold[key]);
+	}
+}
+
 void
 oracle_final(struct world *w)
 {
@@ -113,6 +127,7 @@ oracle_final(struct world *w)
 			fail(w, "content %" PRIu32 " was written and is nowhere: nobody replaced it knowingly, no conflict keeps it", c);
 			w->lost++;
 		}
+	check_counters(w);
 	for (int i = 0; i < w->n; i++)
 		for (int k = 0; k < w->n; k++)
 			if (w->nodes[i].store.sides[k].nowed > 0)

@@ -43,6 +43,8 @@ free_value(struct world *w, const struct node *n)
 {
 	uint32_t value = (uint32_t)chance_below(w, 6);
 
+	if (w->policy == POLICY_MANUAL) /* two kinds of decision about one record are not simulated */
+		return 0;
 	for (int i = 0; i < OPEN_MAX; i++)
 		for (size_t k = 0; n->open[i].open && k < n->open[i].n; k++)
 			if (n->open[i].writes[k].row.value == value)
@@ -82,9 +84,25 @@ change_row(struct world *w, struct node *n, struct transaction *t, int table, in
 	uint32_t value = table == TABLE_UNIQUE && chance(w, 0.5) ? free_value(w, n) : n->store.rows[table][key].value;
 	struct write *to = add_write(w, n, t, table, key, OP_UPDATE);
 
+	struct mask columns = { { 0 } };
+	int64_t sale = 0;
+	bool alone = false;
+	size_t cell = chance_below(w, CELLS);
+
 	to->row = n->store.rows[table][key];
-	to->row.cells[chance_below(w, CELLS)] = new_content(w);
+	if (table_of(w, table)->ncounters > 0 && chance(w, 0.6)) {
+		sale = (int64_t)chance_below(w, 9) - 5;
+		alone = chance(w, 0.5);
+	}
+	if (!alone) {
+		to->row.cells[cell] = new_content(w);
+		mask_set(&columns, 1 + cell);
+	}
+	if (to->row.value != value)
+		mask_set(&columns, 1 + CELLS);
 	to->row.value = value;
+	to->row.stock += sale;
+	told_of(w, table, &columns, sale, &to->change.told);
 }
 
 /* As the triggers write it: a delete, and an insert that is linked to it. */
@@ -124,6 +142,10 @@ write_row(struct world *w, struct node *n, struct transaction *t)
 	}
 	if (people_lock(n, table, key))
 		return; /* an app would wait */
+	if (w->adds && table == TABLE_PLAIN && key <= COUNTED_KEYS) {
+		change_row(w, n, t, table, key);
+		return;
+	}
 	if (!n->store.rows[table][key].here) {
 		insert_row(w, n, t, table, key);
 		return;
@@ -148,10 +170,12 @@ commit_write(struct world *w, struct node *n, const struct write *write, bool mo
 	for (int i = 0; i < CELLS && row->here && !moves; i++)
 		if (!write->row.here || write->row.cells[i] != row->cells[i])
 			w->replaced[row->cells[i]] = true;
+	if (w->adds && write->table == TABLE_PLAIN && write->key <= COUNTED_KEYS)
+		w->sold[write->key] += write->row.stock - row->stock;
 	*row = write->row;
 	(void)store_enqueue(&n->store, &write->change);
-	note(w, "%s writes %s %d (%s, id %" PRIu64 "): %" PRIu32 " %" PRIu32 ", value %" PRIu32, n->name, table_names[write->table], write->key,
-	    write->change.operation == OP_INSERT ? "insert" : write->change.operation == OP_UPDATE ? "update" : "delete", write->change.id, row->cells[0], row->cells[1], row->value);
+	note(w, "%s writes %s %d (%s, id %" PRIu64 "): %" PRIu32 " %" PRIu32 ", value %" PRIu32 ", stock %" PRId64, n->name, table_names[write->table], write->key,
+	    write->change.operation == OP_INSERT ? "insert" : write->change.operation == OP_UPDATE ? "update" : "delete", write->change.id, row->cells[0], row->cells[1], row->value, row->stock);
 }
 
 static void
@@ -205,6 +229,79 @@ unused_key(const struct world *w)
 	return 0;
 }
 
+/* Earlier changes of the record, where nothing depends on them (inbox.c, supersede). */
+static void
+replace_changes(struct world *w, struct node *n, int peer, int table, int key)
+{
+	for (int i = 0; i < w->n; i++) {
+		struct side *side = &n->store.sides[i];
+		struct debt *d = store_debt(side, table, key);
+		bool looked_at = w->wrong == WRONG_DECIDED_ALL || i == peer || store_undecided(side, table, key) != NULL;
+		size_t left = 0;
+
+		if (d != NULL && d->link == 0) {
+			store_mark_rows(&n->store, d, SUPERSEDED);
+			store_drop_debt(side, d);
+		}
+		for (size_t k = 0; k < side->nunsettled; k++)
+			if (side->unsettled[k].table != table || side->unsettled[k].key != key || !looked_at)
+				side->unsettled[left++] = side->unsettled[k];
+		side->nunsettled = left;
+	}
+	for (size_t i = 0; i < n->store.nqueue; i++) {
+		struct queued *q = &n->store.queue[i];
+
+		if (q->table == table && q->key == key && q->status == PENDING && q->link == 0)
+			q->status = SUPERSEDED;
+	}
+}
+
+/* agent --resolve ID --keep local|remote (inbox_resolve). False: what was kept does not fit any more. */
+static bool
+resolve(struct world *w, struct node *n, int peer, struct undecided *u)
+{
+	struct row *row = &n->store.rows[u->table][u->key];
+	struct queued q = { .id = n->store.next_id++, .table = u->table, .key = u->key, .origin = NOBODY, .via = NOBODY, .whole = true, .visible = true };
+	bool remote = chance(w, 0.5) && !(u->row.here && u->table == TABLE_UNIQUE && store_has_value(&n->store, u->row.value, u->key));
+
+	if (people_lock(n, u->table, u->key))
+		return false;
+	if (row->here)
+		keep_row(&n->store, row);
+	if (remote)
+		*row = u->row;
+	replace_changes(w, n, peer, u->table, u->key);
+	q.operation = row->here ? OP_UPDATE : OP_DELETE;
+	node_time(w, n, q.changed_at);
+	(void)store_enqueue(&n->store, &q);
+	u->decision = q.id;
+	note(w, "%s decides %s %d (id %" PRIu64 "), %s stays: %s%" PRIu32 " %" PRIu32, n->name, table_names[u->table], u->key, q.id, remote ? "remote" : "local", row->here ? "" : "none ", row->cells[0],
+	    row->cells[1]);
+	return true;
+}
+
+static bool
+resolve_all(struct world *w, struct node *n, int peer)
+{
+	struct side *side = &n->store.sides[peer];
+	bool did = false;
+
+	for (size_t i = 0; i < side->nundecided; i++)
+		if (side->undecided[i].decision == 0)
+			did = resolve(w, n, peer, &side->undecided[i]) || did;
+	return did;
+}
+
+void
+people_resolve(struct world *w, struct node *n, int peer)
+{
+	struct side *side = &n->store.sides[peer];
+	size_t at = side->nundecided == 0 ? 0 : chance_below(w, side->nundecided);
+
+	if (side->nundecided > 0 && side->undecided[at].decision == 0)
+		(void)resolve(w, n, peer, &side->undecided[at]);
+}
+
 static void
 decide_record(struct world *w, struct node *n, int table, int key)
 {
@@ -229,6 +326,8 @@ people_decide(struct world *w, int a, int b)
 	struct node *one = &w->nodes[a], *other = &w->nodes[b];
 	bool differs = one->store.sides[b].nowed > 0;
 
+	if (w->policy == POLICY_MANUAL && resolve_all(w, one, b))
+		return true;
 	for (size_t i = 0; i < one->store.sides[b].nowed; i++) { /* agent --retry all */
 		one->store.sides[b].owed[i].state = "retry";
 		one->store.sides[b].owed[i].attempts = 0;

@@ -1,13 +1,15 @@
 /* The receiving side. Lives here: what apply/ reads and writes, around the decisions that it shares with this:
- * position, look, judge_facts, conflict_judge, lineage_shape, outcome_relays. The quick way has the same outcome by
+ * position, look, judge_facts, conflict_judge, merge_item, lineage_shape, outcome_relays, columns_pass_on. The quick way has the same outcome by
  * its own check and is not here; nor are families. */
 #include "sim.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/columns.h"
 #include "apply/judge.h"
 #include "apply/lineage.h"
+#include "apply/merge.h"
 #include "apply/outcome.h"
 #include "apply/position.h"
 
@@ -17,7 +19,10 @@ enum because { WRITTEN, COLLISION, WAITING, REFUSED_NOW };
 struct work {
 	const struct sent *sent;
 	struct item item;
-	struct line_value local, old_local, now_local; /* only their addresses say something */
+	struct line_value values[COLUMNS], local[COLUMNS];
+	char texts[COLUMNS][VALUE_LEN], local_texts[COLUMNS][VALUE_LEN]; /* behind them */
+	struct line_value old_local, now_local; /* only their addresses say something */
+	struct row merged; /* what is written, column by column */
 	char now_key[KEY_MAX_LEN];
 	struct row losers[2]; /* the rows here that a conflict may cost */
 	size_t nlosers;
@@ -41,6 +46,10 @@ struct receiving {
 	bool linked[RELAYS]; /* to the relay before */
 	size_t nrelays;
 	struct reply *out;
+	struct pass pass;     /* as much of them as apply/merge and apply/columns look at */
+	struct chunk *chunk;
+	size_t map[COLUMNS];
+	bool widened[COLUMNS];
 };
 
 /* --- hello --- */
@@ -152,6 +161,7 @@ follow(struct receiving *r, struct work *work)
 	const struct mark *seen = seen_of(r, work);
 	const struct moved *to;
 	uint64_t hash = item->meta.old_key == NULL ? item->hash : hash_of(work->sent->table, work->sent->old_key);
+	int hops = 0;
 
 	if (item->local != NULL || item->old_here || (item->meta.operation == 'i' && item->meta.old_key == NULL))
 		return;
@@ -164,7 +174,7 @@ follow(struct receiving *r, struct work *work)
 			item->now_key_len = strlen(work->now_key);
 			return;
 		}
-		if (hash == to->hash)
+		if (hash == to->hash || ++hops >= ITEM_HASHES)
 			return;
 		hash = to->hash;
 	}
@@ -177,13 +187,19 @@ find_here(struct receiving *r, struct work *work)
 	const struct row *rows = r->s->rows[sent->table];
 	struct item *item = &work->item;
 
+	merged_free(item->merged);
 	memset(item, 0, sizeof *item);
 	item->meta = (struct record_meta){ .operation = sent->operation, .key = sent->key, .key_len = strlen(sent->key), .changed_at = sent->changed_at,
 		.origin = sent->origin[0] == '\0' ? NULL : sent->origin, .via = sent->via[0] == '\0' ? NULL : sent->via, .whole = sent->whole,
-		.has_seen = sent->has_seen, .seen = sent->seen };
+		.has_seen = sent->has_seen, .seen = sent->seen, .weak = sent->weak, .columns = sent->told.any ? sent->told.versions : NULL,
+		.columns_len = strlen(sent->told.versions), .difference = sent->told.difference[0] == '\0' ? NULL : sent->told.difference };
+	row_values(key_number(sent->key), &sent->row, work->texts, work->values);
+	item->values = work->values;
 	item->hash = hash_of(sent->table, sent->key);
-	if (rows[key_number(sent->key)].here)
-		item->local = &work->local;
+	if (rows[key_number(sent->key)].here) {
+		row_values(key_number(sent->key), &rows[key_number(sent->key)], work->local_texts, work->local);
+		item->local = work->local;
+	}
 	if (sent->old_key[0] != '\0') {
 		item->meta.old_key = sent->old_key;
 		item->meta.old_key_len = strlen(sent->old_key);
@@ -199,7 +215,7 @@ static const struct row *
 row_of(const struct receiving *r, const struct work *work, const struct line_value *which)
 {
 	static const struct row none;
-	const char *key = which == NULL ? NULL : which == &work->local ? work->sent->key : which == &work->old_local ? work->sent->old_key : work->now_key;
+	const char *key = which == NULL ? NULL : which == work->local ? work->sent->key : which == &work->old_local ? work->sent->old_key : work->now_key;
 
 	return key == NULL ? &none : &r->s->rows[work->sent->table][key_number(key)];
 }
@@ -214,23 +230,87 @@ is_same_content(const struct receiving *r, const struct work *work)
 	return work->sent->operation == 'd' ? !row->here : row->here && same_row(row, &work->sent->row);
 }
 
+/* pass_is_decided */
+static bool
+is_decided(struct receiving *r, const struct work *work, const struct facts *f)
+{
+	const struct undecided *u = store_undecided(r->side, work->sent->table, key_number(work->sent->key));
+
+	return u != NULL && u->decision != 0 && version_compare(f->changed_at, f->node, u->changed_at, r->w->nodes[u->node].name) <= 0;
+}
+
+/* The chunk of the record's table, with what counts as seen for the record. */
+static void
+use_chunk(struct receiving *r, struct work *work)
+{
+	struct err e;
+
+	if (r->chunk == NULL) {
+		r->chunk = chunk_new(&r->pass, &e);
+		must(r->chunk != NULL, &e);
+	}
+	for (size_t i = 0; i < COLUMNS; i++)
+		r->map[i] = i;
+	r->chunk->target.table = table_of(r->w, work->sent->table);
+	r->chunk->target.map = r->map;
+	r->chunk->target.widened = r->widened;
+	r->pass.look = r->look;
+	r->pass.seen = *seen_of(r, work);
+	work->item.meta.has_seen = false; /* that is it */
+}
+
+/* Column by column, where the program judges so. */
+static bool
+judge_columns(struct receiving *r, struct work *work, struct facts *f)
+{
+	struct item *item = &work->item;
+	struct err e;
+
+	use_chunk(r, work);
+	if (!merge_is_possible(r->chunk, item, f))
+		return false;
+	if (r->w->wrong == WRONG_ONE_TIME)
+		item->meta.columns = NULL;
+	if (r->w->wrong == WRONG_VALUE_WINS)
+		item->meta.difference = NULL;
+	must(merge_item(r->chunk, item, f, &f->same, &e), &e);
+	row_read(item->values, &work->merged);
+	return true;
+}
+
+/* Is it just what the decision was about? */
+static bool
+is_decided_row(struct receiving *r, const struct work *work)
+{
+	struct row row = work->sent->row;
+
+	row.here = work->sent->operation != 'd';
+	return same_row(&row, &store_undecided(r->side, work->sent->table, key_number(work->sent->key))->row);
+}
+
 static void
 judge(struct receiving *r, struct work *work)
 {
 	struct item *item = &work->item;
 	struct line_value *rows[2];
 	struct facts f;
+	bool decided;
 
 	find_here(r, work);
-	judge_facts(&r->look, item, seen_of(r, work), "", &f);
+	judge_facts(&r->look, item, seen_of(r, work), r->w->wrong == WRONG_PREFER_LAST ? "" : r->w->tables[0].preferred, &f);
 	f.counter_key = work->sent->table == TABLE_COUNTED;
 	f.same = judge_is_same(item, is_same_content(r, work));
 	if (r->w->wrong == WRONG_BLIND)
 		f.concurrent = 0;
-	item->decision = conflict_judge(POLICY_NEWER, &f);
+	if (!judge_columns(r, work, &f))
+		item->decision = conflict_judge(r->w->policy, &f);
+	item->shape = WRITE_NOTHING;
+	decided = is_decided(r, work, &f);
+	if (decided) /* sent before it heard of that */
+		item->decision = (struct decision){ .verdict = VERDICT_KEEP, .conflict = !f.same && item->concurrent > 0 && !is_decided_row(r, work) };
 	if (r->w->wrong == WRONG_NO_REQUEUE || (r->w->wrong == WRONG_KEEPER_REQUEUES && item->decision.verdict == VERDICT_APPLY))
 		item->decision.requeue = false;
-	work->rekey = lineage_shape(item, f.same);
+	work->rekey = !(decided && item->changed_as_old) && lineage_shape(item, f.same);
 	work->nlosers = outcome_losers(item, rows);
 	for (size_t i = 0; i < work->nlosers; i++)
 		work->losers[i] = *row_of(r, work, rows[i]);
@@ -255,7 +335,7 @@ static bool
 write_rows(struct receiving *r, struct work *work)
 {
 	const struct item *item = &work->item;
-	struct row *rows = r->s->rows[work->sent->table], values = work->rekey ? rows[key_number(work->sent->old_key)] : work->sent->row, saved[KEYS];
+	struct row *rows = r->s->rows[work->sent->table], values = work->rekey ? rows[key_number(work->sent->old_key)] : item->merged != NULL ? work->merged : work->sent->row, saved[KEYS];
 	int key = key_number(work->sent->key), at = item->at_key == NULL ? key : key_number(item->at_key);
 
 	memcpy(saved, rows, sizeof saved);
@@ -349,35 +429,190 @@ has_other_peers(const struct receiving *r)
 	return peers > 1;
 }
 
+/* What a relay tells of columns, as the queue has it. */
 static void
-relay(struct receiving *r, const struct work *work)
+take_told(const struct relay *from, struct told *to)
+{
+	memset(to, 0, sizeof *to);
+	if (from->columns == NULL)
+		return;
+	to->any = true;
+	memcpy(to->columns, from->columns, from->columns_len);
+	to->columns_len = from->columns_len;
+	(void)snprintf(to->versions, sizeof to->versions, "%s", from->versions == NULL ? "" : from->versions);
+	(void)snprintf(to->difference, sizeof to->difference, "%s", from->difference == NULL ? "" : from->difference);
+}
+
+/* As merge_supersede: what local changes have lost is not sent any more. */
+static void
+shrink_losers(struct receiving *r, const struct work *work)
+{
+	const struct table *t = r->chunk->target.table;
+	const struct mark *seen = seen_of(r, work);
+	size_t from, n;
+
+	look_find(&r->look, work->item.hash, &from, &n);
+	for (size_t i = from; i < from + n; i++) {
+		const struct local_change *lc = &r->look.changes[i];
+		struct queued *q = mark_contains(seen, lc->id) ? NULL : store_queued(r->s, lc->id);
+		struct versions left = { 0 };
+		struct columns_texts texts;
+		struct relay told = { 0 };
+		struct told before;
+		struct err e;
+
+		if (q == NULL)
+			continue;
+		before = q->told;
+		columns_texts_init(&texts);
+		must(versions_raise_all(&left, &lc->versions, &e), &e);
+		versions_drop(&left, &work->item.merged->lost);
+		must(columns_tell(&told, t, &left, r->w->wrong == WRONG_DIFFERENCE_LOST ? NULL : before.difference, &texts, &e), &e);
+		take_told(&told, &q->told);
+		if (left.n == 0 && q->told.difference[0] == '\0')
+			q->status = SUPERSEDED;
+		versions_free(&left);
+		columns_texts_free(&texts);
+	}
+}
+
+/* As merge_relay. */
+static void
+relay_merged(struct receiving *r, const struct work *work)
+{
+	const struct column_version *greatest = versions_greatest(&work->item.merged->won);
+	struct queued *to = &r->relays[r->nrelays];
+	int origin = work->item.meta.origin == NULL ? r->peer : node_number(work->item.meta.origin);
+	struct columns_texts texts;
+	struct relay told = { 0 };
+	struct err e;
+
+	if (!has_other_peers(r))
+		return;
+	columns_texts_init(&texts);
+	must(columns_difference(&r->chunk->target, &work->item.meta, &texts.difference, &e) &&
+	    columns_tell(&told, r->chunk->target.table, &work->item.merged->won, buf_cstr(&texts.difference), &texts, &e), &e);
+	if (greatest != NULL || told.difference != NULL) {
+		if (greatest != NULL)
+			origin = node_number(greatest->node);
+		*to = (struct queued){ .table = work->sent->table, .key = key_number(work->sent->key), .operation = OP_UPDATE, .origin = origin == r->n->number ? NOBODY : origin,
+			.via = r->peer, .visible = true };
+		memcpy(to->changed_at, greatest != NULL ? greatest->changed_at : work->sent->changed_at, sizeof to->changed_at);
+		take_told(&told, &to->told);
+		r->linked[r->nrelays++] = false;
+	}
+	columns_texts_free(&texts);
+}
+
+static void
+relay(struct receiving *r, struct work *work)
 {
 	const char *node = work->item.meta.origin == NULL ? r->w->nodes[r->peer].name : work->item.meta.origin;
 	struct relay_list list;
+	struct columns_texts texts;
+	struct err e;
 
+	if (work->item.merged != NULL) {
+		relay_merged(r, work);
+		return;
+	}
+	use_chunk(r, work);
+	r->pass.relay = has_other_peers(r);
+	columns_texts_init(&texts);
 	outcome_relays(table_names[work->sent->table], node, &work->item, &list);
 	for (size_t i = 0; i < list.n; i++) {
-		const struct relay *from = &list.items[i];
+		struct relay *from = &list.items[i];
 		int origin = node_number(from->node);
 
 		if (!has_other_peers(r) && !from->requeue && r->w->wrong != WRONG_ECHO)
 			continue;
+		must(columns_pass_on(&r->pass, from, &r->chunk->target, &work->item.meta, &texts, &e), &e);
 		r->linked[r->nrelays] = from->linked;
 		r->relays[r->nrelays] = (struct queued){ .table = work->sent->table, .key = key_number(from->key), .operation = from->operation,
 			.origin = origin == r->n->number ? NOBODY : origin, .via = from->requeue || r->w->wrong == WRONG_ECHO ? NOBODY : r->peer, .whole = from->whole || from->requeue, .visible = true };
+		take_told(from, &r->relays[r->nrelays].told);
 		(void)snprintf(r->relays[r->nrelays++].changed_at, QUEUE_TIME_LEN + 1, "%s", from->changed_at);
 	}
+	columns_texts_free(&texts);
+}
+
+/* Neither version may go (undecided_keep). */
+static void
+ask(struct receiving *r, struct work *work)
+{
+	const struct sent *sent = work->sent;
+	struct undecided *u = store_add_undecided(r->side, sent->table, key_number(sent->key));
+
+	(void)snprintf(u->changed_at, sizeof u->changed_at, "%s", sent->changed_at);
+	u->node = work->item.meta.origin == NULL ? r->peer : node_number(work->item.meta.origin);
+	u->row = sent->row;
+	u->row.here = sent->operation != 'd';
+	for (size_t i = 0; i < work->nlosers; i++)
+		if (work->losers[i].here)
+			keep_row(r->s, &work->losers[i]);
+	if (u->row.here)
+		keep_row(r->s, &u->row);
+	work->done = work->refused = true;
+	work->because = COLLISION;
+}
+
+/* A version that has seen ours ends what was open about the record (undecided_end). */
+static void
+end_undecided(struct receiving *r, const struct work *work)
+{
+	int table = work->sent->table, key = key_number(work->sent->key);
+	struct debt *d = store_debt(r->side, table, key);
+	struct undecided *u = store_undecided(r->side, table, key);
+
+	if (d != NULL && mark_contains(seen_of(r, work), d->last_id)) {
+		const struct queued *old = d->link == 0 ? NULL : store_queued(r->s, d->link);
+
+		if (old != NULL && old->table == table)
+			tell_end(r, old);
+		store_mark_rows(r->s, d, has_other_peers(r) ? SYNCED : SUPERSEDED);
+		store_drop_debt(r->side, d);
+	}
+	if (u == NULL || u->decision != 0)
+		return;
+	for (size_t i = 0; i < work->nlosers; i++) /* what is overwritten now may be newer than what was kept */
+		if (work->losers[i].here)
+			keep_row(r->s, &work->losers[i]);
+	store_drop_undecided(r->side, u);
+}
+
+/* What the preferred node wrote never loses to what it had not seen. */
+static void
+check_preferred(struct receiving *r, const struct work *work)
+{
+	const struct item *item = &work->item;
+	const char *preferred = r->w->tables[0].preferred, *theirs = item->meta.origin == NULL ? r->w->nodes[r->peer].name : item->meta.origin, *ours = item->local_node;
+	bool applies = item->decision.verdict == VERDICT_APPLY;
+
+	if (r->w->policy == POLICY_PREFER && item->decision.conflict && strcmp(applies ? ours : theirs, preferred) == 0 && strcmp(applies ? theirs : ours, preferred) != 0)
+		fail(r->w, "%s lets %s's version of %s %s lose, which is preferred", r->n->name, preferred, table_names[work->sent->table], work->sent->key);
 }
 
 static void
 finish_record(struct receiving *r, struct work *work)
 {
-	const struct decision *d = &work->item.decision;
+	struct decision *d = &work->item.decision;
 
 	work->done = true;
+	/* What the peer has refused is given up: it hears of that by the record. */
+	if (d->supersede && work->item.concurrent > 0 && store_debt(r->side, work->sent->table, key_number(work->sent->key)) != NULL)
+		d->requeue = d->requeue || r->w->wrong != WRONG_NO_REQUEUE;
+	check_preferred(r, work);
+	end_undecided(r, work);
 	if (d->conflict) {
 		r->w->conflicts++;
-		if (r->w->wrong != WRONG_LOSER_DROPPED) {
+		if (r->w->wrong != WRONG_LOSER_DROPPED && work->item.merged != NULL) {
+			struct row one = { 0 };
+
+			row_read(work->item.merged->local, &one);
+			keep_row(r->s, &one);
+			row_read(work->item.merged->remote, &one);
+			keep_row(r->s, &one);
+		} else if (r->w->wrong != WRONG_LOSER_DROPPED) {
 			for (size_t i = 0; i < work->nlosers; i++)
 				if (work->losers[i].here)
 					keep_row(r->s, &work->losers[i]);
@@ -391,6 +626,8 @@ finish_record(struct receiving *r, struct work *work)
 	    d->verdict == VERDICT_APPLY ? "apply" : "keep", d->conflict ? ", conflict" : "", d->requeue ? ", requeue" : "", work->item.concurrent > 0 ? ", concurrent" : "");
 	if (d->supersede && work->item.concurrent > 0)
 		supersede(r, work);
+	if (work->item.merged != NULL)
+		shrink_losers(r, work);
 	relay(r, work);
 }
 
@@ -400,8 +637,7 @@ write_one(struct receiving *r, struct work *work)
 	bool writes = work->item.shape != WRITE_NOTHING && work->item.shape != TARGET_DELETE;
 
 	if (work->item.decision.verdict == VERDICT_ASK) {
-		work->done = work->refused = true;
-		work->because = COLLISION;
+		ask(r, work);
 		return;
 	}
 	work->because = REFUSED_NOW;
@@ -431,6 +667,8 @@ untie(struct receiving *r)
 		if (work->item.decision.verdict != VERDICT_APPLY || work->item.concurrent > 0 || work->item.shape != TARGET_UPDATE)
 			continue;
 		work->refused = true; /* for the moment: it takes part */
+		if (work->item.drop_old)
+			r->s->rows[TABLE_UNIQUE][key_number(work->sent->old_key)].here = false;
 		r->s->rows[TABLE_UNIQUE][key_number(work->sent->key)] = work->sent->row;
 		tied++;
 	}
@@ -498,7 +736,7 @@ look_at_queue(struct receiving *r)
 	char key[KEY_MAX_LEN];
 	struct err e;
 
-	look_init(&r->look, NULL, r->n->name, r->w->nodes[r->peer].name);
+	look_init(&r->look, &r->w->catalog, r->n->name, r->w->nodes[r->peer].name);
 	for (size_t i = 0; i < r->nworks; i++) {
 		const struct sent *sent = r->works[i].sent;
 		const struct mark *own = seen_of(r, &r->works[i]);
@@ -607,6 +845,12 @@ apply(struct receiving *r)
 	all_rounds(r);
 	finish(r);
 	look_free(&r->look);
+	for (size_t i = 0; i < r->nworks; i++)
+		merged_free(r->works[i].item.merged);
+	if (r->chunk != NULL) {
+		chunk_clear(r->chunk);
+		free(r->chunk);
+	}
 	free(r->works);
 	r->w->groups++;
 }

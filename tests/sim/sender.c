@@ -143,6 +143,39 @@ node_name(const struct world *w, int number)
 	return number == NOBODY ? NULL : w->nodes[number].name;
 }
 
+/* Where single columns count, the rows of the queue tell what an owed record is about (sync/group, merge_owed). */
+static void
+merge_owed(struct builder *b, const struct debt *d, const struct owed *o, struct entry **entry)
+{
+	const struct mask none = { { 0 } };
+	struct debt_before before = debt_before(*entry, o);
+	const struct table *t = table_of(b->w, d->table);
+	char key[KEY_MAX_LEN];
+	struct buf told;
+	struct err e;
+
+	if (!mask_is_wanted(t) || b->w->wrong == WRONG_RETRY_FORGETS) {
+		must(debt_merge(&b->collapse, o, entry, &e), &e);
+		return;
+	}
+	for (size_t i = 0; i < b->n->store.nqueue; i++) {
+		const struct queued *q = &b->n->store.queue[i];
+		struct change c = store_change(b->w, q, key);
+
+		for (size_t k = 0; k < d->nids; k++)
+			if (d->ids[k] == q->id && q->status != SUPERSEDED)
+				must(collapse_add(&b->collapse, &c, &e), &e);
+	}
+	buf_init(&told, MASK_BYTES);
+	mask_write(t, &none, &told);
+	*entry = collapse_find(&b->collapse, o->table, o->key, o->key_len);
+	if (*entry == NULL || !(*entry)->send || o->whole)
+		must(debt_add(&b->collapse, o, &told, &e), &e);
+	buf_free(&told);
+	*entry = collapse_find(&b->collapse, o->table, o->key, o->key_len);
+	debt_note(*entry, o, &before);
+}
+
 static void
 take_owed(struct builder *b, const struct debt *d)
 {
@@ -152,15 +185,14 @@ take_owed(struct builder *b, const struct debt *d)
 	bool has_news = entry != NULL && entry->send;
 	const struct debt_group now = debt_group(b);
 	struct owed_key *to = &b->owed[b->nowed++];
-	struct err e;
 	const struct owed o = { .table = table_names[d->table], .key = key, .key_len = len, .state = d->state, .last_id = d->last_id, .first = d->first,
 		.changed_at = d->changed_at, .origin = node_name(b->w, d->origin), .via = node_name(b->w, d->via), .whole = d->whole, .link = d->link };
 
 	*to = (struct owed_key){ d->table, d->key, false };
 	if (!has_news && !debt_is_due(&now, d->state, d->sent_epoch))
 		return;
-	b->retries = b->retries || !has_news;
-	must(debt_merge(&b->collapse, &o, &entry, &e), &e);
+	b->retries = b->retries || (!has_news && b->last_part);
+	merge_owed(b, d, &o, &entry);
 	to->sent = true;
 }
 
@@ -198,6 +230,55 @@ resolve_link(struct builder *b, struct entry *entry)
 	}
 }
 
+/* What the record says of single columns (sync/group, put_columns). */
+static void
+put_columns(const struct builder *b, const struct entry *entry, struct sent *to)
+{
+	struct buf text;
+
+	to->weak = entry->weak && !entry->whole && to->operation == 'u';
+	if (to->operation != 'u' || to->whole || entry->versions == NULL || !mask_is_wanted(table_of(b->w, to->table)))
+		return;
+	buf_init(&text, VERSIONS_LEN);
+	versions_put(&text, entry->versions, NULL, COLUMNS);
+	to->told.any = true;
+	(void)snprintf(to->told.versions, sizeof to->told.versions, "%s", buf_cstr(&text));
+	buf_free(&text);
+	if (entry->difference != NULL && strcmp(entry->difference, "0") != 0)
+		(void)snprintf(to->told.difference, sizeof to->told.difference, "%d:%s", COLUMNS - 1, entry->difference);
+}
+
+/* What was counted after upto comes with a later group: it is not in the value of this one. */
+static int64_t
+counted_later(const struct builder *b, int table, int key)
+{
+	const struct store *s = &b->n->store;
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < s->nqueue; i++) {
+		const struct queued *q = &s->queue[i];
+
+		if (q->table == table && q->key == key && q->visible && q->status != SUPERSEDED && q->via != b->peer && !contains(&b->upto, q->id))
+			sum += strtoll(q->told.difference, NULL, 10);
+	}
+	return b->w->wrong == WRONG_COUNTED_TWICE ? 0 : sum;
+}
+
+/* A row travels as it is now, also at an epoch that does not contain its last change. Set back to a backup with that
+ * epoch and without that change, a node could not be told from one that was never set back. */
+static void
+note_newer_row(struct builder *b, int table, int key)
+{
+	const struct store *s = &b->n->store;
+
+	for (size_t i = s->nqueue; i-- > 0;)
+		if (s->queue[i].table == table && s->queue[i].key == key && s->queue[i].visible) {
+			if (!contains(&b->upto, s->queue[i].id))
+				world_drop_backup(b->n);
+			return;
+		}
+}
+
 static void
 put(struct builder *b, const struct entry *entry, char operation)
 {
@@ -213,8 +294,11 @@ put(struct builder *b, const struct entry *entry, char operation)
 	(void)snprintf(to->changed_at, sizeof to->changed_at, "%s", collapse_text(c, entry->changed_at));
 	(void)snprintf(to->origin, sizeof to->origin, "%s", origin == NULL ? "" : origin);
 	(void)snprintf(to->via, sizeof to->via, "%s", via == NULL ? "" : via);
-	to->whole = entry->whole && operation == 'u';
+	to->whole = (entry->whole && operation == 'u') || entry->decided;
 	to->row = *row_of(b, entry);
+	to->row.stock -= counted_later(b, to->table, key_number(to->key));
+	put_columns(b, entry, to);
+	note_newer_row(b, to->table, key_number(to->key));
 	for (size_t i = 0; i < b->side->nunsettled && b->w->wrong != WRONG_REFUSED_SEEN; i++) {
 		const struct unsettled *u = &b->side->unsettled[i];
 
@@ -232,7 +316,7 @@ end_old_key(struct builder *b, const struct entry *entry)
 	const struct queued *from = debt_left_behind(entry) ? store_queued(&b->n->store, entry->link) : NULL;
 	struct queued q;
 
-	if (from == NULL)
+	if (from == NULL || from->key == key_number(collapse_text(&b->collapse, entry->key)))
 		return;
 	q = (struct queued){ .id = b->n->store.next_id++, .table = from->table, .key = from->key, .operation = OP_DELETE,
 		.origin = node_number(collapse_text(&b->collapse, entry->origin)), .via = NOBODY, .whole = true, .visible = true };
@@ -369,6 +453,7 @@ sender_build(struct world *w, struct node *n, int peer, bool retry, struct group
 
 	out->n = 0;
 	collapse_init(&b.collapse, n->name, w->nodes[peer].name);
+	b.collapse.catalog = &w->catalog;
 	built = build(&b);
 	collapse_free(&b.collapse);
 	mark_free(&b.upto);
@@ -380,11 +465,13 @@ sender_build(struct world *w, struct node *n, int peer, bool retry, struct group
 struct settle {
 	struct world *w;
 	struct node *n;
+	int peer;
 	struct side *side;
 	const struct reply *reply;
 	const struct mark *from, *upto;
 	struct collapse collapse;
 	bool known[RECORDS_MAX];
+	uint64_t links[RECORDS_MAX]; /* of refused records: where they were before, as the peer knows it */
 };
 
 static const struct refused_record *
@@ -461,6 +548,10 @@ settle_owed(struct settle *s)
 			continue;
 		}
 		if (r == NULL) {
+			struct undecided *u = store_undecided(s->side, d->table, d->key);
+
+			if (u != NULL && u->decision == 0) /* inbox_accepted */
+				store_drop_undecided(s->side, u);
 			mark_rows(s, d, true);
 			store_drop_debt(s->side, d);
 			continue;
@@ -483,13 +574,14 @@ first_link(const struct settle *s, int table, uint64_t link)
 
 	for (int hops = 0; link != 0 && hops < HOPS_MAX; hops++) {
 		const struct queued *a = store_queued(store, link);
-		uint64_t before = 0;
+		const struct debt *d = a == NULL || a->table != table ? NULL : store_debt(s->side, table, a->key);
+		uint64_t before = d == NULL ? 0 : d->link; /* the peer never had it under that key */
 
-		for (size_t i = 0; a != NULL && a->table == table && i < store->nqueue; i++) {
+		for (size_t i = 0; before == 0 && a != NULL && a->table == table && i < store->nqueue; i++) {
 			const struct queued *q = &store->queue[i];
 
-			if (q->id > s->from->high && q->id < a->id && q->table == a->table && q->key == a->key && q->status != SUPERSEDED) {
-				before = q->link;
+			if (!contains(s->from, q->id) && q->id < a->id && q->table == a->table && q->key == a->key && q->status != SUPERSEDED && q->via != s->peer) {
+				before = q->whole || q->via != NOBODY ? 0 : q->link;
 				break;
 			}
 		}
@@ -501,7 +593,7 @@ first_link(const struct settle *s, int table, uint64_t link)
 }
 
 static void
-insert_debt(struct settle *s, const struct refused_record *r, const struct entry *entry)
+insert_debt(struct settle *s, const struct refused_record *r, const struct entry *entry, uint64_t link)
 {
 	const struct collapse *c = &s->collapse;
 	struct debt *d;
@@ -512,7 +604,7 @@ insert_debt(struct settle *s, const struct refused_record *r, const struct entry
 	d = &s->side->owed[s->side->nowed++];
 	*d = (struct debt){ .table = r->table, .key = r->key, .attempts = is_counted(s, r), .last_id = entry->last_id, .first = entry->first,
 		.origin = node_number(collapse_text(c, entry->origin)), .via = node_number(collapse_text(c, entry->via)), .whole = entry->whole,
-		.link = first_link(s, r->table, entry->link), .sent_epoch = s->upto->epoch };
+		.link = link, .sent_epoch = s->upto->epoch };
 	d->state = debt_state(d->attempts, MAX_ATTEMPTS, is_counted(s, r));
 	(void)snprintf(d->changed_at, sizeof d->changed_at, "%s", collapse_text(c, entry->changed_at));
 	(void)add_group_ids(s, d);
@@ -537,6 +629,15 @@ raise_debt(struct settle *s, const struct refused_record *r, const struct entry 
 	d->link = d->link == 0 ? entry->link : d->link;
 }
 
+static const struct entry *
+refused_entry(const struct settle *s, const struct refused_record *r)
+{
+	char key[KEY_MAX_LEN];
+	size_t len = (size_t)snprintf(key, sizeof key, "%d", r->key);
+
+	return collapse_find(&s->collapse, table_names[r->table], key, len);
+}
+
 static void
 settle_refusals(struct settle *s)
 {
@@ -551,18 +652,22 @@ settle_refusals(struct settle *s)
 		if (in_group(s, q) && find_note(s, q->table, q->key) != NULL)
 			must(collapse_add(&s->collapse, &c, &e), &e);
 	}
+	for (size_t i = 0; i < s->reply->nrefused; i++) {
+		const struct entry *entry = refused_entry(s, &s->reply->refused[i]);
+
+		s->links[i] = entry == NULL ? 0 : first_link(s, s->reply->refused[i].table, entry->link);
+	}
 	settle_owed(s);
 	for (size_t i = 0; i < s->reply->nrefused; i++) {
 		const struct refused_record *r = &s->reply->refused[i];
-		size_t len = (size_t)snprintf(key, sizeof key, "%d", r->key);
-		const struct entry *entry = collapse_find(&s->collapse, table_names[r->table], key, len);
+		const struct entry *entry = refused_entry(s, r);
 
 		if (entry == NULL || !entry->send)
 			continue;
 		if (s->known[i])
 			raise_debt(s, r, entry);
 		else if (store_debt(s->side, r->table, r->key) == NULL)
-			insert_debt(s, r, entry);
+			insert_debt(s, r, entry, s->links[i]);
 		else
 			fail(s->w, "%s: record %d of %s was refused and is owed already", s->n->name, r->key, table_names[r->table]);
 	}
@@ -572,7 +677,7 @@ settle_refusals(struct settle *s)
 static bool
 settle(struct world *w, struct node *n, int peer, const struct reply *r)
 {
-	struct settle s = { .w = w, .n = n, .side = &n->store.sides[peer], .reply = r };
+	struct settle s = { .w = w, .n = n, .peer = peer, .side = &n->store.sides[peer], .reply = r };
 	struct peer_state *state = &s.side->state;
 	struct standing where;
 
@@ -588,6 +693,14 @@ settle(struct world *w, struct node *n, int peer, const struct reply *r)
 	collapse_init(&s.collapse, n->name, w->nodes[peer].name);
 	settle_refusals(&s);
 	collapse_free(&s.collapse);
+	for (size_t i = 0; i < s.side->nundecided;) { /* it has heard of the decision */
+		struct undecided *u = &s.side->undecided[i];
+
+		if (u->decision != 0 && u->decision <= s.upto->high)
+			store_drop_undecided(s.side, u);
+		else
+			i++;
+	}
 	state->acked_epoch = s.upto->epoch;
 	memcpy(state->acked_stamp, s.upto->stamp, sizeof state->acked_stamp);
 	state->floor_epoch = r->header.floor;

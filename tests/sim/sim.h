@@ -29,6 +29,12 @@ enum {
 	MAX_ATTEMPTS = 3,
 	NAME_MAX_LEN = 4,
 	KEY_MAX_LEN = 4,
+	COLUMNS = 2 + CELLS + 1, /* key, contents, unique value, counter */
+	TOLD_BYTES = 16,
+	VERSIONS_LEN = 256,
+	DIFFERENCE_LEN = 24,
+	FIRST_STOCK = 100,
+	COUNTED_KEYS = 3, /* records that are never deleted and keep their key: all sales of them count */
 	NOBODY = -1
 };
 
@@ -52,14 +58,33 @@ enum wrong {
 	WRONG_ANSWER_FIRST,   /* the answer leaves before the commit */
 	WRONG_LOOK_FIRST,     /* rows are looked at without waiting for who writes them */
 	WRONG_BLIND,	      /* whatever arrives is written */
+	WRONG_PREFER_LAST,    /* who judges does not ask which node is preferred */
+	WRONG_DECIDED_ALL,    /* a decision counts as having seen what any peer has sent */
+	WRONG_ONE_TIME,	      /* merge: one time for all columns of a record */
+	WRONG_VALUE_WINS,     /* add: a counter's value is taken where both sides counted */
+	WRONG_DIFFERENCE_LOST, /* add: a change that lost its columns does not count any more */
+	WRONG_COUNTED_TWICE,  /* add: a value brings what a later group tells of once more */
+	WRONG_RETRY_FORGETS,  /* a retry tells of the record only, not of the changes that it stands for */
 	WRONGS
 };
 extern const char *const wrong_names[WRONGS];
+enum { POLICY_ADD = POLICY_MANUAL + 1, POLICIES }; /* counters, the other columns by newer */
+extern const char *const policy_names[POLICIES];
 
 struct row {
 	bool here;
 	uint32_t cells[CELLS];
 	uint32_t value; /* of the unique column, 0: NULL */
+	int64_t stock;	/* the counter, where the table has one */
+};
+
+/* What an update tells of single columns, as sync_queue and the wire have it. */
+struct told {
+	bool any;
+	char columns[TOLD_BYTES];
+	size_t columns_len;
+	char versions[VERSIONS_LEN];   /* "": none */
+	char difference[DIFFERENCE_LEN]; /* "": none */
 };
 
 /* A row of sync_queue. */
@@ -70,6 +95,7 @@ struct queued {
 	char changed_at[QUEUE_TIME_LEN + 1];
 	int origin, via; /* a node's number or NOBODY */
 	bool whole;
+	struct told told;
 	uint64_t link;
 	enum { PENDING, SYNCED, SUPERSEDED } status;
 	bool error;   /* last_error is set */
@@ -98,6 +124,15 @@ struct unsettled {
 	uint64_t seen_before;
 };
 
+/* A row of sync_undecided, with the version that the peer holds. */
+struct undecided {
+	int table, key;
+	char changed_at[QUEUE_TIME_LEN + 1];
+	int node;
+	struct row row;
+	uint64_t decision; /* 0: none yet */
+};
+
 struct refused_record {
 	int table, key;
 	bool counted;
@@ -124,6 +159,8 @@ struct side {
 	size_t nowed;
 	struct unsettled *unsettled;
 	size_t nunsettled;
+	struct undecided *undecided;
+	size_t nundecided;
 };
 
 /* Everything that a backup of a database holds. */
@@ -181,8 +218,9 @@ struct sent {
 	char key[KEY_MAX_LEN], old_key[KEY_MAX_LEN]; /* "": none */
 	char changed_at[QUEUE_TIME_LEN + 1];
 	char origin[NAME_MAX_LEN], via[NAME_MAX_LEN];
-	bool whole, has_seen;
+	bool whole, has_seen, weak;
 	uint64_t seen;
+	struct told told; /* versions and difference in the wire's form */
 	struct row row;
 };
 
@@ -205,6 +243,8 @@ struct letter {
 
 struct world {
 	uint64_t seed, random;
+	const uint8_t *choices; /* instead of chance, while there are any */
+	size_t nchoices;
 	enum wrong wrong;
 	struct node nodes[NODES_MAX];
 	int n;
@@ -214,9 +254,16 @@ struct world {
 	uint64_t requests;
 	bool chaos;	  /* the line, the power and the tables are unkind */
 	bool collide;	  /* both give the same AUTO_INCREMENT numbers */
+	bool set_back;	  /* a node was, once */
 	bool restores;	  /* a node may be set back to its backup */
 	bool skewed;
 	bool codec;	  /* records travel as lines */
+	enum conf_policy policy;
+	bool adds; /* TABLE_PLAIN has a counter */
+	int64_t sold[COUNTED_KEYS + 1]; /* of its first records: what people added, committed */
+	struct catalog catalog; /* of all nodes */
+	struct table tables[TABLES]; /* by name */
+	struct column columns[TABLES][COLUMNS];
 	uint64_t group_rows; /* 0: no limit */
 	double refuse;	  /* share of writes that a server refuses */
 	/* what is known of every content ever written */
@@ -258,6 +305,11 @@ void store_add_mark(struct store *s, struct mark *m); /* takes it over */
 struct change store_change(const struct world *w, const struct queued *q, char key[KEY_MAX_LEN]);
 struct debt *store_debt(struct side *side, int table, int key);
 void store_drop_debt(struct side *side, struct debt *d);
+struct undecided *store_undecided(struct side *side, int table, int key);
+struct undecided *store_add_undecided(struct side *side, int table, int key);
+void store_drop_undecided(struct side *side, struct undecided *u);
+/* The rows that an owed record stands for. */
+void store_mark_rows(struct store *s, const struct debt *d, int status);
 /* Another row with the unique value? */
 bool store_has_value(const struct store *s, uint32_t value, int but);
 int key_number(const char *key);
@@ -265,6 +317,13 @@ int node_number(const char *name); /* NOBODY: NULL or "" */
 int table_number(const char *name);
 void keep_row(struct store *s, const struct row *row);
 bool same_row(const struct row *a, const struct row *b);
+const struct table *table_of(const struct world *w, int table);
+/* The row's values as texts, and back. */
+enum { VALUE_LEN = 24 };
+void row_values(int key, const struct row *row, char texts[COLUMNS][VALUE_LEN], struct line_value values[COLUMNS]);
+void row_read(const struct line_value values[COLUMNS], struct row *row);
+/* What a change of these columns tells. */
+void told_of(const struct world *w, int table, const struct mask *columns, int64_t difference, struct told *out);
 
 /* --- sending (sender.c) --- */
 enum built { BUILT_NOTHING, BUILT_GROUP, BUILT_HELD };
@@ -285,6 +344,8 @@ void people_finish(struct world *w, struct node *n, bool commit);
 bool people_lock(const struct node *n, int table, int key);
 /* A person at a ends what the program may not between a and b. False: there was nothing. */
 bool people_decide(struct world *w, int a, int b);
+/* One decision, of one record, about what a peer has sent. */
+void people_resolve(struct world *w, struct node *n, int peer);
 void people_mend(struct world *w, struct node *n);
 
 /* --- the end (oracle.c) --- */
@@ -293,7 +354,10 @@ bool oracle_equal(const struct world *w);
 void oracle_final(struct world *w);
 
 /* One schedule; what failed is in w->failure. */
-void world_run(struct world *w, uint64_t seed, int nodes, enum wrong wrong, bool trace);
+/* policy: -1: any. */
+void world_run(struct world *w, uint64_t seed, int nodes, int policy, enum wrong wrong, bool trace);
+/* One schedule in which these bytes choose what happens, and chance when they are used up. */
+void world_play(struct world *w, const uint8_t *choices, size_t n, enum wrong wrong);
 void world_drop_letters(struct world *w);
 /* A backup from before a link began anew is not restored any more: its node could not be told from one that never
  * met the other. */

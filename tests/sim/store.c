@@ -40,6 +40,7 @@ side_free(struct side *side)
 	free(side->answer);
 	free(side->owed);
 	free(side->unsettled);
+	free(side->undecided);
 }
 
 void
@@ -85,6 +86,7 @@ store_copy(const struct store *from, struct store *to)
 		to->sides[i].answer = side->answer == NULL ? NULL : copy_of(side->answer, sizeof *side->answer);
 		to->sides[i].owed = copy_of(side->owed, side->nowed * sizeof *side->owed);
 		to->sides[i].unsettled = copy_of(side->unsettled, side->nunsettled * sizeof *side->unsettled);
+		to->sides[i].undecided = copy_of(side->undecided, side->nundecided * sizeof *side->undecided);
 	}
 }
 
@@ -163,6 +165,11 @@ store_change(const struct world *w, const struct queued *q, char key[KEY_MAX_LEN
 		.via = name_of(w, q->via),
 		.whole = q->whole,
 		.link = q->link,
+		.columns = q->told.any ? q->told.columns : NULL,
+		.columns_len = q->told.columns_len,
+		.versions = q->told.versions[0] == '\0' ? NULL : q->told.versions,
+		.versions_len = strlen(q->told.versions),
+		.difference = q->told.difference[0] == '\0' ? NULL : q->told.difference,
 	};
 }
 
@@ -182,6 +189,50 @@ store_drop_debt(struct side *side, struct debt *d)
 
 	memmove(d, d + 1, (side->nowed - i - 1) * sizeof *d);
 	side->nowed--;
+}
+
+struct undecided *
+store_undecided(struct side *side, int table, int key)
+{
+	for (size_t i = 0; i < side->nundecided; i++)
+		if (side->undecided[i].table == table && side->undecided[i].key == key)
+			return &side->undecided[i];
+	return NULL;
+}
+
+struct undecided *
+store_add_undecided(struct side *side, int table, int key)
+{
+	struct undecided *u = store_undecided(side, table, key);
+
+	if (u == NULL) {
+		side->undecided = again(side->undecided, (side->nundecided + 1) * sizeof *side->undecided);
+		u = &side->undecided[side->nundecided++];
+	}
+	*u = (struct undecided){ .table = table, .key = key };
+	return u;
+}
+
+void
+store_drop_undecided(struct side *side, struct undecided *u)
+{
+	size_t i = (size_t)(u - side->undecided);
+
+	memmove(u, u + 1, (side->nundecided - i - 1) * sizeof *u);
+	side->nundecided--;
+}
+
+void
+store_mark_rows(struct store *s, const struct debt *d, int status)
+{
+	for (size_t i = 0; i < d->nids; i++) {
+		struct queued *q = store_queued(s, d->ids[i]);
+
+		if (q == NULL || q->status == SUPERSEDED)
+			continue;
+		q->status = status;
+		q->error = false;
+	}
 }
 
 bool
@@ -230,5 +281,52 @@ same_row(const struct row *a, const struct row *b)
 {
 	if (!a->here || !b->here)
 		return a->here == b->here;
-	return memcmp(a->cells, b->cells, sizeof a->cells) == 0 && a->value == b->value;
+	return memcmp(a->cells, b->cells, sizeof a->cells) == 0 && a->value == b->value && a->stock == b->stock;
+}
+
+const struct table *
+table_of(const struct world *w, int table)
+{
+	return catalog_table(&w->catalog, table_names[table]);
+}
+
+void
+row_values(int key, const struct row *row, char texts[COLUMNS][VALUE_LEN], struct line_value values[COLUMNS])
+{
+	(void)snprintf(texts[0], VALUE_LEN, "%d", key);
+	for (int i = 0; i < CELLS; i++)
+		(void)snprintf(texts[1 + i], VALUE_LEN, "%" PRIu32, row->cells[i]);
+	(void)snprintf(texts[1 + CELLS], VALUE_LEN, "%" PRIu32, row->value);
+	(void)snprintf(texts[2 + CELLS], VALUE_LEN, "%" PRId64, row->stock);
+	for (int i = 0; i < COLUMNS; i++)
+		values[i] = (struct line_value){ texts[i], strlen(texts[i]) };
+}
+
+void
+row_read(const struct line_value values[COLUMNS], struct row *row)
+{
+	for (int i = 0; i < CELLS; i++)
+		row->cells[i] = (uint32_t)strtoul(values[1 + i].data, NULL, 10);
+	row->value = (uint32_t)strtoul(values[1 + CELLS].data, NULL, 10);
+	row->stock = strtoll(values[2 + CELLS].data, NULL, 10);
+	row->here = true;
+}
+
+void
+told_of(const struct world *w, int table, const struct mask *columns, int64_t difference, struct told *out)
+{
+	const struct table *t = table_of(w, table);
+	struct buf bytes;
+
+	memset(out, 0, sizeof *out);
+	if (!mask_is_wanted(t))
+		return;
+	buf_init(&bytes, TOLD_BYTES);
+	mask_write(t, columns, &bytes);
+	memcpy(out->columns, bytes.data, bytes.len);
+	out->columns_len = bytes.len;
+	out->any = true;
+	buf_free(&bytes);
+	if (t->ncounters > 0 && difference != 0)
+		(void)snprintf(out->difference, sizeof out->difference, "%" PRId64, difference);
 }

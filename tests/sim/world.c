@@ -15,18 +15,30 @@ enum {
 };
 
 const char *const wrong_names[WRONGS] = { "none", "no-requeue", "keeper-requeues", "watermark", "refused-seen", "purge-on-acknowledgement", "resend-applies",
-	"incarnation", "stamp", "loser-dropped", "echo", "position-first", "answer-first", "look-first", "blind" };
+	"incarnation", "stamp", "loser-dropped", "echo", "position-first", "answer-first", "look-first", "blind", "prefer-last", "decided-all", "one-time", "value-wins", "difference-lost", "counted-twice", "retry-forgets" };
+
+const char *const policy_names[POLICIES] = { "newer", "prefer", "merge", "manual", "add" };
 
 /* --- chance --- */
 
-uint64_t
-chance_next(struct world *w) /* splitmix64 */
+static uint64_t
+draw(struct world *w) /* splitmix64 */
 {
 	uint64_t z = w->random += 0x9e3779b97f4a7c15u;
 
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
 	return z ^ (z >> 31);
+}
+
+/* The next of the bytes that choose, if somebody gave some (tests/fuzz/schedule.c): 0 to all ones, evenly. */
+uint64_t
+chance_next(struct world *w)
+{
+	if (w->nchoices == 0)
+		return draw(w);
+	w->nchoices--;
+	return *w->choices++ * (UINT64_MAX / UINT8_MAX);
 }
 
 size_t
@@ -45,7 +57,7 @@ void
 chance_hex(struct world *w, char *out, size_t digits)
 {
 	for (size_t i = 0; i < digits; i++)
-		out[i] = "0123456789abcdef"[chance_below(w, 16)];
+		out[i] = "0123456789abcdef"[draw(w) % 16]; /* never chosen: two equal ones do not happen */
 	out[digits] = '\0';
 }
 
@@ -157,7 +169,8 @@ through_line(struct sent *s)
 {
 	const struct record_meta out = { .operation = s->operation, .key = s->key, .key_len = strlen(s->key), .changed_at = s->changed_at, .origin = s->origin[0] == '\0' ? NULL : s->origin,
 		.via = s->via[0] == '\0' ? NULL : s->via, .old_key = s->old_key[0] == '\0' ? NULL : s->old_key, .old_key_len = strlen(s->old_key), .whole = s->whole,
-		.has_seen = s->has_seen, .seen = s->seen };
+		.has_seen = s->has_seen, .seen = s->seen, .weak = s->weak, .columns = s->told.any ? s->told.versions : NULL,
+		.difference = s->told.difference[0] == '\0' ? NULL : s->told.difference };
 	struct line_value values[RECORD_FIXED + 1];
 	struct record_meta in;
 	struct sent back = { .table = s->table, .row = s->row };
@@ -179,6 +192,10 @@ through_line(struct sent *s)
 		back.whole = in.whole;
 		back.has_seen = in.has_seen;
 		back.seen = in.seen;
+		back.weak = in.weak;
+		back.told.any = in.columns != NULL;
+		(void)snprintf(back.told.versions, sizeof back.told.versions, "%.*s", (int)in.columns_len, in.columns == NULL ? "" : in.columns);
+		(void)snprintf(back.told.difference, sizeof back.told.difference, "%s", in.difference == NULL ? "" : in.difference);
 	}
 	*s = back;
 	buf_free(&line);
@@ -455,7 +472,7 @@ restore(struct world *w, struct node *n)
 	free(n->backup);
 	n->backup = NULL;
 	memset(n->callers, 0, sizeof n->callers);
-	n->restored = true;
+	n->restored = w->set_back = true;
 }
 
 static bool
@@ -503,7 +520,9 @@ step(struct world *w)
 	int peer = any_peer(w, n);
 
 	w->now_us += (int64_t)chance_below(w, 1000);
-	if (what < 38)
+	if (what < 4 && w->policy == POLICY_MANUAL)
+		people_resolve(w, n, peer);
+	else if (what < 38)
 		people_write(w, n);
 	else if (what < 41)
 		people_finish(w, n, !chance(w, 0.3));
@@ -531,6 +550,61 @@ connect(struct world *w, int a, int b)
 }
 
 static void
+describe(struct world *w, int at, int table)
+{
+	static const char *const names[COLUMNS] = { "id", "a", "b", "value", "stock" };
+	struct table *t = &w->tables[at];
+	struct column *columns = w->columns[at];
+
+	for (int i = 0; i < COLUMNS; i++)
+		memcpy(&columns[i].name, &names[i], sizeof names[i]); /* only read */
+	columns[0].in_key = true;
+	columns[COLUMNS - 1].counts = columns[COLUMNS - 1].exact = w->adds && table == TABLE_PLAIN;
+	memcpy(&t->name, &table_names[table], sizeof t->name); /* only read */
+	t->columns = columns;
+	t->ncolumns = COLUMNS;
+	t->nkey = 1;
+	t->ncounters = columns[COLUMNS - 1].counts;
+	t->auto_increment = table == TABLE_COUNTED;
+	t->policy = w->policy;
+}
+
+/* What conf and catalog say of the tables: one rule for all of them. */
+static void
+set_rule(struct world *w, int policy)
+{
+	static const int policies[] = { POLICY_NEWER, POLICY_NEWER, POLICY_PREFER, POLICY_MERGE, POLICY_MANUAL, POLICY_ADD };
+	static const int by_name[TABLES] = { TABLE_COUNTED, TABLE_PLAIN, TABLE_UNIQUE };
+	uint64_t kind = w->seed * 0x9e3779b97f4a7c15u >> 40; /* not of chance: one seed is one course of events under every rule */
+
+	if (policy < 0)
+		policy = policies[kind % (sizeof policies / sizeof *policies)];
+	w->adds = policy == POLICY_ADD;
+	w->policy = w->adds ? (kind >> 8) % 2 == 0 ? POLICY_NEWER : POLICY_MERGE : (enum conf_policy)policy;
+	for (int i = 0; i < TABLES; i++) {
+		describe(w, i, by_name[i]);
+		if (w->policy == POLICY_PREFER)
+			(void)snprintf(w->tables[i].preferred, sizeof w->tables[i].preferred, "n%d", (int)(kind >> 8) % w->n);
+	}
+	w->catalog = (struct catalog){ .tables = w->tables, .ntables = TABLES };
+	note(w, "conflict = %s%s%s%s", policy_names[w->policy], w->policy == POLICY_PREFER ? " " : "", w->tables[0].preferred, w->adds ? ", add = stock" : "");
+}
+
+/* Rows that all have from the beginning. */
+static void
+first_rows(struct world *w)
+{
+	for (int key = 1; w->adds && key <= COUNTED_KEYS; key++) {
+		struct row row = { .here = true, .stock = FIRST_STOCK };
+
+		for (int i = 0; i < CELLS; i++)
+			row.cells[i] = ++w->contents;
+		for (int i = 0; i < w->n; i++)
+			w->nodes[i].store.rows[TABLE_PLAIN][key] = row;
+	}
+}
+
+static void
 set_up(struct world *w)
 {
 	bool star = chance(w, 0.5);
@@ -545,6 +619,7 @@ set_up(struct world *w)
 		store_init(w, &n->store);
 		n->skew_us = w->skewed ? (int64_t)chance_below(w, 60000) : 0;
 	}
+	first_rows(w);
 	for (int i = 1; i < w->n; i++)
 		connect(w, star ? 0 : i - 1, i);
 }
@@ -646,20 +721,17 @@ tear_down(struct world *w)
 	w->letters = NULL;
 }
 
-void
-world_run(struct world *w, uint64_t seed, int nodes, enum wrong wrong, bool trace)
+static void
+run(struct world *w, int nodes, int policy)
 {
 	size_t steps;
 
-	memset(w, 0, sizeof *w);
-	w->seed = w->random = seed;
-	w->wrong = wrong;
-	w->trace = trace;
 	w->chaos = true;
 	w->now_us = 10 * 3600000000; /* ten o'clock */
-	(void)chance_next(w);
+	(void)draw(w);
 	w->n = nodes != 0 ? nodes : 2 + (int)chance_below(w, NODES_MAX - 1);
 	choose(w);
+	set_rule(w, policy);
 	set_up(w);
 	steps = STEPS_LEAST + chance_below(w, STEPS_SPREAD);
 	for (size_t i = 0; i < steps && w->failure[0] == '\0'; i++)
@@ -669,4 +741,25 @@ world_run(struct world *w, uint64_t seed, int nodes, enum wrong wrong, bool trac
 	if (w->failure[0] == '\0')
 		oracle_final(w);
 	tear_down(w);
+}
+
+void
+world_run(struct world *w, uint64_t seed, int nodes, int policy, enum wrong wrong, bool trace)
+{
+	memset(w, 0, sizeof *w);
+	w->seed = w->random = seed;
+	w->wrong = wrong;
+	w->trace = trace;
+	run(w, nodes, policy);
+}
+
+void
+world_play(struct world *w, const uint8_t *choices, size_t n, enum wrong wrong)
+{
+	memset(w, 0, sizeof *w);
+	w->seed = n > 0 ? choices[0] : 0; /* chooses the rule */
+	w->choices = choices;
+	w->nchoices = n;
+	w->wrong = wrong;
+	run(w, 0, -1);
 }

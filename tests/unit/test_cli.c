@@ -322,7 +322,8 @@ help_shows_verbs_options_files_and_exit_codes(void **state)
 		if (strstr(output, want[i]) == NULL)
 			fail_msg("no \"%s\" in %s", want[i], output);
 	for (char *line = strtok(output, "\n"); line != NULL; line = strtok(NULL, "\n"))
-		assert_true(strlen(line) <= 100);
+		if (strstr(line, SYSCONFDIR) == NULL) /* as long as whoever configured it likes */
+			assert_true(strlen(line) <= 100);
 }
 
 static void

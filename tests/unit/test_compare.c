@@ -61,13 +61,13 @@ open_body(struct body *b, const char *text, size_t len)
 static void
 a_question_comes_back_as_it_was(void **state)
 {
-	static const enum compare_ask asks[] = { ASK_SUMS, ASK_ROWS, ASK_KEYS, ASK_KEEP, ASK_QUEUE, ASK_FILL, ASK_FETCH };
+	static const enum compare_ask asks[] = { ASK_SUMS, ASK_ROWS, ASK_KEYS, ASK_KEEP, ASK_QUEUE, ASK_FILL, ASK_FETCH, ASK_AGAIN };
 	struct sample s;
 
 	(void)state;
 	sample_init(&s, 2, by_both);
 	for (size_t i = 0; i < sizeof asks / sizeof asks[0]; i++) {
-		struct compare_question q = { .ask = asks[i], .seen = { .epoch = i * 77 }, .versions = i % 2 == 1 };
+		struct compare_question q = { .ask = asks[i], .seen = { .epoch = i * 77 }, .versions = i % 2 == 1, .was = i % 2 == 0 ? "id int(11), a, b varchar(3)" : NULL };
 		struct compare_head h;
 		struct err e = { 0 };
 		struct buf out;
@@ -84,6 +84,8 @@ a_question_comes_back_as_it_was(void **state)
 		assert_string_equal(h.question.incarnation, q.incarnation);
 		assert_string_equal(h.question.seen.stamp, q.seen.stamp);
 		assert_true(h.question.seen.epoch == q.seen.epoch && h.question.versions == q.versions);
+		assert_int_equal(h.question.was == NULL, q.was == NULL);
+		assert_true(q.was == NULL || strcmp(h.question.was, q.was) == 0);
 		assert_string_equal(h.section.table, "t");
 		assert_int_equal(h.nkey, 2);
 		assert_string_equal(h.key[1].data, "v");
@@ -241,7 +243,7 @@ static void
 answers_come_back_as_they_were(void **state)
 {
 	struct digest_sum sum = { .rows = 12345, .sum = { 1, 2, 255 } }, back;
-	struct compare_fact gone = { .fresh = true }, there = { .key = "a,b", .key_len = 3, .sum = { 9 }, .changed_at = "2026-11-21 02:03:04.123456", .node = "bert" }, f;
+	struct compare_fact gone = { .fresh = true }, there = { .key = "a,b", .key_len = 3, .sum = { 9 }, .changed_at = "2026-11-21 02:03:04.123456", .node = "bert", .old = "7\\,", .old_len = 3 }, f;
 	struct digest_list rows;
 	struct err e = { 0 };
 	struct buf out;
@@ -266,8 +268,10 @@ answers_come_back_as_they_were(void **state)
 	assert_string_equal(digest_key(&rows, &rows.rows[0]), "key");
 	assert_memory_equal(rows.rows[0].sum, sum.sum, DIGEST_BYTES);
 	assert_true(compare_next(&b.reader, &more, &e) && compare_parse_fact(&b.reader, &f, &e));
+	assert_null(f.old);
 	assert_true(f.key == NULL && f.fresh && f.changed_at == NULL);
 	assert_true(compare_next(&b.reader, &more, &e) && compare_parse_fact(&b.reader, &f, &e));
+	assert_true(f.old_len == there.old_len && memcmp(f.old, there.old, f.old_len) == 0);
 	assert_true(f.key_len == 3 && !f.fresh && f.sum[0] == 9);
 	assert_string_equal(f.changed_at, there.changed_at);
 	assert_string_equal(f.node, "bert");

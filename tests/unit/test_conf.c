@@ -478,9 +478,12 @@ missing_options_are_named_with_their_section(void **state)
 	refuses(NODE, 0, "[database] has no user");
 	refuses(NODE "[database]\nname = shop\n", 4, "[database] has no user");
 	refuses(NODE "[database]\nuser = u\n", 4, "[database] has no name");
-	refuses(BASE "[peer berta]\n", 7, "[peer berta] has no url");
+	refuses(BASE "[peer berta]\n", 7, "[peer berta] has no key");
 	refuses(BASE "[peer berta]\nurl = https://b\n[log]\n", 7, "[peer berta] has no key");
-	refuses(BASE PEER "[peer carl]\nkey = " KEY2 "\n", 10, "[peer carl] has no url");
+	accepts(BASE PEER "[peer carl]\nkey = " KEY2 "\n"); /* it calls, and fetches */
+	accepts(BASE PEER "[peer carl]\nurl =\nkey = " KEY2 "\ntls_pin = sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
+	refuses(BASE PEER "[peer carl]\npull = yes\nkey = " KEY2 "\n", 10, "[peer carl] has pull = yes but no url");
+	refuses(BASE PEER "[peer carl]\nkey = " KEY "\n", 10, "[peer carl] has the key of [peer berta]");
 }
 
 static void
@@ -698,7 +701,7 @@ a_url_is_scheme_host_and_port_alone(void **state)
 		const char *text, *want;
 	} bad[] = {
 		{ "berta:8440", "must be http://HOST:PORT" }, { "file:///etc/passwd", "must be http://HOST:PORT" },
-		{ "ftp://berta", "must be http://HOST:PORT" }, { "HTTP://berta", "must be http://HOST:PORT" }, { "", "must be http" },
+		{ "ftp://berta", "must be http://HOST:PORT" }, { "HTTP://berta", "must be http://HOST:PORT" },
 		{ "http://", "must be http" }, { "http:///", "must be http" }, { "http://u:hunter2@berta", "must not hold a user" },
 		{ "http://berta?api_key=hunter2", "must not hold a query" }, { "http://berta/?k=hunter2", "must not hold a query" },
 		{ "http://berta#x", "must not hold a query" }, { "http://berta/api", "without a path" }, { "http://berta//", "without a path" },
@@ -803,13 +806,21 @@ static void
 what_this_version_lacks_is_said(void **state)
 {
 	(void)state;
-	refuses(BASE PEER "pull = yes\n", 10, "pull = yes: this version does not have it yet; leave it at no");
+	accepts(BASE PEER "pull = yes\n");
 	refuses(BASE "[table t]\napp_triggers = ask\n", 8, "app_triggers must be one of guard|run| or empty");
-	refuses(BASE "[table t]\ndirection = send\n", 8, "direction = send: this version does not have it yet; leave it at both");
+	accepts(BASE "[table t]\ndirection = send\n[table u]\ndirection = receive\npriority = low\n");
+	assert_int_equal(conf_direction(conf, "t"), DIRECTION_SEND);
+	assert_int_equal(conf_direction(conf, "u"), DIRECTION_RECEIVE);
+	assert_int_equal(conf_direction(conf, "v"), DIRECTION_BOTH);
+	assert_int_equal(conf_priority(conf, "t"), conf_priority(conf, "v"));
+	assert_true(conf_priority(conf, "u") > conf_priority(conf, "v"));
 	refuses(BASE "[table t]\ndirection = up\n", 8, "direction must be one of both|send|receive, not \"up\"");
 	accepts(NODE "tls = no\n" DATABASE "[table t]\ndirection = both\nadd = a, b\npriority = normal\n");
+	refuses(BASE "[sync]\napp_triggers = ask\n", 8, "app_triggers must be one of guard|run| or empty");
 	accepts(BASE "[table t]\napp_triggers = guard\n[table u]\napp_triggers = run\n[table v]\napp_triggers =\n");
-	refuses(BASE "[table t]\npriority = high\n", 8, "priority = high: this version does not have it yet; leave it at normal");
+	accepts(BASE "[table t]\npriority = high\n");
+	assert_true(conf_priority(conf, "t") < conf_priority(conf, "v"));
+	refuses(BASE "[table t]\npriority = urgent\n", 8, "priority must be one of high|normal|low");
 	refuses(BASE "[sync]\nnotify = mail\n", 8, "notify = mail: this version does not have it yet");
 }
 
@@ -841,6 +852,18 @@ a_deletion_limit_is_a_share_and_a_number(void **state)
 		else
 			refuses(text, 8, "max_delete must be a share");
 	}
+}
+
+static void
+the_choice_for_triggers_of_a_table_goes_before_that_for_all(void **state)
+{
+	(void)state;
+	accepts(BASE "[sync]\napp_triggers = guard\n[table t]\napp_triggers = run\n[table u]\napp_triggers =\n");
+	assert_string_equal(conf_app_triggers(conf, "t"), "run");
+	assert_string_equal(conf_app_triggers(conf, "u"), "guard");
+	assert_string_equal(conf_app_triggers(conf, "other"), "guard");
+	accepts(BASE "[table t]\napp_triggers = run\n");
+	assert_string_equal(conf_app_triggers(conf, "other"), "");
 }
 
 static void
@@ -896,6 +919,11 @@ options_that_contradict_each_other_are_refused(void **state)
 	refuses(NODE "listen = 127.0.0.1:9000\nmonitor = 127.0.0.1:9000\n" DATABASE, 0, "[node] listen and monitor are the same");
 	refuses(BASE "[peer berta]\nurl = http://b\nkey = " KEY "\ntls_pin = sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", 7,
 	    "[peer berta] has a tls_pin but an http url");
+	refuses(BASE PEER "seal = maybe\n", 10, "seal");
+	accepts(BASE PEER "seal = yes\n");
+	assert_true(conf->peers[0].seal);
+	accepts(BASE PEER);
+	assert_false(conf->peers[0].seal);
 	refuses(BASE PEER "tls_pin = sha1//AAAA\n", 10, "tls_pin must be empty or sha256//");
 	accepts(BASE "[peer berta]\nurl = https://b\nkey = " KEY "\ntls_pin = sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
 }
@@ -990,7 +1018,7 @@ the_example_has_every_option_with_its_default(void **state)
 			fail_msg("[%s] %s = %s", o->section, o->name, o->fallback == NULL ? "..." : o->fallback);
 		assert_true(strlen(o->help) > 5);
 	}
-	assert_int_equal(n, 38);
+	assert_int_equal(n, 40);
 	assert_null(conf_option(n + 1));
 }
 
@@ -1116,7 +1144,8 @@ main(void)
 		T(a_switch_is_on_or_off), T(an_address_has_host_and_port), T(a_url_is_scheme_host_and_port_alone),
 		T(a_key_is_64_digits_of_ones_own), T(a_monitor_key_is_long_and_not_the_examples), T(secrets_are_never_in_a_message),
 		T(policies_are_read_but_not_all_are_there_yet), T(what_this_version_lacks_is_said),
-		T(a_deletion_limit_is_a_share_and_a_number), T(log_options_are_judged), T(paths_are_absolute),
+		T(a_deletion_limit_is_a_share_and_a_number), T(the_choice_for_triggers_of_a_table_goes_before_that_for_all),
+		T(log_options_are_judged), T(paths_are_absolute),
 		T(the_state_directory_follows_the_environment), T(options_that_contradict_each_other_are_refused),
 		T(a_file_from_before_tls_must_say_what_it_wants),
 		T(wildcards_match_as_people_expect), T(a_table_is_wanted_when_named_and_not_excluded),

@@ -85,8 +85,9 @@ by_the_rules(unsigned bits, bool wins)
 {
 	bool collision = (bits & COUNTER) && (bits & INSERTED) && (bits & LOCAL_INSERTED) && (bits & HERE) && !((bits & DECIDED) && (bits & LOCAL_DECIDED));
 
-	if (bits & SAME) /* equal content is no conflict */
-		return (struct decision){ wins ? VERDICT_APPLY : VERDICT_KEEP, false, false, wins };
+	if (bits & SAME) /* equal content is no conflict. What both ended under one number both tell; all of a record is more than some */
+		return (struct decision){ wins ? VERDICT_APPLY : VERDICT_KEEP, false, false,
+			wins && !((bits & COUNTER) && (bits & REMOVED)) && ((bits & WHOLE) || !(bits & LOCAL_WHOLE)) };
 	if (collision)
 		return (struct decision){ VERDICT_ASK, false, false, false };
 	if ((bits & COUNTER) && (bits & HERE) && (bits & REMOVED) && (bits & LOCAL_MADE))
