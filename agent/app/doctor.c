@@ -16,6 +16,7 @@
 #include "change/peer.h"
 #include "net/client.h"
 #include "net/tls.h"
+#include "sync/drift.h"
 #include "wire/message.h"
 
 enum {
@@ -147,21 +148,11 @@ wrong_trigger(const struct table *t, const char *what, void *arg)
 static bool
 check_new_tables(struct doctor *d, struct err *e)
 {
-	d->is_new = calloc(d->catalog->ntables + 1, sizeof *d->is_new);
-	if (d->is_new == NULL)
-		return err_set(e, ERR_MEMORY, "out of memory for the tables");
-	for (size_t i = 0; i < d->catalog->ntables; i++) {
-		const struct table *t = &d->catalog->tables[i];
-		uint64_t enrolled;
-
-		if (t->problem != NULL)
-			continue;
-		if (!db_number(d->db, "SELECT COUNT(*) FROM sync_table WHERE table_name=?", DB_ARGS(db_text(t->name)), &enrolled, NULL, e))
-			return false;
-		d->is_new[i] = enrolled == 0;
-		if (enrolled == 0)
-			findings_add(&d->found, SEVERITY_PROBLEM, "run agent --install", "table %s is new and not replicated yet", t->name);
-	}
+	if (!drift_find_new(d->db, d->catalog, &d->is_new, e))
+		return false;
+	for (size_t i = 0; i < d->catalog->ntables; i++)
+		if (d->is_new[i])
+			findings_add(&d->found, SEVERITY_PROBLEM, "run agent --install", "table %s is new and not replicated yet", d->catalog->tables[i].name);
 	return true;
 }
 

@@ -12,6 +12,7 @@
 #include "capture/guard.h"
 #include "change/moved.h"
 #include "change/renewal.h"
+#include "sync/drift.h"
 #include "wire/line.h"
 
 #define MIB ((uint64_t)1024 * 1024)
@@ -305,25 +306,22 @@ static bool
 read_new_tables(struct db *db, const struct conf *conf, struct report *r, struct err *e)
 {
 	struct catalog *c = NULL;
-	bool any, ok;
+	bool any = false, *is_new = NULL, ok;
 
 	buf_init(&r->new_tables, REPORT_TEXT_MAX);
 	buf_init(&r->new_tables_text, REPORT_TEXT_MAX);
 	buf_char(&r->new_tables, '[');
 	ok = any_unknown(db, conf, &any, e) && (!any || (catalog_read(db, conf, &c, e) && install_judge_keys(c, e) && guard_judge(db, conf, c, e)));
+	ok = ok && (!any || drift_find_new(db, c, &is_new, e));
 	for (size_t i = 0; ok && any && i < c->ntables; i++) {
-		uint64_t enrolled = 0;
-
-		if (c->tables[i].problem != NULL)
-			continue;
-		ok = db_number(db, "SELECT COUNT(*) FROM sync_table WHERE table_name=?", DB_ARGS(db_text(c->tables[i].name)), &enrolled, NULL, e);
-		if (!ok || enrolled > 0)
+		if (!is_new[i])
 			continue;
 		buf_str(&r->new_tables, r->new_tables.len > 1 ? "," : "");
 		line_quote(&r->new_tables, c->tables[i].name, strlen(c->tables[i].name));
 		buf_fmt(&r->new_tables_text, "table %s is new and not replicated yet: run agent --install\n", c->tables[i].name);
 	}
 	buf_char(&r->new_tables, ']');
+	free(is_new);
 	catalog_free(c);
 	return ok;
 }
@@ -441,8 +439,10 @@ report_read(struct db *db, const struct conf *conf, const char *peer, struct rep
 	buf_init(&out->numbering, REPORT_TEXT_MAX);
 	buf_init(&out->numbering_text, REPORT_TEXT_MAX);
 	out->database = conf->database.name;
-	if (schema_enter(db, conf, &out->node, e) && witness_check(db, &out->node, e) && filling_load(db, &out->filling, e) && read_stored(db, conf, out, e) && read_counts(db, out, e) && read_peers(db, conf, peer, out, e) && read_parked(db, peer, out, e) &&
-	    read_activity(db, out, e) && read_tables(db, out, e) && read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e)) {
+	if (schema_enter(db, conf, &out->node, e) && witness_check(db, &out->node, e) && filling_load(db, &out->filling, e) &&
+	    read_stored(db, conf, out, e) && read_counts(db, out, e) && read_peers(db, conf, peer, out, e) &&
+	    read_parked(db, peer, out, e) && read_activity(db, out, e) && read_tables(db, out, e) &&
+	    read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e)) {
 		/* What only this node has is known when the startup is done. */
 		for (size_t i = 0; i < out->npeers; i++)
 			out->peers[i].in_step = out->peers[i].in_step && !(out->filling.any && strcmp(out->filling.peer, out->peers[i].name) == 0);

@@ -11,6 +11,7 @@
 #include "apply/round.h"
 #include "apply/span.h"
 #include "apply/undecided.h"
+#include "change/renewal.h"
 
 struct careful {
 	struct chunk *chunk;
@@ -238,9 +239,13 @@ bool
 careful_survey(struct pass *p, struct pass_reader *r, struct err *e)
 {
 	struct mark seen = { 0 };
+	struct renewal link;
 	uint64_t oldest = 0;
 	bool found = false;
 
+	if (!renewal_load(p->db, p->peer, &link, e))
+		return false;
+	p->anew = link.id[0] != '\0';
 	if (!namesake_look(p, e) || !undecided_look(p, e) || !survey(p, r, &oldest, e) || !queue_load_mark(p->db, oldest, &seen, &found, e))
 		return false;
 	if (!found)

@@ -137,13 +137,24 @@ tell_weak(struct relay *r, const struct table *t, struct columns_texts *texts, s
 }
 
 bool
+columns_tell_whole(struct relay *r, const struct target *to, const struct record_meta *m, struct columns_texts *texts, struct err *e)
+{
+	if (!columns_difference(to, m, &texts->difference, e))
+		return false;
+	r->difference = texts->difference.len > 0 ? buf_cstr(&texts->difference) : NULL;
+	return true;
+}
+
+bool
 columns_pass_on(struct pass *p, struct relay *r, const struct target *to, const struct record_meta *m, struct columns_texts *texts, struct err *e)
 {
 	struct versions v = { 0 };
 	bool ok;
 
-	if (!p->relay || r->requeue || r->operation != OP_UPDATE || m->whole)
+	if (!p->relay || r->requeue || r->operation != OP_UPDATE || (m->whole && m->columns == NULL))
 		return true;
+	if (m->whole)
+		return columns_tell_whole(r, to, m, texts, e);
 	if (!mask_is_wanted(to->table))
 		return !m->weak || tell_weak(r, to->table, texts, e);
 	ok = columns_read(to, m, r->node, &v, e) && columns_difference(to, m, &texts->difference, e) &&

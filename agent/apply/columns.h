@@ -25,6 +25,8 @@ void columns_texts_free(struct columns_texts *c);
 
 /* What a relayed update tells: the columns with their versions, the counters' differences (NULL or "": none). */
 MUST_CHECK bool columns_tell(struct relay *r, const struct table *t, const struct versions *v, const char *difference, struct columns_texts *texts, struct err *e);
+/* Of a whole record that is an edit of all columns: the counters' differences. */
+MUST_CHECK bool columns_tell_whole(struct relay *r, const struct target *to, const struct record_meta *m, struct columns_texts *texts, struct err *e);
 /* The same for a record as it came. Nothing where nobody needs it. */
 MUST_CHECK bool columns_pass_on(struct pass *p, struct relay *r, const struct target *to, const struct record_meta *m, struct columns_texts *texts, struct err *e);
 

@@ -20,6 +20,11 @@ conflict_judge(enum conf_policy policy, const struct facts *f)
 	struct decision d = { .verdict = VERDICT_APPLY };
 	bool incoming_wins;
 
+	/* A row that its node had not had before, under the number of another one that is here. */
+	if (f->concurrent == 0 && f->anew && f->counter_key && f->born && f->here && !f->same) {
+		d.verdict = VERDICT_ASK;
+		return d;
+	}
 	if (f->concurrent == 0)
 		return d;
 	/* Two laptops gave one number to two different rows: neither may overwrite the other. */

@@ -22,8 +22,11 @@ struct facts {
 	bool weak;		/* incoming: nothing was changed on purpose (capture/mask) */
 	bool whole;		/* incoming: insert, delete, key change, or replaced by a verdict */
 	bool decided;		/* incoming: a verdict or a person has put it in the record's place */
+	bool edit;		/* incoming: whole, and yet no more than an edit of all columns (counters add up) */
 	bool inserted;		/* incoming: the group says insert */
 	bool removed;		/* incoming: a delete */
+	bool born;		/* incoming: an insert by an app, of no changed key, and no verdict's */
+	bool anew;		/* the link began anew: one side may have gone back, and have given numbers once more */
 	bool here;		/* the record exists here */
 	bool same;		/* both sides' content is equal (both absent counts) */
 	bool counter_key;	/* the key is numbered by AUTO_INCREMENT */
@@ -32,6 +35,7 @@ struct facts {
 	const char *local_node;
 	bool local_weak;	/* that version is */
 	bool local_whole;	/* any of them is whole */
+	bool local_reborn;	/* any of them began or ended the record, or gave it its key */
 	bool local_decided;	/* any of them is such a one. Where both are, no person is asked again: the later one stands */
 	bool local_inserted;	/* any of them is an insert */
 	bool local_made;	/* the oldest of them is: the record began here */

@@ -16,6 +16,7 @@
 
 enum {
 	INBOX_PAIRS = 2 * CATALOG_COLUMNS,
+	RESOLVE_TRIES = 5, /* each waits for locks as long as any session of the agent */
 	PURGE_AT_ONCE = 1000 /* conflicts; a statement that holds no locks for long */
 };
 
@@ -837,8 +838,8 @@ decider_free(struct decider *d)
 	buf_free(&d->chosen);
 }
 
-bool
-inbox_resolve(struct db *db, const struct node_identity *node, const struct catalog *catalog, uint64_t id, enum inbox_keep keep, struct err *e)
+static bool
+resolve_once(struct db *db, const struct node_identity *node, const struct catalog *catalog, uint64_t id, enum inbox_keep keep, struct err *e)
 {
 	struct decider d = { .db = db, .catalog = catalog, .id = id, .keep = keep };
 	bool ok;
@@ -849,6 +850,18 @@ inbox_resolve(struct db *db, const struct node_identity *node, const struct cata
 		db_rollback(db);
 	decider_free(&d);
 	return ok;
+}
+
+bool
+inbox_resolve(struct db *db, const struct node_identity *node, const struct catalog *catalog, uint64_t id, enum inbox_keep keep, struct err *e)
+{
+	for (int tries = 1;; tries++) {
+		if (resolve_once(db, node, catalog, id, keep, e))
+			return true;
+		/* A deadlock with the app, or with a group that is applied just now. */
+		if (e->code != ERR_DB_BUSY || tries >= RESOLVE_TRIES || db_is_lost(db))
+			return false;
+	}
 }
 
 /* --- a rule's decision --- */

@@ -6,6 +6,7 @@
 
 #include "apply/judge.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,6 +199,7 @@ take_concurrent(struct item *item, struct facts *f, const struct local_change *l
 	}
 	item->changed_as_old = item->changed_as_old || of_old;
 	f->local_whole = f->local_whole || lc->whole;
+	f->local_reborn = f->local_reborn || lc->reborn;
 	f->local_decided = f->local_decided || lc->decided;
 	/* What came to this number from another one is as much another row as one that began under it. */
 	f->local_inserted = f->local_inserted ||
@@ -233,8 +235,10 @@ judge_facts(struct look *l, struct item *item, const struct mark *seen, const ch
 		.weak = item->meta.weak,
 		.decided = item->meta.whole,
 		.whole = item->meta.whole || item->meta.operation != 'u' || lineage_is_linked(item),
+		.edit = item->meta.whole && item->meta.operation == 'u' && item->meta.columns != NULL && !lineage_is_linked(item),
 		.inserted = item->meta.operation == 'i' && (item->meta.old_key == NULL || item->local != NULL),
 		.removed = item->meta.operation == 'd',
+		.born = item->meta.operation == 'i' && item->meta.old_key == NULL && !item->meta.whole,
 	};
 	find_concurrent(l, item, seen, f);
 	f->here = lineage_row(item) != NULL;
@@ -247,6 +251,9 @@ judge_is_same(const struct item *item, bool same_content)
 }
 
 /* --- judging --- */
+
+/* When nobody knows when a version was made. */
+static const char long_ago[] = "2000-01-01 00:00:00.000000";
 
 /* Sent before the peer heard of the decision: the decision stays. By a clock that is behind, an edit may be no later
  * than the version that was decided about: then it is kept. */
@@ -281,6 +288,7 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 		return false;
 	judge_facts(&c->pass->look, item, seen, c->target.table->preferred, &f);
 	f.counter_key = c->target.table->auto_increment;
+	f.anew = c->pass->anew;
 	f.same = judge_is_same(item, same_content(c, item));
 	if (!merge_is_possible(c, item, &f))
 		item->decision = conflict_judge(c->target.table->policy, &f);
@@ -291,6 +299,10 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 		return false;
 	if (d != NULL && item->changed_as_old) /* what was written here under its old key no decision was about */
 		return true;
+	if (item->decision.verdict == VERDICT_ASK && item->concurrent == 0) { /* of a row that nobody has changed since */
+		(void)snprintf(item->local_changed_at, sizeof item->local_changed_at, "%s", long_ago);
+		(void)snprintf(item->local_node, sizeof item->local_node, "%s", c->pass->conf->node.name);
+	}
 	return lineage_plan(c, item, f.same, e);
 }
 

@@ -20,8 +20,10 @@ look_free(struct look *l)
 {
 	mark_free(&l->looked);
 	free(l->hashes);
-	for (size_t i = 0; i < l->n; i++)
+	for (size_t i = 0; i < l->n; i++) {
 		versions_free(&l->changes[i].versions);
+		free(l->changes[i].difference);
+	}
 	free(l->changes);
 	free(l->parted);
 	for (size_t i = 0; i < l->nmoved; i++)
@@ -237,7 +239,12 @@ take_columns(const struct look *l, const struct change *c, struct local_change *
 
 	memset(&to->versions, 0, sizeof to->versions);
 	to->weak = t != NULL && !to->whole && mask_read(t, c->columns, c->columns_len, &told) == MASK_WEAK;
-	return t == NULL || to->whole || !mask_is_wanted(t) || versions_of_change(&to->versions, t, c, l->self, e);
+	to->difference = NULL;
+	if (t == NULL || !mask_is_wanted(t) || to->reborn || (to->whole && t->ncounters == 0))
+		return true;
+	if (c->difference != NULL && (to->difference = strdup(c->difference)) == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for concurrent changes");
+	return versions_of_change(&to->versions, t, c, l->self, e);
 }
 
 bool
@@ -261,6 +268,7 @@ look_take(struct look *l, const struct change *c, struct err *e)
 	to->operation = c->operation == OP_INSERT && c->link != 0 ? OP_UPDATE : c->operation;
 	to->whole = c->whole || c->operation != OP_UPDATE;
 	to->decided = c->whole;
+	to->reborn = c->operation != OP_UPDATE;
 	to->link = c->link;
 	to->arrived = c->operation == OP_INSERT && c->link != 0 && !c->whole;
 	(void)snprintf(to->changed_at, sizeof to->changed_at, "%s", c->changed_at);

@@ -17,6 +17,8 @@ struct local_change {
 	bool decided; /* put there by a verdict or a person */
 	bool weak; /* nothing was changed on purpose (capture/mask) */
 	struct versions versions; /* of its columns, where the table's rule is merge or it has counters */
+	bool reborn;   /* it began or ended the record, or gave it its key */
+	char *difference; /* of its counters; NULL: none. Owned */
 	bool arrived;  /* an app has given a record this key */
 	uint64_t link; /* 0: none */
 };

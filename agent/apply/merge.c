@@ -32,7 +32,10 @@ merge_is_possible(const struct chunk *c, const struct item *item, const struct f
 {
 	const struct table *t = c->target.table;
 
-	return (t->policy == POLICY_MERGE || t->ncounters > 0) && mask_is_wanted(t) && f->concurrent > 0 && !f->whole && !f->local_whole && item->local != NULL;
+	if (!mask_is_wanted(t) || f->concurrent == 0 || item->local == NULL)
+		return false;
+	/* With counters a whole record on one side is an edit of all columns, unless it began or ended meanwhile. */
+	return (!f->whole || (f->edit && t->ncounters > 0)) && (!f->local_whole || (!f->local_reborn && t->ncounters > 0));
 }
 
 void
@@ -74,6 +77,51 @@ note_conflict(struct merged *m, const struct merge_facts *f, bool take)
 	m->verdict = m->verdict == NULL || strcmp(m->verdict, stayed) == 0 ? stayed : "merge";
 }
 
+/* The counter's place among those of the table. */
+static size_t
+counter_place(const struct table *t, size_t column)
+{
+	size_t place = 0;
+
+	for (size_t i = 0; i < column; i++)
+		place += t->columns[i].counts;
+	return place;
+}
+
+/* A whole record's counter: its value, and what was counted here unseen by its sender. */
+static bool
+add_own(struct chunk *c, const struct item *item, size_t i, struct line_value *rows[3], struct err *e)
+{
+	struct look *l = &c->pass->look;
+	size_t place = counter_place(c->target.table, c->target.map[i]), from, n;
+	struct line_value value = item->values[i], *kept = &value;
+	const struct mark *seen;
+	struct buf sum;
+	bool ok = judge_seen(c, item, &seen, e);
+
+	buf_init(&sum, DECIMAL_DIGITS * 2);
+	look_find(l, item->hash, &from, &n);
+	for (size_t k = from; ok && value.data != NULL && k < from + n; k++) {
+		const char *number = l->changes[k].difference;
+
+		if (mark_contains(seen, l->changes[k].id) || number == NULL)
+			continue;
+		for (size_t skip = place; skip > 0 && *number != '\0'; skip--)
+			number += strcspn(number, ",") + (number[strcspn(number, ",")] == ',');
+		buf_reset(&sum);
+		ok = decimal_add(&sum, value.data, value.len, number, strcspn(number, ",")) || err_set(e, ERR_INPUT, "table %s: a counter that is no number", c->target.table->name);
+		value = (struct line_value){ sum.data, sum.len };
+		kept = ok ? chunk_copy(c, &value, 1, e) : NULL;
+		ok = kept != NULL;
+		if (ok)
+			value = *kept;
+	}
+	buf_free(&sum);
+	for (size_t k = 0; ok && k < 3; k++)
+		rows[k][i] = value;
+	return ok;
+}
+
 /* Counters: what was added there is added to what they hold here. rows as in merge_row. */
 static bool
 add_counters(struct chunk *c, const struct item *item, struct line_value *rows[3], struct err *e)
@@ -88,6 +136,11 @@ add_counters(struct chunk *c, const struct item *item, struct line_value *rows[3
 		const char *number = NULL;
 		size_t len = to->table->columns[to->map[i]].counts && here->data != NULL ? columns_find_difference(item->meta.difference, i, &number) : 0;
 		struct line_value added, *kept;
+
+		if (item->merged->counted_there && to->table->columns[to->map[i]].counts) {
+			ok = add_own(c, item, i, rows, e);
+			continue;
+		}
 
 		if (len == 0)
 			continue;
@@ -179,6 +232,7 @@ merge_item(struct chunk *c, struct item *item, const struct facts *f, bool *same
 	item->merged = calloc(1, sizeof *item->merged);
 	if (item->merged == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a record");
+	item->merged->counted_there = f->whole && (!f->local_whole || version_compare(f->changed_at, f->node, f->local_changed_at, f->local_node) > 0);
 	ok = columns_read(&c->target, &item->meta, f->node, &item->merged->won, e) && read_ours(c, item, &ours, e) && merge_versions(c, item, &ours, same, e);
 	versions_free(&ours);
 	item->decision = (struct decision){ .verdict = VERDICT_APPLY, .conflict = ok && item->merged->verdict != NULL };
@@ -201,7 +255,7 @@ shrink(struct chunk *c, const struct local_change *lc, const struct mask *lost, 
 	ok = versions_raise_all(&left, &lc->versions, e);
 	versions_drop(&left, lost);
 	ok = ok && columns_tell(&told, t, &left, NULL, &texts, e) &&
-	    db_exec(c->pass->db, "UPDATE sync_queue SET changed_columns=?, versions=?, status=IF(? AND difference IS NULL, 'superseded', status) WHERE id=?",
+	    db_exec(c->pass->db, "UPDATE sync_queue SET changed_columns=?, versions=?, status=IF(? AND difference IS NULL AND NOT whole, 'superseded', status) WHERE id=?",
 		DB_ARGS(db_bytes(told.columns, told.columns_len), db_text(told.versions), db_u64(left.n == 0), db_u64(lc->id)), e);
 	versions_free(&left);
 	columns_texts_free(&texts);
@@ -253,6 +307,11 @@ merge_relay(struct chunk *c, const struct item *item, struct relay *r, struct er
 	if (!c->pass->relay)
 		return true;
 	columns_texts_init(&texts);
+	if (item->meta.whole) {
+		ok = columns_tell_whole(r, &c->target, &item->meta, &texts, e) && pass_relay(c->pass, r, e);
+		columns_texts_free(&texts);
+		return ok;
+	}
 	ok = columns_difference(&c->target, &item->meta, &texts.difference, e) &&
 	    columns_tell(r, c->target.table, &item->merged->won, buf_cstr(&texts.difference), &texts, e);
 	if (ok && (greatest != NULL || r->difference != NULL)) {

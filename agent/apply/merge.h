@@ -22,6 +22,7 @@ struct merge_verdict merge_judge(const struct merge_facts *f);
 
 /* A record that was merged. */
 struct merged {
+	bool counted_there;	 /* counters begin from the incoming values: the record is whole, or the later one of two that are */
 	struct versions won;	 /* columns of the incoming version that were taken */
 	struct mask lost;	 /* columns that unseen local changes have lost */
 	struct mask kept;	 /* columns that the incoming version has lost */

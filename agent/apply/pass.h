@@ -79,6 +79,7 @@ struct pass {
 	bool tying; /* a knot is being tried: foreign keys are not checked */
 	struct dispute *disputes; /* sorted by hash (apply/undecided) */
 	size_t ndisputes;
+	bool anew;	/* the link with the peer began anew, once */
 	bool rivals;	/* pairs of rows with one unique value were opened or renewed */
 	bool namesakes; /* some numbers were given to different rows here and there (apply/namesake) */
 	uint64_t applied;

@@ -317,7 +317,7 @@ rekey_old_key(const struct rekey_scope *s, const struct table *view, const char 
 }
 
 static const char sql_entry[] =
-    "SELECT new_id, changed_at, origin, via FROM sync_rekeyed WHERE table_name=? AND record_hash=UNHEX(MD5(?)) AND record_id=?";
+    "SELECT new_id, changed_at, origin, via, form=MD5(?) FROM sync_rekeyed WHERE table_name=? AND record_hash=UNHEX(MD5(?)) AND record_id=? FOR UPDATE";
 static const char sql_queue[] =
     "INSERT INTO sync_queue (link, id, table_name, operation, record_id, changed_at, origin, via, whole)"
     " VALUES (IF(?, LASTVAL(sync_sequence), NULL), NEXTVAL(sync_sequence), ?, ?, ?, ?, ?, ?, 1)";
@@ -335,18 +335,28 @@ queue_told(const struct rekey_scope *s, const struct db_rows *entry, const char 
 	    db_exec(s->db, sql_queue, DB_ARGS(db_u64(1), table, db_text("insert"), bytes_of(entry, 0), db_text(changed_at), db_text(origin), db_text(via)), e);
 }
 
+/* Is it known under this key already: its own, or one under which it was queued? */
+static bool
+is_told(const struct db_rows *entry, const char *key, size_t key_len)
+{
+	const char *now = db_rows_text(entry, 0);
+
+	return (now != NULL && db_rows_len(entry, 0) == key_len && memcmp(now, key, key_len) == 0) || db_rows_u64(entry, 4) != 0;
+}
+
+/* The entry stays, for whoever asks at the same moment: both sides may compare. */
 bool
 rekey_resolve(const struct rekey_scope *s, const char *old, size_t old_len, const char *key, size_t key_len, bool *ours, struct err *e)
 {
-	struct db_arg table = db_text(s->table->name), was = db_bytes(old, old_len);
+	struct db_arg table = db_text(s->table->name), was = db_bytes(old, old_len), there = db_bytes(key, key_len);
 	struct db_rows *rows = NULL;
-	bool ok = db_query(s->db, sql_entry, DB_ARGS(table, was, was), &rows, e) && db_rows_next(rows, ours, e);
+	bool ok = db_query(s->db, sql_entry, DB_ARGS(there, table, was, was), &rows, e) && db_rows_next(rows, ours, e);
 
 	if (!ok)
 		*ours = false;
-	if (*ours && (db_rows_text(rows, 0) == NULL || db_rows_len(rows, 0) != key_len || memcmp(db_rows_text(rows, 0), key, key_len) != 0))
+	if (*ours && !is_told(rows, key, key_len))
 		ok = queue_told(s, rows, key, key_len, e) &&
-		    db_exec(s->db, "DELETE FROM sync_rekeyed WHERE table_name=? AND record_hash=UNHEX(MD5(?))", DB_ARGS(table, was), e);
+		    db_exec(s->db, "UPDATE sync_rekeyed SET form=MD5(?) WHERE table_name=? AND record_hash=UNHEX(MD5(?))", DB_ARGS(there, table, was), e);
 	db_rows_free(rows);
 	return ok;
 }

@@ -158,6 +158,15 @@ put_version(struct buf *row, struct inbox_version *to, const struct table *t, co
 	to->row_len = row->len;
 }
 
+/* The row here has not been told as news since the link began anew: the peer hears of it, and has it to decide, too. */
+static bool
+tell_own(struct chunk *c, const struct item *item, struct err *e)
+{
+	return item->concurrent > 0 || c->pass->rehearsal ||
+	    db_exec(c->pass->db, "INSERT INTO sync_queue (id, table_name, operation, record_id, changed_at) VALUES (NEXTVAL(sync_sequence), ?, 'insert', ?, NOW(6))",
+		DB_ARGS(db_text(c->target.table->name), db_bytes(item->meta.key, item->meta.key_len)), e);
+}
+
 bool
 undecided_keep(struct chunk *c, const struct item *item, struct err *e)
 {
@@ -168,7 +177,7 @@ undecided_keep(struct chunk *c, const struct item *item, struct err *e)
 
 	put_version(&local, &kept.local, c->target.table, c->target.map, lineage_row(item));
 	put_version(&remote, &kept.remote, c->target.table, c->target.map, item->meta.operation == 'd' ? NULL : item->values);
-	ok = buf_check(&local, "a kept version", e) && buf_check(&remote, "a kept version", e) && keep(c->pass, &kept, &none, e);
+	ok = buf_check(&local, "a kept version", e) && buf_check(&remote, "a kept version", e) && keep(c->pass, &kept, &none, e) && tell_own(c, item, e);
 	buf_free(&local);
 	buf_free(&remote);
 	return ok;

@@ -34,6 +34,11 @@ identity_free(struct identity_list *l)
 		free(l->items[i].triggers);
 		free(l->items[i].key);
 	}
+	for (size_t i = 0; i < l->nbare; i++) {
+		free(l->bare[i].table);
+		free(l->bare[i].triggers);
+	}
+	free(l->bare);
 	free(l->items);
 	memset(l, 0, sizeof *l);
 }
@@ -178,6 +183,25 @@ add_trigger(struct identity *to, const char *text, struct err *e)
 	return ok;
 }
 
+static struct identity *
+find_bare(struct identity_list *l, const char *table, struct err *e)
+{
+	struct identity *grown;
+
+	for (size_t i = 0; i < l->nbare; i++)
+		if (strcmp(l->bare[i].table, table) == 0)
+			return &l->bare[i];
+	grown = realloc(l->bare, (l->nbare + 1) * sizeof *grown);
+	if (grown == NULL) {
+		(void)err_set(e, ERR_MEMORY, "out of memory for the tables' identities");
+		return NULL;
+	}
+	l->bare = grown;
+	grown += l->nbare++;
+	memset(grown, 0, sizeof *grown);
+	return set_text(&grown->table, table, e) && set_text(&grown->triggers, "", e) ? grown : NULL;
+}
+
 static bool
 read_triggers(struct db *db, const struct conf *conf, struct identity_list *l, struct err *e)
 {
@@ -189,7 +213,9 @@ read_triggers(struct db *db, const struct conf *conf, struct identity_list *l, s
 	while ((ok = db_rows_next(rows, &more, e)) && more) {
 		struct identity *to = find_mine(l, db_rows_text(rows, 0));
 
-		if (to != NULL && !(ok = add_trigger(to, db_rows_text(rows, 1), e)))
+		if (to == NULL)
+			to = find_bare(l, db_rows_text(rows, 0), e);
+		if (!(ok = to != NULL && add_trigger(to, db_rows_text(rows, 1), e)))
 			break;
 	}
 	db_rows_free(rows);
@@ -217,19 +243,63 @@ read_ids(struct db *db, const struct conf *conf, struct buf *ids, bool *orphan, 
 }
 
 bool
-identity_read(struct db *db, const struct conf *conf, bool columns, struct identity_list *out, struct err *e)
+identity_read(struct db *db, const struct conf *conf, unsigned what, struct identity_list *out, struct err *e)
 {
 	struct buf ids;
 	bool orphan = false, ok;
 
 	memset(out, 0, sizeof *out);
 	buf_init(&ids, IDENTITY_TEXT_MAX);
-	ok = read_ids(db, conf, &ids, &orphan, e) && read_tables(db, conf, buf_cstr(&ids), out, e) && (!columns || read_columns(db, conf, out, e)) && read_triggers(db, conf, out, e);
+	ok = read_ids(db, conf, &ids, &orphan, e) && read_tables(db, conf, buf_cstr(&ids), out, e) && 
+	    ((what & IDENTITY_COLUMNS) == 0 || read_columns(db, conf, out, e)) && ((what & IDENTITY_TRIGGERS) == 0 || read_triggers(db, conf, out, e));
 	buf_free(&ids);
 	out->orphan = orphan;
 	if (!ok)
 		identity_free(out);
 	return ok;
+}
+
+/* --- can triggers have changed? --- */
+
+/* The server counts a statement when it begins, so one that waits for a lock is counted and has changed nothing yet: only
+ * when nothing else runs the number stands for what can be read. The event scheduler always runs. */
+static const char sql_statements[] =
+    "SELECT SUM(IF(VARIABLE_NAME='THREADS_RUNNING', 0, VARIABLE_VALUE)),"
+    " SUM(IF(VARIABLE_NAME='THREADS_RUNNING', VARIABLE_VALUE, 0)) <= 1 + (@@event_scheduler='ON'), (SELECT statements FROM sync_calm WHERE one=1)"
+    " FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME IN ('THREADS_RUNNING','COM_CREATE_TRIGGER','COM_DROP_TRIGGER')";
+
+bool
+identity_is_calm(struct db *db, uint64_t *statements, bool *settled, bool *calm, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok = db_query(db, sql_statements, DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e);
+
+	*settled = *calm = false;
+	if (ok && more) {
+		*statements = db_rows_u64(rows, 0);
+		*settled = db_rows_u64(rows, 1) != 0;
+		*calm = db_rows_text(rows, 2) != NULL && db_rows_u64(rows, 2) == *statements;
+	}
+	db_rows_free(rows);
+	return ok;
+}
+
+bool
+identity_note_calm(struct db *db, uint64_t statements, struct err *e)
+{
+	return db_exec(db, "REPLACE INTO sync_calm (one, statements) VALUES (1, ?)", DB_ARGS(db_u64(statements)), e);
+}
+
+bool
+identity_take_triggers(struct identity_list *now, const struct identity_list *was, struct err *e)
+{
+	for (size_t i = 0; i < now->n; i++) {
+		const struct identity *noted = identity_find(was, now->items[i].table);
+
+		if (noted != NULL && !set_text(&now->items[i].triggers, noted->triggers, e))
+			return false;
+	}
+	return true;
 }
 
 /* --- as noted --- */

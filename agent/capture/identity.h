@@ -22,14 +22,28 @@ struct identity {
 struct identity_list {
 	struct identity *items; /* sorted by table, bytewise */
 	size_t n;
+	struct identity *bare; /* other tables with triggers of ours: parents, or what took their place; table and triggers alone */
+	size_t nbare;
 	bool ids_known; /* the server showed ids: the installing account has PROCESS */
 	bool orphan;	/* the account that installed is gone: its triggers make the app's writes fail */
 	bool young;	/* as noted: a table had been altered within the second, so that another ALTER would not show in created */
 };
 
-/* What the server says now of the tables that conf wants. The connection is in the sync database. columns: read their
- * definitions, too, a third of the cost; no definition changes without created, except within one second. */
-MUST_CHECK bool identity_read(struct db *db, const struct conf *conf, bool columns, struct identity_list *out, struct err *e);
+/* What the server says now of the tables that conf wants. The connection is in the sync database. Of what costs most
+ * only what is asked for: definitions (none changes without created, except within one second), triggers. */
+enum {
+	IDENTITY_COLUMNS = 1,
+	IDENTITY_TRIGGERS = 2
+};
+MUST_CHECK bool identity_read(struct db *db, const struct conf *conf, unsigned what, struct identity_list *out, struct err *e);
+
+/* Has no CREATE or DROP TRIGGER begun since identity_note_calm? *statements: how many have; *settled: none is under way,
+ * so that what is read after this is what they have left. */
+MUST_CHECK bool identity_is_calm(struct db *db, uint64_t *statements, bool *settled, bool *calm, struct err *e);
+/* The triggers were found as noted after so many. */
+MUST_CHECK bool identity_note_calm(struct db *db, uint64_t statements, struct err *e);
+/* Triggers that were not read are those of was. */
+MUST_CHECK bool identity_take_triggers(struct identity_list *now, const struct identity_list *was, struct err *e);
 /* What was noted. */
 MUST_CHECK bool identity_load(struct db *db, struct identity_list *out, struct err *e);
 /* All tables were found as noted, definitions and all: those that were young then and are not now. */

@@ -336,7 +336,7 @@ mend_table(const struct scope *s, const struct table *t, struct found_list *list
 {
 	if (t->problem != NULL || wait_s == TRIGGER_SKIP)
 		return true;
-	if (!db_exec(s->db, "SET lock_wait_timeout=?", DB_ARGS(db_u64((uint64_t)wait_s)), e) || !visit_table(s, t, is_captured(t, list), list, mend_one, e))
+	if (!db_exec(s->db, "SET lock_wait_timeout=?", DB_ARGS(db_u64((uint64_t)wait_s)), e) || !visit_table(s, t, t->ncolumns > 0 && is_captured(t, list), list, mend_one, e))
 		return !db_is_lost(s->db); /* busy: it is found not right, and tried again */
 	return true;
 }
@@ -351,6 +351,12 @@ trigger_mend(struct db *db, const struct conf *conf, const struct catalog *c, co
 	ok = found_judge(db, conf, &list, e) && db_exec(db, "SET sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO'", DB_NO_ARGS, e);
 	for (size_t i = 0; ok && i < c->ntables; i++)
 		ok = mend_table(&s, &c->tables[i], &list, wait(&c->tables[i], arg), e);
+	for (size_t i = 0; ok && i < c->nkeys; i++) {
+		const struct table parent = { .name = c->keys[i].parent };
+
+		if (is_bare_parent(c, i))
+			ok = mend_table(&s, &parent, &list, wait(&parent, arg), e);
+	}
 	found_free(&list);
 	return ok;
 }

@@ -19,7 +19,8 @@ struct trigger_report {
 /* Put the triggers on every usable table of c and on every parent whose foreign keys change one, and take
  * ours off where they are not needed. Triggers that are right are not touched. */
 MUST_CHECK bool trigger_install(struct db *db, const struct conf *conf, const struct catalog *c, const struct node_identity *node, struct trigger_report *report, struct err *e);
-/* The same in a drain, for some tables; none is taken off. wait says for each how many seconds of metadata lock
+/* The same in a drain, for some tables; none is taken off. wait says for each (a parent that
+ * is not replicated has a name alone) how many seconds of metadata lock
  * wait it may cost, or TRIGGER_SKIP. A table that is busy or whose triggers cannot be made is left as it is. */
 enum {
 	TRIGGER_SKIP = -1

@@ -350,9 +350,9 @@ add_columns(struct collapse *c, struct entry *entry, const struct change *change
 	*weak = false;
 	if (t != NULL && mask_is_wanted(t) && !keep_id(entry, change->id, e))
 		return false;
-	if (t == NULL || change->operation != OP_UPDATE || change->whole)
+	if (t == NULL || change->operation != OP_UPDATE || (change->whole && t->ncounters == 0))
 		return true;
-	*weak = mask_read(t, change->columns, change->columns_len, &told) == MASK_WEAK;
+	*weak = !change->whole && mask_read(t, change->columns, change->columns_len, &told) == MASK_WEAK;
 	if (!mask_is_wanted(t))
 		return true;
 	return versions_of_change(entry->versions, t, change, c->self, e) &&
@@ -399,6 +399,7 @@ collapse_add(struct collapse *c, const struct change *change, struct err *e)
 	if (change->operation != OP_UPDATE || change->whole)
 		entry->whole = true;
 	entry->decided = entry->decided || change->whole;
+	entry->reborn = entry->reborn || change->operation != OP_UPDATE;
 	if (!add_columns(c, entry, change, &weak, e))
 		return false;
 	raise_version(c, entry, change, weak);

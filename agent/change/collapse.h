@@ -24,6 +24,7 @@ struct entry {
 	bool told;	    /* that one is of a verdict or came from elsewhere: the peer may have the record as it is named */
 	bool whole;
 	bool decided; /* among them is what a verdict or a person has put in the record's place */
+	bool reborn;  /* among them is one that began or ended the record, or gave it its key */
 	bool send;	    /* at least one change is not from the peer itself */
 	bool owed;	    /* the peer has refused it before */
 	bool tried;	    /* it was sent before just as it is now */

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/log.h"
+
 enum {
 	DIRTY_ROWS = 10000 /* of sync_queue, read at once */
 };
@@ -39,6 +41,21 @@ moved_mark(struct db *db, const char *peer, const struct moved *m, bool ready, b
 		return false;
 	*news = known == 0;
 	return db_exec(db, sql_mark, DB_ARGS(db_text(peer), db_text(m->table), db_text(act_name[m->act]), db_text(m->reason), db_u64(ready)), e);
+}
+
+bool
+moved_mark_all(struct db *db, const struct conf *conf, const char *table, enum moved_act act, const char *reason, struct err *e)
+{
+	for (size_t i = 0; i < conf->npeers; i++) {
+		const char *peer = conf->peers[i].name;
+		bool news = false;
+
+		if (!moved_mark(db, peer, &(struct moved){ .table = table, .act = act, .reason = reason }, false, &news, e))
+			return false;
+		if (news) /* triggers that cannot be put back at once are found wrong again and again: said once */
+			log_warning(peer, "table %s: %s; nothing is sent from it until it has been compared", table, reason);
+	}
+	return true;
 }
 
 bool

@@ -33,6 +33,8 @@ bool moved_is_new(const struct moved *m);
 /* Mark a table. ready: its triggers stand, it may be compared. *news: it was not marked like this before. A
  * table that waits for a person is not set free by what happens to it later, unless that asks for a look. */
 MUST_CHECK bool moved_mark(struct db *db, const char *peer, const struct moved *m, bool ready, bool *news, struct err *e);
+/* For all peers, not ready; said in the log where it is news. */
+MUST_CHECK bool moved_mark_all(struct db *db, const struct conf *conf, const char *table, enum moved_act act, const char *reason, struct err *e);
 /* One whose triggers could not name what was written, unless it is marked already: what differs travels from here. */
 MUST_CHECK bool moved_mark_dirty(struct db *db, const char *peer, const char *table, bool *news, struct err *e);
 /* Is it marked, and are there such writes? Then any of its records may have changed here. */

@@ -10,6 +10,7 @@
 
 enum {
 	RENEWAL_TRIES = 5, /* another agent made the same epoch, or applies just now */
+	BORN_BYTES = 1024 * 1024, /* of one INSERT; a server takes 16 MiB if nobody has set it lower */
 	WITNESS_TEXT_MAX = 160, /* two names of tables and a few words */
 	DEFINER_IS_GONE = 1449	/* the account that installed was dropped */
 };
@@ -72,6 +73,87 @@ mark_tables(struct db *db, const struct catalog *c, const char *peer, struct err
 	return true;
 }
 
+/* --- rows that the peer has never had --- */
+
+/* Rows of tables whose keys the server numbers, made here since the peer acknowledged anything, that are still here: a
+ * node that went back gives numbers once more, and the peer may have other rows under them. They are told again as
+ * what they are, with their version, behind the mark: so they arrive as inserts, which never overwrite another row. */
+static const char sql_born[] =
+    "SELECT f.table_name, f.record_id, IFNULL(l.origin, (SELECT name FROM sync_node)), l.changed_at"
+    " FROM (SELECT MIN(q.id) AS first_id, MAX(q.id) AS last_id FROM sync_queue q FORCE INDEX (PRIMARY)"
+    "  WHERE q.id > (SELECT m.high_id FROM sync_peer p JOIN sync_epoch m ON m.epoch=p.acked_epoch WHERE p.peer=?)"
+    "  AND q.record_id IS NOT NULL AND q.status<>'superseded' AND q.table_name IN (";
+static const char sql_born_end[] =
+    ") GROUP BY q.table_name, q.record_id) g JOIN sync_queue f ON f.id=g.first_id JOIN sync_queue l ON l.id=g.last_id"
+    " WHERE f.operation='insert' AND f.link IS NULL AND f.whole=0 AND l.operation<>'delete' AND (f.via IS NULL OR f.via<>?)";
+
+/* The tables' names, quoted; false: there are none. */
+static bool
+put_numbered(struct db *db, const struct catalog *c, struct buf *sql)
+{
+	size_t before = sql->len;
+
+	for (size_t i = 0; i < c->ntables; i++) {
+		const struct table *t = &c->tables[i];
+
+		if (!t->auto_increment || t->problem != NULL)
+			continue;
+		buf_str(sql, sql->len == before ? "" : ",");
+		db_quote(db, sql, t->name, strlen(t->name));
+	}
+	return sql->len > before;
+}
+
+static bool
+flush_born(struct db *db, struct buf *sql, struct err *e)
+{
+	bool ok = sql->len == 0 || (buf_check(sql, "rows that are told again", e) && db_exec_text(db, sql->data, sql->len, e));
+
+	buf_reset(sql);
+	return ok;
+}
+
+/* Read first and written then: one statement would lock the queue's end, and the app's writes with it. */
+static bool
+write_born(struct db *db, struct db_rows *rows, struct err *e)
+{
+	struct buf sql;
+	bool more = false, ok;
+
+	buf_init(&sql, BORN_BYTES * 2);
+	while ((ok = db_rows_next(rows, &more, e)) && more) {
+		buf_str(&sql, sql.len == 0 ? "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at) VALUES " : ",");
+		buf_str(&sql, "(NEXTVAL(sync_sequence),");
+		db_quote(db, &sql, db_rows_text(rows, 0), db_rows_len(rows, 0));
+		buf_str(&sql, ",'insert',x'");
+		buf_hex(&sql, db_rows_text(rows, 1), db_rows_len(rows, 1));
+		buf_fmt(&sql, "','%s','%s')", db_rows_text(rows, 2), db_rows_text(rows, 3));
+		if (sql.len > BORN_BYTES && !(ok = flush_born(db, &sql, e)))
+			break;
+	}
+	ok = ok && flush_born(db, &sql, e);
+	buf_free(&sql);
+	return ok;
+}
+
+static bool
+tell_born(struct db *db, const struct catalog *c, const char *peer, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	struct buf sql;
+	bool ok = true;
+
+	buf_init(&sql, TEMPLATE_SQL_MAX);
+	buf_str(&sql, sql_born);
+	if (put_numbered(db, c, &sql)) {
+		buf_str(&sql, sql_born_end);
+		ok = buf_check(&sql, "a statement", e) && db_query(db, buf_cstr(&sql), DB_ARGS(db_text(peer), db_text(peer)), &rows, e) && write_born(db, rows, e);
+		db_rows_free(rows);
+	}
+	buf_free(&sql);
+	return ok;
+}
+
 static bool
 begin_once(struct db *db, const struct catalog *c, const char *peer, const char *id, bool told, bool *news, struct err *e)
 {
@@ -82,7 +164,7 @@ begin_once(struct db *db, const struct catalog *c, const char *peer, const char 
 	*news = strcmp(known.id, id) != 0;
 	if (!*news)
 		return db_commit(db, e);
-	return mark_all_seen(db, e) && peer_reset(db, peer, e) && mark_tables(db, c, peer, e) &&
+	return mark_all_seen(db, e) && tell_born(db, c, peer, e) && peer_reset(db, peer, e) && mark_tables(db, c, peer, e) &&
 	    db_exec(db, "REPLACE INTO sync_renewal (peer, renewal, told) VALUES (?, ?, ?)", DB_ARGS(db_text(peer), db_text(id), db_u64(told)), e) && db_commit(db, e);
 }
 

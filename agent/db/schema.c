@@ -192,6 +192,18 @@ not_installed(const struct conf *conf, struct err *e)
 	return err_set(e, ERR_DB_MISSING, "the sync schema %s is missing or incomplete: run agent --install", conf->database.sync_database);
 }
 
+/* Tables that came to version 2 without altering what it had: an agent that was replaced by this one made none. */
+static bool
+has_newest(struct db *db, const struct conf *conf, struct err *e)
+{
+	enum { NEWEST = 2 };
+	uint64_t n = 0;
+
+	if (!db_number(db, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME IN ('sync_lapsed','sync_link')", DB_NO_ARGS, &n, NULL, e))
+		return false;
+	return n == NEWEST || err_set(e, ERR_CONFIG, "the sync schema %s was made by an older agent: run agent --install; what is pending stays", conf->database.sync_database);
+}
+
 bool
 schema_enter(struct db *db, const struct conf *conf, struct node_identity *node, struct err *e)
 {
@@ -222,5 +234,5 @@ schema_enter(struct db *db, const struct conf *conf, struct node_identity *node,
 		ok = true;
 out:
 	db_rows_free(rows);
-	return ok;
+	return ok && has_newest(db, conf, e);
 }

@@ -50,6 +50,8 @@ struct compare_watch {
 	const char *was; /* the key of before, where the table got another one (apply/rekey): what was pending under it is told on the way */
 	bool spare_counters; /* records with counters that a side has changed and the other not got yet are left as they are */
 	const struct compare_filler *filler; /* NULL: what is to come travels through the queues */
+	bool keep_unseen; /* of a merge: one side may have gone back; what the peer has in place of a record whose change is
+			   * still on its way from here is kept there, since who made that change has not seen it */
 	void *arg;
 };
 

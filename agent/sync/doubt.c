@@ -455,6 +455,13 @@ is_twin(const struct asker *a, const struct finding *f, size_t i)
 	    (suspect->key_len != f->ours_len || memcmp(digest_key(&a->suspects, suspect), f->ours, f->ours_len) != 0);
 }
 
+/* Our change will be written over what is there, without a conflict: its queue does not know of that any more. */
+static bool
+is_unseen(const struct asker *a, const struct finding *f)
+{
+	return a->act == COMPARE_MERGE && a->watch != NULL && a->watch->keep_unseen && f->theirs != NULL;
+}
+
 static void
 judge(struct asker *a, const struct second_look *s, struct orders *o)
 {
@@ -466,6 +473,8 @@ judge(struct asker *a, const struct second_look *s, struct orders *o)
 			continue;
 		kind = kind_of(a, &f);
 		report(a, &f, kind);
+		if (kind == COMPARE_PENDING && is_unseen(a, &f))
+			o->spare[o->nspare++] = f;
 		/* Whoever fills leaves alone what is on its way from here: a live change is later than any copy. */
 		if (counts_meanwhile(a, &f) || (fills(a) && f.here->fresh))
 			continue;
@@ -485,7 +494,7 @@ act(struct asker *a, const struct second_look *s, struct err *e)
 		(void)err_set(e, ERR_MEMORY, "out of memory for a comparison");
 	else {
 		judge(a, s, &o);
-		ok = o.nqueue + o.nfetch == 0 || carry_out(a, &o, e);
+		ok = o.nqueue + o.nfetch + o.nspare == 0 || carry_out(a, &o, e);
 	}
 	free(o.queue);
 	free(o.keep);

@@ -177,14 +177,18 @@ static bool
 look_for_drift(struct drain *d, bool now, struct err *e)
 {
 	int64_t began = clock_mono_ms(), took;
+	bool moved = false;
 
 	if (!now && began < d->look_at)
 		return true;
-	if (!drift_look(d->db, d->conf, &d->node, e))
+	if (!drift_look(d->db, d->conf, &d->node, &moved, e))
 		return err_prefix(e, "looking at the tables");
 	took = clock_mono_ms() - began;
 	log_debug(d->peer->name, "looked at the tables in %lld ms", (long long)took);
-	d->look_at = began + (took * DRIFT_SHARE > DRIFT_PAUSE_MS ? took * DRIFT_SHARE : DRIFT_PAUSE_MS);
+	if (moved)
+		d->look_at = began + took + DRIFT_AGAIN_MS;
+	else
+		d->look_at = began + (took * DRIFT_SHARE > DRIFT_PAUSE_MS ? took * DRIFT_SHARE : DRIFT_PAUSE_MS);
 	return true;
 }
 

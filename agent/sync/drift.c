@@ -15,6 +15,7 @@
 #include "change/moved.h"
 #include "change/peer.h"
 #include "change/renewal.h"
+#include "sync/bare.h"
 #include "sync/compare.h"
 
 enum {
@@ -30,6 +31,7 @@ struct drift_facts {
 	const struct node_identity *node;
 	const struct catalog *catalog;
 	struct identity_list was, now;
+	bool calm;	 /* the triggers were not read: they are as noted */
 	uint64_t before; /* an id of sync_queue from before triggers were made anew */
 };
 
@@ -38,16 +40,7 @@ struct drift_facts {
 static bool
 mark(const struct drift_facts *f, const char *table, enum moved_act act, const char *reason, struct err *e)
 {
-	for (size_t i = 0; i < f->conf->npeers; i++) {
-		const char *peer = f->conf->peers[i].name;
-		bool news = false;
-
-		if (!moved_mark(f->db, peer, &(struct moved){ .table = table, .act = act, .reason = reason }, false, &news, e))
-			return false;
-		if (news) /* triggers that cannot be put back at once are found wrong again and again: said once */
-			log_warning(peer, "table %s: %s; nothing is sent from it until it has been compared", table, reason);
-	}
-	return true;
+	return moved_mark_all(f->db, f->conf, table, act, reason, e);
 }
 
 static bool
@@ -126,7 +119,7 @@ any_news(const struct drift_facts *f, bool *news, struct err *e)
 			*news = *news || identity_compare(was, now, &what) != IDENTITY_SAME || identity_knows_more(was, now);
 	}
 	*news = *news || gone != gone_now || f->now.orphan;
-	return true;
+	return *news || f->calm || bare_is_news(f->db, &f->now, news, e);
 }
 
 /* --- noting --- */
@@ -134,16 +127,20 @@ any_news(const struct drift_facts *f, bool *news, struct err *e)
 struct wrong_list {
 	const struct catalog *c;
 	bool *wrong; /* by the catalog's index */
+	struct buf parents; /* that are not replicated, and so have no identity: a line each */
 };
 
 static void
 note_wrong(const struct table *t, const char *what, void *arg)
 {
 	struct wrong_list *w = arg;
+	const char *name = t->name;
 
 	(void)what;
 	t = catalog_table(w->c, t->name);
-	if (t != NULL) /* a parent that is not replicated has no identity */
+	if (t == NULL || t->problem != NULL)
+		buf_fmt(&w->parents, "%s\n", name);
+	if (t != NULL)
 		w->wrong[t - w->c->tables] = true;
 }
 
@@ -189,7 +186,8 @@ note_one(const struct drift_facts *f, const struct identity *now, const struct i
 	ok = buf_check(&key, "a key", e) && db_begin(f->db, e);
 	if (ok) {
 		ok = identity_note(f->db, now, after->triggers, buf_cstr(&key), e) &&
-		    (was == NULL || rekey_is_same(was->key, t, was->ids[0] != '\0' && strcmp(was->ids, now->ids) == 0) || draw_boundary(f, was, t, e)) && moved_ready(f->db, t->name, e) && db_commit(f->db, e);
+		    (was == NULL || rekey_is_same(was->key, t, was->ids[0] != '\0' && strcmp(was->ids, now->ids) == 0) || draw_boundary(f, was, t, e)) &&
+		    moved_ready(f->db, t->name, e) && db_commit(f->db, e);
 		if (!ok)
 			db_rollback(f->db);
 	}
@@ -203,17 +201,18 @@ static bool
 note_all(const struct drift_facts *f, bool known_only, struct err *e)
 {
 	struct identity_list after;
-	struct wrong_list w = { f->catalog, calloc(f->catalog->ntables + 1, sizeof *w.wrong) };
+	struct wrong_list w = { .c = f->catalog, .wrong = calloc(f->catalog->ntables + 1, sizeof *w.wrong) };
 	bool ok;
 
 	if (w.wrong == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for the tables' identities");
-	ok = identity_read(f->db, f->conf, false, &after, e);
+	ok = identity_read(f->db, f->conf, IDENTITY_TRIGGERS, &after, e);
 	if (!ok) {
 		free(w.wrong);
 		return false;
 	}
-	ok = trigger_verify(f->db, f->conf, f->catalog, f->node, note_wrong, &w, e);
+	buf_init(&w.parents, IDENTITY_TEXT_MAX);
+	ok = trigger_verify(f->db, f->conf, f->catalog, f->node, note_wrong, &w, e) && buf_check(&w.parents, "the list of parents", e);
 	for (size_t i = 0; ok && i < f->catalog->ntables; i++) {
 		const struct table *t = &f->catalog->tables[i];
 		const struct identity *now = identity_find(&f->now, t->name), *there = identity_find(&after, t->name);
@@ -221,7 +220,9 @@ note_all(const struct drift_facts *f, bool known_only, struct err *e)
 		if (t->problem == NULL && !w.wrong[i] && now != NULL && there != NULL && (!known_only || identity_find(&f->was, t->name) != NULL))
 			ok = note_one(f, now, there, t, e);
 	}
+	ok = ok && bare_note(f->db, f->catalog, &after, buf_cstr(&w.parents), e);
 	identity_free(&after);
+	buf_free(&w.parents);
 	free(w.wrong);
 	return ok;
 }
@@ -229,11 +230,11 @@ note_all(const struct drift_facts *f, bool known_only, struct err *e)
 /* --- the look --- */
 
 static bool
-read_facts(struct drift_facts *f, bool columns, struct err *e)
+read_facts(struct drift_facts *f, struct err *e)
 {
 	identity_free(&f->was);
 	identity_free(&f->now);
-	return identity_load(f->db, &f->was, e) && identity_read(f->db, f->conf, columns || f->was.young, &f->now, e);
+	return identity_load(f->db, &f->was, e) && identity_read(f->db, f->conf, IDENTITY_COLUMNS | IDENTITY_TRIGGERS, &f->now, e);
 }
 
 static bool
@@ -255,6 +256,8 @@ wait_for(const struct table *t, void *arg)
 	const struct drift_facts *f = arg;
 	const struct identity *was = identity_find(&f->was, t->name), *now = identity_find(&f->now, t->name);
 
+	if (t->ncolumns == 0) /* a parent that is not replicated */
+		return bare_has_triggers(&f->now, t->name) ? TRIGGER_WAIT_S : 0;
 	if (was == NULL || now == NULL || template_key_width(t) > CATALOG_KEY_BYTES)
 		return TRIGGER_SKIP;
 	return now->triggers[0] == '\0' ? 0 : TRIGGER_WAIT_S;
@@ -286,12 +289,12 @@ judge_and_wait(struct drift_facts *f, struct err *e)
 {
 	uint64_t seconds;
 
-	if (!read_facts(f, true, e) || !judge_all(f, e) || !grace_left(f, &seconds, e))
+	if (!read_facts(f, e) || !judge_all(f, e) || !grace_left(f, &seconds, e))
 		return false;
 	if (seconds == 0)
 		return true;
 	clock_nap_ms((int64_t)seconds * 1000);
-	return read_facts(f, true, e) && judge_all(f, e);
+	return read_facts(f, e) && judge_all(f, e);
 }
 
 /* The account that installed was dropped. Nothing was lost: what the app wrote meanwhile failed. The triggers have
@@ -333,7 +336,7 @@ mend(const struct conf *conf, struct err *e)
 	ok = db_open(&conf->database, &f.db, e) && schema_enter(f.db, conf, &node, e) && take_lock(&f, e) && judge_and_wait(&f, e) &&
 	    catalog_read(f.db, conf, &c, e) && closure_judge(c, e);
 	f.catalog = c;
-	ok = ok && take_id(&f, e) && trigger_mend(f.db, conf, c, &node, wait_for, &f, e) && adopt(&f, e) && note_all(&f, true, e);
+	ok = ok && bare_judge(f.db, conf, c, &f.now, e) && take_id(&f, e) && trigger_mend(f.db, conf, c, &node, wait_for, &f, e) && adopt(&f, e) && note_all(&f, true, e);
 	identity_free(&f.was);
 	identity_free(&f.now);
 	catalog_free(c);
@@ -341,15 +344,31 @@ mend(const struct conf *conf, struct err *e)
 	return ok;
 }
 
+/* The triggers cost more than all else to read: only when one can have changed. Tables that were altered just when they
+ * were noted are read whole. */
+static bool
+read_cheaply(struct drift_facts *f, uint64_t *statements, bool *settled, struct err *e)
+{
+	if (!identity_load(f->db, &f->was, e) || !identity_is_calm(f->db, statements, settled, &f->calm, e))
+		return false;
+	f->calm = f->calm && !f->was.young;
+	if (!identity_read(f->db, f->conf, f->calm ? 0 : f->was.young ? IDENTITY_COLUMNS | IDENTITY_TRIGGERS : IDENTITY_TRIGGERS, &f->now, e))
+		return false;
+	return !f->calm || identity_take_triggers(&f->now, &f->was, e);
+}
+
 bool
-drift_look(struct db *db, const struct conf *conf, struct node_identity *node, struct err *e)
+drift_look(struct db *db, const struct conf *conf, struct node_identity *node, bool *moved, struct err *e)
 {
 	struct drift_facts f = { .db = db, .conf = conf, .node = node };
-	bool news = false, ok;
+	bool news = false, settled = false, ok;
+	uint64_t statements = 0;
 
-	ok = witness_check(db, node, e) && read_facts(&f, false, e) && any_news(&f, &news, e) && (news || !f.was.young || identity_grown(db, e));
+	ok = witness_check(db, node, e) && read_cheaply(&f, &statements, &settled, e) && any_news(&f, &news, e) &&
+	    (news || !f.was.young || identity_grown(db, e)) && (news || f.calm || !settled || identity_note_calm(db, statements, e));
 	identity_free(&f.was);
 	identity_free(&f.now);
+	*moved = ok && news;
 	return ok && (!news || mend(conf, e));
 }
 
@@ -359,12 +378,14 @@ drift_look(struct db *db, const struct conf *conf, struct node_identity *node, s
 static bool
 judge_returned(const struct drift_facts *f, struct err *e)
 {
-	struct wrong_list w = { f->catalog, calloc(f->catalog->ntables + 1, sizeof *w.wrong) };
+	struct wrong_list w = { .c = f->catalog, .wrong = calloc(f->catalog->ntables + 1, sizeof *w.wrong) };
 	bool ok;
 
 	if (w.wrong == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for the tables' identities");
+	buf_init(&w.parents, IDENTITY_TEXT_MAX);
 	ok = trigger_verify(f->db, f->conf, f->catalog, f->node, note_wrong, &w, e);
+	buf_free(&w.parents);
 	for (size_t i = 0; ok && i < f->catalog->ntables; i++) {
 		const char *name = f->catalog->tables[i].name;
 		uint64_t enrolled = 0;
@@ -379,19 +400,37 @@ judge_returned(const struct drift_facts *f, struct err *e)
 }
 
 bool
+drift_find_new(struct db *db, const struct catalog *c, bool **out, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	*out = calloc(c->ntables + 1, sizeof **out);
+	if (*out == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for the tables");
+	for (size_t i = 0; i < c->ntables; i++)
+		(*out)[i] = c->tables[i].problem == NULL;
+	if (!db_query(db, "SELECT table_name FROM sync_table", DB_NO_ARGS, &rows, e))
+		return false;
+	while ((ok = db_rows_next(rows, &more, e)) && more) {
+		const struct table *t = catalog_table(c, db_rows_text(rows, 0));
+
+		if (t != NULL)
+			(*out)[t - c->tables] = false;
+	}
+	db_rows_free(rows);
+	return ok;
+}
+
+bool
 drift_mark_new(const struct drift_facts *f, struct err *e)
 {
-	for (size_t i = 0; i < f->catalog->ntables; i++) {
-		const struct table *t = &f->catalog->tables[i];
-		uint64_t enrolled;
+	bool *is_new = NULL, ok = drift_find_new(f->db, f->catalog, &is_new, e);
 
-		if (t->problem != NULL)
-			continue;
-		if (!db_number(f->db, "SELECT COUNT(*) FROM sync_table WHERE table_name=?", DB_ARGS(db_text(t->name)), &enrolled, NULL, e) ||
-		    (enrolled == 0 && !mark(f, t->name, MOVED_LOOK, MOVED_NEW, e)))
-			return false;
-	}
-	return true;
+	for (size_t i = 0; ok && i < f->catalog->ntables; i++)
+		ok = !is_new[i] || mark(f, f->catalog->tables[i].name, MOVED_LOOK, MOVED_NEW, e);
+	free(is_new);
+	return ok;
 }
 
 bool
@@ -406,7 +445,7 @@ drift_before_install(struct db *db, const struct conf *conf, const struct node_i
 	f->conf = conf;
 	f->node = node;
 	f->catalog = c;
-	return take_lock(f, e) && read_facts(f, true, e) && judge_all(f, e) && judge_returned(f, e) && take_id(f, e);
+	return take_lock(f, e) && read_facts(f, e) && judge_all(f, e) && judge_returned(f, e) && bare_judge(db, conf, c, &f->now, e) && take_id(f, e);
 }
 
 /* Tables that are gone are forgotten whole; of those that are excluded now it is kept that they were
@@ -421,7 +460,8 @@ forget_gone(const struct drift_facts *f, struct err *e)
 		if (wanted && identity_find(&f->now, table) != NULL)
 			continue;
 		log_info(NULL, "table %s is %s: forgotten", table, wanted ? "gone" : "excluded");
-		if (!identity_forget(f->db, table, e) || !db_exec(f->db, "DELETE FROM sync_rekeyed WHERE table_name=?", DB_ARGS(db_text(table)), e) || !db_exec(f->db, "DELETE FROM sync_drift WHERE table_name=?", DB_ARGS(db_text(table)), e))
+		if (!identity_forget(f->db, table, e) || !db_exec(f->db, "DELETE FROM sync_rekeyed WHERE table_name=?", DB_ARGS(db_text(table)), e) ||
+		    !db_exec(f->db, "DELETE FROM sync_drift WHERE table_name=?", DB_ARGS(db_text(table)), e))
 			return false;
 		if (wanted && (!db_exec(f->db, "DELETE FROM sync_owed WHERE table_name=?", DB_ARGS(db_text(table)), e) ||
 				  !db_exec(f->db, "DELETE FROM sync_table WHERE table_name=?", DB_ARGS(db_text(table)), e)))
@@ -512,7 +552,7 @@ settle_one(const struct moved *m, void *arg, struct err *e)
 	const struct settling *s = arg;
 	const struct table *t = catalog_table(s->catalog, m->table);
 	struct compare_result result = { 0 };
-	struct compare_watch watch = { 0 };
+	struct compare_watch watch = { .keep_unseen = moved_is_anew(m) };
 	char message[ERR_MSG_MAX], *was = NULL;
 	uint64_t last = 0;
 	bool ok;
@@ -521,7 +561,8 @@ settle_one(const struct moved *m, void *arg, struct err *e)
 		(void)snprintf(message, sizeof message, "table %s %s", m->table, t == NULL ? "is not replicated any more" : t->problem);
 		return leave(s->link, m, message, e);
 	}
-	if (!link_open(s->link, e) || !db_number(s->link->db, "SELECT MAX(id) FROM sync_queue", DB_NO_ARGS, &last, NULL, e) || (m->act == MOVED_LOOK && !rekey_form(s->link->db, m->table, &was, e)))
+	if (!link_open(s->link, e) || !db_number(s->link->db, "SELECT MAX(id) FROM sync_queue", DB_NO_ARGS, &last, NULL, e) ||
+	    (m->act == MOVED_LOOK && !rekey_form(s->link->db, m->table, &was, e)))
 		return false;
 	watch.was = was;
 	ok = compare_table_watched(s->link, s->catalog, m->table, act_of(m), &watch, &result, e) &&

@@ -426,6 +426,7 @@ merge_owed(struct builder *b, const struct owed *o, struct entry **entry, struct
 	buf_init(&told, MASK_BYTES);
 	ok = take_owed_rows(b, o, t, &told, e);
 	*entry = collapse_find(c, o->table, o->key, o->key_len);
+	before.decided = *entry != NULL && (*entry)->decided;
 	if (ok && (*entry == NULL || !(*entry)->send || o->whole)) {
 		ok = debt_add(c, o, &told, e);
 		*entry = collapse_find(c, o->table, o->key, o->key_len);
@@ -631,7 +632,8 @@ put_columns(struct builder *b, const struct entry *entry, struct record_meta *m,
 {
 	buf_reset(&b->columns);
 	buf_reset(&b->difference);
-	if (m->operation != 'u' || m->whole || entry->versions == NULL || !mask_is_wanted(b->table))
+	/* A whole one that has been one record all along is an edit of all columns: counters go on adding up. */
+	if (m->operation != 'u' || (m->whole && (!entry->decided || entry->reborn || b->table->ncounters == 0)) || entry->versions == NULL || !mask_is_wanted(b->table))
 		return true;
 	versions_put(&b->columns, entry->versions, NULL, b->table->ncolumns);
 	if (entry->difference != NULL)

@@ -9,7 +9,7 @@ import threading
 import pymysql
 import pytest
 
-from lab import Pair, hand, until
+from lab import Cluster, Pair, hand, until
 from lab.node import Node
 
 pytestmark = pytest.mark.slow
@@ -189,6 +189,24 @@ def test_pending_changes_of_both_sides_arrive_under_another_key(fresh_pair: Pair
     assert not {3, 4, 7, 8, 10 if change != RENAMED else 11, 11} & values.keys(), "deletes arrive"
     assert fresh_pair.anna.sql("SELECT COUNT(*) FROM t WHERE b='other'")[0][0] == 1
     assert [hand.sync(node, "SELECT COUNT(*) FROM sync_rekeyed")[0][0] for node in fresh_pair.nodes] == [0, 0]
+
+
+def test_another_key_goes_on_in_a_chain_of_three() -> None:
+    with Cluster(3, schemas=()) as chain:
+        hand.everywhere(chain, KEYED, OTHER, "INSERT INTO t SELECT seq, seq, 7, CONCAT('b', seq) FROM seq_1_to_30",
+                        "INSERT INTO u SELECT seq, 0 FROM seq_1_to_5")
+        chain.install()
+        for i, node in enumerate(chain.nodes):
+            _write(node, 10 * i + 1, 70 + i)
+        for i, node in enumerate(chain.nodes):
+            node.sql(f"ALTER TABLE t {OTHER_COLUMNS}")
+            _write(node, 10 * i + 5, 80 + i)
+        chain.start_serve()
+        chain.settle(timeout=90)
+        assert chain.differences(["t", "u"]) == []
+        values = _values(chain.nodes[0])
+        assert {key: values.get(key) for key in (1, 5, 11, 15, 21, 25)} == {1: 70, 5: 80, 11: 71, 15: 81, 21: 72, 25: 82}
+        assert not {3, 7, 13, 17, 23, 27} & values.keys(), "deletes arrive"
 
 
 def test_a_key_that_says_nothing_of_the_old_one_is_held_with_the_commands(fresh_pair: Pair) -> None:

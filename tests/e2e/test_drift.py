@@ -4,6 +4,7 @@ lost or changed its triggers is held until a person chooses, the other tables go
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -235,6 +236,64 @@ def test_each_choice_that_status_names_ends_with_both_sides_equal(fresh_pair: Pa
         assert len(_rows(anna)) == ROWS and _rows(anna)[5] == (5, 7)
     if choice == "mine to there":
         assert 5 not in _rows(anna) and _rows(anna)[6] == (6, 8)
+
+
+FAMILY = ("CREATE TABLE par (id INT PRIMARY KEY)", "CREATE TABLE mid (id INT PRIMARY KEY, par INT, FOREIGN KEY (par) REFERENCES par (id) ON DELETE CASCADE)",
+          "CREATE TABLE ch (id INT PRIMARY KEY, mid INT, FOREIGN KEY (mid) REFERENCES mid (id) ON DELETE SET NULL)",
+          "INSERT INTO par VALUES (1), (2), (3)", "INSERT INTO mid VALUES (10,1), (20,2), (30,3)", "INSERT INTO ch VALUES (100,10), (200,20), (300,30)")
+
+
+def _family(pair: Pair) -> tuple[Node, Node]:
+    """Only the grandchildren are replicated; anna is in step."""
+    for node in pair.nodes:
+        node.change_conf({"sync": {"exclude": "par, mid"}})
+    hand.everywhere(pair, *FAMILY)
+    anna, bert = _ready(pair)
+    assert {name for (name,) in anna.sql("SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_TABLE='par'"
+                                         " AND TRIGGER_SCHEMA=DATABASE()")} >= {"tandem_bd_par"}
+    return anna, bert
+
+
+@pytest.mark.parametrize("how", ["DROP TRIGGER tandem_bd_par", "CREATE OR REPLACE TRIGGER tandem_bd_par BEFORE DELETE ON par FOR EACH ROW SET @x=1"])
+def test_triggers_of_a_parent_that_is_not_replicated_are_put_back_and_what_hangs_on_it_is_compared(fresh_pair: Pair, how: str) -> None:
+    anna, bert = _family(fresh_pair)
+    before = anna.sql("SHOW CREATE TRIGGER tandem_bd_par")[0][2]
+    anna.sql(how)
+    anna.drain(check=0)
+    assert anna.sql("SHOW CREATE TRIGGER tandem_bd_par")[0][2] == before
+    assert _moved(anna) == [], "equal: free by itself"
+    assert "table ch: the triggers of table par, which is not replicated" in _log(anna)
+    anna.sql("DELETE FROM par WHERE id=1")
+    anna.drain(check=0)
+    assert bert.sql("SELECT id, mid FROM ch ORDER BY id")[0] == (100, None)
+    anna.sql(how)
+    anna.sql("DELETE FROM par WHERE id=2")
+    anna.drain(check=5)
+    (moved,) = _moved(anna)
+    assert (moved["table"], moved["state"], moved["records"]) == ("ch", "held", 1) and "par" in moved["what"]
+    _choose(anna, "mine to there")
+    anna.sql("DELETE FROM par WHERE id=3")
+    anna.drain(check=0)
+    assert bert.sql("SELECT id, mid FROM ch ORDER BY id") == [(100, None), (200, None), (300, None)]
+
+
+def test_a_trigger_that_is_dropped_while_the_tables_are_looked_at_is_noticed_by_the_next_look(fresh_pair: Pair) -> None:
+    anna, _bert = _ready(fresh_pair)
+    anna.drain(check=0)
+    reader = anna.connect(autocommit=False)
+    hand.run(reader, "SELECT COUNT(*) FROM t")
+    dropping = threading.Thread(target=anna.sql, args=("DROP TRIGGER tandem_ad_t",))
+    dropping.start()
+    until(lambda: anna.sql("SELECT 1 FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for table metadata%'"), 30, "it waits")
+    anna.drain(check=0)
+    reader.commit()
+    reader.close()
+    dropping.join()
+    anna.sql("DELETE FROM t WHERE id=4")
+    anna.drain(check=5)
+    (moved,) = _moved(anna)
+    assert moved["state"] == "held" and moved["records"] == 1
+    assert anna.sql("SHOW CREATE TRIGGER tandem_ad_t")
 
 
 @pytest.mark.parametrize("chooser, choice", [("anna", "mine to there"), ("bert", "theirs to here"), ("bert", "compare and merge")])

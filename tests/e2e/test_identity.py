@@ -4,6 +4,7 @@ alone, run on either side, nothing that existed on one side only is lost and bot
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 
@@ -94,11 +95,27 @@ def _command(node: Node) -> list[str]:
     return ["--install", "--peer", found.group(1)]
 
 
+def _settle(two: Cluster, where: Node) -> None:
+    """What a person has to decide once both have met: numbers that were given to two rows, before and after."""
+    calm = 0
+
+    def quiet() -> bool:
+        nonlocal calm
+        done = [node.drain(check=(DONE, PERSON)).returncode for node in two.nodes]
+        for one in json.loads(where.agent("--conflicts", "--json", check=(DONE, PERSON)).stdout)["conflicts"]:
+            assert not one["undecided"] or (one["rule"], one["table"]) == ("collision", "u"), one
+        where.agent("--resolve", "all", "--keep", "local", check=DONE)
+        calm = calm + 1 if done == [DONE] * len(two.nodes) and not two.pending() else 0
+        return calm >= 3
+    until(quiet, 60, "nothing is left to decide")
+    two.settle()
+
+
 def _assert_mended(two: Pair, where: Node) -> None:
     before = [_rows(node) for node in two.nodes]
     where.agent(*_command(where), check=DONE)
     two.start_serve()
-    two.settle()
+    _settle(two, where)
     two.assert_equal()
     _assert_nothing_lost(two, before)
     for node in two.nodes:
@@ -160,6 +177,45 @@ def test_what_happened_to_a_database_is_noticed_and_one_command_on_either_side_m
     _assert_noticed(fresh_pair)
     fresh_pair.stop_serve()
     _assert_mended(fresh_pair, fresh_pair[where])
+
+
+@pytest.mark.parametrize("keep", ["local", "remote"])
+def test_after_a_restore_nothing_is_overwritten_that_who_wrote_had_not_seen(fresh_pair: Pair, keep: str) -> None:
+    """A number given once more, before the command and after it, and an edit after it of a record that the other has newer."""
+    two = fresh_pair
+    _both_work(two)
+    old = backup.both(two.anna)
+    for what in ("first life", "first life too"):
+        two.anna.sql("INSERT INTO u (v) VALUES (%s)", [what])
+    two.anna.sql("UPDATE t SET v='first life' WHERE id=4")
+    two.settle()
+    two.stop_serve()
+    backup.load(two.anna, old)
+    two.anna.sql("INSERT INTO u (v) VALUES ('second life')")
+    two.start_serve()
+    until(lambda: _held(two.anna), 60, "anna notices")
+    two.stop_serve()
+    two.anna.agent(*_command(two.anna), check=DONE)
+    two.anna.sql("INSERT INTO u (v) VALUES ('second life too')")
+    two.anna.sql("UPDATE t SET v='blind' WHERE id=4")
+    before = {node.name: node.sql("SELECT v FROM u WHERE v LIKE '%life%' ORDER BY id") for node in two.nodes}
+    two.start_serve()
+
+    def listed() -> bool:
+        for node in two.nodes:
+            node.drain(check=(DONE, PERSON))
+        return all(node.status()["undecided"] == 2 for node in two.nodes)
+    until(listed, 60, "both list both numbers")
+    assert {node.name: node.sql("SELECT v FROM u WHERE v LIKE '%life%' ORDER BY id") for node in two.nodes} == before
+    assert all("rule collision" in node.agent("--conflicts", check=PERSON).stdout for node in two.nodes)
+    two.bert.agent("--resolve", "all", "--keep", keep, check=DONE)
+    two.settle()
+    two.assert_equal()
+    stays, goes = ("first", "second") if keep == "local" else ("second", "first")
+    assert two.anna.sql("SELECT v FROM u WHERE v LIKE '%life%' ORDER BY id") == [(f"{stays} life",), (f"{stays} life too",)]
+    assert two.bert.sql("SELECT v FROM t WHERE id=4") == [("blind",)]
+    kept = _whole(two.anna) + _whole(two.bert)
+    assert f'"{goes} life too"' in kept and f'"{goes} life"' in kept and '"id":"4","v":"first life"' in kept
 
 
 # datadirs -----------------------------------------------------------------------------------------
@@ -236,7 +292,7 @@ def test_two_copies_of_one_laptop_never_mix_and_each_may_begin_anew() -> None:
         two.stop_serve()
         two.anna.agent(*_command(two.anna), check=DONE)
         two.start_serve()
-        two.settle()
+        _settle(two, two.anna)
         two.stop_serve()
         two.assert_equal()
         assert {("t", 11), ("t", 12), ("t", 21), ("t", 22)} <= _rows(two.bert).keys()
@@ -247,7 +303,7 @@ def test_two_copies_of_one_laptop_never_mix_and_each_may_begin_anew() -> None:
         two.stop_serve()
         two.bert.agent(*_command(two.bert), check=DONE)
         two.start_serve()
-        two.settle()
+        _settle(two, two.bert)
         two.assert_equal()
         assert {("t", n) for n in (11, 12, 13, 21, 22, 23)} <= _rows(two.anna).keys()
 

@@ -154,6 +154,27 @@ def test_peers_are_added_paused_and_removed_while_it_runs(star: Cluster) -> None
     assert "no agent --serve runs" in hub.agent("--reload", check=1).stderr
 
 
+def test_an_agent_that_is_newer_than_its_schema_says_what_to_do_and_nothing_pending_is_lost(star: Cluster) -> None:
+    hub, bert = star.nodes[:2]
+    bert.sql("INSERT INTO t VALUES (1, 'pending', 0)")
+    for table in ("sync_link", "sync_lapsed"):  # as the version before it had made
+        bert.sql(f"DROP TABLE {bert.sync_database}.{table}")
+    assert "made by an older agent: run agent --install" in bert.drain(check=2).stderr
+    assert "run agent --install" in bert.agent("--status", check=2).stderr
+    bert.install()
+    hub.start_serve()
+    bert.drain(check=0)
+    assert hub.sql("SELECT v FROM t") == [("pending",)]
+    # Newer than the agent: nothing is touched.
+    bert.sql(f"UPDATE {bert.sync_database}.sync_node SET schema_version = 99")
+    bert.sql("INSERT INTO t VALUES (2, 'later', 0)")
+    bert.drain(check=2)
+    assert "made by a newer agent" in bert.agent("--install", check=2).stderr
+    bert.sql(f"UPDATE {bert.sync_database}.sync_node SET schema_version = 2")
+    bert.drain(check=0)
+    assert hub.sql("SELECT COUNT(*) FROM t") == [(2,)]
+
+
 class _Spoke:
     """A small laptop: a database of its own on a server of others, an agent.conf, no daemon."""
 

@@ -348,6 +348,31 @@ def test_three_laptops_agree_on_a_key_that_two_changed(links: str, turn: int) ->
 
 # random families ----------------------------------------------------------------------------------
 
+@pytest.mark.parametrize("order", ORDERS)
+def test_children_whose_key_repeats_a_unique_column_follow_it_also_those_that_only_one_side_knew(fresh_pair: Pair, order: str) -> None:
+    """ON UPDATE CASCADE of a column that is unique and not the primary key, into the children's keys, and theirs."""
+    anna, bert = _ready(
+        fresh_pair, "CREATE TABLE p (id INT PRIMARY KEY, code VARCHAR(9) CHARACTER SET latin1 NOT NULL UNIQUE, v INT)",
+        "CREATE TABLE c (code VARCHAR(9) CHARACTER SET latin1, no INT, v INT, PRIMARY KEY (code, no), FOREIGN KEY (code) REFERENCES p (code)"
+        " ON UPDATE CASCADE ON DELETE CASCADE)",
+        "CREATE TABLE g (code VARCHAR(9) CHARACTER SET latin1, no INT, k INT, PRIMARY KEY (code, no, k), FOREIGN KEY (code, no) REFERENCES c (code, no)"
+        " ON UPDATE CASCADE ON DELETE CASCADE)",
+        "INSERT INTO p VALUES (1, 'A', 1), (2, 'X', 1), (3, 'K', 1)", "INSERT INTO c VALUES ('A', 1, 1), ('X', 1, 1), ('K', 1, 1)",
+        "INSERT INTO g VALUES ('A', 1, 1), ('X', 1, 1)")
+    anna.sql("UPDATE p SET code='B', v=2 WHERE id=1")
+    bert.sql("INSERT INTO c VALUES ('A', 5, 5)")
+    bert.sql("INSERT INTO g VALUES ('A', 5, 1), ('A', 1, 7)")
+    bert.sql("UPDATE c SET v=9 WHERE code='A' AND no=1")
+    anna.sql("UPDATE p SET v=3 WHERE id=2")
+    bert.sql("INSERT INTO c VALUES ('X', 6, 6)")
+    bert.sql("UPDATE p SET id=30, code='L' WHERE id=3")
+    anna.sql("INSERT INTO c VALUES ('K', 8, 8)")
+    _settle(fresh_pair, order)
+    assert anna.sql("SELECT code, no, v FROM c ORDER BY 1, 2") == [("B", 1, 9), ("B", 5, 5), ("L", 1, 1), ("L", 8, 8), ("X", 1, 1), ("X", 6, 6)]
+    assert anna.sql("SELECT code, no, k FROM g ORDER BY 1, 2, 3") == [("B", 1, 1), ("B", 1, 7), ("B", 5, 1), ("X", 1, 1)]
+    assert anna.sql("SELECT id, code, v FROM p ORDER BY 1") == [(1, "B", 2), (2, "X", 3), (30, "L", 1)]
+
+
 SHORT_FAMILIES, LONG_FAMILIES = 6, 150
 
 

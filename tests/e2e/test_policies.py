@@ -513,3 +513,32 @@ def test_a_decision_about_a_price_leaves_the_stock_to_the_sales(fresh_pair: Pair
     _settle(fresh_pair, first)
     local = 2 if where is anna else 3
     assert anna.sql("SELECT stock, CAST(price AS SIGNED) FROM t") == [(69, local if keep == "local" else 5 - local)]
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+def test_a_refused_sale_counts_when_the_column_was_widened(fresh_pair: Pair, first: str) -> None:
+    anna, bert = _ready(fresh_pair, ADD)
+    anna.sql("UPDATE t SET stock=stock-60")
+    bert.sql("UPDATE t SET stock=stock-70")
+    bert.start_serve()
+    anna.drain(check=None)
+    bert.stop_serve()
+    assert hand.sync(anna, "SELECT COUNT(*) FROM sync_owed") == [(1,)]
+    for node in fresh_pair.nodes:
+        node.sql("ALTER TABLE t MODIFY stock INT NOT NULL DEFAULT 0")
+        node.install()
+    _settle(fresh_pair, first)
+    assert (_stock(anna), _stock(bert)) == (-30, -30)
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+def test_a_sale_beside_a_repaired_record_on_its_way_counts(fresh_pair: Pair, first: str) -> None:
+    anna, bert = _ready(fresh_pair, ADD)
+    hand.unseen(bert, "UPDATE t SET stock=60")
+    bert.start_serve()
+    anna.agent("--verify", "--table", "t", "--repair", "--from", "anna")
+    bert.stop_serve()
+    bert.sql("UPDATE t SET stock=stock-5")
+    anna.sql("UPDATE t SET stock=stock-7, price=4")
+    _settle(fresh_pair, first)
+    assert (_stock(anna), _stock(bert)) == (88, 88)

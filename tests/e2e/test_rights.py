@@ -124,7 +124,9 @@ def test_an_administrator_installs_and_leaves_an_account_with_the_documented_rig
     planned = anna.agent(*by_file, "--dry-run", check=0).stdout
     assert "would be given" in planned and f"CREATE USER '{ACCOUNT}'@'localhost'" in planned
     assert not anna.server.sql("SELECT 1 FROM mysql.global_priv WHERE User=%s", [ACCOUNT])
-    said = anna.agent(*by_file, check=0)
+    said = anna.agent(*by_file, "-v", check=0)
+    written = [path for path in [anna.agent_log, *(anna.folder / "state").rglob("*")] if path.is_file()]
+    assert not any(ADMIN_PASSWORD.encode() in path.read_bytes() for path in written), written
     assert said.stdout.count("GRANT ") == 3 and f"CREATE USER '{ACCOUNT}'@'localhost'" in said.stdout
     assert ADMIN_PASSWORD not in said.stdout + said.stderr and "correct horse" not in said.stdout + said.stderr
     assert _rights(anna) == expected

@@ -149,6 +149,16 @@ def _read(paths: Iterable[Path]) -> Edits:
     return edits
 
 
+def acknowledged(editors: Iterable[Editor]) -> set[str]:
+    """Every value that an editor was told is safe."""
+    return set(_read(editor.path for editor in editors).acknowledged)
+
+
+def seen(editors: Iterable[Editor]) -> set[str]:
+    """Every value that an editor had before his eyes when he wrote another, or deleted it."""
+    return _read(editor.path for editor in editors).seen
+
+
 def _kept(nodes: Iterable[Node]) -> set[str]:
     """Values in kept conflicts of any node."""
     found = set()

@@ -22,6 +22,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 import editors  # noqa: E402  (needs the path above)
 import history  # noqa: E402
 from chaos import Chaos  # noqa: E402
+from restored import Disks  # noqa: E402
 from watchers import Watcher  # noqa: E402
 
 _SHORT_S = 40        # of one test, faults only
@@ -29,19 +30,22 @@ _SKEWS = (0.0, -7.0, 11.0)  # seconds that the laptops' clocks are wrong; below 
 _LATE = "CREATE TABLE late (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(20)) ENGINE=InnoDB"
 
 
-def _seconds() -> float:
-    minutes = os.environ.get("TANDEM_FAULT_MINUTES")
-    return float(minutes) * 60 if minutes else _SHORT_S
+def _is_long() -> bool:
+    return bool(os.environ.get("TANDEM_FAULT_MINUTES"))
+
+
+def _seconds(short: float) -> float:
+    return float(os.environ["TANDEM_FAULT_MINUTES"]) * 60 if _is_long() else short
 
 
 class Crowd:
     """Writers, editors and watchers on every laptop of a cluster."""
 
-    def __init__(self, cluster: Cluster, rng: random.Random) -> None:
+    def __init__(self, cluster: Cluster, rng: random.Random, watched: bool = True) -> None:
         self.writers = [history.Writer(node, 0, 0.02) for node in cluster.nodes]
         self.editors = [editors.Editor(node, 0, rng.randrange(1 << 30), skew, 0.02)
                         for node, skew in zip(cluster.nodes, _SKEWS)]
-        self.watchers = [Watcher(node) for node in cluster.nodes]
+        self.watchers = [Watcher(node) for node in cluster.nodes] if watched else []
 
     def start(self) -> None:
         for thread in (*self.writers, *self.editors, *self.watchers):
@@ -61,11 +65,11 @@ class Crowd:
 
 
 @contextmanager
-def _at_work(cluster: Cluster, rng: random.Random) -> Iterator[Crowd]:
+def _at_work(cluster: Cluster, rng: random.Random, watched: bool = True) -> Iterator[Crowd]:
     history.make_tables(cluster.nodes)
     hand.everywhere(cluster, editors.SCHEMA, _LATE)
     cluster.install()
-    crowd = Crowd(cluster, rng)
+    crowd = Crowd(cluster, rng, watched)
     cluster.start_serve()
     cluster.settle()  # the writers' counters are the same everywhere before anybody begins
     crowd.start()
@@ -75,10 +79,10 @@ def _at_work(cluster: Cluster, rng: random.Random) -> Iterator[Crowd]:
         crowd.stop()
 
 
-def _storm(chaos: Chaos, crowd: Crowd, rng: random.Random) -> None:
+def _storm(chaos: Chaos, crowd: Crowd, rng: random.Random, short: float = _SHORT_S) -> None:
     """Each kind of fault in random order, again and again, until the time is over; every kind once
     at least. Between two faults the apps get something done."""
-    end = time.monotonic() + _seconds()
+    end = time.monotonic() + _seconds(short)
     rounds = 0
     while rounds == 0 or time.monotonic() < end:
         for kind in rng.sample(sorted(chaos.kinds), len(chaos.kinds)):
@@ -141,3 +145,43 @@ def test_a_storm_of_faults_loses_nothing(laptops: str, rng: random.Random) -> No
         print(f"faults: {dict(sorted(chaos.happened.items()))}; {crowd.done()} transactions")
         missed = [kind for kind in chaos.kinds if not chaos.happened[kind] and not kind.startswith(("hold", "late"))]
         assert not missed, f"faults that never fired: {missed}"
+
+
+# What happens around it: the clocks are right, since a copy of yesterday is dated by yesterday's clock anyway.
+_AROUND = ("drop_request", "drop_response", "cut_request", "hold_response", "duplicate", "refuse", "kill_agent",
+           "kill_drain", "kill_server", "end_connections")
+
+
+def _long_only(laptops: str) -> object:
+    return pytest.param(laptops, marks=pytest.mark.skipif(not _is_long(), reason="the long form's"))
+
+
+@pytest.mark.parametrize("laptops", ["pair", _long_only("chain of three")])
+def test_disks_that_are_put_back_lose_nothing_that_was_anywhere_else(laptops: str, rng: random.Random) -> None:
+    """One command each time. Watchers would see time go back, and the sums of writers who live on after it begin anew."""
+    cluster = Pair(schemas=(), proxied=True) if laptops == "pair" else Cluster(3, "chain", schemas=(), proxied=True)
+    with cluster, _at_work(cluster, rng, watched=False) as crowd:
+        chaos = Chaos(cluster, rng)
+        disks = Disks(cluster, chaos, crowd.writers, crowd.editors, rng)
+        chaos.kinds = {kind: act for kind, act in chaos.kinds.items() if kind in (*_AROUND, "copy", "put_back")}
+        chaos.act("copy")
+        for node in cluster.nodes:  # what is said after the copy makes it one of another day
+            node.drain(check=(0, 4))
+            before = node.sql("SELECT COUNT(*) FROM ledger")
+            until(lambda node=node, before=before: node.sql("SELECT COUNT(*) FROM ledger") > before, 60, "the apps go on")
+            node.drain(check=(0, 4))
+        chaos.act("put_back")
+        _storm(chaos, crowd, rng, short=4.0)  # each kind once: every copy costs two starts of a server
+        chaos.heal()
+        crowd.raise_errors()
+        crowd.stop()
+        for node in cluster.nodes:
+            node.wait_serve_ready()
+        disks.decide()
+        cluster.settle(120)
+        found = disks.wrong()
+        assert not found, "\n".join(found)
+        cluster.assert_equal()
+        assert all(peer["in_step"] for node in cluster.nodes for peer in node.status()["peers"])
+        print(f"faults: {dict(sorted(chaos.happened.items()))}; {crowd.done()} transactions; {len(disks.gone)} gone with a disk")
+        assert chaos.happened["put_back"] and chaos.happened["mended"]

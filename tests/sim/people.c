@@ -303,6 +303,27 @@ people_resolve(struct world *w, struct node *n, int peer)
 }
 
 static void
+queue_whole(struct world *w, struct node *n, int table, int key, enum operation op)
+{
+	struct queued q = { .id = n->store.next_id++, .table = table, .key = key, .operation = op,
+		.origin = NOBODY, .via = NOBODY, .whole = true, .visible = true };
+
+	node_time(w, n, q.changed_at);
+	(void)store_enqueue(&n->store, &q);
+}
+
+void
+people_repair(struct world *w, struct node *n)
+{
+	int key = 1 + (int)chance_below(w, COUNTED_KEYS);
+
+	if (!n->store.rows[TABLE_PLAIN][key].here || people_lock(n, TABLE_PLAIN, key))
+		return;
+	note(w, "%s repairs plain %d, stock %" PRId64, n->name, key, n->store.rows[TABLE_PLAIN][key].stock);
+	queue_whole(w, n, TABLE_PLAIN, key, OP_UPDATE);
+}
+
+static void
 decide_record(struct world *w, struct node *n, int table, int key)
 {
 	struct transaction *t = &n->open[0];
@@ -372,16 +393,6 @@ latest(const struct store *s, int table, int key)
 	return found;
 }
 
-static void
-queue_whole(struct world *w, struct node *n, int table, int key)
-{
-	struct queued q = { .id = n->store.next_id++, .table = table, .key = key, .operation = n->store.rows[table][key].here ? OP_INSERT : OP_DELETE,
-		.origin = NOBODY, .via = NOBODY, .whole = true, .visible = true };
-
-	node_time(w, n, q.changed_at);
-	(void)store_enqueue(&n->store, &q);
-}
-
 /* Compare and merge, as agent --verify does it: what one side lacks it gets; of two versions the later one. */
 static void
 merge(struct world *w, struct node *a, struct node *b)
@@ -397,7 +408,7 @@ merge(struct world *w, struct node *a, struct node *b)
 			note(w, "merge: %s %d of %s (%" PRIu32 " %" PRIu32 ") stays", table_names[table], key, mine ? a->name : b->name, mine ? x->cells[0] : y->cells[0], mine ? x->cells[1] : y->cells[1]);
 			if (x->here && y->here)
 				keep_row(mine ? &b->store : &a->store, mine ? y : x);
-			queue_whole(w, mine ? a : b, table, key);
+			queue_whole(w, mine ? a : b, table, key, (mine ? a : b)->store.rows[table][key].here ? OP_INSERT : OP_DELETE);
 		}
 }
 

@@ -434,13 +434,13 @@ static void
 take_told(const struct relay *from, struct told *to)
 {
 	memset(to, 0, sizeof *to);
+	(void)snprintf(to->difference, sizeof to->difference, "%s", from->difference == NULL ? "" : from->difference);
 	if (from->columns == NULL)
 		return;
 	to->any = true;
 	memcpy(to->columns, from->columns, from->columns_len);
 	to->columns_len = from->columns_len;
 	(void)snprintf(to->versions, sizeof to->versions, "%s", from->versions == NULL ? "" : from->versions);
-	(void)snprintf(to->difference, sizeof to->difference, "%s", from->difference == NULL ? "" : from->difference);
 }
 
 /* As merge_supersede: what local changes have lost is not sent any more. */
@@ -469,7 +469,7 @@ shrink_losers(struct receiving *r, const struct work *work)
 		versions_drop(&left, &work->item.merged->lost);
 		must(columns_tell(&told, t, &left, r->w->wrong == WRONG_DIFFERENCE_LOST ? NULL : before.difference, &texts, &e), &e);
 		take_told(&told, &q->told);
-		if (left.n == 0 && q->told.difference[0] == '\0')
+		if (left.n == 0 && q->told.difference[0] == '\0' && !q->whole)
 			q->status = SUPERSEDED;
 		versions_free(&left);
 		columns_texts_free(&texts);
@@ -492,12 +492,15 @@ relay_merged(struct receiving *r, const struct work *work)
 	columns_texts_init(&texts);
 	must(columns_difference(&r->chunk->target, &work->item.meta, &texts.difference, &e) &&
 	    columns_tell(&told, r->chunk->target.table, &work->item.merged->won, buf_cstr(&texts.difference), &texts, &e), &e);
-	if (greatest != NULL || told.difference != NULL) {
-		if (greatest != NULL)
+	if (greatest != NULL || told.difference != NULL || work->sent->whole) {
+		if (greatest != NULL && !work->sent->whole)
 			origin = node_number(greatest->node);
 		*to = (struct queued){ .table = work->sent->table, .key = key_number(work->sent->key), .operation = OP_UPDATE, .origin = origin == r->n->number ? NOBODY : origin,
 			.via = r->peer, .visible = true };
-		memcpy(to->changed_at, greatest != NULL ? greatest->changed_at : work->sent->changed_at, sizeof to->changed_at);
+		memcpy(to->changed_at, greatest != NULL && !work->sent->whole ? greatest->changed_at : work->sent->changed_at, sizeof to->changed_at);
+		to->whole = work->sent->whole;
+		if (to->whole)
+			told.columns = NULL;
 		take_told(&told, &to->told);
 		r->linked[r->nrelays++] = false;
 	}

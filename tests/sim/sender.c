@@ -169,6 +169,7 @@ merge_owed(struct builder *b, const struct debt *d, const struct owed *o, struct
 	buf_init(&told, MASK_BYTES);
 	mask_write(t, &none, &told);
 	*entry = collapse_find(&b->collapse, o->table, o->key, o->key_len);
+	before.decided = *entry != NULL && (*entry)->decided;
 	if (*entry == NULL || !(*entry)->send || o->whole)
 		must(debt_add(&b->collapse, o, &told, &e), &e);
 	buf_free(&told);
@@ -237,7 +238,7 @@ put_columns(const struct builder *b, const struct entry *entry, struct sent *to)
 	struct buf text;
 
 	to->weak = entry->weak && !entry->whole && to->operation == 'u';
-	if (to->operation != 'u' || to->whole || entry->versions == NULL || !mask_is_wanted(table_of(b->w, to->table)))
+	if (to->operation != 'u' || (to->whole && (!entry->decided || entry->reborn || table_of(b->w, to->table)->ncounters == 0)) || entry->versions == NULL || !mask_is_wanted(table_of(b->w, to->table)))
 		return;
 	buf_init(&text, VERSIONS_LEN);
 	versions_put(&text, entry->versions, NULL, COLUMNS);

@@ -346,6 +346,8 @@ bool people_lock(const struct node *n, int table, int key);
 bool people_decide(struct world *w, int a, int b);
 /* One decision, of one record, about what a peer has sent. */
 void people_resolve(struct world *w, struct node *n, int peer);
+/* A counted record is sent whole, as --verify --repair does. */
+void people_repair(struct world *w, struct node *n);
 void people_mend(struct world *w, struct node *n);
 
 /* --- the end (oracle.c) --- */

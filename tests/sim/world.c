@@ -522,6 +522,8 @@ step(struct world *w)
 	w->now_us += (int64_t)chance_below(w, 1000);
 	if (what < 4 && w->policy == POLICY_MANUAL)
 		people_resolve(w, n, peer);
+	else if (what < 3 && w->adds)
+		people_repair(w, n);
 	else if (what < 38)
 		people_write(w, n);
 	else if (what < 41)

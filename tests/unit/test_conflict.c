@@ -144,6 +144,8 @@ static const struct {
 	{ "both made the same of it, later", HERE | SAME, NEWER, { VERDICT_APPLY, false, false, true } },
 	{ "both made the same of it, earlier", HERE | SAME, OLDER, { VERDICT_KEEP, false, false, false } },
 	{ "both deleted it", SAME | WHOLE | LOCAL_WHOLE, NEWER, { VERDICT_APPLY, false, false, true } },
+	{ "both deleted a number that both had given", SAME | WHOLE | LOCAL_WHOLE | REMOVED | COUNTER, NEWER, { VERDICT_APPLY, false, false, false } },
+	{ "update of what a verdict here made the same", HERE | SAME | LOCAL_WHOLE, NEWER, { VERDICT_APPLY, false, false, false } },
 	{ "update against newer delete", LOCAL_WHOLE, OLDER, { VERDICT_KEEP, true, true, true } },
 	{ "update against older delete", LOCAL_WHOLE, NEWER, { VERDICT_APPLY, true, true, true } },
 	{ "delete against older update", HERE | WHOLE, NEWER, { VERDICT_APPLY, true, true, true } },
@@ -238,6 +240,28 @@ test_one_number_after_a_delete(void **state)
 		assert_int_equal(conflict_judge(POLICY_NEWER, &maker).verdict, VERDICT_KEEP);
 		assert_int_equal(conflict_judge(POLICY_NEWER, &deleter).verdict, VERDICT_APPLY);
 	}
+}
+
+/* After one side went back: a row that its node had not had before, under the number of another one, is a person's,
+ * whatever the policy; nothing else is, as nobody else has changed the record. */
+static void
+test_a_number_given_once_more(void **state)
+{
+	static const enum conf_policy policies[] = { POLICY_NEWER, POLICY_PREFER, POLICY_MERGE, POLICY_MANUAL };
+
+	(void)state;
+	for (unsigned bits = 0; bits < ALL; bits++)
+		for (unsigned more = 0; more < 4; more++)
+			for (size_t p = 0; p < sizeof policies / sizeof policies[0]; p++) {
+				struct facts f = facts(bits, NEWER, 0);
+				struct decision d;
+
+				f.anew = (more & 1) != 0;
+				f.born = (more & 2) != 0;
+				d = conflict_judge(policies[p], &f);
+				assert_int_equal(d.verdict, f.anew && f.born && f.counter_key && f.here && !f.same ? VERDICT_ASK : VERDICT_APPLY);
+				assert_false(d.conflict || d.requeue || d.supersede);
+			}
 }
 
 /* --- the other policies --- */
@@ -371,6 +395,7 @@ main(void)
 		NAMED("the cases people ask about", test_cases),
 		NAMED("both sides decide alike", test_both_sides),
 		NAMED("a delete has nothing to do with another row of that number", test_one_number_after_a_delete),
+		NAMED("a number that was given once more is a person's business", test_a_number_given_once_more),
 		NAMED("prefer differs from newer in who wins alone", test_prefer),
 		NAMED("prefer decides alike on both sides", test_prefer_both_sides),
 		NAMED("manual asks where newer would let a version lose", test_manual),

@@ -1,0 +1,98 @@
+/* What a peer has not accepted: when it is tried again, with which epoch it counts as sent, and of which answers
+ * speak. The rest of change/debt is simulated (tests/sim). */
+#include "config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "change/debt.h"
+
+enum { ACKED = 5, UPTO = 8 };
+
+static struct debt_group
+group(bool retry, bool fresh, bool last_part)
+{
+	return (struct debt_group){ ACKED, ACKED, UPTO, retry, fresh, last_part };
+}
+
+static const struct {
+	const char *name, *state;
+	uint64_t sent_epoch;
+	bool retry, fresh, last_part, due;
+} cases[] = {
+	{ "refused, and tried again", "retry", 3, true, true, true, true },
+	{ "refused, and nobody asks", "retry", 3, false, true, true, false },
+	{ "waits for another record", "waiting", 3, true, false, true, true },
+	{ "parked", "parked", 3, true, true, true, false },
+	{ "discarded", "discarded", 7, true, true, true, false },
+	{ "on its way without an answer, nobody asks", "retry", 7, false, true, true, true },
+	{ "parked while on its way", "parked", 7, false, true, true, true },
+	{ "the group ends at an older epoch", "retry", 3, true, false, false, false },
+	{ "it does, and so did one that had the record", "retry", UPTO, false, false, false, true },
+	{ "it does, and one before it had the record", "retry", ACKED + 1, false, false, false, true },
+	{ "it does, and only one beyond it had the record", "retry", UPTO + 1, true, false, false, false },
+	{ "the first part of a new group", "retry", 3, true, true, false, true },
+};
+
+static void
+test_due(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct debt_group g = group(cases[i].retry, cases[i].fresh, cases[i].last_part);
+
+		if (debt_is_due(&g, cases[i].state, cases[i].sent_epoch) != cases[i].due)
+			fail_msg("%s", cases[i].name);
+	}
+}
+
+/* Whichever of the groups without an answer the peer has taken: if its answer speaks of a record, the group had it. */
+static void
+test_answers(void **state)
+{
+	(void)state;
+	for (uint64_t before = 0; before <= UPTO + 2; before++)
+		for (unsigned bits = 0; bits < 8; bits++) {
+			struct debt_group g = group((bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0);
+			bool sent = debt_is_due(&g, "retry", before);
+			uint64_t epoch = debt_sent_epoch(&g, before, sent);
+
+			if (!sent)
+				assert_false(debt_is_answered(epoch, ACKED, UPTO, false));
+			else
+				assert_true(debt_is_answered(epoch, ACKED, UPTO, false));
+			if (before > ACKED && before <= UPTO) /* an earlier one had it as well */
+				assert_true(sent);
+			assert_true(debt_is_answered(epoch, ACKED, UPTO, true)); /* refused by name */
+		}
+}
+
+static void
+test_states(void **state)
+{
+	(void)state;
+	assert_string_equal(debt_state(0, 3, false), "waiting");
+	assert_string_equal(debt_state(2, 3, true), "retry");
+	assert_string_equal(debt_state(3, 3, true), "parked");
+	assert_string_equal(debt_state(3, 3, false), "parked");
+}
+
+#define NAMED(text, f) { text, f, NULL, NULL, NULL }
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		NAMED("what is owed is tried when it may be, and goes on with what it went out with", test_due),
+		NAMED("an answer speaks of a record only if the group had it", test_answers),
+		NAMED("attempts end in parking", test_states),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("debt", tests, NULL, NULL);
+}
