@@ -292,7 +292,10 @@ check_tls(struct doctor *d)
 		if (strncmp(peer->url, "http://", 7) == 0)
 			findings_add(&d->found, SEVERITY_NOTE, "tls = on there, and https with its tls_pin here; or seal = yes on both laptops",
 			    "what is sent to peer %s is signed but not encrypted (http url)", peer->name);
-		else
+		else if (peer->url[0] == '\0' && !d->conf->node.tls)
+			findings_add(&d->found, SEVERITY_NOTE, "tls = on here, and its tls_pin there; or seal = yes on both laptops",
+			    "what peer %s fetches is signed but not encrypted here (tls = off), and can be read where TLS ends on the way", peer->name);
+		else if (peer->url[0] != '\0')
 			findings_add(&d->found, SEVERITY_WARNING, "seal = yes in the [peer] sections of both laptops; or a tls_pin, if TLS does not end on the way",
 			    "whoever ends TLS on the way to peer %s can read what is sent (no tls_pin, no seal)", peer->name);
 	}

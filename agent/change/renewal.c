@@ -93,7 +93,7 @@ put_numbered(struct db *db, const struct catalog *c, struct buf *sql)
 {
 	size_t before = sql->len;
 
-	for (size_t i = 0; i < c->ntables; i++) {
+	for (size_t i = 0; c != NULL && i < c->ntables; i++) { /* a startup compares all rows itself */
 		const struct table *t = &c->tables[i];
 
 		if (!t->auto_increment || t->problem != NULL)

@@ -41,7 +41,8 @@ struct greeting {
 MUST_CHECK bool handle_hello(struct handler *h, const struct greeting *g, int *status, struct buf *answer, struct err *e);
 /* The whole group that peer has sent; the second only judges it. As apply_group (apply/apply.h). */
 typedef bool handle_spool(struct handler *h, const char *peer, struct spool *spool, int *status, struct buf *answer, struct err *e);
-MUST_CHECK handle_spool handle_group, handle_rehearsal;
+MUST_CHECK bool handle_group(struct handler *h, const char *peer, struct spool *spool, int *status, struct buf *answer, struct err *e);
+MUST_CHECK bool handle_rehearsal(struct handler *h, const char *peer, struct spool *spool, int *status, struct buf *answer, struct err *e);
 /* How a failure of these is answered: 422 (theirs) or 503, and its code. */
 int handle_failure(const struct err *e, const char **code);
 

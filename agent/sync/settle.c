@@ -480,8 +480,8 @@ settle_newest(struct db *db, struct err *e)
 void
 settle_put_lapsed(char *out, size_t size, const char *peer, unsigned days)
 {
-	(void)snprintf(out, size, "peer %s has taken nothing for %u days (retention_days), and what waited for it is given up: run agent --install --peer %s here:"
-				  " the link begins anew, all tables are compared and merged", peer, days, peer);
+	(void)snprintf(out, size, "peer %s has taken nothing for %u days (retention_days), and what waited for it is given up: run agent --startup there when it is back,"
+				  " or agent --install --peer %s here: the link begins anew, all tables are compared and merged", peer, days, peer);
 }
 
 static bool

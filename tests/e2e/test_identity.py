@@ -134,7 +134,7 @@ def _assert_noticed(two: Pair) -> None:
     for node in two.nodes:
         until(lambda node=node: _held(node), 60, f"{node.name} notices")  # type: ignore[misc]
         assert COMMAND.search(_held(node)), _held(node)
-        ran = node.drain(check=PERSON)
+        ran = hand.drain(node, PERSON)
         assert COMMAND.search(ran.stderr), ran.stderr
         assert node.agent("--status").returncode == PERSON
         assert not node.status()["peers"][0]["in_step"]
@@ -325,7 +325,7 @@ def test_a_dropped_sync_schema_is_made_anew_and_one_command_on_either_side_begin
     two.start_serve()
     until(lambda: _held(two[first]), 60, f"{first} notices")
     assert [_rows(node) for node in two.nodes] == before
-    two[first].drain(check=PERSON)
+    hand.drain(two[first], PERSON)
     two.stop_serve()
     _assert_mended(two, two[first])
 

@@ -97,7 +97,8 @@ def test_one_that_is_away_for_too_long_blocks_nobody_and_begins_anew(star: Clust
     assert "away from here for so long" in cleo.drain(check=5).stderr
     assert "--install --peer anna" in str(_peer(cleo, "anna")["held"])
     assert hub.sql("SELECT COUNT(*) FROM t") == [(1,)]
-    cleo.agent("--install", "--peer", "anna", check=0)
+    assert "--startup" in str(_peer(hub, "cleo")["held"])
+    cleo.agent("--startup", "--peer", "anna", check=0)
     cleo.start_serve()
     for node in (hub, bert, cleo):
         until(lambda: node.sql("SELECT id FROM t ORDER BY id") == [(1,), (2,)], 60, f"{node.name} has all")  # pylint: disable=cell-var-from-loop

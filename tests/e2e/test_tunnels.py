@@ -296,3 +296,24 @@ def test_an_ssh_tunnel_both_ways(pair: Pair) -> None:
         pair.stop_serve()
         process.end(client)
         process.end(server)
+
+
+def test_what_is_fetched_comes_sealed(pair: Pair) -> None:
+    """bert cannot reach anna, who fetches from him over plain HTTP."""
+    anna, bert = pair.nodes
+    _peers(pair, seal="yes")
+    with Proxy(bert.listen_port) as seen, Proxy(anna.listen_port) as closed:
+        closed.set_mode("refuse")
+        anna.change_conf({"peer bert": {"url": seen.url, "pull": "yes"}})
+        bert.change_conf({"peer anna": {"url": closed.url}})
+        pair.start_serve()
+        _arrives(pair, bert, SECRET)
+        _arrives(pair, anna, SECRET)
+        fetched = [exchange for exchange in seen.exchanges if exchange.path.startswith("/api/sync/download")]
+        answers = [exchange.response.partition(b"\r\n\r\n")[2] for exchange in fetched]
+        assert any(answers) and all(answer.startswith(seal.MAGIC) for answer in answers if answer), fetched
+        assert not any(SECRET.encode() in answer for answer in answers)
+        pair.stop_serve()
+    bert.change_conf({"peer anna": {"url": None, "seal": None}})
+    said = bert.agent("--check").stdout
+    assert "what peer anna fetches is signed but not encrypted here" in said and "on the way to peer anna" not in said

@@ -3,6 +3,7 @@ do not see, looks at the agent's own tables, settings of a running server."""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -57,9 +58,18 @@ def everywhere(cluster: Cluster, *statements: Statement) -> None:
         connection.close()
 
 
-def drain(node: Node, check: int | Collection[int] = 0) -> None:
+def drain(node: Node, check: int | Collection[int] = 0) -> subprocess.CompletedProcess[str]:
     """One --drain of a node whose --serve may be at it just now: then it is repeated."""
-    until(lambda: "is running" not in node.drain(check=check).stdout, what=f"{node.name} drains")
+    expected = {check} if isinstance(check, int) else set(check)
+    tries: list[subprocess.CompletedProcess[str]] = []
+
+    def ran() -> bool:
+        tries.append(node.drain(check=expected | {0}))
+        return "is running" not in tries[-1].stdout
+
+    until(ran, what=f"{node.name} drains")
+    assert tries[-1].returncode in expected, tries[-1]
+    return tries[-1]
 
 
 def token(node: Node) -> str:
