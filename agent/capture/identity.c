@@ -250,7 +250,7 @@ identity_read(struct db *db, const struct conf *conf, unsigned what, struct iden
 
 	memset(out, 0, sizeof *out);
 	buf_init(&ids, IDENTITY_TEXT_MAX);
-	ok = read_ids(db, conf, &ids, &orphan, e) && read_tables(db, conf, buf_cstr(&ids), out, e) && 
+	ok = read_ids(db, conf, &ids, &orphan, e) && read_tables(db, conf, buf_cstr(&ids), out, e) &&
 	    ((what & IDENTITY_COLUMNS) == 0 || read_columns(db, conf, out, e)) && ((what & IDENTITY_TRIGGERS) == 0 || read_triggers(db, conf, out, e));
 	buf_free(&ids);
 	out->orphan = orphan;
