@@ -445,7 +445,8 @@ drift_before_install(struct db *db, const struct conf *conf, const struct node_i
 	f->conf = conf;
 	f->node = node;
 	f->catalog = c;
-	return take_lock(f, e) && read_facts(f, e) && judge_all(f, e) && judge_returned(f, e) && bare_judge(db, conf, c, &f->now, e) && take_id(f, e);
+	return take_lock(f, e) && read_facts(f, e) && judge_all(f, e) && judge_returned(f, e) && bare_judge(db, conf, c, &f->now, e) &&
+	    (f->was.n == 0 || take_id(f, e)); /* the first time nothing was captured before */
 }
 
 /* Tables that are gone are forgotten whole; of those that are excluded now it is kept that they were
