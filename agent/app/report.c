@@ -446,6 +446,38 @@ read_numbering(struct db *db, const struct conf *conf, struct report *r, struct 
 	return ok;
 }
 
+static void
+put_oneway(const char *table, const char *finding, const char *remedy, void *arg)
+{
+	struct report *r = arg;
+
+	buf_str(&r->oneway, r->oneway.len > 1 ? ",{\"table\":" : "{\"table\":");
+	line_quote(&r->oneway, table, strlen(table));
+	buf_str(&r->oneway, ",\"finding\":");
+	line_quote(&r->oneway, finding, strlen(finding));
+	buf_str(&r->oneway, ",\"remedy\":");
+	line_quote(&r->oneway, remedy, strlen(remedy));
+	buf_char(&r->oneway, '}');
+	buf_fmt(&r->oneway_text, "warning: %s: %s\n", finding, remedy);
+}
+
+/* Directions of tables, as both sides have them. */
+static bool
+read_oneway(struct db *db, const struct conf *conf, struct report *r, struct err *e)
+{
+	char told[ONEWAY_MAX];
+	bool ok = true;
+
+	buf_char(&r->oneway, '[');
+	for (size_t i = 0; ok && i < conf->npeers; i++) {
+		ok = oneway_known(db, conf->peers[i].name, told, e);
+		if (ok)
+			(void)oneway_judge(conf, conf->peers[i].name, told, put_oneway, r);
+	}
+	buf_char(&r->oneway, ']');
+	return ok;
+}
+
 /* What may fill a disk. */
 static bool
 read_stored(struct db *db, const struct conf *conf, struct report *r, struct err *e)
@@ -476,6 +508,8 @@ prepare(const struct conf *conf, struct report *out)
 	buf_init(&out->tables, REPORT_TEXT_MAX);
 	buf_init(&out->numbering, REPORT_TEXT_MAX);
 	buf_init(&out->numbering_text, REPORT_TEXT_MAX);
+	buf_init(&out->oneway, REPORT_TEXT_MAX);
+	buf_init(&out->oneway_text, REPORT_TEXT_MAX);
 	out->database = conf->database.name;
 }
 
@@ -498,7 +532,8 @@ report_read_counts(struct db *db, const struct conf *conf, struct report *out, s
 {
 	prepare(conf, out);
 	if (schema_enter(db, conf, &out->node, e) && filling_load(db, &out->filling, e) && read_stored(db, conf, out, e) && read_counts(db, out, e) &&
-	    read_tables(db, out, e) && read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e))
+	    read_tables(db, out, e) && read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e) &&
+	    read_oneway(db, conf, out, e))
 		return true;
 	report_free(out);
 	return false;
@@ -511,7 +546,7 @@ report_read(struct db *db, const struct conf *conf, const char *peer, struct rep
 	if (schema_enter(db, conf, &out->node, e) && witness_check(db, &out->node, e) && filling_load(db, &out->filling, e) &&
 	    read_stored(db, conf, out, e) && read_counts(db, out, e) && read_peers(db, conf, peer, false, out, e) &&
 	    read_parked(db, peer, out, e) && read_activity(db, out, e) && read_tables(db, out, e) &&
-	    read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e)) {
+	    read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e) && read_oneway(db, conf, out, e)) {
 		withhold_while_filling(out);
 		return true;
 	}
@@ -540,6 +575,8 @@ report_free(struct report *r)
 	buf_free(&r->app_triggers_text);
 	buf_free(&r->numbering);
 	buf_free(&r->numbering_text);
+	buf_free(&r->oneway);
+	buf_free(&r->oneway_text);
 }
 
 bool
@@ -617,6 +654,7 @@ report_text(const struct report *r, struct buf *out)
 	    (unsigned long long)r->synced, (unsigned long long)r->failed, (unsigned long long)r->superseded, (unsigned long long)r->conflicts, (unsigned long long)r->undecided);
 	stored_text(r, out);
 	buf_put(out, buf_cstr(&r->numbering_text), r->numbering_text.len);
+	buf_put(out, buf_cstr(&r->oneway_text), r->oneway_text.len);
 	if (r->dirty_tables > 0)
 		buf_fmt(out, "%llu tables were altered under their triggers and wrote meanwhile: run agent --install, which names them, then compare them with the peer\n", (unsigned long long)r->dirty_tables);
 	buf_put(out, buf_cstr(&r->new_tables_text), r->new_tables_text.len);
@@ -699,7 +737,8 @@ report_put_counts(const struct report *r, struct buf *out)
 	else
 		buf_str(out, ",\"startup\":null");
 	buf_fmt(out, ",\"new_tables\":%s", buf_cstr(&r->new_tables));
-	buf_fmt(out, ",\"app_triggers\":%s,\"pending_by_table\":%s,\"numbering\":%s", buf_cstr(&r->app_triggers), buf_cstr(&r->tables), buf_cstr(&r->numbering));
+	buf_fmt(out, ",\"app_triggers\":%s,\"pending_by_table\":%s,\"numbering\":%s,\"directions\":%s", buf_cstr(&r->app_triggers), buf_cstr(&r->tables), buf_cstr(&r->numbering),
+	    buf_cstr(&r->oneway));
 }
 
 void

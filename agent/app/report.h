@@ -64,6 +64,8 @@ struct report {
 	struct buf tables;   /* JSON object: table -> pending changes */
 	struct buf numbering; /* JSON array: nodes whose new rows get numbers that others give, too; and as text */
 	struct buf numbering_text;
+	struct buf oneway; /* JSON array: tables whose directions here and at a peer do not fit together; and as text */
+	struct buf oneway_text;
 };
 
 /* peer: only this one (ERR_USAGE when there is none of that name), or NULL. */

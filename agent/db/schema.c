@@ -196,10 +196,10 @@ not_installed(const struct conf *conf, struct err *e)
 static bool
 has_newest(struct db *db, const struct conf *conf, struct err *e)
 {
-	enum { NEWEST = 2 };
+	enum { NEWEST = 3 };
 	uint64_t n = 0;
 
-	if (!db_number(db, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME IN ('sync_lapsed','sync_link')", DB_NO_ARGS, &n, NULL, e))
+	if (!db_number(db, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME IN ('sync_lapsed','sync_link','sync_direction')", DB_NO_ARGS, &n, NULL, e))
 		return false;
 	return n == NEWEST || err_set(e, ERR_CONFIG, "the sync schema %s was made by an older agent: run agent --install; what is pending stays", conf->database.sync_database);
 }

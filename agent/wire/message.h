@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/conf.h"
 #include "base/err.h"
+#include "change/oneway.h"
 #include "change/queue.h"
 #include "db/catalog.h"
 #include "change/ring.h"
@@ -41,6 +42,8 @@ struct hello {
 	char anew[33]; /* the link begins anew: the id of that beginning; "" = no */
 	bool filling;  /* and the caller compares all tables itself: it fills itself from the answering node */
 	char links[RING_LINKS_MAX]; /* of all nodes that the caller knows of (change/ring); "" = not told */
+	bool tells_oneway;
+	char oneway[ONEWAY_MAX]; /* tables that travel one way there (change/oneway) */
 };
 
 struct welcome {
@@ -56,6 +59,8 @@ struct welcome {
 	struct position acked;	/* what the caller has acknowledged of the answering node's changes */
 	bool has_acked;
 	char links[RING_LINKS_MAX]; /* as in hello */
+	bool tells_oneway;
+	char oneway[ONEWAY_MAX];
 };
 
 struct group_header {
