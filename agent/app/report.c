@@ -12,6 +12,7 @@
 #include "capture/guard.h"
 #include "change/moved.h"
 #include "change/renewal.h"
+#include "sync/ceiling.h"
 #include "sync/drift.h"
 #include "wire/line.h"
 
@@ -511,6 +512,8 @@ prepare(const struct conf *conf, struct report *out)
 	buf_init(&out->oneway, REPORT_TEXT_MAX);
 	buf_init(&out->oneway_text, REPORT_TEXT_MAX);
 	out->database = conf->database.name;
+	out->max_queue = conf->sync.max_queue;
+	out->max_conflicts = conf->sync.max_conflicts;
 }
 
 bool
@@ -623,6 +626,19 @@ peer_text(const struct report_peer *p, struct buf *out)
 	    (unsigned long long)p->records_applied, or_never(p->last_applied));
 }
 
+static void
+ceilings_text(const struct report *r, struct buf *out)
+{
+	uint64_t changes = r->pending + r->synced + r->failed + r->superseded;
+
+	if (ceiling_is_near(changes, r->max_queue))
+		buf_fmt(out, "  WARNING: the queue holds %llu changes, max_queue allows %u. Above it changes that every peer has go before retention_days, then the peer that has"
+			     " waited longest is given up and begins anew: bring it home, or agent --unpair, or raise max_queue\n", (unsigned long long)changes, r->max_queue);
+	if (ceiling_is_near(r->conflicts, r->max_conflicts))
+		buf_fmt(out, "  WARNING: %llu conflicts are kept, max_conflicts allows %u. Above it those that were decided more than a day ago go, the oldest first;"
+			     " decide (agent --conflicts), or raise max_conflicts\n", (unsigned long long)r->conflicts, r->max_conflicts);
+}
+
 /* Said well before a disk is full: an app's write that cannot be recorded fails. */
 static void
 stored_text(const struct report *r, struct buf *out)
@@ -635,6 +651,7 @@ stored_text(const struct report *r, struct buf *out)
 		buf_str(out, "  WARNING: the queue is large: is a peer away, paused or held, or a record parked? A peer that does not come back: agent --unpair\n");
 	if (r->conflict_bytes > STORED_WARN)
 		buf_str(out, "  WARNING: many or large versions are kept of conflicts: decided ones go after 90 days (or retention_days), undecided ones when they are decided\n");
+	ceilings_text(r, out);
 	if (r->free_bytes < FREE_WARN)
 		buf_str(out, "  WARNING: little room for groups on their way (state_dir); a group that finds none waits\n");
 }
@@ -728,6 +745,8 @@ report_put_counts(const struct report *r, struct buf *out)
 	put_number(out, "dirty_tables", r->dirty_tables);
 	put_number(out, "queue_bytes", r->queue_bytes);
 	put_number(out, "conflict_bytes", r->conflict_bytes);
+	put_number(out, "max_queue", r->max_queue);
+	put_number(out, "max_conflicts", r->max_conflicts);
 	if (r->free_bytes == UINT64_MAX)
 		buf_str(out, ",\"free_bytes\":null");
 	else

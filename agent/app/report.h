@@ -52,6 +52,7 @@ struct report {
 	uint64_t undecided; /* of them: a person decides */
 	uint64_t dirty_tables;
 	uint64_t queue_bytes, conflict_bytes; /* that their tables take */
+	unsigned max_queue, max_conflicts;    /* as agent.conf says */
 	uint64_t free_bytes; /* where state_dir is; UINT64_MAX: not known */
 	struct filling filling; /* a startup that has not come to its end */
 	struct buf new_tables; /* JSON array: tables that could be replicated and are not yet; and as text lines */

@@ -58,6 +58,8 @@ struct conf_sync {
 	int64_t max_clock_skew_ms;
 	char *notify;
 	unsigned group_rows;
+	unsigned max_queue;	/* changes */
+	unsigned max_conflicts; /* that are kept */
 	char *startup; /* auto, no */
 	struct conf_limit max_delete;
 	char *app_triggers;
