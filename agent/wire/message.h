@@ -17,8 +17,12 @@
 #include "db/numbering.h"
 #include "wire/line.h"
 
+#ifndef TANDEM_MESSAGE_VERSION
+#define TANDEM_MESSAGE_VERSION 1 /* another one: for a build that tests what two versions say to each other */
+#endif
+
 enum {
-	MESSAGE_VERSION = 1,
+	MESSAGE_VERSION = TANDEM_MESSAGE_VERSION,
 	MESSAGE_BODY_MAX = 4 * 1024 * 1024,  /* payload of one transport body */
 	MESSAGE_ENVELOPE_MAX = 256,	     /* the line in front of it */
 	MESSAGE_HEADER_MAX = 1024 * 1024,    /* one header line: 4,096 columns with names and types */
