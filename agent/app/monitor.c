@@ -8,6 +8,7 @@
 
 #include "app/action.h"
 #include "app/history.h"
+#include "app/metrics.h"
 #include "app/outlook.h"
 #include "app/page.h"
 #include "app/review.h"
@@ -50,8 +51,11 @@ struct monitor {
 	bool looking, trouble;
 	struct buf counts; /* empty: not known yet */
 	uint64_t dirty_tables;
+	struct metrics_counts totals;
 	int64_t counts_due_ms, wanted_ms;
 	bool counting;
+	struct buf metrics; /* the last answer to /metrics, given again until metrics_until_ms */
+	int64_t metrics_until_ms;
 };
 
 struct task;
@@ -66,6 +70,7 @@ struct task {
 	const char *type;
 	struct buf answer, counts;
 	uint64_t dirty_tables;
+	struct metrics_counts totals;
 	struct action action;
 	char token[SERVER_TOKEN_MAX];
 	bool sample, ok;
@@ -133,6 +138,7 @@ task_new(struct monitor *m, struct request *request, task_work *work, task_finis
 	buf_init(&t->counts, REPORT_TEXT_MAX);
 	buf_put(&t->counts, m->counts.data, m->counts.len);
 	t->dirty_tables = m->dirty_tables;
+	t->totals = m->totals;
 	return t;
 }
 
@@ -287,6 +293,7 @@ work_counts(struct task *t, struct db *db)
 		return false;
 	outlook_counts(&report, &t->answer);
 	t->dirty_tables = report.dirty_tables;
+	metrics_take(&report, &t->totals);
 	report_free(&report);
 	return true;
 }
@@ -304,6 +311,7 @@ finish_counts(struct task *t)
 	buf_reset(&m->counts);
 	buf_put(&m->counts, t->answer.data, t->answer.len);
 	m->dirty_tables = t->dirty_tables;
+	m->totals = t->totals;
 }
 
 /* --- what is due --- */
@@ -410,6 +418,55 @@ handle_status(struct request *request, void *arg)
 	struct monitor *m = arg;
 
 	(void)task_put(&m->slow, task_new(m, request, work_status, finish_answer), request);
+}
+
+static bool
+work_metrics(struct task *t, struct db *db)
+{
+	struct report report;
+
+	if (!report_read_quick(db, t->m->conf, t->dirty_tables, &report, &t->e))
+		return false;
+	metrics_put(&report, &t->totals, db_server_version(db), &t->answer);
+	report_free(&report);
+	return true;
+}
+
+/* A database that is away is a number, too: what the daemon itself knows is told all the same. */
+static void
+finish_metrics(struct task *t)
+{
+	struct monitor *m = t->m;
+	int64_t rest = t->took_ms * MONITOR_SHARE;
+
+	if (!t->ok) {
+		log_debug(NULL, "metrics without the database: %s", t->e.msg);
+		buf_reset(&t->answer);
+		metrics_put(NULL, NULL, NULL, &t->answer);
+	}
+	buf_reset(&m->metrics);
+	buf_put(&m->metrics, t->answer.data, t->answer.len);
+	m->metrics_until_ms = clock_mono_ms() + (rest > LOOK_MAX_MS ? LOOK_MAX_MS : rest);
+	t->ok = buf_check(&t->answer, "the metrics", &t->e);
+	finish_answer(t);
+}
+
+/* Whoever asks too often gets the last answer once more. */
+static void
+handle_metrics(struct request *request, void *arg)
+{
+	struct monitor *m = arg;
+	struct task *t;
+
+	note_interest(m);
+	if (m->metrics.len > 0 && clock_mono_ms() < m->metrics_until_ms) {
+		request_reply(request, 200, METRICS_TYPE, m->metrics.data, m->metrics.len);
+		return;
+	}
+	t = task_new(m, request, work_metrics, finish_metrics);
+	if (t != NULL)
+		t->type = METRICS_TYPE;
+	(void)task_put(&m->quick, t, request);
 }
 
 static void
@@ -692,6 +749,7 @@ const struct route monitor_routes[] = {
 	{ "GET", "/monitor.js", AUTH_MONITOR, 0, handle_script },
 	{ "GET", "/texts.json", AUTH_MONITOR, 0, handle_texts },
 	{ "GET", "/api/status", AUTH_MONITOR, 0, handle_status },
+	{ "GET", "/metrics", AUTH_METRICS, 0, handle_metrics },
 	{ "GET", "/api/monitor/state", AUTH_MONITOR, 0, handle_state },
 	{ "GET", "/api/monitor/events", AUTH_MONITOR, 0, handle_events },
 	{ "GET", "/api/monitor/review", AUTH_MONITOR, 0, handle_review },
@@ -721,6 +779,7 @@ monitor_new(const struct conf *conf, struct monitor **out, struct err *e)
 	m->conf = m->quick.conf = m->slow.conf = conf;
 	buf_init(&m->state, STATE_MAX);
 	buf_init(&m->counts, REPORT_TEXT_MAX);
+	buf_init(&m->metrics, METRICS_TEXT_MAX);
 	if (!jobs_new("monitor", &m->quick, &m->quick.jobs, e) || !jobs_new("counts", &m->slow, &m->slow.jobs, e)) {
 		monitor_free(m);
 		return false;
@@ -741,6 +800,7 @@ monitor_free(struct monitor *m)
 	db_close(m->slow.db);
 	buf_free(&m->state);
 	buf_free(&m->counts);
+	buf_free(&m->metrics);
 	free(m);
 }
 

@@ -1,4 +1,4 @@
-/* The monitor address: the page, its data and its actions, /api/status, /healthz. Reads the database on a worker of
+/* The monitor address: the page, its data and its actions, /api/status, /metrics, /healthz. Reads the database on a worker of
  * its own, so that it answers while a group is applied; what takes long (counting whole tables, actions) has another.
  * A page that is open costs about a hundredth of a core: how often it looks follows from how long a look takes. */
 #ifndef TANDEM_APP_MONITOR_H

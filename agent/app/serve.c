@@ -14,9 +14,11 @@
 #include <string.h>
 
 #include "app/monitor.h"
+#include "app/notice.h"
 #include "app/pair.h"
 #include "app/running.h"
 #include "base/clock.h"
+#include "base/count.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "net/shelf.h"
@@ -72,6 +74,7 @@ struct serve {
 	struct event_base *base;
 	struct receive *receive;
 	struct monitor *monitor;
+	struct notice *notice; /* NULL without [sync] notify */
 	struct server *peers, *people;
 	struct tls_door *tls; /* of peers; NULL when tls = off */
 	struct pair *pair;
@@ -121,6 +124,7 @@ pump_failed(struct pump *p, const struct err *e)
 
 	if (e->code == ERR_STOPPED)
 		return;
+	count_add(COUNT_SENDING_FAILED, p->peer->name, err_word(e->code));
 	log_warning(p->peer->name, "%s", e->msg);
 	p->backoff_ms = p->backoff_ms == 0 ? BACKOFF_FIRST_MS : p->backoff_ms * 2;
 	if (p->backoff_ms > BACKOFF_MAX_MS)
@@ -501,7 +505,7 @@ start(struct serve *s, struct err *e)
 	if (!check_database(s->conf, e) || !receive_new(s->conf, &s->receive, e) || !monitor_new(s->conf, &s->monitor, e))
 		return false;
 	monitor_on_wish(s->monitor, &(struct monitor_wishes){ kick_pumps, on_paired, s });
-	if (!listen_all(s, e) || !watch(s, e) || !start_pumps(s, e))
+	if (!listen_all(s, e) || !watch(s, e) || !start_pumps(s, e) || !notice_new(s->conf, &s->notice, e))
 		return false;
 	hold_signals(false);
 	return true;
@@ -514,6 +518,7 @@ finish(struct serve *s)
 	for (size_t i = 0; i < s->npumps; i++)
 		if (s->pumps[i].started)
 			(void)pthread_join(s->pumps[i].thread, NULL);
+	notice_free(s->notice);
 	/* Workers answer what they had begun; then the servers close. */
 	receive_free(s->receive);
 	monitor_free(s->monitor);

@@ -13,6 +13,7 @@
 #include "app/explain.h"
 #include "app/init.h"
 #include "app/install.h"
+#include "app/notice.h"
 #include "app/pair.h"
 #include "app/parked.h"
 #include "app/preview.h"
@@ -239,6 +240,8 @@ drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	}
 	if (cli->json)
 		(void)puts(first ? "{\"peers\":[]}" : "]}");
+	if (!cli->dry_run)
+		notice_look(conf);
 	return code;
 }
 

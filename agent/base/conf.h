@@ -28,6 +28,7 @@ struct conf_node {
 	char *identity; /* state_dir/tls.pem: key and certificate of this node */
 	char *monitor; /* HOST:PORT for the page */
 	char *monitor_key;
+	char *metrics_key; /* "" = monitor_key alone */
 };
 
 struct conf_database {
@@ -56,7 +57,8 @@ struct conf_sync {
 	enum conf_policy conflict;
 	char *conflict_node; /* of "prefer NODE", else "" */
 	int64_t max_clock_skew_ms;
-	char *notify;
+	char *notify; /* "" = none */
+	int64_t notify_after_ms;
 	unsigned group_rows;
 	char *startup; /* auto, no */
 	struct conf_limit max_delete;
