@@ -22,6 +22,7 @@ enum {
 	COUNTS_MIN_MS = 5 * 1000, /* between two counts of whole tables */
 	COUNTS_MAX_MS = 10 * 60 * 1000,
 	PULSE_MS = 15 * 1000,	   /* a sign of life on a stream */
+	LINE_MAX_BYTES = 240,
 	STATE_MAX = 2 * REPORT_TEXT_MAX
 };
 
@@ -46,6 +47,7 @@ struct monitor {
 	struct history history; /* the quick worker's */
 	/* What the last look found; loop thread only. */
 	struct buf state;
+	char line[LINE_MAX_BYTES]; /* for people, as it was last told */
 	uint64_t version; /* grows when the state changes */
 	int64_t state_ms, look_due_ms, sample_due_ms;
 	bool looking, trouble;
@@ -73,6 +75,7 @@ struct task {
 	struct metrics_counts totals;
 	struct action action;
 	char token[SERVER_TOKEN_MAX];
+	char line[LINE_MAX_BYTES]; /* of outlook_line */
 	bool sample, ok;
 	int64_t took_ms;
 	struct err e;
@@ -173,6 +176,17 @@ note_interest(struct monitor *m)
 
 /* --- looking --- */
 
+static void
+put_line(struct task *t, const struct report *r)
+{
+	struct buf line;
+
+	buf_init(&line, STATE_MAX);
+	outlook_line(r, &line);
+	(void)snprintf(t->line, sizeof t->line, "%s", buf_cstr(&line));
+	buf_free(&line);
+}
+
 static bool
 put_state(struct task *t, struct db *db, struct buf *out)
 {
@@ -183,6 +197,7 @@ put_state(struct task *t, struct db *db, struct buf *out)
 	if (!report_read_quick(db, t->m->conf, t->dirty_tables, &report, &t->e))
 		return false;
 	ok = outlook_put(db, t->m->conf, &report, t->counts.len == 0 ? NULL : buf_cstr(&t->counts), out, &t->e);
+	put_line(t, &report);
 	/* An older schema has no such table until agent --install has run. */
 	if (ok && t->sample && !history_note(&t->m->history, db, &report, &e))
 		log_debug(NULL, "no sample for the page's graphs: %s", e.msg);
@@ -235,10 +250,21 @@ send_news(struct monitor *m)
 }
 
 static void
+tell_line(struct monitor *m, const char *line)
+{
+	if (strcmp(m->line, line) == 0)
+		return;
+	(void)snprintf(m->line, sizeof m->line, "%s", line);
+	if (m->wishes.status != NULL)
+		m->wishes.status(line, m->wishes.arg);
+}
+
+static void
 keep_state(struct monitor *m, const struct task *t)
 {
 	bool same = t->ok == !m->trouble && (!t->ok || (t->answer.len == m->state.len && memcmp(t->answer.data, m->state.data, m->state.len) == 0));
 
+	tell_line(m, t->ok ? t->line : "the database is away");
 	m->trouble = !t->ok;
 	m->state_ms = clock_mono_ms();
 	if (same && m->version > 0)

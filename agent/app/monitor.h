@@ -25,10 +25,11 @@ void monitor_fds(const struct monitor *m, int fds[MONITOR_FDS]);
 void monitor_finish(struct monitor *m);
 /* What is due: looking for pages that are open, a sample for the graphs. */
 void monitor_tick(struct monitor *m);
-/* Somebody wants the queue to be drained now; agent.conf was changed. */
+/* Somebody wants the queue to be drained now; agent.conf was changed; a line for people says something new. */
 struct monitor_wishes {
 	void (*drain)(void *arg);
 	void (*reload)(void *arg);
+	void (*status)(const char *line, void *arg);
 	void *arg;
 };
 void monitor_on_wish(struct monitor *m, const struct monitor_wishes *wishes);
