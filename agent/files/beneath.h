@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/disk.h" /* struct file_facts */
 #include "base/err.h"
 #include "files/fate.h"
 
@@ -21,18 +22,6 @@ enum {
 };
 
 struct beneath;
-
-/* What statx says of one object. Times in nanoseconds since 1970. */
-struct file_facts {
-	char type; /* f, d, l; c, b, p, s for what is never carried */
-	bool mount; /* another file system is mounted here */
-	unsigned mode; /* permission bits with setuid, setgid and sticky */
-	unsigned uid, gid;
-	unsigned links;
-	uint64_t dev, ino, size;
-	uint64_t allocated; /* bytes on the disk: less than size where there are holes */
-	int64_t mtime_ns, ctime_ns;
-};
 
 /* Open the root, an absolute path. FATE_OFFLINE when it is not there or no directory. */
 MUST_CHECK enum fate beneath_open(const char *root, struct beneath **out, struct err *e);
@@ -61,9 +50,6 @@ MUST_CHECK enum fate beneath_parent(const struct beneath *b, const char *path, m
 
 /* Look without following a link. */
 MUST_CHECK enum fate beneath_look(const struct beneath *b, const char *path, struct file_facts *out, struct err *e);
-/* The same for an open file, and for a name in an open directory (of what a walk reads); errno. */
-bool beneath_look_at(int fd, struct file_facts *out);
-bool beneath_look_in(int directory, const char *name, struct file_facts *out);
 /* Where a symbolic link points: out has room for BENEATH_PATH_MAX + 1 bytes and gets a NUL. */
 MUST_CHECK enum fate beneath_link(const struct beneath *b, const char *path, char *out, struct err *e);
 /* Does a link at path with that target stay inside the tree? Pure: relative and not above the root. */
