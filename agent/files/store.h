@@ -5,7 +5,7 @@
 #ifndef TANDEM_FILES_STORE_H
 #define TANDEM_FILES_STORE_H
 
-#include "files/digest.h"
+#include "files/content.h"
 #include "files/trash.h"
 
 struct store;
@@ -33,7 +33,7 @@ struct store_displaced {
 
 /* Begin or go on with a content. d->blocks must be known where it has more than one block; borrowed until
  * store_free. FATE_FULL when the disk has not room for it and min_free bytes more. */
-MUST_CHECK enum fate store_open(const struct beneath *b, const struct digest *d, uint64_t min_free, struct store **out, struct err *e);
+MUST_CHECK enum fate store_open(const struct beneath *b, const struct content *d, uint64_t min_free, struct store **out, struct err *e);
 /* Close it; the file stays for the next time. */
 void store_free(struct store *s);
 /* Close and remove it. */

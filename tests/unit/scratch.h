@@ -17,14 +17,16 @@ scratch_remove_one(const char *path, const struct stat *st, int type, struct FTW
 	return remove(path);
 }
 
-/* A new folder; free the name with scratch_drop. In TMPDIR, else /tmp. */
+/* A new folder; free the name with scratch_drop. In TMPDIR, else in memory, else /tmp. */
 static inline char *
 scratch_new(void)
 {
 	const char *where = getenv("TMPDIR");
 	char name[4096];
 
-	(void)snprintf(name, sizeof name, "%s/tandem-unit-XXXXXX", where == NULL ? "/tmp" : where);
+	if (where == NULL)
+		where = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	(void)snprintf(name, sizeof name, "%s/tandem-unit-XXXXXX", where);
 	return mkdtemp(name) == NULL ? NULL : strdup(name);
 }
 
