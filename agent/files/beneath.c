@@ -5,6 +5,7 @@
 
 #include "files/beneath.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -338,6 +339,35 @@ beneath_link(const struct beneath *b, const char *path, char *out, struct err *e
 	else
 		out[n] = '\0';
 	(void)close(dir);
+	return f;
+}
+
+enum fate
+beneath_list(const struct beneath *b, const char *directory, struct buf *names, struct err *e)
+{
+	struct dirent *entry;
+	enum fate f;
+	DIR *d;
+	int fd;
+
+	f = beneath_file(b, directory, O_RDONLY | O_DIRECTORY, 0, &fd, e);
+	if (f != FATE_DONE)
+		return f;
+	d = fdopendir(fd);
+	if (d == NULL) {
+		f = fate_errno(e, "cannot read", directory);
+		(void)close(fd);
+		return f;
+	}
+	errno = 0;
+	while ((entry = readdir(d)) != NULL)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			buf_put(names, entry->d_name, strlen(entry->d_name) + 1);
+	if (errno != 0)
+		f = fate_errno(e, "cannot read", directory);
+	(void)closedir(d);
+	if (f == FATE_DONE && !buf_check(names, "the names of a directory", e))
+		f = FATE_FAILED;
 	return f;
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "base/disk.h" /* struct file_facts */
 #include "base/err.h"
 #include "files/fate.h"
@@ -55,6 +56,9 @@ MUST_CHECK enum fate beneath_link(const struct beneath *b, const char *path, cha
 /* Does a link at path with that target stay inside the tree? Pure: relative and not above the root. */
 bool beneath_link_stays(const char *path, const char *target);
 MUST_CHECK enum fate beneath_make_link(const struct beneath *b, const char *path, const char *target, struct err *e);
+
+/* The names in a directory, in no order, each with its NUL; without . and .. */
+MUST_CHECK enum fate beneath_list(const struct beneath *b, const char *directory, struct buf *names, struct err *e);
 
 /* Make one directory; its parents must be there. FATE_EXISTS when something is. */
 MUST_CHECK enum fate beneath_make_directory(const struct beneath *b, const char *path, mode_t mode, struct err *e);

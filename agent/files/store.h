@@ -31,9 +31,9 @@ struct store_displaced {
 	struct file_facts facts;
 };
 
-/* Begin or go on with a content. d->blocks must be known where it has more than one block; borrowed until
- * store_free. FATE_FULL when the disk has not room for it and min_free bytes more. */
-MUST_CHECK enum fate store_open(const struct beneath *b, const struct content *d, uint64_t min_free, struct store **out, struct err *e);
+/* Begin or go on with a content. c->blocks must be known where it has more than one block; c is borrowed
+ * until store_free. FATE_FULL when the disk has not room for it and min_free bytes more. */
+MUST_CHECK enum fate store_open(const struct beneath *b, const struct content *c, uint64_t min_free, struct store **out, struct err *e);
 /* Close it; the file stays for the next time. */
 void store_free(struct store *s);
 /* Close and remove it. */
@@ -52,18 +52,22 @@ MUST_CHECK enum fate store_dress(struct store *s, const struct store_look *look,
 /* Begin to write many to the disk, then wait for each: costs little more than one. */
 void store_flush(struct store *s);
 MUST_CHECK enum fate store_sync(struct store *s, struct err *e);
-/* Give it its public name; its directory must be there. Expecting nothing: FATE_EXISTS when something is
- * there, nothing happened. Expecting an object: they change places in one step (a directory too), and
- * what came out is looked at: into replaced when it is the expected one, else into lost, as the loser of a
- * conflict; nothing is gone. FATE_GONE when nothing is there: then expect nothing. name: where the displaced object
- * is now. The directory is synced by the caller, once for many. */
+/* Where what was displaced goes. */
 struct store_bins {
-	struct trash *replaced;
-	struct trash *lost;
+	struct trash *replaced; /* the object that was expected */
+	struct trash *lost;	/* any other: the loser of a conflict */
 };
-MUST_CHECK enum fate store_publish(struct store *s, const char *path, const struct store_expect *expect, const struct store_bins *bins, struct store_displaced *out, struct buf *name, struct err *e);
+/* Give it its public name; its directory must be there. Expecting nothing: FATE_EXISTS when something is there, and
+ * nothing happened. Expecting an object: both change places in one step (a directory too), and what came out is looked at
+ * and put into one of the bins; so nothing is ever gone. FATE_GONE when nothing is there: then expect nothing. name: where
+ * the displaced object is now. The directory is brought to the disk by the caller, once for many (beneath_sync). */
+MUST_CHECK enum fate store_publish(struct store *s, const char *path, const struct store_expect *expect,
+    const struct store_bins *bins, struct store_displaced *out, struct buf *name, struct err *e);
 
-/* Remove temporaries that nobody touched since before_us. */
+/* After a crash: an object that had just been put out of its place goes to lost, as "recovered/HASH"; nobody knows its
+ * path any more. To be called before anything is published. */
+MUST_CHECK enum fate store_recover(const struct beneath *b, struct trash *lost, uint64_t *recovered, struct err *e);
+/* Remove contents on their way that nobody touched since before_us. */
 MUST_CHECK enum fate store_purge(const struct beneath *b, int64_t before_us, uint64_t *removed, struct err *e);
 
 #endif
