@@ -61,6 +61,8 @@ struct conf_sync {
 	char *notify; /* "" = none */
 	int64_t notify_after_ms;
 	unsigned group_rows;
+	unsigned max_queue;	/* changes */
+	unsigned max_conflicts; /* that are kept */
 	char *startup; /* auto, no */
 	struct conf_limit max_delete;
 	char *app_triggers;

@@ -557,6 +557,8 @@ what_is_not_given_has_its_default(void **state)
 	assert_string_equal(conf->sync.notify, "");
 	assert_int_equal(conf->sync.notify_after_ms, 24 * 3600 * 1000);
 	assert_int_equal(conf->sync.group_rows, 100000);
+	assert_int_equal(conf->sync.max_queue, 100000000);
+	assert_int_equal(conf->sync.max_conflicts, 1000000);
 	assert_int_equal(conf->sync.max_delete.percent, 50);
 	assert_int_equal(conf->sync.max_delete.rows, 1000);
 	assert_int_equal(conf->npeers, 1);
@@ -1035,7 +1037,7 @@ the_example_has_every_option_with_its_default(void **state)
 			fail_msg("[%s] %s = %s", o->section, o->name, o->fallback == NULL ? "..." : o->fallback);
 		assert_true(strlen(o->help) > 5);
 	}
-	assert_int_equal(n, 57);
+	assert_int_equal(n, 59);
 	assert_null(conf_option(n + 1));
 }
 
