@@ -1,10 +1,12 @@
 /* The doctor. Lives here: findings and their remedies. Not here: mending anything (--install does). */
 #include "app/doctor.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "app/findings.h"
 #include "app/install.h"
@@ -20,7 +22,8 @@
 #include "wire/message.h"
 
 enum {
-	DOCTOR_TEXT_MAX = 64 * 1024
+	DOCTOR_TEXT_MAX = 64 * 1024,
+	PROGRAM_PATH_MAX = 1024
 };
 
 struct doctor {
@@ -333,10 +336,23 @@ check_tls(struct doctor *d)
 	tls_identity_free(&id);
 }
 
+/* The command for when a person is needed had better be there then. */
+static void
+check_notify(struct doctor *d)
+{
+	char path[PROGRAM_PATH_MAX];
+
+	(void)snprintf(path, sizeof path, "%.*s", (int)strcspn(d->conf->sync.notify, " \t"), d->conf->sync.notify);
+	if (path[0] != '\0' && access(path, X_OK) != 0)
+		findings_add(&d->found, SEVERITY_WARNING, "see to the file, or change [sync] notify: nobody would be told when a person is needed",
+		    "the program %s cannot be run: %s", path, strerror(errno));
+}
+
 static bool
 check_all(struct doctor *d, struct err *e)
 {
 	check_tls(d);
+	check_notify(d);
 	if (!survey_server(d->db, d->conf, &d->found, e) || !check_schema(d, e) || !check_tables(d, e) || !survey_app(d->db, d->conf, &d->found, e) ||
 	    !guard_verify(d->db, d->conf, d->catalog, d->installed ? &d->node : NULL, wrong_guard, d, e))
 		return false;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <time.h>
 
 #include "app/install.h"
 #include "capture/guard.h"
@@ -488,7 +489,8 @@ read_stored(struct db *db, const struct conf *conf, struct report *r, struct err
 
 	r->free_bytes = statvfs(conf->node.state_dir, &disk) == 0 ? (uint64_t)disk.f_bavail * disk.f_frsize : UINT64_MAX;
 	return db_number(db, sizes, DB_ARGS(db_text("sync\\_queue")), &r->queue_bytes, NULL, e) &&
-	    db_number(db, sizes, DB_ARGS(db_text("sync\\_conflict%")), &r->conflict_bytes, NULL, e);
+	    db_number(db, sizes, DB_ARGS(db_text("sync\\_conflict%")), &r->conflict_bytes, NULL, e) &&
+	    db_number(db, sizes, DB_ARGS(db_text("%")), &r->sync_bytes, NULL, e);
 }
 
 /* What only this node has is known when the startup is done. */
@@ -589,6 +591,31 @@ report_needs_person(const struct report *r)
 		if (r->peers[i].parked + r->peers[i].undecided > 0 || r->peers[i].tables_held > 0 || r->peers[i].held[0] != '\0' || r->peers[i].deletes[0] != '\0')
 			return true;
 	return r->dirty_tables > 0 || r->new_tables_text.len > 0 || r->app_triggers_text.len > 0;
+}
+
+bool
+report_disk(const struct report *r, unsigned percent, char *out, size_t size)
+{
+	uint64_t stored = STORED_WARN / 100 * percent, left = FREE_WARN / percent * 100;
+
+	if (r->queue_bytes > stored)
+		(void)snprintf(out, size, "the queue has %llu MiB", (unsigned long long)(r->queue_bytes / MIB));
+	else if (r->conflict_bytes > stored)
+		(void)snprintf(out, size, "kept versions of conflicts have %llu MiB", (unsigned long long)(r->conflict_bytes / MIB));
+	else if (r->free_bytes < left)
+		(void)snprintf(out, size, "%llu MiB are free in state_dir", (unsigned long long)(r->free_bytes / MIB));
+	else
+		return false;
+	return true;
+}
+
+int64_t
+report_time_us(const char *text)
+{
+	struct tm tm = { .tm_isdst = 0 };
+	const char *fraction = strptime(text, "%Y-%m-%d %H:%M:%S", &tm);
+
+	return fraction == NULL ? 0 : (int64_t)timegm(&tm) * 1000000 + (int64_t)(strtod(fraction, NULL) * 1e6 + 0.5);
 }
 
 /* --- for people --- */

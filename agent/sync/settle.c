@@ -9,6 +9,7 @@
 
 #include "apply/inbox.h"
 #include "apply/position.h"
+#include "base/count.h"
 #include "base/log.h"
 #include "change/debt.h"
 #include "sync/ceiling.h"
@@ -165,6 +166,7 @@ report(struct settle *s, const struct refusal_note *note, const char *state, uns
 {
 	log_warning(s->peer, "Sync refused: table %s record %s: %s (%s, attempt %u of %u)", note->refusal.table, note->refusal.key,
 	    note->refusal.reason, state, attempts, s->conf->sync.max_attempts);
+	count_add(COUNT_REFUSED, s->peer, state);
 	s->out->parked += strcmp(state, "parked") == 0;
 	return true;
 }
