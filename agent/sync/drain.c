@@ -21,7 +21,8 @@
 enum {
 	HELLO_TRIES = 3, /* in one run: the first, one for a stale session, one for another position */
 	STARTUP_PAUSE_MS = 1000, /* between two looks for a startup that was cut */
-	STARTUP_WAIT_S = 60 /* for a drain that is running */
+	STARTUP_WAIT_S = 60, /* for a drain that is running */
+	BACKLOG_ROWS = 20 * 1000 /* changes that are sent before a startup: it looks each record up among those that are not */
 };
 
 struct drain {
@@ -532,6 +533,43 @@ drain_define(struct drain *d, bool copy, uint64_t *created, struct err *e)
 	return ok;
 }
 
+/* Does so much wait for a peer that has had changes of ours before? */
+static bool
+has_backlog(struct drain *d, bool *yes, struct err *e)
+{
+	uint64_t high = 0, late = 0;
+	struct peer_state state;
+	struct mark acked = { 0 };
+	bool found = false, ok;
+
+	*yes = false;
+	if (!peer_load(d->db, d->peer->name, &state, e) || state.fresh)
+		return e->code == ERR_NONE;
+	ok = queue_load_mark(d->db, state.acked_epoch, &acked, &found, e) && (!found || queue_peek(d->db, &acked, &high, &late, e));
+	*yes = ok && found && high > acked.high && high - acked.high > BACKLOG_ROWS;
+	mark_free(&acked);
+	return ok;
+}
+
+/* What cannot be sent, since the link has to begin anew, or for whatever other reason, is compared like everything else. */
+static bool
+send_backlog(struct drain *d, struct err *e)
+{
+	struct drain_report report = { 0 };
+	bool yes;
+
+	if (!has_backlog(d, &yes, e) || !yes)
+		return e->code == ERR_NONE;
+	if (send_everything(d, false, &report, e))
+		log_info(d->peer->name, "before the startup: %llu records that waited here are sent", (unsigned long long)report.records);
+	else if (e->code == ERR_STOPPED || db_is_lost(d->db))
+		return false;
+	else
+		log_info(d->peer->name, "what waits here is compared, not sent: %s", e->msg);
+	err_clear(e);
+	return true;
+}
+
 bool
 drain_startup(struct drain *d, const struct startup_options *how, struct startup_report *report, struct err *e)
 {
@@ -541,10 +579,17 @@ drain_startup(struct drain *d, const struct startup_options *how, struct startup
 		return false;
 	if (!taken)
 		return err_set(e, ERR_DB_BUSY, "another drain to peer %s has been running for %d s; try again when it is done", d->peer->name, STARTUP_WAIT_S);
-	ok = witness_reread(d->db, &d->node, e) && startup_run(&d->link, how, report, e);
+	ok = witness_reread(d->db, &d->node, e) && (how->copy || send_backlog(d, e)) && startup_run(&d->link, how, report, e);
 	ok = note_outcome(d, ok, e);
 	release_lock(d);
 	return ok;
+}
+
+bool
+drain_prospect(struct drain *d, struct prospect *p, struct err *e)
+{
+	d->link.rehearsing = true;
+	return connect_db(d, e) && prospect_look(&d->link, p, e);
 }
 
 void
