@@ -29,6 +29,7 @@ enum conf_kind {
 	CONF_NUMBER,	 /* unsigned */
 	CONF_DAYS,	 /* unsigned: a number of days, the d may be left out */
 	CONF_DURATION,	 /* int64_t, milliseconds */
+	CONF_SIZE,	 /* int64_t, bytes; 0: off */
 	CONF_KEY,	 /* unsigned char [CONF_KEY_BYTES] */
 	CONF_LEVEL,	 /* enum log_level */
 	CONF_POLICY,	 /* struct conf_sync: conflict and conflict_node (offset 0) */
