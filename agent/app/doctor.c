@@ -193,6 +193,13 @@ check_moved(struct doctor *d, struct err *e)
 /* --- peers --- */
 
 static void
+add_oneway(const char *table, const char *finding, const char *remedy, void *arg)
+{
+	(void)table;
+	findings_add(arg, SEVERITY_WARNING, remedy, "%s", finding);
+}
+
+static void
 peer_answered(struct doctor *d, size_t at, int status, const struct buf *answer, int64_t asked_us)
 {
 	const struct conf_peer *peer = &d->conf->peers[at];
@@ -219,6 +226,8 @@ peer_answered(struct doctor *d, size_t at, int status, const struct buf *answer,
 	}
 	if (w.numbering.increment != 0)
 		d->peers[at] = w.numbering;
+	if (w.tells_oneway)
+		(void)oneway_judge(d->conf, peer->name, w.oneway, add_oneway, &d->found);
 	skew = ((int64_t)w.clock_us - (asked_us + clock_wall_us()) / 2) / 1000;
 	if ((skew < 0 ? -skew : skew) > d->conf->sync.max_clock_skew_ms)
 		findings_add(&d->found, SEVERITY_PROBLEM, "set both clocks", "the clock of peer %s differs by %lld s", peer->name, (long long)(skew / 1000));
@@ -245,6 +254,8 @@ check_peer(struct doctor *d, size_t at)
 		(void)snprintf(h.node, sizeof h.node, "%s", d->conf->node.name);
 		(void)snprintf(h.incarnation, sizeof h.incarnation, "%s", d->node.incarnation);
 		(void)snprintf(h.nonce, sizeof h.nonce, "%s", nonce);
+		h.tells_oneway = true;
+		oneway_put(d->conf, h.oneway);
 		message_put_hello(&body, &h);
 		if (client_call(client, "POST", "/api/sync/hello", buf_cstr(&body), body.len, &status, &answer, &e))
 			peer_answered(d, at, status, &answer, asked_us);
@@ -256,6 +267,19 @@ check_peer(struct doctor *d, size_t at)
 	client_free(client);
 	buf_free(&body);
 	buf_free(&answer);
+}
+
+/* One that cannot be called: what it said when it came last. */
+static bool
+check_caller(struct doctor *d, const struct conf_peer *peer, struct err *e)
+{
+	char told[ONEWAY_MAX];
+
+	findings_add(&d->found, SEVERITY_NOTE, "pull = yes there, and agent --serve here", "peer %s has no url: it comes for what is here", peer->name);
+	if (!oneway_known(d->db, peer->name, told, e))
+		return false;
+	(void)oneway_judge(d->conf, peer->name, told, add_oneway, &d->found);
+	return true;
 }
 
 static bool
@@ -274,8 +298,8 @@ check_peers(struct doctor *d, struct err *e)
 			continue;
 		if (peer->url[0] != '\0')
 			check_peer(d, i);
-		else
-			findings_add(&d->found, SEVERITY_NOTE, "pull = yes there, and agent --serve here", "peer %s has no url: it comes for what is here", peer->name);
+		else if (!check_caller(d, peer, e))
+			return false;
 	}
 	return true;
 }

@@ -52,6 +52,7 @@ struct report {
 	uint64_t undecided; /* of them: a person decides */
 	uint64_t dirty_tables;
 	uint64_t queue_bytes, conflict_bytes, sync_bytes; /* that their tables take; all of the sync schema */
+	unsigned max_queue, max_conflicts;    /* as agent.conf says */
 	uint64_t free_bytes; /* where state_dir is; UINT64_MAX: not known */
 	struct filling filling; /* a startup that has not come to its end */
 	struct buf new_tables; /* JSON array: tables that could be replicated and are not yet; and as text lines */
@@ -64,6 +65,8 @@ struct report {
 	struct buf tables;   /* JSON object: table -> pending changes */
 	struct buf numbering; /* JSON array: nodes whose new rows get numbers that others give, too; and as text */
 	struct buf numbering_text;
+	struct buf oneway; /* JSON array: tables whose directions here and at a peer do not fit together; and as text */
+	struct buf oneway_text;
 };
 
 /* peer: only this one (ERR_USAGE when there is none of that name), or NULL. */

@@ -12,6 +12,7 @@
 #include "base/count.h"
 #include "base/log.h"
 #include "change/debt.h"
+#include "sync/ceiling.h"
 
 enum {
 	ACTIVITY_KEPT = 500, /* rows of sync_activity */
@@ -553,5 +554,5 @@ settle_statuses(struct db *db, const struct conf *conf, struct err *e)
 		return false;
 	if (all_have > settled && !settle_to(db, settled, all_have, e))
 		return false;
-	return purge(db, conf, e);
+	return purge(db, conf, e) && ceiling_keep(db, conf, e);
 }
