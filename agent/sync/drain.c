@@ -22,7 +22,10 @@ enum {
 	HELLO_TRIES = 3, /* in one run: the first, one for a stale session, one for another position */
 	STARTUP_PAUSE_MS = 1000, /* between two looks for a startup that was cut */
 	STARTUP_WAIT_S = 60, /* for a drain that is running */
-	BACKLOG_ROWS = 20 * 1000 /* changes that are sent before a startup: it looks each record up among those that are not */
+	BACKLOG_ROWS = 20 * 1000, /* changes that are sent before a startup: it looks each record up among those that are not */
+	TABLES_SHOWN = 6,    /* tables of a group that its line in the log names ... */
+	TABLE_SHOWN_MAX = 64, /* ... and bytes of each name */
+	TABLES_TEXT_MAX = TABLES_SHOWN * (TABLE_SHOWN_MAX + 24) + 32
 };
 
 struct drain {
@@ -256,7 +259,34 @@ struct sending {
 	int status;
 	bool ok;
 	struct err e;
+	char tables[TABLES_TEXT_MAX]; /* for the log */
 };
+
+/* "orders 3, riders 2": what the group has of which tables. */
+static void
+put_tables(const struct group *g, char out[TABLES_TEXT_MAX])
+{
+	const struct collapse *c = &g->collapse;
+	uint64_t *records = log_wants(LOG_LEVEL_INFO) ? calloc(c->ntables + 1, sizeof *records) : NULL;
+	size_t shown = 0, more = 0, len = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; records != NULL && i < c->n; i++)
+		records[c->entries[i].table] += c->entries[i].send;
+	for (size_t i = 0; records != NULL && i < c->ntables; i++) {
+		if (records[i] == 0)
+			continue;
+		if (shown == TABLES_SHOWN) {
+			more++;
+			continue;
+		}
+		len += (size_t)snprintf(out + len, TABLES_TEXT_MAX - len, "%s%.*s %llu", shown++ == 0 ? "" : ", ", TABLE_SHOWN_MAX,
+		    collapse_table_name(c, i), (unsigned long long)records[i]);
+	}
+	if (more > 0)
+		(void)snprintf(out + len, TABLES_TEXT_MAX - len, " and %zu more", more);
+	free(records);
+}
 
 static void *
 send_main(void *arg)
@@ -291,8 +321,8 @@ take_answer(struct drain *d, struct sending *s, struct drain_report *report, boo
 	report->records += settled.applied;
 	report->refused += settled.refused;
 	report->parked += settled.parked;
-	log_info(d->peer->name, "Sync success: %llu records up to epoch %llu, %llu refused", (unsigned long long)settled.applied,
-	    (unsigned long long)s->group->upto.epoch, (unsigned long long)settled.refused);
+	log_info(d->peer->name, "Sync success: %llu records up to epoch %llu, %llu refused (%s)", (unsigned long long)settled.applied,
+	    (unsigned long long)s->group->upto.epoch, (unsigned long long)settled.refused, s->tables);
 	return true;
 }
 
@@ -326,8 +356,9 @@ send_one(struct drain *d, struct group *g, struct group *next, struct drain_repo
 	pthread_t thread;
 	bool threaded, ok;
 
-	log_debug(d->peer->name, "sending epoch %llu: %llu records, %llu bytes", (unsigned long long)g->upto.epoch, (unsigned long long)g->records,
-	    (unsigned long long)group_size(g));
+	put_tables(g, s.tables);
+	log_info(d->peer->name, "Sync queued: epoch %llu, %llu records, %llu bytes (%s)", (unsigned long long)g->upto.epoch, (unsigned long long)g->records,
+	    (unsigned long long)group_size(g), s.tables);
 	buf_init(&s.answer, MESSAGE_ANSWER_MAX);
 	threaded = (!g->last_part || report->groups > 0) && pthread_create(&thread, NULL, send_main, &s) == 0;
 	if (!threaded)
