@@ -1066,7 +1066,7 @@ the_example_is_valid_once_its_keys_are_fresh(void **state)
 	free(text);
 }
 
-/* docs/agent.8 below the source tree, or NULL where the tests run without it. */
+/* docs/agent.conf.5 below the source tree, or NULL where the tests run without it. */
 static char *
 manual_page(void)
 {
@@ -1075,7 +1075,7 @@ manual_page(void)
 	FILE *f;
 	size_t n;
 
-	(void)snprintf(name, sizeof name, "%s/docs/agent.8", top == NULL ? "." : top);
+	(void)snprintf(name, sizeof name, "%s/docs/agent.conf.5", top == NULL ? "." : top);
 	f = fopen(name, "r");
 	if (f == NULL)
 		return NULL;
@@ -1116,6 +1116,32 @@ the_manual_page_has_every_option_with_its_default(void **state)
 	free(text);
 }
 
+/* Nothing stands there that the table has not. */
+static void
+the_manual_page_has_no_other_option(void **state)
+{
+	char *text = manual_page(), name[64];
+	size_t items = 0, options = 0;
+
+	(void)state;
+	if (text == NULL)
+		skip();
+	while (conf_option(options) != NULL)
+		options++;
+	for (const char *p = text; (p = strstr(p, "\n.It Ic ")) != NULL; items++) {
+		bool known = false;
+
+		p += strlen("\n.It Ic ");
+		(void)snprintf(name, sizeof name, "%.*s", (int)strcspn(p, " \n"), p);
+		for (size_t i = 0; i < options; i++)
+			known = known || strcmp(conf_option(i)->name, name) == 0;
+		if (!known)
+			fail_msg("docs/agent.conf.5 has %s, which is no option", name);
+	}
+	assert_int_equal(items, options);
+	free(text);
+}
+
 static void
 freeing_nothing_is_allowed(void **state)
 {
@@ -1150,7 +1176,8 @@ main(void)
 		T(a_file_from_before_tls_must_say_what_it_wants),
 		T(wildcards_match_as_people_expect), T(a_table_is_wanted_when_named_and_not_excluded),
 		T(the_example_has_every_option_with_its_default), T(the_example_is_valid_once_its_keys_are_fresh),
-		T(the_manual_page_has_every_option_with_its_default), T(freeing_nothing_is_allowed),
+		T(the_manual_page_has_every_option_with_its_default),
+		T(the_manual_page_has_no_other_option), T(freeing_nothing_is_allowed),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
