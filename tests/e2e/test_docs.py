@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DOC = ROOT / "docs" / "troubleshooting.md"
 LITERAL = r'"(?:[^"\\]|\\.)*"'
-TEXT = re.compile(rf"(?:{LITERAL}(?:\s|PRI\w+)*)+")
+TEXT = re.compile(rf"{LITERAL}(?:(?:\s|[A-Z]\w+)*{LITERAL})*")  # also over constants between its parts
 SPEC = re.compile(r"%[-0-9.* ]*(?:hh|h|ll|l|z|j)?[a-zA-Z]")
 LEAST = 5   # letters of a message; what has fewer is a part of another one
 WHOLE = 12  # letters of a pattern from which it may stand anywhere in a message; a shorter one is the whole of it
@@ -59,7 +59,8 @@ def _texts(argument: str) -> list[str]:
     """The texts of an argument; one that chooses has two."""
     found = []
     for text in TEXT.findall(argument):
-        whole = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', re.sub(r"PRI\w+", '"d"', text)))
+        parts = re.findall(rf"{LITERAL}|[A-Z]\w+", text)
+        whole = "".join(part[1:-1] if part.startswith('"') else "d" if part.startswith("PRI") else "\0" for part in parts)
         whole = whole.replace('\\"', '"').replace("\\\\", "\\").replace("\\n", "")
         found.append(SPEC.sub("\0", whole.replace("%%", "%")))
     return found
