@@ -95,7 +95,7 @@ def test_two_laptops_come_into_step_without_a_question(two: tuple[Blank, Blank])
     assert "CREATE, REFERENCES" not in rights and "SELECT, INSERT, UPDATE, DELETE, TRIGGER ON `shop`.*" in rights
     unit = (anna.folder / "units" / "tandem.service").read_text()
     assert f"--config {anna.conf_path}\n" in unit and f"ReadWritePaths={anna.folder}" in unit and "put in the account" not in unit
-    assert "systemctl enable --now tandem.service" in anna.asked()
+    assert "systemctl enable --now tandem.service" in anna.asked() and "/usr/local/sbin" not in unit
     password = re.findall(r"^password = (.+)$", anna.conf_path.read_text(), re.MULTILINE)[0]
     assert len(password) == 40 and password not in first_said + anna.log()
     # Once more: nothing is asked, nothing is changed.
