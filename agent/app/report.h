@@ -35,11 +35,10 @@ struct report_peer {
 	char deletes[ALLOWANCE_TEXT_MAX]; /* what this node holds back of the peer, "" = nothing */
 	char clock_skew_ms[24];
 	struct buf reasons;	/* JSON array: why records wait, each reason once */
-	struct buf reasons_text;
 	struct buf moved;	/* JSON array: tables that nothing is sent from */
-	struct buf moved_text;
 	uint64_t tables_moved, tables_held; /* all of them; those that wait for a person */
 	bool in_step; /* everything committed here is there */
+	bool filling; /* a startup from it has not come to its end */
 };
 
 struct report {
@@ -51,26 +50,26 @@ struct report {
 	uint64_t conflicts;
 	uint64_t undecided; /* of them: a person decides */
 	uint64_t dirty_tables;
+	uint64_t waiting_tables; /* new ones, and triggers of the app that nobody has chosen about: not replicated */
 	uint64_t queue_bytes, conflict_bytes; /* that their tables take */
 	uint64_t free_bytes; /* where state_dir is; UINT64_MAX: not known */
 	struct filling filling; /* a startup that has not come to its end */
-	struct buf new_tables; /* JSON array: tables that could be replicated and are not yet; and as text lines */
-	struct buf new_tables_text;
-	struct buf app_triggers; /* JSON array: triggers of the app without a choice, or not guarded; and as text lines */
-	struct buf app_triggers_text;
-	struct buf parked;   /* JSON array of parked records, and as text lines */
-	struct buf parked_text;
+	struct buf new_tables; /* JSON array: tables that could be replicated and are not yet*/
+	struct buf app_triggers; /* JSON array: triggers of the app without a choice, or not guarded */
+	struct buf parked;   /* JSON array of parked records */
 	struct buf activity; /* JSON array, newest first */
 	struct buf tables;   /* JSON object: table -> pending changes */
-	struct buf numbering; /* JSON array: nodes whose new rows get numbers that others give, too; and as text */
-	struct buf numbering_text;
+	struct buf numbering; /* JSON array: nodes whose new rows get numbers that others give, too */
 };
 
 /* peer: only this one (ERR_USAGE when there is none of that name), or NULL. */
 MUST_CHECK bool report_read(struct db *db, const struct conf *conf, const char *peer, struct report *out, struct err *e);
 /* Two halves for a page that is open. Quick: peers, parked, activity, a few milliseconds however long the queue is;
- * what the other half knows of dirty tables it is told. Whole tables are counted by the other one. */
-MUST_CHECK bool report_read_quick(struct db *db, const struct conf *conf, uint64_t dirty_tables, struct report *out, struct err *e);
+ * what the other half knows of tables it is told. Whole tables are counted by the other one. */
+struct report_tables {
+	uint64_t dirty, waiting; /* dirty_tables, waiting_tables */
+};
+MUST_CHECK bool report_read_quick(struct db *db, const struct conf *conf, const struct report_tables *known, struct report *out, struct err *e);
 MUST_CHECK bool report_read_counts(struct db *db, const struct conf *conf, struct report *out, struct err *e);
 /* Of a peer, as JSON without the closing brace; the second half as JSON members, each with a comma before it. */
 void report_put_peer(const struct report_peer *p, struct buf *out);
@@ -78,11 +77,8 @@ void report_put_counts(const struct report *r, struct buf *out);
 void report_free(struct report *r);
 /* Does a person have to look? (parked, held, dirty, the app's triggers) */
 bool report_needs_person(const struct report *r);
-/* For people, and as JSON (docs/protocol.md, status). */
-void report_text(const struct report *r, struct buf *out);
+/* As JSON (docs/protocol.md, status); only parked records. */
 void report_json(const struct report *r, struct buf *out);
-/* Only parked records. */
-void report_parked_text(const struct report *r, struct buf *out);
 void report_parked_json(const struct report *r, struct buf *out);
 
 #endif
