@@ -17,6 +17,8 @@ const char *outlook_headline(const struct report *r);
 const char *outlook_error_advice(const struct report_peer *p);
 /* counts: what outlook_counts made before, or NULL while it is not known. */
 MUST_CHECK bool outlook_put(struct db *db, const struct conf *conf, const struct report *r, const char *counts, struct buf *out, struct err *e);
+/* The same as one line for people: "in step with 1 of 2 peers; 3 changes pending". */
+void outlook_line(const struct report *r, struct buf *out);
 /* The dear half: counts over whole tables, and how the tables travel. */
 MUST_CHECK bool outlook_counts(struct db *db, const struct conf *conf, const struct report *r, struct buf *out, struct err *e);
 /* Options of agent.conf without secrets, as a JSON array of [name, value]. */

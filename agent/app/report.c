@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <time.h>
 
 #include "app/install.h"
 #include "capture/guard.h"
@@ -15,6 +16,8 @@
 #include "change/renewal.h"
 #include "sync/drift.h"
 #include "wire/line.h"
+
+#define MIB ((uint64_t)1024 * 1024)
 
 static void
 set_text(char *out, size_t size, const struct db_rows *rows, size_t column)
@@ -290,7 +293,9 @@ note_app_trigger(const char *table, const char *trigger, bool chosen, void *arg)
 {
 	struct report *r = arg;
 
-	r->waiting_tables++;
+	if (r->waiting_tables++ == 0)
+		(void)snprintf(r->waiting_why, sizeof r->waiting_why, "table %s is not replicated: trigger %s of the app %s", table, trigger,
+		    chosen ? "is not guarded: run agent --install" : "has no app_triggers in agent.conf (agent --check)");
 	buf_str(&r->app_triggers, r->app_triggers.len > 1 ? ",{\"table\":" : "{\"table\":");
 	line_quote(&r->app_triggers, table, strlen(table));
 	buf_str(&r->app_triggers, ",\"trigger\":");
@@ -329,7 +334,9 @@ read_new_tables(struct db *db, const struct conf *conf, struct report *r, struct
 	for (size_t i = 0; ok && any && i < c->ntables; i++) {
 		if (!is_new[i])
 			continue;
-		r->waiting_tables++;
+		r->fresh_tables++;
+		if (r->waiting_tables++ == 0)
+			(void)snprintf(r->waiting_why, sizeof r->waiting_why, "table %s is new and not replicated yet: run agent --install", c->tables[i].name);
 		buf_str(&r->new_tables, r->new_tables.len > 1 ? "," : "");
 		line_quote(&r->new_tables, c->tables[i].name, strlen(c->tables[i].name));
 	}
@@ -426,6 +433,37 @@ read_numbering(struct db *db, const struct conf *conf, struct report *r, struct 
 	return ok;
 }
 
+static void
+put_oneway(const char *table, const char *finding, const char *remedy, void *arg)
+{
+	struct report *r = arg;
+
+	buf_str(&r->oneway, r->oneway.len > 1 ? ",{\"table\":" : "{\"table\":");
+	line_quote(&r->oneway, table, strlen(table));
+	buf_str(&r->oneway, ",\"finding\":");
+	line_quote(&r->oneway, finding, strlen(finding));
+	buf_str(&r->oneway, ",\"remedy\":");
+	line_quote(&r->oneway, remedy, strlen(remedy));
+	buf_char(&r->oneway, '}');
+}
+
+/* Directions of tables, as both sides have them. */
+static bool
+read_oneway(struct db *db, const struct conf *conf, struct report *r, struct err *e)
+{
+	char told[ONEWAY_MAX];
+	bool ok = true;
+
+	buf_char(&r->oneway, '[');
+	for (size_t i = 0; ok && i < conf->npeers; i++) {
+		ok = oneway_known(db, conf->peers[i].name, told, e);
+		if (ok)
+			(void)oneway_judge(conf, conf->peers[i].name, told, put_oneway, r);
+	}
+	buf_char(&r->oneway, ']');
+	return ok;
+}
+
 /* What may fill a disk. */
 static bool
 read_stored(struct db *db, const struct conf *conf, struct report *r, struct err *e)
@@ -435,7 +473,8 @@ read_stored(struct db *db, const struct conf *conf, struct report *r, struct err
 
 	r->free_bytes = statvfs(conf->node.state_dir, &disk) == 0 ? (uint64_t)disk.f_bavail * disk.f_frsize : UINT64_MAX;
 	return db_number(db, sizes, DB_ARGS(db_text("sync\\_queue")), &r->queue_bytes, NULL, e) &&
-	    db_number(db, sizes, DB_ARGS(db_text("sync\\_conflict%")), &r->conflict_bytes, NULL, e);
+	    db_number(db, sizes, DB_ARGS(db_text("sync\\_conflict%")), &r->conflict_bytes, NULL, e) &&
+	    db_number(db, sizes, DB_ARGS(db_text("%")), &r->sync_bytes, NULL, e);
 }
 
 /* What only this node has is known when the startup is done. */
@@ -456,7 +495,10 @@ prepare(const struct conf *conf, struct report *out)
 	buf_init(&out->activity, REPORT_TEXT_MAX);
 	buf_init(&out->tables, REPORT_TEXT_MAX);
 	buf_init(&out->numbering, REPORT_TEXT_MAX);
+	buf_init(&out->oneway, REPORT_TEXT_MAX);
 	out->database = conf->database.name;
+	out->max_queue = conf->sync.max_queue;
+	out->max_conflicts = conf->sync.max_conflicts;
 }
 
 bool
@@ -479,7 +521,8 @@ report_read_counts(struct db *db, const struct conf *conf, struct report *out, s
 {
 	prepare(conf, out);
 	if (schema_enter(db, conf, &out->node, e) && filling_load(db, &out->filling, e) && read_stored(db, conf, out, e) && read_counts(db, out, e) &&
-	    read_tables(db, out, e) && read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e))
+	    read_tables(db, out, e) && read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e) &&
+	    read_oneway(db, conf, out, e))
 		return true;
 	report_free(out);
 	return false;
@@ -492,7 +535,7 @@ report_read(struct db *db, const struct conf *conf, const char *peer, struct rep
 	if (schema_enter(db, conf, &out->node, e) && witness_check(db, &out->node, e) && filling_load(db, &out->filling, e) &&
 	    read_stored(db, conf, out, e) && read_counts(db, out, e) && read_peers(db, conf, peer, false, out, e) &&
 	    read_parked(db, peer, out, e) && read_activity(db, out, e) && read_tables(db, out, e) &&
-	    read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e)) {
+	    read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e) && read_oneway(db, conf, out, e)) {
 		withhold_while_filling(out);
 		return true;
 	}
@@ -515,6 +558,7 @@ report_free(struct report *r)
 	buf_free(&r->new_tables);
 	buf_free(&r->app_triggers);
 	buf_free(&r->numbering);
+	buf_free(&r->oneway);
 }
 
 bool
@@ -524,6 +568,31 @@ report_needs_person(const struct report *r)
 		if (r->peers[i].parked + r->peers[i].undecided > 0 || r->peers[i].tables_held > 0 || r->peers[i].held[0] != '\0' || r->peers[i].deletes[0] != '\0')
 			return true;
 	return r->dirty_tables + r->waiting_tables > 0;
+}
+
+bool
+report_disk(const struct report *r, unsigned percent, char *out, size_t size)
+{
+	uint64_t stored = REPORT_STORED_WARN / 100 * percent, left = REPORT_FREE_WARN / percent * 100;
+
+	if (r->queue_bytes > stored)
+		(void)snprintf(out, size, "the queue has %llu MiB", (unsigned long long)(r->queue_bytes / MIB));
+	else if (r->conflict_bytes > stored)
+		(void)snprintf(out, size, "kept versions of conflicts have %llu MiB", (unsigned long long)(r->conflict_bytes / MIB));
+	else if (r->free_bytes < left)
+		(void)snprintf(out, size, "%llu MiB are free in state_dir", (unsigned long long)(r->free_bytes / MIB));
+	else
+		return false;
+	return true;
+}
+
+int64_t
+report_time_us(const char *text)
+{
+	struct tm tm = { .tm_isdst = 0 };
+	const char *fraction = strptime(text, "%Y-%m-%d %H:%M:%S", &tm);
+
+	return fraction == NULL ? 0 : (int64_t)timegm(&tm) * 1000000 + (int64_t)(strtod(fraction, NULL) * 1e6 + 0.5);
 }
 
 /* --- JSON --- */
@@ -581,6 +650,8 @@ report_put_counts(const struct report *r, struct buf *out)
 	put_number(out, "dirty_tables", r->dirty_tables);
 	put_number(out, "queue_bytes", r->queue_bytes);
 	put_number(out, "conflict_bytes", r->conflict_bytes);
+	put_number(out, "max_queue", r->max_queue);
+	put_number(out, "max_conflicts", r->max_conflicts);
 	if (r->free_bytes == UINT64_MAX)
 		buf_str(out, ",\"free_bytes\":null");
 	else
@@ -590,7 +661,8 @@ report_put_counts(const struct report *r, struct buf *out)
 	else
 		buf_str(out, ",\"startup\":null");
 	buf_fmt(out, ",\"new_tables\":%s", buf_cstr(&r->new_tables));
-	buf_fmt(out, ",\"app_triggers\":%s,\"pending_by_table\":%s,\"numbering\":%s", buf_cstr(&r->app_triggers), buf_cstr(&r->tables), buf_cstr(&r->numbering));
+	buf_fmt(out, ",\"app_triggers\":%s,\"pending_by_table\":%s,\"numbering\":%s,\"directions\":%s", buf_cstr(&r->app_triggers), buf_cstr(&r->tables), buf_cstr(&r->numbering),
+	    buf_cstr(&r->oneway));
 }
 
 void

@@ -11,12 +11,7 @@
 #include "base/measure.h"
 #include "base/sheet.h"
 #include "change/moved.h"
-
-#define MIB ((uint64_t)1024 * 1024)
-/* Millions of changes, hundreds of thousands of kept versions: no laptop needs so many, and there is time to look. */
-#define STORED_WARN (1024 * MIB)
-/* A group of a hundred thousand records of usual size needs a tenth of it. */
-#define FREE_WARN (1024 * MIB)
+#include "sync/ceiling.h"
 
 enum {
 	LABEL = 16, /* where the text behind a label begins */
@@ -290,6 +285,19 @@ put_peers(const struct report *r, const struct words *w, struct screen *s)
 
 /* --- the node --- */
 
+static void
+put_ceilings(const struct report *r, struct screen *s)
+{
+	uint64_t changes = r->pending + r->synced + r->failed + r->superseded;
+
+	if (ceiling_is_near(changes, r->max_queue))
+		screen_fmt(s, INK_WARN, "WARNING: the queue holds %llu changes, max_queue allows %u. Above it changes that every peer has go before retention_days, then the peer that has"
+		    " waited longest is given up and begins anew: bring it home, or agent --unpair, or raise max_queue", (unsigned long long)changes, r->max_queue);
+	if (ceiling_is_near(r->conflicts, r->max_conflicts))
+		screen_fmt(s, INK_WARN, "WARNING: %llu conflicts are kept, max_conflicts allows %u. Above it those that were decided more than a day ago go, the oldest first;"
+		    " decide (agent --conflicts), or raise max_conflicts", (unsigned long long)r->conflicts, r->max_conflicts);
+}
+
 /* Said well before a disk is full: an app's write that cannot be recorded fails. */
 static void
 put_stored(const struct report *r, struct screen *s)
@@ -300,11 +308,12 @@ put_stored(const struct report *r, struct screen *s)
 
 	screen_item_fmt(s, &item, "queue %s, conflicts %s%s%s", measure_size(r->queue_bytes, queue), measure_size(r->conflict_bytes, conflicts),
 	    known ? "; free in state_dir: " : "", known ? measure_size(r->free_bytes, room) : "");
-	if (r->queue_bytes > STORED_WARN)
+	if (r->queue_bytes > REPORT_STORED_WARN)
 		screen_line(s, INK_WARN, "WARNING: the queue is large: is a peer away, paused or held, or a record parked? A peer that does not come back: agent --unpair");
-	if (r->conflict_bytes > STORED_WARN)
+	if (r->conflict_bytes > REPORT_STORED_WARN)
 		screen_line(s, INK_WARN, "WARNING: many or large versions are kept of conflicts: decided ones go after 90 days (or retention_days), undecided ones when they are decided");
-	if (r->free_bytes < FREE_WARN)
+	put_ceilings(r, s);
+	if (r->free_bytes < REPORT_FREE_WARN)
 		screen_line(s, INK_WARN, "WARNING: little room for groups on their way (state_dir); a group that finds none waits");
 }
 
@@ -336,7 +345,7 @@ put_queue(const struct report *r, struct screen *s)
 static void
 put_findings(const struct report *r, struct screen *s)
 {
-	struct json_object *numbering = parse(&r->numbering), *fresh = parse(&r->new_tables), *triggers = parse(&r->app_triggers);
+	struct json_object *numbering = parse(&r->numbering), *fresh = parse(&r->new_tables), *triggers = parse(&r->app_triggers), *oneway = parse(&r->oneway);
 
 	if (r->dirty_tables > 0)
 		screen_fmt(s, INK_BAD, "%llu tables were altered under their triggers and wrote meanwhile: run agent --install, which names them, then compare them with the peer",
@@ -355,6 +364,12 @@ put_findings(const struct report *r, struct screen *s)
 
 		screen_fmt(s, INK_WARN, "warning: %s: %s", text_of(one, "finding"), text_of(one, "remedy"));
 	}
+	for (size_t i = 0; i < length(oneway); i++) {
+		struct json_object *one = json_object_array_get_idx(oneway, i);
+
+		screen_fmt(s, INK_WARN, "warning: %s: %s", text_of(one, "finding"), text_of(one, "remedy"));
+	}
+	json_object_put(oneway);
 	json_object_put(numbering);
 	json_object_put(fresh);
 	json_object_put(triggers);
