@@ -42,6 +42,9 @@ struct drain {
 	bool allow_deletes; /* a person's yes to whatever is found */
 	bool fill_blank; /* a node that has never been filled fills itself */
 	int64_t startup_at; /* for a startup to go on with, not before */
+	drain_progress_fn *progress; /* or NULL */
+	void *progress_arg;
+	uint64_t first_id, last_id; /* of the queue, when this run began to send: progress is told by them */
 };
 
 bool
@@ -326,6 +329,26 @@ take_answer(struct drain *d, struct sending *s, struct drain_report *report, boo
 	return true;
 }
 
+/* The ids that are behind us say about how many records are still to come. */
+static void
+tell_progress(struct drain *d, const struct group *g, const struct drain_report *report)
+{
+	uint64_t done, all;
+
+	if (d->progress == NULL)
+		return;
+	if (d->last_id == 0) {
+		struct err ignored; /* then nobody knows how much it is */
+
+		d->first_id = g->base.high;
+		if (!db_number(d->db, "SELECT MAX(id) FROM sync_queue", DB_NO_ARGS, &d->last_id, NULL, &ignored))
+			d->last_id = g->upto.high;
+	}
+	done = g->upto.high > d->first_id ? g->upto.high - d->first_id : 0;
+	all = d->last_id > d->first_id ? d->last_id - d->first_id : 0;
+	d->progress(report->records, done > 0 && all > done && report->records > 0 ? (uint64_t)((double)report->records * (double)all / (double)done) : 0, d->progress_arg);
+}
+
 static void
 remember_quiet(struct drain *d, struct group *g)
 {
@@ -374,6 +397,8 @@ send_one(struct drain *d, struct group *g, struct group *next, struct drain_repo
 		(void)pthread_join(thread, NULL);
 	}
 	ok = take_answer(d, &s, report, again, e);
+	if (ok)
+		tell_progress(d, g, report);
 	/* What was refused just now must be listed in the next group: build it again. */
 	*next_ready = *next_ready && ok && !*again && report->refused == refused;
 	if (!ok)
@@ -624,6 +649,13 @@ drain_prospect(struct drain *d, struct prospect *p, struct err *e)
 }
 
 void
+drain_watch(struct drain *d, drain_progress_fn *progress, void *arg)
+{
+	d->progress = progress;
+	d->progress_arg = arg;
+}
+
+void
 drain_fill_blank(struct drain *d)
 {
 	d->fill_blank = true;
@@ -644,6 +676,7 @@ drain_run(struct drain *d, bool retry, struct drain_report *report, struct err *
 	if (d->has_quiet)
 		mark_free(&d->quiet);
 	d->has_quiet = false;
+	d->last_id = 0;
 	ok = say_anew(d, e) && link_tell_links(&d->link, e) && fill_first(d, e) && decide_rivals(d, e) &&
 	    send_everything(d, retry, report, e);
 	ok = note_outcome(d, ok, e);
