@@ -33,6 +33,10 @@ void drain_use_shelf(struct drain *d, struct shelf *shelf);
 /* Is there a way to the peer now? False: it has no url, and is not waiting at the shelf. */
 bool drain_has_way(const struct drain *d);
 
+/* Told while a backlog is sent: records that the peer has by now, and about how many there will be (0: not known yet). */
+typedef void drain_progress_fn(uint64_t records, uint64_t about, void *arg);
+void drain_watch(struct drain *d, drain_progress_fn *progress, void *arg);
+
 /* Is there anything for the peer? One or two cheap queries. retry: count records that were refused. */
 MUST_CHECK bool drain_look(struct drain *d, bool retry, bool *pending, struct err *e);
 /* Send until nothing is pending. retry: at the end, once more what was refused. An error is noted in
