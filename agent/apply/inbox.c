@@ -281,7 +281,7 @@ list_ids(struct db *db, const struct inbox_filter *f, struct db_rows **rows, str
 		buf_fmt(&sql, " AND %s=?", column[i]);
 		args[nargs++] = values[i];
 	}
-	buf_str(&sql, " ORDER BY id DESC LIMIT ?");
+	buf_fmt(&sql, " ORDER BY %sid DESC LIMIT ?", f->undecided_first ? "verdict='ask' AND resolved_at IS NULL DESC, " : "");
 	args[nargs++] = db_u64(f->most);
 	ok = buf_check(&sql, "a statement", e) && db_query(db, buf_cstr(&sql), args, nargs, rows, e);
 	buf_free(&sql);

@@ -41,6 +41,7 @@ struct inbox_filter {
 	const char *key;   /* NULL: all */
 	uint64_t id;	   /* 0: all */
 	uint64_t most;	   /* newest first */
+	bool undecided_first;
 };
 
 /* Keep a conflict, in the transaction that is open: peer, table, key, rule, verdict and both versions of *c (the

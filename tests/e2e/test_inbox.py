@@ -54,7 +54,9 @@ def test_people_read_who_when_and_which_columns(fresh_pair: Pair) -> None:
     node, kept = _conflict(fresh_pair, "UPDATE t SET v='anna\n\x1b[31m'", "UPDATE t SET v='bert'")
     text = node.agent("--conflicts", check=0).stdout
     assert f"{kept['id']}: table t, record 1" in text and "(kept)" in text
-    assert 'v: local "' in text and "\x1b" not in text
+    row, = [line for line in text.splitlines() if line.startswith("  v ")]
+    assert '"bert"' in row and 'anna\\n\\x1b[31m' in row and "\x1b" not in text, "one line, whatever it holds"
+    assert "local: " in text and "remote: " in text
     assert node.agent("--conflicts", "-q", check=0).stdout == ""
     assert _listed(node, "--table", "t") == [kept]
     assert _listed(node, "--table", "other") == []
