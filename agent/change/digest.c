@@ -12,7 +12,7 @@
 
 enum {
 	STATEMENT_TIMEOUT = 1969, /* the server's error when max_statement_time is over */
-	BYTES_PLAIN = 255,	  /* longer text enters a row's checksum as a hash */
+	BYTES_PLAIN = 1024,	  /* longer text enters a row's checksum as a hash */
 	SHA1_DIGITS = 40
 };
 
@@ -158,20 +158,34 @@ has_fraction(const struct column *col)
 	return strncmp(col->type, "time(", 5) == 0 || strncmp(col->type, "datetime(", 9) == 0 || strncmp(col->type, "timestamp(", 10) == 0;
 }
 
-/* Text and bytes: the length, and the raw bytes or, of a long value, their hash, so that no charset is converted, no text
- * can be taken for two, and a row's parts together are not more than the server joins. (CAST AS BINARY takes longer.) */
+/* The raw bytes, or the hash of a long value. (CAST AS BINARY takes longer than CONVERT.) */
 static void
-put_bytes(struct buf *sql, const char *name)
+put_raw(struct buf *sql, const struct column *col)
 {
-	buf_str(sql, "IFNULL(LENGTH(");
-	db_quote_name(sql, name);
-	buf_str(sql, "),'-'),':',IFNULL(IF(LENGTH(");
-	db_quote_name(sql, name);
-	buf_fmt(sql, ")>%d,SHA1(", BYTES_PLAIN);
-	db_quote_name(sql, name);
-	buf_str(sql, "),CONVERT(");
-	db_quote_name(sql, name);
-	buf_str(sql, " USING binary)),''),','");
+	bool long_ones = col->octets == 0 || col->octets > BYTES_PLAIN; /* 0: a geometry */
+
+	if (long_ones) {
+		buf_str(sql, "IF(LENGTH(");
+		db_quote_name(sql, col->name);
+		buf_fmt(sql, ")>%d,SHA1(", BYTES_PLAIN);
+		db_quote_name(sql, col->name);
+		buf_str(sql, "),");
+	}
+	buf_str(sql, "CONVERT(");
+	db_quote_name(sql, col->name);
+	buf_str(sql, long_ones ? " USING binary))" : " USING binary)");
+}
+
+/* Text and bytes: their length before them, so that no charset is converted, no text can be taken for two, and a row's
+ * parts together are not more than the server joins. */
+static void
+put_bytes(struct buf *sql, const struct column *col)
+{
+	buf_str(sql, col->nullable ? "IFNULL(LENGTH(" : "LENGTH(");
+	db_quote_name(sql, col->name);
+	buf_str(sql, col->nullable ? "),'-'),':',IFNULL(" : "),':',");
+	put_raw(sql, col);
+	buf_str(sql, col->nullable ? ",''),','" : ",','");
 }
 
 /* Numbers and times have no comma in them and are never "-" alone. What a wider type would only write with more zeros is
@@ -182,15 +196,16 @@ put_part(struct buf *sql, const struct column *col)
 	bool cast = col->kind == COLUMN_BIT || col->kind == COLUMN_TYPED, fraction = has_fraction(col);
 
 	if (col->kind == COLUMN_TEXT || col->kind == COLUMN_CHARS || col->kind == COLUMN_BYTES) {
-		put_bytes(sql, col->name);
+		put_bytes(sql, col);
 		return;
 	}
-	buf_str(sql, cast ? "IFNULL(CAST(" : "IFNULL(");
+	buf_str(sql, col->nullable ? "IFNULL(" : "");
+	buf_str(sql, cast ? "CAST(" : "");
 	buf_str(sql, fraction ? "TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM " : "");
 	template_read(sql, col);
 	buf_str(sql, fraction ? "))" : "");
 	buf_str(sql, !cast ? "" : col->kind == COLUMN_BIT ? " AS UNSIGNED)" : " AS CHAR)");
-	buf_str(sql, ",'-'),','");
+	buf_str(sql, col->nullable ? ",'-'),','" : ",','");
 }
 
 /* "SHA1(...)" of a row. */
@@ -498,7 +513,7 @@ put_sum(struct buf *sql, const struct digest *d, const struct digest_range *r, s
 	return buf_check(sql, "a statement that compares", e);
 }
 
-/* Of more rows the server may have cut the text, and says so only in a warning. */
+/* Of more rows the server may have cut the text. */
 static uint64_t
 most_rows(const struct digest *d)
 {
@@ -533,8 +548,9 @@ digest_sum_up(const struct digest *d, const struct digest_range *r, struct diges
 
 	memset(out, 0, sizeof *out);
 	buf_init(&sql, DIGEST_SQL_MAX);
-	ok = put_sum(&sql, d, r, e) && timed(db_query(d->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e), e) &&
-	    (more ? take_total(d, rows, out, e) : too_many(e));
+	ok = put_sum(&sql, d, r, e) && timed(db_query(d->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e), e);
+	/* Of a row that it cannot join, and of what it cuts off, the server only warns. */
+	ok = ok && (more && !db_warned(d->db) ? take_total(d, rows, out, e) : too_many(e));
 	db_rows_free(rows);
 	buf_free(&sql);
 	return ok;

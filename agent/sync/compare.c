@@ -14,7 +14,7 @@
 enum {
 	STEP_FIRST = 1000,	/* rows of the first ranges; then as many as fit into STEP_MS */
 	STEP_MIN = 16,
-	STEP_MAX = 8 * 1024,	/* where few records differ, so few are looked at again */
+	STEP_MAX = 16 * 1024,	/* a range is two statements here; of one in which a record differs all are looked at again */
 	STEP_GROWTH = 4,
 	BATCH_FIRST = 4,	/* ranges of the first question */
 	STEP_MS = 200,		/* of a statement here, or of a range there */
