@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "app/admin.h"
+#include "app/progress.h"
 #include "app/survey.h"
 #include "capture/guard.h"
 #include "capture/trigger.h"
 #include "change/renewal.h"
+#include "files/tree.h"
 #include "sync/drift.h"
 #include "sync/parting.h"
 #include "wire/line.h"
@@ -299,7 +301,7 @@ look_at_numbering(struct db *db, const struct cli *cli, const struct conf *conf,
 	bool ok = numbering_keep(db, conf->node.name, &state, &is, e) && survey_peers(db, conf, &peers, e) && survey_numbering(db, conf, c, peers, &found, e);
 
 	if (ok && !cli->json && found.count[SEVERITY_WARNING] > 0)
-		findings_print(&found, cli->quiet);
+		findings_print(&found, cli->colour, cli->quiet);
 	findings_free(&found);
 	free(peers);
 	return ok;
@@ -318,6 +320,47 @@ restamp(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 	return true;
 }
 
+/* Three for each table, most of the time. */
+struct setting {
+	struct progress progress;
+	uint64_t about;
+};
+
+static void
+show_setting(const struct trigger_report *r, void *arg)
+{
+	struct setting *to = arg;
+
+	progress_show(&to->progress, r->installed + r->right, to->about, "triggers");
+}
+
+static bool
+set_triggers(struct db *db, const struct cli *cli, const struct conf *conf, const struct catalog *c, const struct node_identity *node, struct trigger_report *r, struct err *e)
+{
+	struct setting to = { .about = 0 };
+	bool ok;
+
+	progress_init(&to.progress, cli->quiet);
+	progress_begin(&to.progress, "our triggers");
+	for (size_t i = 0; i < c->ntables; i++)
+		to.about += c->tables[i].problem == NULL ? CAPTURE_DELETE + 1 : 0;
+	r->step = show_setting;
+	r->arg = &to;
+	ok = trigger_install(db, conf, c, node, r, e);
+	progress_clear(&to.progress);
+	return ok;
+}
+
+/* The folders' own tables, before the tables are read: they are replicated like the rest. */
+static bool
+set_up_trees(struct db *db, struct db *over, const struct conf *conf, struct err *e)
+{
+	for (size_t i = 0; i < conf->ntrees; i++)
+		if (!tree_set_up(db, over, conf, &conf->trees[i], e))
+			return false;
+	return true;
+}
+
 static bool
 install(struct db *db, const struct cli *cli, const struct conf *conf, const struct admin *admin, struct err *e)
 {
@@ -331,14 +374,14 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, const str
 
 	if (!db_use(db, conf->database.name, e))
 		return err_prefix(e, "check [database] name");
-	ok = schema_install(db, conf, &created, e) && schema_enter(db, conf, &node, e) && witness_check(db, &node, e) && restamp(db, cli, conf, e) && catalog_read(db, conf, &c, e);
+	ok = schema_install(db, conf, &created, e) && schema_enter(db, conf, &node, e) && witness_check(db, &node, e) && restamp(db, cli, conf, e) && set_up_trees(db, over, conf, e) && catalog_read(db, conf, &c, e);
 	if (ok) {
 		ok = install_judge_keys(c, e) && guard_install(over, conf, c, &node, &done.apps, e) && check_readable(db, conf, c, e) &&
 		    drift_before_install(db, conf, &node, c, &facts, e) && (created || drift_mark_new(facts, e)) &&
-		    trigger_install(db, conf, c, &node, &done.ours, e) && enroll(db, c, e) &&
+		    set_triggers(db, cli, conf, c, &node, &done.ours, e) && enroll(db, c, e) &&
 		    register_peers(db, cli, conf, c, e) && drift_after_install(facts, e) && witness_note(db, e);
 	}
-	if (ok && !drift_sees_ids(facts) && !cli->quiet && !cli->json)
+	if (ok && c->ntables > 0 && !drift_sees_ids(facts) && !cli->quiet && !cli->json)
 		(void)printf("TRUNCATE cannot be noticed: GRANT PROCESS ON *.* to the account that runs --install, and run it again\n");
 	drift_facts_free(facts);
 	if (ok && created && !cli->quiet && !cli->json)
@@ -396,6 +439,8 @@ uninstall(struct db *db, const struct cli *cli, const struct conf *conf, const s
 		return false;
 	if (!guard_remove_all(admin->db != NULL ? admin->db : db, conf, &apps, e))
 		return err_prefix(e, "%zu triggers of the agent removed, then", ours);
+	if (!listing_drop_all(admin->db != NULL ? admin->db : db, conf, e))
+		return false;
 	if (!schema_drop(db, conf, e))
 		return false;
 	if (cli->json)

@@ -14,13 +14,17 @@
 #include <string.h>
 
 #include "app/monitor.h"
+#include "app/notice.h"
 #include "app/pair.h"
 #include "app/running.h"
 #include "base/clock.h"
+#include "base/count.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/service.h"
 #include "net/shelf.h"
 #include "net/tls.h"
+#include "sync/carry.h"
 #include "sync/drain.h"
 #include "sync/fetch.h"
 #include "sync/parting.h"
@@ -38,6 +42,13 @@ enum {
 	STOP_WAIT_MS = 30 * 1000,      /* for the group being applied at SIGTERM */
 	FIRST_SETTLE_MS = 200,	       /* statuses soon after a burst, for people who look */
 	VISIT_LOOK_MS = 250,	       /* peers that wait for something to fetch, and for how long */
+	RELOAD_MAX_MS = (DB_SILENCE_S + 60) * 1000, /* nobody waits longer for a database, nor this for a worker */
+	FILES_AGAIN_MS = 1000,	       /* what a peer still needs of upload folders, or is not ready for; doubles */
+	FILES_AGAIN_MAX_MS = 60 * 1000,
+	FILES_IDLE_MS = 10 * 60 * 1000, /* nothing is known to be missing there: asked all the same */
+	LOOK_MS = 1000,	       /* at the upload folders here, and no more than a hundredth of the time */
+	LOOK_SHARE = 100,
+	LOOK_MAX_MS = 60 * 60 * 1000,
 	PAIRED_WAIT_MS = 300	       /* between pairing and reading agent.conf again: its answer is on its way */
 };
 
@@ -46,13 +57,14 @@ const struct route peer_routes[] = {
 	{ "POST", "/api/sync/receive", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX + SEAL_EXTRA, receive_group },
 	{ "POST", "/api/sync/rehearse", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX + SEAL_EXTRA, receive_rehearsal },
 	{ "POST", "/api/sync/verify", AUTH_PEER, COMPARE_BODY_MAX + SEAL_EXTRA, receive_verify },
+	{ "POST", "/api/sync/files", AUTH_PEER, CARRY_BODY_MAX + SEAL_EXTRA, receive_files },
 	{ "GET", "/api/sync/download", AUTH_PEER, 0, receive_download },
 	{ "POST", "/api/sync/acknowledge", AUTH_PEER, MESSAGE_BODY_MAX + ERRAND_LINE_MAX + SEAL_EXTRA, receive_acknowledge },
 	{ "POST", PAIR_PATH, AUTH_PAIR, PAIR_BODY_MAX, pair_answer },
 };
 const size_t npeer_routes = sizeof peer_routes / sizeof peer_routes[0];
 
-/* One peer's draining thread, or the one that fetches from it. */
+/* One peer's draining thread, or the one that fetches from it, or (peer NULL) the one that looks at upload folders. */
 struct pump {
 	const struct conf *conf;
 	const struct conf_peer *peer;
@@ -65,6 +77,8 @@ struct pump {
 	int64_t retry_ms, retry_at;
 	int64_t tidy_at;
 	bool owed;
+	int64_t files_at, files_ms; /* when the peer is asked what it needs of upload folders; the pause if it is not served then */
+	atomic_bool files_kick;	    /* the peer has just come to the shelf: it is asked now */
 };
 
 struct serve {
@@ -72,6 +86,7 @@ struct serve {
 	struct event_base *base;
 	struct receive *receive;
 	struct monitor *monitor;
+	struct notice *notice; /* NULL without [sync] notify */
 	struct server *peers, *people;
 	struct tls_door *tls; /* of peers; NULL when tls = off */
 	struct pair *pair;
@@ -79,7 +94,7 @@ struct serve {
 	struct pump *pumps; /* of each peer one, and of some one more, that fetches */
 	size_t npumps;
 	atomic_bool stop;
-	struct event *events[RECEIVE_FDS + MONITOR_FDS + 6]; /* workers, their clock, monitor, its tick, three signals, stopping */
+	struct event *events[RECEIVE_FDS + MONITOR_FDS + 7]; /* workers, their clock, monitor, its tick, three signals, sign of life, stopping */
 	size_t nevents;
 	int64_t stopping_since;
 };
@@ -121,6 +136,7 @@ pump_failed(struct pump *p, const struct err *e)
 
 	if (e->code == ERR_STOPPED)
 		return;
+	count_add(COUNT_SENDING_FAILED, p->peer->name, err_word(e->code));
 	log_warning(p->peer->name, "%s", e->msg);
 	p->backoff_ms = p->backoff_ms == 0 ? BACKOFF_FIRST_MS : p->backoff_ms * 2;
 	if (p->backoff_ms > BACKOFF_MAX_MS)
@@ -142,6 +158,25 @@ plan_retry(struct pump *p, const struct drain_report *report, bool retried)
 	p->retry_at = clock_mono_ms() + p->retry_ms;
 }
 
+/* Upload folders: ask what the peer needs and bring it. */
+static bool
+pump_files(struct pump *p, struct drain *d, struct err *e)
+{
+	struct carry_report report;
+
+	if (p->conf->ntrees == 0 || !drain_has_way(d) || (!atomic_exchange(&p->files_kick, false) && clock_mono_ms() < p->files_at))
+		return true;
+	p->files_at = clock_mono_ms() + FILES_AGAIN_MAX_MS; /* should it fail: the backoff decides */
+	if (!drain_files(d, &report, e))
+		return false;
+	if (!report.owed || report.contents > 0)
+		p->files_ms = FILES_AGAIN_MS;
+	p->files_at = clock_mono_ms() + (report.owed ? p->files_ms : FILES_IDLE_MS);
+	if (report.owed && report.contents == 0)
+		p->files_ms = p->files_ms * 2 > FILES_AGAIN_MAX_MS ? FILES_AGAIN_MAX_MS : p->files_ms * 2;
+	return true;
+}
+
 /* Look, and drain when there is something. */
 static bool
 pump_once(struct pump *p, struct drain *d, bool *worked, struct err *e)
@@ -153,15 +188,19 @@ pump_once(struct pump *p, struct drain *d, bool *worked, struct err *e)
 	*worked = false;
 	if (!drain_look(d, retry, &pending, e))
 		return false;
+	if (pending && drain_has_way(d)) {
+		if (!drain_run(d, retry, &report, e))
+			return false;
+		*worked = report.groups > 0;
+		if (!report.busy)
+			plan_retry(p, &report, retry);
+		if (report.groups > 0)
+			p->files_at = 0;
+	}
+	if (!pump_files(p, d, e))
+		return false;
 	if (!pending)
 		shelf_nothing(p->shelf, visit);
-	if (!pending || !drain_has_way(d))
-		return true;
-	if (!drain_run(d, retry, &report, e))
-		return false;
-	*worked = report.groups > 0;
-	if (!report.busy)
-		plan_retry(p, &report, retry);
 	return true;
 }
 
@@ -249,12 +288,54 @@ fetch_main(void *arg)
 	return NULL;
 }
 
+/* --- upload folders --- */
+
+static void
+look_once(const struct conf *conf, struct db **db, struct err *e)
+{
+	struct node_identity node;
+	struct carry_look look;
+
+	if (*db != NULL && db_is_lost(*db)) {
+		db_close(*db);
+		*db = NULL;
+	}
+	if (*db == NULL && (!db_open(&conf->database, db, e) || !schema_enter(*db, conf, &node, e))) {
+		db_close(*db);
+		*db = NULL;
+		return;
+	}
+	if (!carry_look_here(*db, conf, 0, &look, e))
+		log_warning(NULL, "upload folders: %s", e->msg);
+}
+
+static void *
+look_main(void *arg)
+{
+	struct pump *p = arg;
+	struct db *db = NULL;
+
+	(void)mysql_thread_init();
+	while (!pump_stopped(p)) {
+		struct err e = { 0 };
+		int64_t began = clock_mono_ms(), pause;
+
+		look_once(p->conf, &db, &e);
+		pause = (clock_mono_ms() - began) * LOOK_SHARE;
+		pump_nap(p, pause < LOOK_MS ? LOOK_MS : pause > LOOK_MAX_MS ? LOOK_MAX_MS : pause);
+	}
+	db_close(db);
+	mysql_thread_end();
+	return NULL;
+}
+
 /* The peer has begun to fetch: what waited for a better time is tried now. */
 static void
 on_visit(void *arg)
 {
 	struct pump *p = arg;
 
+	atomic_store(&p->files_kick, true);
 	atomic_store(&p->kick, true);
 }
 
@@ -266,11 +347,11 @@ start_pump(struct serve *s, const struct conf_peer *peer, void *(*run)(void *), 
 	p->conf = s->conf;
 	p->peer = peer;
 	p->stop = &s->stop;
-	p->shelf = receive_shelf(s->receive, peer->name);
+	p->shelf = peer == NULL ? NULL : receive_shelf(s->receive, peer->name);
 	if (run == pump_main)
 		shelf_on_visit(p->shelf, on_visit, p);
 	if (pthread_create(&p->thread, NULL, run, p) != 0)
-		return err_set(e, ERR_IO, "cannot start the thread of peer %s", p->peer->name);
+		return err_set(e, ERR_IO, "cannot start the thread of %s%s", peer == NULL ? "upload folders" : "peer ", peer == NULL ? "" : peer->name);
 	p->started = true;
 	s->npumps++;
 	return true;
@@ -279,9 +360,11 @@ start_pump(struct serve *s, const struct conf_peer *peer, void *(*run)(void *), 
 static bool
 start_pumps(struct serve *s, struct err *e)
 {
-	s->pumps = calloc(2 * s->conf->npeers + 1, sizeof *s->pumps);
+	s->pumps = calloc(2 * s->conf->npeers + 2, sizeof *s->pumps);
 	if (s->pumps == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for the peers");
+	if (s->conf->ntrees > 0 && !start_pump(s, NULL, look_main, e))
+		return false;
 	for (size_t i = 0; i < s->conf->npeers; i++) {
 		const struct conf_peer *peer = &s->conf->peers[i];
 
@@ -333,6 +416,23 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		monitor_tick(s->monitor);
 }
 
+/* On the loop, so that a loop that stands still gives none. */
+static void
+on_alive(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	service_alive();
+}
+
+static void
+on_status(const char *line, void *arg)
+{
+	(void)arg;
+	service_status(line);
+}
+
 /* Leave when nothing is being answered any more, or after STOP_WAIT_MS. */
 static void
 on_stopping(evutil_socket_t fd, short what, void *arg)
@@ -382,6 +482,7 @@ on_signal(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	conf_free(s->next); /* stopping is stronger than reading again */
 	s->next = NULL;
+	service_stopping();
 	if (s->stopping_since != 0)
 		return;
 	log_info(NULL, "signal %d: stopping", (int)fd);
@@ -421,8 +522,10 @@ on_reload(evutil_socket_t fd, short what, void *arg)
 	log_info(NULL, "agent.conf is read again");
 	conf_free(s->next); /* once more, while the first time was under way */
 	s->next = next;
-	if (s->stopping_since == 0)
-		stop(s);
+	if (s->stopping_since != 0)
+		return;
+	service_reloading(RELOAD_MAX_MS);
+	stop(s);
 }
 
 static void
@@ -432,6 +535,16 @@ on_paired(void *arg)
 	struct serve *s = arg;
 
 	(void)event_base_once(s->base, -1, EV_TIMEOUT, on_reload, s, &soon);
+}
+
+/* When a service manager wants to see signs of life. */
+static bool
+watch_ourselves(struct serve *s, struct err *e)
+{
+	int64_t ms = service_watch_ms();
+	const struct timeval often = { ms / 1000, ms % 1000 * 1000 };
+
+	return ms == 0 || add_event(s, event_new(s->base, -1, EV_PERSIST, on_alive, s), &often, e);
 }
 
 static bool
@@ -452,7 +565,7 @@ watch(struct serve *s, struct err *e)
 	return add_event(s, event_new(s->base, -1, EV_PERSIST, on_tick, s), &second, e) &&
 	    add_event(s, event_new(s->base, -1, EV_PERSIST, on_receive, s), &now_and_then, e) &&
 	    add_event(s, evsignal_new(s->base, SIGTERM, on_signal, s), NULL, e) && add_event(s, evsignal_new(s->base, SIGINT, on_signal, s), NULL, e) &&
-	    add_event(s, evsignal_new(s->base, SIGHUP, on_reload, s), NULL, e);
+	    add_event(s, evsignal_new(s->base, SIGHUP, on_reload, s), NULL, e) && watch_ourselves(s, e);
 }
 
 static bool
@@ -500,8 +613,8 @@ start(struct serve *s, struct err *e)
 		return err_set(e, ERR_MEMORY, "out of memory for the event loop");
 	if (!check_database(s->conf, e) || !receive_new(s->conf, &s->receive, e) || !monitor_new(s->conf, &s->monitor, e))
 		return false;
-	monitor_on_wish(s->monitor, &(struct monitor_wishes){ kick_pumps, on_paired, s });
-	if (!listen_all(s, e) || !watch(s, e) || !start_pumps(s, e))
+	monitor_on_wish(s->monitor, &(struct monitor_wishes){ kick_pumps, on_paired, on_status, s });
+	if (!listen_all(s, e) || !watch(s, e) || !start_pumps(s, e) || !notice_new(s->conf, &s->notice, e))
 		return false;
 	hold_signals(false);
 	return true;
@@ -514,6 +627,7 @@ finish(struct serve *s)
 	for (size_t i = 0; i < s->npumps; i++)
 		if (s->pumps[i].started)
 			(void)pthread_join(s->pumps[i].thread, NULL);
+	notice_free(s->notice);
 	/* Workers answer what they had begun; then the servers close. */
 	receive_free(s->receive);
 	monitor_free(s->monitor);
@@ -540,6 +654,7 @@ serve_once(const struct conf *conf, struct conf **next, struct err *e)
 	if (ok) {
 		log_info(NULL, "agent %s up: node %s, peers at %s://%s, page at http://%s/, libmariadb %s, libevent %s", PACKAGE_VERSION, conf->node.name,
 		    conf->node.tls ? "https" : "http", conf->node.listen, conf->node.monitor, mysql_get_client_info(), event_get_version());
+		service_ready();
 		ok = event_base_dispatch(s.base) >= 0 || err_set(e, ERR_INTERNAL, "the event loop failed");
 		hold_signals(true);
 		(void)event_base_loop(s.base, EVLOOP_NONBLOCK); /* a signal that came with the end */
@@ -559,6 +674,7 @@ serve_run(const struct cli *cli, const struct conf *conf, struct err *e)
 	/* Two arenas are enough for threads that mostly sleep; each more costs memory at rest. */
 	(void)mallopt(M_ARENA_MAX, 2);
 	running_begin(conf);
+	service_begin();
 	hold_signals(true);
 	do {
 		ok = serve_once(own != NULL ? own : conf, &next, e);

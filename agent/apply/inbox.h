@@ -41,6 +41,7 @@ struct inbox_filter {
 	const char *key;   /* NULL: all */
 	uint64_t id;	   /* 0: all */
 	uint64_t most;	   /* newest first */
+	bool undecided_first;
 };
 
 /* Keep a conflict, in the transaction that is open: peer, table, key, rule, verdict and both versions of *c (the
@@ -88,12 +89,16 @@ struct inbox_preference {
 	size_t rival_len;
 };
 MUST_CHECK bool inbox_prefer(struct db *db, const struct node_identity *node, const struct catalog *catalog, const struct inbox_preference *p, struct err *e);
+/* The rule's name in a conflict that it has decided so. */
+extern const char inbox_rule_preferred[];
 /* Is it about two rows, of which only one can have a unique value? */
 bool inbox_is_unique(const struct inbox_conflict *c);
 
 /* The undecided ones that the filter (peer, table) lets through, the oldest first. Free *ids. */
 MUST_CHECK bool inbox_undecided(struct db *db, const struct inbox_filter *f, uint64_t **ids, size_t *n, struct err *e);
 
+/* Remove at most so many that were decided more than a day ago, the oldest first; *removed: how many, 0: there are no more. */
+MUST_CHECK bool inbox_purge_early(struct db *db, uint64_t most, uint64_t *removed, struct err *e);
 /* Remove what has been kept long enough; undecided ones stay. */
 MUST_CHECK bool inbox_purge(struct db *db, unsigned retention_days, struct err *e);
 

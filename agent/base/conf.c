@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/conf_file.h"
 #include "base/conf_value.h"
+#include "base/logfile.h"
 #include "base/text.h"
 
 enum {
@@ -26,13 +27,17 @@ enum {
 	MS_S = 1000,
 	MS_H = 3600 * MS_S,
 	MS_D = 24 * MS_H,
-	STATE_DIR_MAX = 4096
+	STATE_DIR_MAX = 4096,
+	OWNER_MAX = 64, /* bytes of an account's name */
+	KEEP_TRASH_DAYS = 3650
 };
+
+static const char listing_head[] = "sync_file_";
 
 /* --- the table ------------------------------------------------------------------------------ */
 
 /* Where a section's values lie. */
-enum home { HOME_NODE, HOME_DATABASE, HOME_SYNC, HOME_PEER, HOME_TABLE, HOME_LOG };
+enum home { HOME_NODE, HOME_DATABASE, HOME_SYNC, HOME_PEER, HOME_TABLE, HOME_TREE, HOME_LOG };
 
 static const struct section {
 	const char *kind;
@@ -44,6 +49,7 @@ static const struct section {
 	[HOME_SYNC] = { "sync", false, HOME_SYNC },
 	[HOME_PEER] = { "peer", true, HOME_PEER },
 	[HOME_TABLE] = { "table", true, HOME_TABLE },
+	[HOME_TREE] = { "tree", true, HOME_TREE },
 	[HOME_LOG] = { "log", false, HOME_LOG },
 };
 
@@ -69,6 +75,8 @@ static const struct conf_option_row options[] = {
 	    .kind = CONF_ADDRESS, AT(node, monitor) },
 	{ SECRET("node", "monitor_key", NULL, "password of the page, 32 hexadecimal digits or more"),
 	    .kind = CONF_HEX, AT(node, monitor_key), .min = 32, .max = 128 },
+	{ SECRET("node", "metrics_key", "", "password of /metrics alone, 32 hexadecimal digits or more; empty: monitor_key"),
+	    .kind = CONF_HEX, AT(node, metrics_key), .min = 32, .max = 128 },
 
 	{ INFO("database", "host", "127.0.0.1", "the MariaDB server's host"),
 	    .kind = CONF_TEXT, AT(database, host), .min = 1, .max = TEXT_MAX },
@@ -102,9 +110,15 @@ static const struct conf_option_row options[] = {
 	{ INFO("sync", "max_clock_skew", "30s", "how far two clocks may differ"),
 	    .kind = CONF_DURATION, AT(sync, max_clock_skew_ms), .min = 100, .max = MS_D },
 	{ INFO("sync", "notify", "", "command to run when a person is needed"),
-	    .kind = CONF_TEXT, AT(sync, notify), .max = TEXT_MAX, .built = "" },
+	    .kind = CONF_COMMAND, AT(sync, notify), .max = TEXT_MAX },
+	{ INFO("sync", "notify_after", "1d", "how long nothing may have reached a peer before that is a reason, too"),
+	    .kind = CONF_DURATION, AT(sync, notify_after_ms), .min = MS_S, .max = 365 * (int64_t)MS_D },
 	{ INFO("sync", "group_rows", "100000", "records sent at once before a group is cut"),
 	    .kind = CONF_NUMBER, AT(sync, group_rows), .min = 1, .max = 10000000 },
+	{ INFO("sync", "max_queue", "100000000", "changes that the queue may hold"),
+	    .kind = CONF_NUMBER, AT(sync, max_queue), .min = 1000, .max = 4000000000 },
+	{ INFO("sync", "max_conflicts", "1000000", "conflicts that are kept"),
+	    .kind = CONF_NUMBER, AT(sync, max_conflicts), .min = 100, .max = 4000000000 },
 	{ INFO("sync", "startup", "auto", "whether --serve fills a node that has never been filled"),
 	    .kind = CONF_WORD, AT(sync, startup), .choices = "auto|no" },
 	{ INFO("sync", "max_delete", "50%, 1000", "deletions that wait for a person's yes"),
@@ -137,11 +151,46 @@ static const struct conf_option_row options[] = {
 	    .kind = CONF_WORD, AT(table, direction), .choices = "both|send|receive" },
 	{ INFO("table", "max_delete", "", "as in [sync], for this table; empty: as [sync]"),
 	    .kind = CONF_LIMIT_OF_TABLE, AT(table, max_delete) },
+	{ INFO("table", "file", "", "which column names files of an upload folder: COLUMN in TREE, with prefix TEXT"),
+	    .kind = CONF_FILE_COLUMN, AT(table, file), .max = TEXT_MAX, .built = "" },
+	{ INFO("table", "file_wait", "strict", "how long a row waits for its file"),
+	    .kind = CONF_FILE_WAIT, AT(table, file_wait), .built = "strict" },
+
+	{ INFO("tree", "path", NULL, "the folder, an absolute path"),
+	    .kind = CONF_PATH, AT(tree, path), .min = 2, .max = TEXT_MAX },
+	{ INFO("tree", "mode", NULL, "which way files go: mirror, two-way, push or pull"),
+	    .kind = CONF_WORD, AT(tree, mode_text), .choices = "mirror|two-way|push|pull", .built = "mirror" },
+	{ INFO("tree", "source", "", "of a mirror: the node whose files count"),
+	    .kind = CONF_TEXT, AT(tree, source), .max = CONF_NAME_MAX },
+	{ INFO("tree", "conflict", "newer", "of two-way: which file stays when both sides changed it"),
+	    .kind = CONF_POLICY_OF_TABLE, AT(tree, conflict) },
+	{ INFO("tree", "exclude", "", "what stays out, as in a .gitignore: patterns between commas or on lines of their own"),
+	    .kind = CONF_LIST, AT(tree, exclude), .max = CONF_VALUE_MAX },
+	{ INFO("tree", "owner", "", "account that owns the files here; empty: the agent's"),
+	    .kind = CONF_TEXT, AT(tree, owner), .max = OWNER_MAX },
+	{ INFO("tree", "group", "", "group of the files here; empty: the agent's"),
+	    .kind = CONF_TEXT, AT(tree, group), .max = OWNER_MAX },
+	{ INFO("tree", "file_mode", "", "permissions of files here; empty: as at the sender"),
+	    .kind = CONF_MODE, AT(tree, file_mode) },
+	{ INFO("tree", "dir_mode", "", "permissions of directories here; empty: as at the sender"),
+	    .kind = CONF_MODE, AT(tree, dir_mode) },
+	{ INFO("tree", "keep_trash", "30d", "how long replaced and deleted files are kept"),
+	    .kind = CONF_DURATION, AT(tree, keep_trash_ms), .min = MS_H, .max = KEEP_TRASH_DAYS * (int64_t)MS_D },
+	{ INFO("tree", "max_delete", "50 files, 10%", "deletions in one go, above both of which a person is asked"),
+	    .kind = CONF_FILE_LIMIT, AT(tree, max_delete) },
+	{ INFO("tree", "settle", "2s", "how long a file must be left alone before it is sent"),
+	    .kind = CONF_DURATION, AT(tree, settle_ms), .min = 1, .max = MS_H },
+	{ INFO("tree", "after", "", "command to run here after files have changed; reads their paths"),
+	    .kind = CONF_TEXT, AT(tree, after), .max = TEXT_MAX, .built = "" },
 
 	{ INFO("log", "level", "info", "error, warning, info or debug"),
 	    .kind = CONF_LEVEL, AT(log, level) },
 	{ INFO("log", "target", "stderr", "stderr, syslog or file PATH"),
 	    .kind = CONF_TARGET, AT(log, target), .min = 1, .max = TEXT_MAX },
+	{ INFO("log", "max_size", "10M", "size at which the log file is put aside as PATH.1"),
+	    .kind = CONF_SIZE, AT(log, max_bytes), .min = 4096, .max = (int64_t)1 << 40 },
+	{ INFO("log", "keep", "4", "how many log files that were put aside are kept"),
+	    .kind = CONF_NUMBER, AT(log, keep), .min = 0, .max = LOGFILE_KEEP_MAX },
 };
 
 enum {
@@ -165,6 +214,7 @@ struct parse {
 	unsigned seen[SECTIONS];   /* line of each section that stands once, 0: not yet */
 	unsigned given[OPTIONS];   /* line of each option of the open section, 0: not yet */
 	unsigned peer_line[CONF_PEERS_MAX];
+	unsigned tree_line[CONF_TREES_MAX];
 	bool tls_given; /* [node] says tls = ... */
 	size_t table_room;
 };
@@ -184,6 +234,8 @@ home_of(struct conf *c, enum home home)
 		return &c->peers[c->npeers - 1];
 	case HOME_TABLE:
 		return &c->tables[c->ntables - 1];
+	case HOME_TREE:
+		return &c->trees[c->ntrees - 1];
 	case HOME_LOG:
 		return &c->log;
 	}
@@ -206,6 +258,8 @@ section_text(const struct parse *p, const struct section *s, char *out, size_t s
 		name = p->conf->peers[p->conf->npeers - 1].name;
 	else if (s->home == HOME_TABLE)
 		name = p->conf->tables[p->conf->ntables - 1].name;
+	else if (s->home == HOME_TREE)
+		name = p->conf->trees[p->conf->ntrees - 1].name;
 	(void)snprintf(out, size, "[%s%s%.80s]", s->kind, s->named ? " " : "", name);
 }
 
@@ -298,6 +352,25 @@ add_table(struct parse *p, unsigned line, const char *name, struct err *e)
 	return true;
 }
 
+static bool
+add_tree(struct parse *p, unsigned line, const char *name, struct err *e)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+	struct conf *c = p->conf;
+
+	if (strlen(name) > CONF_NAME_MAX || strspn(name, allowed) != strlen(name))
+		return conf_file_fail(e, p->path, line, "a tree's name must be 1 to %d lower-case letters, digits or underscores, not \"%.60s\"", CONF_NAME_MAX, name);
+	if (conf_tree(c, name) != NULL)
+		return conf_file_fail(e, p->path, line, "[tree %s] was given before; put its options into one section", name);
+	if (c->ntrees == CONF_TREES_MAX)
+		return conf_file_fail(e, p->path, line, "more than %d [tree] sections; let one of them be the folder above", CONF_TREES_MAX);
+	c->trees[c->ntrees].name = strdup(name);
+	if (c->trees[c->ntrees].name == NULL)
+		return no_memory(p, e);
+	p->tree_line[c->ntrees++] = line;
+	return true;
+}
+
 static const struct section *
 find_section(const char *kind)
 {
@@ -310,10 +383,8 @@ find_section(const char *kind)
 static bool
 unknown_section(const struct parse *p, unsigned line, const char *kind, struct err *e)
 {
-	if (strcmp(kind, "tree") == 0)
-		return conf_file_fail(e, p->path, line, "upload folders are not part of this version; remove the [tree] section");
 	return conf_file_fail(e, p->path, line,
-	    "unknown section [%.60s]; there are [node], [database], [sync], [peer NAME], [table NAME] and [log]", kind);
+	    "unknown section [%.60s]; there are [node], [database], [sync], [peer NAME], [table NAME], [tree NAME] and [log]", kind);
 }
 
 static bool
@@ -337,6 +408,8 @@ begin_section(void *arg, unsigned line, const char *kind, const char *name, stru
 	if (s->home == HOME_PEER && !add_peer(p, line, name, e))
 		return false;
 	if (s->home == HOME_TABLE && !add_table(p, line, name, e))
+		return false;
+	if (s->home == HOME_TREE && !add_tree(p, line, name, e))
 		return false;
 	p->seen[i] = line;
 	p->open = s;
@@ -441,6 +514,74 @@ check_peers(const struct parse *p, struct err *e)
 	return true;
 }
 
+/* Is one of two absolute paths the other, or above it? */
+static bool
+paths_meet(const char *a, const char *b)
+{
+	size_t la = strlen(a), lb = strlen(b), n = la < lb ? la : lb;
+
+	return strncmp(a, b, n) == 0 && (la == lb || (la < lb ? b : a)[n] == '/');
+}
+
+/* A path is compared with others and stored: one way to write it alone. */
+static bool
+check_tree_path(const struct parse *p, size_t i, struct err *e)
+{
+	const struct conf *c = p->conf;
+	struct conf_tree *t = &c->trees[i];
+	size_t len = strlen(t->path);
+
+	while (len > 1 && t->path[len - 1] == '/')
+		t->path[--len] = '\0';
+	if (len < 2 || strstr(t->path, "//") != NULL || strstr(t->path, "/./") != NULL || strstr(t->path, "/../") != NULL ||
+	    (len >= 2 && strcmp(t->path + len - 2, "/.") == 0) || (len >= 3 && strcmp(t->path + len - 3, "/..") == 0))
+		return conf_file_fail(e, p->path, p->tree_line[i], "[tree %s] path must be a folder below / without //, . or .. in it, not \"%.80s\"", t->name, t->path);
+	if (paths_meet(t->path, c->node.state_dir))
+		return conf_file_fail(e, p->path, p->tree_line[i], "[tree %s] path and [node] state_dir lie within each other; the agent's own files do not travel", t->name);
+	for (size_t j = 0; j < i; j++)
+		if (paths_meet(t->path, c->trees[j].path))
+			return conf_file_fail(e, p->path, p->tree_line[i], "[tree %s] and [tree %s] lie within each other; a file belongs to one tree", t->name, c->trees[j].name);
+	return true;
+}
+
+static bool
+check_tree_mode(const struct parse *p, struct conf_tree *t, unsigned line, struct err *e)
+{
+	static const char *const modes[] = { [TREE_MIRROR] = "mirror", [TREE_TWO_WAY] = "two-way", [TREE_PUSH] = "push", [TREE_PULL] = "pull" };
+	struct conf_rule rule;
+
+	while (strcmp(modes[t->mode], t->mode_text) != 0)
+		t->mode++;
+	if (t->mode == TREE_MIRROR && t->source[0] == '\0')
+		return conf_file_fail(e, p->path, line, "[tree %s] is a mirror: add source = NODE, the node whose files count", t->name);
+	if (t->mode != TREE_MIRROR && t->source[0] != '\0')
+		return conf_file_fail(e, p->path, line, "[tree %s] is no mirror: remove source", t->name);
+	if (t->source[0] != '\0' && !conf_name_ok(t->source))
+		return conf_file_fail(e, p->path, line, "[tree %s] source must be a node's name, not \"%.60s\"", t->name, t->source);
+	if (!conf_value_rule(t->conflict, &rule) || rule.policy == POLICY_MERGE || rule.policy == POLICY_MANUAL)
+		return conf_file_fail(e, p->path, line, "[tree %s] conflict must be newer or prefer NODE, not \"%.60s\"", t->name, t->conflict);
+	if (rule.policy == POLICY_PREFER && t->mode != TREE_TWO_WAY)
+		return conf_file_fail(e, p->path, line, "[tree %s] has conflict = %.60s, which is for mode = two-way alone", t->name, t->conflict);
+	return true;
+}
+
+static bool
+check_files(const struct parse *p, struct err *e)
+{
+	const struct conf *c = p->conf;
+
+	for (size_t i = 0; i < c->ntrees; i++)
+		if (!check_tree_path(p, i, e) || !check_tree_mode(p, &c->trees[i], p->tree_line[i], e))
+			return false;
+	for (size_t i = 0; i < c->ntables; i++) {
+		struct conf_file_column column;
+
+		if (c->tables[i].file[0] != '\0' && !conf_file_column(c, c->tables[i].name, &column))
+			return conf_file_fail(e, p->path, 0, "[table %s] file names a tree that no [tree] section describes: \"%.80s\"", c->tables[i].name, c->tables[i].file);
+	}
+	return true;
+}
+
 static bool
 settle_sync_database(struct parse *p, struct err *e)
 {
@@ -517,7 +658,7 @@ check_whole(struct parse *p, struct err *e)
 			return false;
 	if (strcmp(c->node.listen, c->node.monitor) == 0)
 		return conf_file_fail(e, p->path, 0, "[node] listen and monitor are the same address; give monitor another port");
-	return check_peers(p, e) && settle_sync_database(p, e) && settle_state_dir(p, e) && settle_identity(p, e);
+	return check_peers(p, e) && settle_sync_database(p, e) && settle_state_dir(p, e) && settle_identity(p, e) && check_files(p, e);
 }
 
 /* --- public ---------------------------------------------------------------------------------- */
@@ -532,7 +673,8 @@ conf_new(const char *path)
 	c->path = strdup(path);
 	/* All at once: an array that grows leaves copies of keys behind. */
 	c->peers = calloc(CONF_PEERS_MAX, sizeof *c->peers);
-	if (c->path == NULL || c->peers == NULL) {
+	c->trees = calloc(CONF_TREES_MAX, sizeof *c->trees);
+	if (c->path == NULL || c->peers == NULL || c->trees == NULL) {
 		conf_free(c);
 		return NULL;
 	}
@@ -592,8 +734,13 @@ conf_free(struct conf *c)
 		free_section(HOME_TABLE, &c->tables[i]);
 		free(c->tables[i].name);
 	}
+	for (size_t i = 0; i < c->ntrees; i++) {
+		free_section(HOME_TREE, &c->trees[i]);
+		free(c->trees[i].name);
+	}
 	free(c->peers);
 	free(c->tables);
+	free(c->trees);
 	free(c->path);
 	free(c);
 }
@@ -616,12 +763,84 @@ conf_table(const struct conf *c, const char *name)
 	return NULL;
 }
 
+const struct conf_tree *
+conf_tree(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->ntrees; i++)
+		if (strcmp(c->trees[i].name, name) == 0)
+			return &c->trees[i];
+	return NULL;
+}
+
+bool
+conf_tree_sends(const struct conf *c, const struct conf_tree *t)
+{
+	if (t->mode == TREE_MIRROR)
+		return strcmp(t->source, c->node.name) == 0;
+	return t->mode != TREE_PULL;
+}
+
+bool
+conf_tree_takes(const struct conf *c, const struct conf_tree *t)
+{
+	return t->mode == TREE_MIRROR ? !conf_tree_sends(c, t) : t->mode != TREE_PUSH;
+}
+
+void
+conf_tree_listing(const struct conf_tree *t, char out[CONF_LISTING_MAX])
+{
+	(void)snprintf(out, CONF_LISTING_MAX, "%s%s", listing_head, t->name);
+}
+
+const struct conf_tree *
+conf_tree_of_listing(const struct conf *c, const char *table)
+{
+	size_t head = sizeof listing_head - 1;
+
+	return strncmp(table, listing_head, head) == 0 ? conf_tree(c, table + head) : NULL;
+}
+
+bool
+conf_file_column(const struct conf *c, const char *table, struct conf_file_column *out)
+{
+	const struct conf_table *t = conf_table(c, table);
+	struct conf_file_text text;
+
+	if (t == NULL || t->file[0] == '\0' || !conf_value_file_column(t->file, &text) || text.column_len >= sizeof out->column)
+		return false;
+	(void)snprintf(out->column, sizeof out->column, "%.*s", (int)text.column_len, text.column);
+	out->prefix = text.prefix;
+	if (!conf_value_file_wait(t->file_wait, &out->wait_ms))
+		return false;
+	for (size_t i = 0; i < c->ntrees; i++)
+		if (strlen(c->trees[i].name) == text.tree_len && strncmp(c->trees[i].name, text.tree, text.tree_len) == 0) {
+			out->tree = &c->trees[i];
+			return true;
+		}
+	return false;
+}
+
+/* A folder's rule is its section's, and not that of rows in general: a mirror has one author. */
+static void
+rule_of_tree(const struct conf_tree *tree, struct conf_rule *out)
+{
+	if (tree->mode == TREE_MIRROR)
+		*out = (struct conf_rule){ POLICY_PREFER, tree->source };
+	else
+		(void)conf_value_rule(tree->conflict, out);
+}
+
 void
 conf_rule(const struct conf *c, const char *table, struct conf_rule *out)
 {
 	const struct conf_table *t = conf_table(c, table);
+	const struct conf_tree *tree = conf_tree_of_listing(c, table);
 
 	*out = (struct conf_rule){ c->sync.conflict, c->sync.conflict_node };
+	if (tree != NULL) {
+		rule_of_tree(tree, out);
+		return;
+	}
 	if (t != NULL && t->conflict[0] != '\0')
 		(void)conf_value_rule(t->conflict, out);
 }
@@ -725,5 +944,5 @@ conf_match(const char *patterns, const char *name)
 bool
 conf_wants_table(const struct conf *c, const char *table)
 {
-	return conf_match(c->sync.tables, table) && !conf_match(c->sync.exclude, table);
+	return conf_tree_of_listing(c, table) != NULL || (conf_match(c->sync.tables, table) && !conf_match(c->sync.exclude, table));
 }

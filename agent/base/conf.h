@@ -15,6 +15,7 @@ enum {
 	CONF_KEY_BYTES = 32,   /* a pair's key: 256 bits, 64 hex digits in the file */
 	CONF_PEERS_MAX = 64,   /* peers of one node */
 	CONF_TABLES_MAX = 4096, /* [table] sections */
+	CONF_TREES_MAX = 64,   /* [tree] sections */
 	CONF_NAME_MAX = 32     /* bytes of a node's or peer's name: [A-Za-z0-9._-] */
 };
 
@@ -28,6 +29,7 @@ struct conf_node {
 	char *identity; /* state_dir/tls.pem: key and certificate of this node */
 	char *monitor; /* HOST:PORT for the page */
 	char *monitor_key;
+	char *metrics_key; /* "" = monitor_key alone */
 };
 
 struct conf_database {
@@ -56,8 +58,11 @@ struct conf_sync {
 	enum conf_policy conflict;
 	char *conflict_node; /* of "prefer NODE", else "" */
 	int64_t max_clock_skew_ms;
-	char *notify;
+	char *notify; /* "" = none */
+	int64_t notify_after_ms;
 	unsigned group_rows;
+	unsigned max_queue;	/* changes */
+	unsigned max_conflicts; /* that are kept */
 	char *startup; /* auto, no */
 	struct conf_limit max_delete;
 	char *app_triggers;
@@ -84,11 +89,34 @@ struct conf_table {
 	char *app_triggers;
 	char *direction;
 	char *max_delete;
+	char *file;	 /* "COLUMN in TREE [prefix TEXT]", or "" */
+	char *file_wait; /* strict, off or a duration */
+};
+
+/* An upload folder (docs/files.md). */
+enum tree_mode { TREE_MIRROR, TREE_TWO_WAY, TREE_PUSH, TREE_PULL };
+
+struct conf_tree {
+	char *name; /* lower-case letters, digits and _: a part of a table's name */
+	char *path; /* absolute, without a / at its end */
+	char *mode_text;
+	char *source;	/* the node whose files count, in a mirror; else "" */
+	char *conflict; /* newer or "prefer NODE", of two-way */
+	char *exclude;	/* patterns between commas */
+	char *owner, *group; /* of what is written here; "": as it comes */
+	unsigned file_mode, dir_mode; /* 0: as at the sender */
+	int64_t keep_trash_ms;
+	struct conf_limit max_delete; /* rows: files */
+	int64_t settle_ms;
+	char *after; /* command that gets the changed paths */
+	enum tree_mode mode;
 };
 
 struct conf_log {
 	enum log_level level;
 	char *target;
+	int64_t max_bytes; /* 0: no limit */
+	unsigned keep;
 };
 
 struct conf {
@@ -101,6 +129,8 @@ struct conf {
 	size_t npeers;
 	struct conf_table *tables;
 	size_t ntables;
+	struct conf_tree *trees;
+	size_t ntrees;
 };
 
 /* Read and judge the file at path. Refused: a file that others may read, a symlink,
@@ -113,6 +143,24 @@ void conf_free(struct conf *c);
 const struct conf_peer *conf_peer(const struct conf *c, const char *name);
 /* The [table] section of that name, or NULL. Borrowed. */
 const struct conf_table *conf_table(const struct conf *c, const char *name);
+/* The [tree] section of that name, or NULL. Borrowed. */
+const struct conf_tree *conf_tree(const struct conf *c, const char *name);
+/* Is this node's folder what counts: does what changes here go to the peers? And may the peers' go here? */
+bool conf_tree_sends(const struct conf *c, const struct conf_tree *t);
+bool conf_tree_takes(const struct conf *c, const struct conf_tree *t);
+/* The table of the app's database that lists a tree's files; and the tree whose list a table is, or NULL. Borrowed. */
+enum { CONF_LISTING_MAX = 10 /* sync_file_ */ + CONF_NAME_MAX + 1 };
+void conf_tree_listing(const struct conf_tree *t, char out[CONF_LISTING_MAX]);
+const struct conf_tree *conf_tree_of_listing(const struct conf *c, const char *table);
+/* [table] file: which column names files of which tree. */
+struct conf_file_column {
+	char column[257];
+	const struct conf_tree *tree; /* borrowed */
+	const char *prefix; /* what stands before the path in the column; borrowed */
+	int64_t wait_ms;    /* how long a row waits for its file; -1: for ever; 0: not at all */
+};
+/* False: the table names none. */
+bool conf_file_column(const struct conf *c, const char *table, struct conf_file_column *out);
 /* The rule for conflicts in a table: [table] conflict, else [sync]'s. */
 struct conf_rule {
 	enum conf_policy policy;

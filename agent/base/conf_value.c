@@ -19,7 +19,8 @@ enum {
 	HOST_MAX = 255,		    /* bytes of a DNS name */
 	PIN_BASE64 = 44,	    /* a SHA-256 in base64, with its one = */
 	PERCENT_MAX = 100,
-	MAX_DELETE_ROWS = 1000000000 /* more is no limit */
+	MAX_DELETE_ROWS = 1000000000, /* more is no limit */
+	FILE_WAIT_MS_MAX = 7 * 86400 * 1000 /* a row that waits longer has lost its file */
 };
 
 typedef bool set_value(const struct conf_option_row *o, void *base, const char *text, struct err *e);
@@ -145,6 +146,14 @@ set_path(const struct conf_option_row *o, void *base, const char *text, struct e
 	return set_text(o, base, text, e);
 }
 
+static bool
+set_command(const struct conf_option_row *o, void *base, const char *text, struct err *e)
+{
+	if (text[0] != '\0' && text[0] != '/')
+		return bad(o, text, "empty, or a program's absolute path (beginning with /) and its words", e);
+	return set_text(o, base, text, e);
+}
+
 bool
 conf_name_ok(const char *name)
 {
@@ -252,6 +261,8 @@ set_hex(const struct conf_option_row *o, void *base, const char *text, struct er
 
 	(void)snprintf(want, sizeof want, "%lld to %lld hexadecimal digits; agent --init makes one",
 	    (long long)o->min, (long long)o->max);
+	if (len == 0 && o->info.fallback != NULL)
+		return store(o, base, text, e);
 	if ((int64_t)len < o->min || (int64_t)len > o->max || strspn(text, "0123456789abcdefABCDEF") != len)
 		return bad(o, text, want, e);
 	if (all_zero(text))
@@ -339,6 +350,68 @@ set_duration(const struct conf_option_row *o, void *base, const char *text, stru
 	duration_text(o->max, most, sizeof most);
 	(void)snprintf(want, sizeof want, "a duration from %s to %s with its unit (ms, s, m, h or d)", least, most);
 	return bad(o, text, want, e);
+}
+
+static const char want_size[] = "a size of 4K or more, such as 512K, 10M or 1G, or off";
+
+/* "10M": K, M, G are powers of 1024. off is 0. */
+static bool
+set_size(const struct conf_option_row *o, void *base, const char *text, struct err *e)
+{
+	static const char letters[] = "KMG";
+	const char *p = text, *unit;
+	int64_t n = 0;
+	int shift;
+
+	if (strcmp(text, "off") == 0) {
+		*(int64_t *)field(o, base) = 0;
+		return true;
+	}
+	if (!number_at(&p, o->max, &n))
+		return bad(o, text, want_size, e);
+	unit = *p == '\0' ? NULL : strchr(letters, *p);
+	shift = unit == NULL ? 0 : 10 * (int)(unit - letters + 1);
+	if ((*p != '\0' && (unit == NULL || p[1] != '\0')) || n > o->max >> shift || n << shift < o->min)
+		return bad(o, text, want_size, e);
+	*(int64_t *)field(o, base) = n << shift;
+	return true;
+}
+
+static bool
+set_mode(const struct conf_option_row *o, void *base, const char *text, struct err *e)
+{
+	size_t len = strlen(text);
+	unsigned mode = 0;
+
+	for (const char *p = text; *p != '\0'; p++)
+		mode = mode * 8 + (unsigned)(*p - '0');
+	/* Setuid, setgid and sticky are nobody's to give; a file that its owner cannot read cannot be sent on. */
+	if (len > 0 && ((len != 3 && !(len == 4 && text[0] == '0')) || strspn(text, "01234567") != len || (mode & 0600) != 0600))
+		return bad(o, text, "empty or three octal digits that let the owner read and write, such as 664", e);
+	*(unsigned *)field(o, base) = len == 0 ? 0 : mode;
+	return true;
+}
+
+static bool
+set_file_limit(const struct conf_option_row *o, void *base, const char *text, struct err *e)
+{
+	static const char files[] = " files,";
+	struct conf_limit *out = field(o, base);
+	int64_t n, percent;
+	const char *p = text;
+
+	*out = (struct conf_limit){ 100, 0 };
+	if (strcmp(p, "off") == 0)
+		return true;
+	if (!number_at(&p, MAX_DELETE_ROWS, &n) || n < 1 || strncmp(p, files, sizeof files - 1) != 0)
+		goto refuse;
+	p = skip_blanks(p + sizeof files - 1);
+	if (!number_at(&p, PERCENT_MAX, &percent) || percent < 1 || strcmp(p, "%") != 0)
+		goto refuse;
+	*out = (struct conf_limit){ (unsigned)percent, (unsigned)n };
+	return true;
+refuse:
+	return bad(o, text, "a number of files, a comma and a share from 1% to 100%, such as \"50 files, 10%\", or off", e);
 }
 
 static int
@@ -452,6 +525,74 @@ set_limit(const struct conf_option_row *o, void *base, const char *text, struct 
 	return conf_value_limit(text, &sync->max_delete) || bad(o, text, want_limit, e);
 }
 
+/* The word at p: its length, and what stands behind it. */
+static size_t
+word_at(const char *p, const char **behind)
+{
+	size_t n = strcspn(p, " \t");
+
+	*behind = skip_blanks(p + n);
+	return n;
+}
+
+bool
+conf_value_file_column(const char *text, struct conf_file_text *out)
+{
+	const char *p = text;
+
+	*out = (struct conf_file_text){ .column = p, .prefix = "" };
+	out->column_len = word_at(p, &p);
+	if (out->column_len == 0 || word_at(p, &p) != 2 || strncmp(out->column + out->column_len + strspn(out->column + out->column_len, " \t"), "in", 2) != 0)
+		return false;
+	out->tree = p;
+	out->tree_len = word_at(p, &p);
+	if (out->tree_len == 0 || *p == '\0')
+		return out->tree_len > 0;
+	if (strncmp(p, "prefix", 6) != 0 || word_at(p, &p) != 6 || *p == '\0')
+		return false;
+	out->prefix = p;
+	return true;
+}
+
+bool
+conf_value_file_wait(const char *text, int64_t *out)
+{
+	const char *p = text;
+	int64_t n = 0;
+
+	*out = strcmp(text, "off") == 0 ? 0 : -1;
+	if (strcmp(text, "off") == 0 || strcmp(text, "strict") == 0)
+		return true;
+	if (!number_at(&p, FILE_WAIT_MS_MAX, &n) || n < 1)
+		return false;
+	for (size_t i = 0; i < UNITS; i++)
+		if (strcmp(p, units[i].name) == 0 && n <= FILE_WAIT_MS_MAX / units[i].ms) {
+			*out = n * units[i].ms;
+			return true;
+		}
+	return false;
+}
+
+static bool
+set_file_column(const struct conf_option_row *o, void *base, const char *text, struct err *e)
+{
+	struct conf_file_text parts;
+
+	if (text[0] != '\0' && !conf_value_file_column(text, &parts))
+		return bad(o, text, "COLUMN in TREE, or COLUMN in TREE prefix TEXT, such as \"photo in uploads prefix /uploads/\"", e);
+	return set_text(o, base, text, e);
+}
+
+static bool
+set_file_wait(const struct conf_option_row *o, void *base, const char *text, struct err *e)
+{
+	int64_t ms;
+
+	if (!conf_value_file_wait(text, &ms))
+		return bad(o, text, "strict, off or a duration with its unit, such as 600s", e);
+	return store(o, base, text, e);
+}
+
 static bool
 set_limit_of_table(const struct conf_option_row *o, void *base, const char *text, struct err *e)
 {
@@ -469,6 +610,7 @@ static set_value *const setters[] = {
 	[CONF_LIST] = set_text,
 	[CONF_WORD] = set_word,
 	[CONF_PATH] = set_path,
+	[CONF_COMMAND] = set_command,
 	[CONF_NODE_NAME] = set_name,
 	[CONF_ADDRESS] = set_address,
 	[CONF_URL] = set_url,
@@ -476,11 +618,16 @@ static set_value *const setters[] = {
 	[CONF_HEX] = set_hex,
 	[CONF_TARGET] = set_target,
 	[CONF_POLICY_OF_TABLE] = set_policy_of_table,
+	[CONF_FILE_COLUMN] = set_file_column,
+	[CONF_FILE_WAIT] = set_file_wait,
 	[CONF_LIMIT_OF_TABLE] = set_limit_of_table,
 	[CONF_BOOL] = set_bool,
 	[CONF_NUMBER] = set_number,
 	[CONF_DAYS] = set_number,
 	[CONF_DURATION] = set_duration,
+	[CONF_SIZE] = set_size,
+	[CONF_MODE] = set_mode,
+	[CONF_FILE_LIMIT] = set_file_limit,
 	[CONF_KEY] = set_key,
 	[CONF_LEVEL] = set_level,
 	[CONF_POLICY] = set_policy,

@@ -269,7 +269,8 @@ take_welcome(struct link *l, struct buf *answer, const struct asked *asked, stru
 		return client_open(l->client, w.session, e);
 	if (!check_ring(l, &w, e))
 		return false;
-	if (!peer_met(l->db, l->peer->name, w.incarnation, skew_ms, e) || !numbering_note(l->db, l->peer->name, &w.numbering, e) || !client_open(l->client, w.session, e))
+	if (!peer_met(l->db, l->peer->name, w.incarnation, skew_ms, e) || !numbering_note(l->db, l->peer->name, &w.numbering, e) ||
+	    (w.tells_oneway && !oneway_take(l->db, l->conf, l->peer->name, w.oneway, e)) || !client_open(l->client, w.session, e))
 		return false;
 	buf_drop(answer, (size_t)(newline - answer->data) + 1);
 	if (answer->len == 0)
@@ -318,6 +319,8 @@ say_hello(struct link *l, struct err *e)
 	(void)snprintf(h.node, sizeof h.node, "%s", l->node->name);
 	memcpy(h.incarnation, l->node->incarnation, sizeof h.incarnation);
 	memcpy(l->told, h.links, sizeof l->told);
+	h.tells_oneway = true;
+	oneway_put(l->conf, h.oneway);
 	(void)snprintf(h.nonce, sizeof h.nonce, "%s", nonce);
 	message_put_hello(&body, &h);
 	if (!buf_check(&body, "hello", e) || !note_asked(l, &asked, e) || !client_call(l->client, "POST", "/api/sync/hello", body.data, body.len, &status, &answer, e))

@@ -457,7 +457,7 @@ unknown_and_doubled_words_are_refused(void **state)
 	refuses(BASE "[snyc]\n", 7, "unknown section [snyc]; there are [node], [database]");
 	refuses(BASE "pasword = hunter2\n", 7, "unknown option \"pasword\"; [database] has host, port, socket, user, password");
 	refuses(BASE "Host = x\n", 7, "unknown option \"Host\"");
-	refuses(BASE "[log]\nhost = x\n", 8, "unknown option \"host\"; [log] has level, target");
+	refuses(BASE "[log]\nhost = x\n", 8, "unknown option \"host\"; [log] has level, target, max_size, keep");
 	refuses(BASE "a_name_that_is_so_long_that_libinih_would_cut_it_somewhere_in_the_middle = x\n", 7, "unknown option");
 	refuses(BASE "host = a\nport = 1\nhost = a\n", 9, "host was given in line 7 already");
 	refuses(BASE "[node]\n", 7, "[node] was given in line 1 already");
@@ -466,7 +466,7 @@ unknown_and_doubled_words_are_refused(void **state)
 	refuses(BASE "[table a]\n[table a]\n", 8, "[table a] was given before");
 	refuses(BASE "[peer]\n", 7, "[peer] needs a name: [peer NAME]");
 	refuses(BASE "[log x]\n", 7, "[log] takes no name");
-	refuses(BASE "[tree photos]\npath = /x\n", 7, "upload folders are not part of this version");
+	refuses(BASE "[tree]\n", 7, "[tree] needs a name: [tree NAME]");
 }
 
 static void
@@ -555,7 +555,10 @@ what_is_not_given_has_its_default(void **state)
 	assert_string_equal(conf->sync.conflict_node, "");
 	assert_int_equal(conf->sync.max_clock_skew_ms, 30000);
 	assert_string_equal(conf->sync.notify, "");
+	assert_int_equal(conf->sync.notify_after_ms, 24 * 3600 * 1000);
 	assert_int_equal(conf->sync.group_rows, 100000);
+	assert_int_equal(conf->sync.max_queue, 100000000);
+	assert_int_equal(conf->sync.max_conflicts, 1000000);
 	assert_int_equal(conf->sync.max_delete.percent, 50);
 	assert_int_equal(conf->sync.max_delete.rows, 1000);
 	assert_int_equal(conf->npeers, 1);
@@ -566,6 +569,8 @@ what_is_not_given_has_its_default(void **state)
 	assert_int_equal(conf->peers[0].key[31], 0x90);
 	assert_int_equal(conf->log.level, LOG_LEVEL_INFO);
 	assert_string_equal(conf->log.target, "stderr");
+	assert_int_equal(conf->log.max_bytes, 10 * 1024 * 1024);
+	assert_int_equal(conf->log.keep, 4);
 	assert_string_equal(conf->tables[0].priority, "normal");
 	assert_string_equal(conf->tables[0].direction, "both");
 	assert_ptr_equal(conf_peer(conf, "berta"), &conf->peers[0]);
@@ -821,7 +826,10 @@ what_this_version_lacks_is_said(void **state)
 	accepts(BASE "[table t]\npriority = high\n");
 	assert_true(conf_priority(conf, "t") < conf_priority(conf, "v"));
 	refuses(BASE "[table t]\npriority = urgent\n", 8, "priority must be one of high|normal|low");
-	refuses(BASE "[sync]\nnotify = mail\n", 8, "notify = mail: this version does not have it yet");
+	refuses(BASE "[sync]\nnotify = mail\n", 8, "notify must be empty, or a program's absolute path");
+	accepts(BASE "[sync]\nnotify = /usr/bin/mail -s Tandem me@example.org\nnotify_after = 36h\n");
+	assert_string_equal(conf->sync.notify, "/usr/bin/mail -s Tandem me@example.org");
+	assert_int_equal(conf->sync.notify_after_ms, 36 * 3600 * 1000);
 }
 
 static void
@@ -867,8 +875,24 @@ the_choice_for_triggers_of_a_table_goes_before_that_for_all(void **state)
 }
 
 static void
+a_key_for_metrics_may_be_left_out(void **state)
+{
+	(void)state;
+	accepts(BASE);
+	assert_string_equal(conf->node.metrics_key, "");
+	accepts(NODE "metrics_key = 00112233445566778899aabbccddeeff\n" DATABASE);
+	assert_string_equal(conf->node.metrics_key, "00112233445566778899aabbccddeeff");
+	refuses(NODE "metrics_key = 0011\n" DATABASE, 4, "metrics_key must be 32 to 128 hexadecimal digits");
+	refuses(NODE "metrics_key = 00000000000000000000000000000000\n" DATABASE, 4, "a secret of your own");
+	refuses("[node]\nname = anna\nmonitor_key =\n" DATABASE, 3, "monitor_key must be 32 to 128");
+}
+
+static void
 log_options_are_judged(void **state)
 {
+	static const char *const sizes[] = { "", "0", "4095", "3K", "-1M", "1T", "10MB", "10 M", "1025G", "99999999999999999999G", "K" };
+	char text[500];
+
 	(void)state;
 	accepts(BASE "[log]\nlevel = debug\ntarget = file /var/log/agent.log\n");
 	assert_int_equal(conf->log.level, LOG_LEVEL_DEBUG);
@@ -877,6 +901,20 @@ log_options_are_judged(void **state)
 	refuses(BASE "[log]\nlevel = loud\n", 8, "level must be error, warning, info or debug, not \"loud\"");
 	refuses(BASE "[log]\ntarget = file agent.log\n", 8, "target must be stderr, syslog or");
 	refuses(BASE "[log]\ntarget = printer\n", 8, "target must be stderr, syslog or");
+	accepts(BASE "[log]\nmax_size = 512K\nkeep = 0\n");
+	assert_int_equal(conf->log.max_bytes, 512 * 1024);
+	assert_int_equal(conf->log.keep, 0);
+	accepts(BASE "[log]\nmax_size = 4096\n");
+	assert_int_equal(conf->log.max_bytes, 4096);
+	accepts(BASE "[log]\nmax_size = 1024G\n");
+	assert_int_equal(conf->log.max_bytes, (int64_t)1 << 40);
+	accepts(BASE "[log]\nmax_size = off\n");
+	assert_int_equal(conf->log.max_bytes, 0);
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+		(void)snprintf(text, sizeof text, "%s[log]\nmax_size = %s\n", BASE, sizes[i]);
+		refuses(text, 8, "max_size must be a size of 4K or more, such as 512K, 10M or 1G, or off");
+	}
+	refuses(BASE "[log]\nkeep = 1001\n", 8, "keep must be a number from 0 to 1000");
 }
 
 static void
@@ -1018,7 +1056,7 @@ the_example_has_every_option_with_its_default(void **state)
 			fail_msg("[%s] %s = %s", o->section, o->name, o->fallback == NULL ? "..." : o->fallback);
 		assert_true(strlen(o->help) > 5);
 	}
-	assert_int_equal(n, 40);
+	assert_int_equal(n, 61);
 	assert_null(conf_option(n + 1));
 }
 
@@ -1045,6 +1083,12 @@ active_example(void)
 	}
 	for (char *z = text; (z = strstr(z, "00000000000000000000000000000000")) != NULL;)
 		*z = '1';
+	/* The one thing that has no default that fits every mode. */
+	out = strstr(text, "\nsource =\n");
+	assert_non_null(out);
+	out += strlen("\nsource =");
+	memmove(out + 5, out, strlen(out) + 1);
+	memcpy(out, " anna", 5);
 	return text;
 }
 
@@ -1062,11 +1106,12 @@ the_example_is_valid_once_its_keys_are_fresh(void **state)
 	accepts(text);
 	assert_int_equal(conf->npeers, 1);
 	assert_int_equal(conf->ntables, 1);
+	assert_int_equal(conf->ntrees, 1);
 	assert_string_equal(conf->database.sync_database, "app_sync");
 	free(text);
 }
 
-/* docs/agent.8 below the source tree, or NULL where the tests run without it. */
+/* docs/agent.conf.5 below the source tree, or NULL where the tests run without it. */
 static char *
 manual_page(void)
 {
@@ -1075,7 +1120,7 @@ manual_page(void)
 	FILE *f;
 	size_t n;
 
-	(void)snprintf(name, sizeof name, "%s/docs/agent.8", top == NULL ? "." : top);
+	(void)snprintf(name, sizeof name, "%s/docs/agent.conf.5", top == NULL ? "." : top);
 	f = fopen(name, "r");
 	if (f == NULL)
 		return NULL;
@@ -1100,7 +1145,7 @@ the_manual_page_has_every_option_with_its_default(void **state)
 		const char *from, *end, *at;
 
 		(void)snprintf(item, sizeof item, "\n.Ss [%s%s", o->section,
-		    strcmp(o->section, "peer") == 0 || strcmp(o->section, "table") == 0 ? " NAME]" : "]");
+		    strcmp(o->section, "peer") == 0 || strcmp(o->section, "table") == 0 || strcmp(o->section, "tree") == 0 ? " NAME]" : "]");
 		from = strstr(text, item);
 		if (from == NULL)
 			fail_msg("no section %s", item);
@@ -1114,6 +1159,102 @@ the_manual_page_has_every_option_with_its_default(void **state)
 			fail_msg("[%s] lacks %s", o->section, item);
 	}
 	free(text);
+}
+
+/* Nothing stands there that the table has not. */
+static void
+the_manual_page_has_no_other_option(void **state)
+{
+	char *text = manual_page(), name[64];
+	size_t items = 0, options = 0;
+
+	(void)state;
+	if (text == NULL)
+		skip();
+	while (conf_option(options) != NULL)
+		options++;
+	for (const char *p = text; (p = strstr(p, "\n.It Ic ")) != NULL; items++) {
+		bool known = false;
+
+		p += strlen("\n.It Ic ");
+		(void)snprintf(name, sizeof name, "%.*s", (int)strcspn(p, " \n"), p);
+		for (size_t i = 0; i < options; i++)
+			known = known || strcmp(conf_option(i)->name, name) == 0;
+		if (!known)
+			fail_msg("docs/agent.conf.5 has %s, which is no option", name);
+	}
+	assert_int_equal(items, options);
+	free(text);
+}
+
+/* --- upload folders -------------------------------------------------------------------------- */
+
+#define TREE BASE "[tree uploads]\npath = /srv/uploads\nmode = mirror\nsource = anna\n"
+
+static void
+a_tree_is_read_with_its_defaults(void **state)
+{
+	const struct conf_tree *t;
+	struct conf_rule rule;
+	char listing[CONF_LISTING_MAX];
+
+	(void)state;
+	accepts(TREE "[sync]\ntables = orders\n");
+	t = conf_tree(conf, "uploads");
+	assert_non_null(t);
+	assert_string_equal(t->path, "/srv/uploads");
+	assert_int_equal(t->mode, TREE_MIRROR);
+	assert_int_equal(t->max_delete.rows, 50);
+	assert_int_equal(t->max_delete.percent, 10);
+	assert_int_equal(t->keep_trash_ms, 30LL * 86400 * 1000);
+	assert_int_equal(t->file_mode, 0);
+	assert_true(conf_tree_sends(conf, t));
+	assert_false(conf_tree_takes(conf, t));
+	/* Its list is replicated whatever [sync] tables says, under the folder's own rule. */
+	conf_tree_listing(t, listing);
+	assert_string_equal(listing, "sync_file_uploads");
+	assert_true(conf_wants_table(conf, listing));
+	assert_false(conf_wants_table(conf, "sync_file_other"));
+	conf_rule(conf, listing, &rule);
+	assert_int_equal(rule.policy, POLICY_PREFER);
+	assert_string_equal(rule.node, "anna");
+	assert_null(conf_tree(conf, "other"));
+}
+
+static void
+a_tree_names_a_folder_of_its_own(void **state)
+{
+	(void)state;
+	accepts(BASE "[tree a]\npath = /srv/a///\nmode = mirror\nsource = bea\n[tree b]\npath = /srv/ab\nmode = mirror\nsource = anna\n");
+	assert_string_equal(conf->trees[0].path, "/srv/a");
+	assert_true(conf_tree_takes(conf, &conf->trees[0]));
+	refuses(TREE "[tree b]\npath = /srv/uploads/in\nmode = mirror\nsource = anna\n", 11, "[tree b] and [tree uploads] lie within each other");
+	refuses(TREE "[tree b]\npath = /srv\nmode = mirror\nsource = anna\n", 11, "lie within each other");
+	refuses(TREE "[tree uploads]\n", 11, "[tree uploads] was given before");
+	refuses(BASE "[tree Up]\n", 7, "lower-case letters, digits or underscores");
+	refuses(BASE "[tree a]\npath = /\nmode = mirror\nsource = x\n", 8, "path must be");
+	refuses(BASE "[tree a]\npath = srv\n", 8, "an absolute path");
+	refuses(BASE "[tree a]\npath = /srv/../etc\nmode = mirror\nsource = x\n", 7, "without //, . or ..");
+	refuses(BASE "[tree a]\npath = /srv/..\nmode = mirror\nsource = x\n", 7, "without //, . or ..");
+	refuses(BASE "[tree a]\nmode = mirror\n", 7, "[tree a] has no path");
+}
+
+static void
+what_a_tree_says_must_fit_together(void **state)
+{
+	(void)state;
+	refuses(BASE "[tree a]\npath = /srv/a\nmode = mirror\n", 7, "add source = NODE");
+	refuses(BASE "[tree a]\npath = /srv/a\nmode = sideways\n", 9, "mode must be one of mirror|two-way|push|pull");
+	refuses(TREE "conflict = merge\n", 7, "conflict must be newer or prefer NODE");
+	refuses(TREE "conflict = prefer bea\n", 7, "for mode = two-way alone");
+	refuses(TREE "file_mode = 4755\n", 11, "three octal digits");
+	refuses(TREE "file_mode = 064\n", 11, "three octal digits");
+	refuses(TREE "max_delete = 50%, 1000\n", 11, "50 files, 10%");
+	accepts(TREE "file_mode = 664\ndir_mode = 0775\nmax_delete = off\nexclude = *.tmp\n  cache/\n");
+	assert_int_equal(conf->trees[0].file_mode, 0664);
+	assert_int_equal(conf->trees[0].dir_mode, 0775);
+	assert_int_equal(conf->trees[0].max_delete.rows, 0);
+	assert_string_equal(conf->trees[0].exclude, "*.tmp, cache/");
 }
 
 static void
@@ -1145,12 +1286,13 @@ main(void)
 		T(a_key_is_64_digits_of_ones_own), T(a_monitor_key_is_long_and_not_the_examples), T(secrets_are_never_in_a_message),
 		T(policies_are_read_but_not_all_are_there_yet), T(what_this_version_lacks_is_said),
 		T(a_deletion_limit_is_a_share_and_a_number), T(the_choice_for_triggers_of_a_table_goes_before_that_for_all),
-		T(log_options_are_judged), T(paths_are_absolute),
+		T(log_options_are_judged), T(a_key_for_metrics_may_be_left_out), T(paths_are_absolute),
 		T(the_state_directory_follows_the_environment), T(options_that_contradict_each_other_are_refused),
 		T(a_file_from_before_tls_must_say_what_it_wants),
 		T(wildcards_match_as_people_expect), T(a_table_is_wanted_when_named_and_not_excluded),
 		T(the_example_has_every_option_with_its_default), T(the_example_is_valid_once_its_keys_are_fresh),
-		T(the_manual_page_has_every_option_with_its_default), T(freeing_nothing_is_allowed),
+		T(the_manual_page_has_every_option_with_its_default), T(the_manual_page_has_no_other_option), T(a_tree_is_read_with_its_defaults),
+		T(a_tree_names_a_folder_of_its_own), T(what_a_tree_says_must_fit_together), T(freeing_nothing_is_allowed),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

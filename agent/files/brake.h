@@ -1,0 +1,56 @@
+/* The brake on mass deletion in a tree: may what a pass found be told to others, or done here? Pure. The
+ * facts come from a walk compared with what was known before; deletions that are renames (their content
+ * was found at a new path) are taken out before counting. */
+#ifndef TANDEM_FILES_BRAKE_H
+#define TANDEM_FILES_BRAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum {
+	BRAKE_CHANGED_PERCENT = 50, /* of the files changed in one pass: encrypted, or a chmod of all */
+	BRAKE_CHANGED_LEAST = 20,   /* files: below, half of a tree is an ordinary day */
+	BRAKE_TEXT_MAX = 256
+};
+
+/* max_delete = "50 files, 10%". */
+struct brake_limit {
+	uint64_t files;
+	unsigned percent; /* 100 and more: no limit by share */
+};
+
+/* What a pass came to. */
+struct brake_facts {
+	bool marker_missing;	/* no mark of the tree, or another one */
+	bool other_filesystem;	/* st_dev or f_fsid of the root is not the remembered one */
+	bool older_generation;	/* database or tree was restored */
+	bool root_unread;	/* the root could not be read */
+	uint64_t known;		/* files known before */
+	uint64_t present;	/* files found now */
+	uint64_t deleted;	/* known and not found, without renames and without unread subtrees */
+	uint64_t changed;	/* known and found with another content or look */
+	bool allowed;		/* a person said yes to what is held */
+};
+
+enum brake_verdict {
+	BRAKE_PASS,
+	BRAKE_OFFLINE, /* this is not the tree: do nothing with it */
+	BRAKE_UNION,   /* exchange what is new, delete nothing, until a person has looked */
+	BRAKE_HELD     /* the tree, but too much at once: nothing is queued until a person says yes */
+};
+
+/* Rows of the verdict in the order in which they are asked. */
+enum brake_verdict brake_judge(const struct brake_limit *limit, const struct brake_facts *facts, char why[BRAKE_TEXT_MAX]);
+const char *brake_word(enum brake_verdict v);
+
+/* "50 files, 10%", "50 files", "10%", "off". Both given: held when BOTH are passed (the larger of them counts). */
+bool brake_parse(const char *text, struct brake_limit *out);
+
+/* Is path in one of the subtrees (or one of them itself)? For what was not read and for lost mounts: nothing
+ * in it is deleted. */
+bool brake_covers(const char *const *subtrees, size_t n, const char *path);
+
+#endif
