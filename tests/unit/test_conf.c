@@ -1111,7 +1111,7 @@ the_example_is_valid_once_its_keys_are_fresh(void **state)
 	free(text);
 }
 
-/* docs/agent.8 below the source tree, or NULL where the tests run without it. */
+/* docs/agent.conf.5 below the source tree, or NULL where the tests run without it. */
 static char *
 manual_page(void)
 {
@@ -1120,7 +1120,7 @@ manual_page(void)
 	FILE *f;
 	size_t n;
 
-	(void)snprintf(name, sizeof name, "%s/docs/agent.8", top == NULL ? "." : top);
+	(void)snprintf(name, sizeof name, "%s/docs/agent.conf.5", top == NULL ? "." : top);
 	f = fopen(name, "r");
 	if (f == NULL)
 		return NULL;
@@ -1158,6 +1158,32 @@ the_manual_page_has_every_option_with_its_default(void **state)
 		if (at == NULL || at > end)
 			fail_msg("[%s] lacks %s", o->section, item);
 	}
+	free(text);
+}
+
+/* Nothing stands there that the table has not. */
+static void
+the_manual_page_has_no_other_option(void **state)
+{
+	char *text = manual_page(), name[64];
+	size_t items = 0, options = 0;
+
+	(void)state;
+	if (text == NULL)
+		skip();
+	while (conf_option(options) != NULL)
+		options++;
+	for (const char *p = text; (p = strstr(p, "\n.It Ic ")) != NULL; items++) {
+		bool known = false;
+
+		p += strlen("\n.It Ic ");
+		(void)snprintf(name, sizeof name, "%.*s", (int)strcspn(p, " \n"), p);
+		for (size_t i = 0; i < options; i++)
+			known = known || strcmp(conf_option(i)->name, name) == 0;
+		if (!known)
+			fail_msg("docs/agent.conf.5 has %s, which is no option", name);
+	}
+	assert_int_equal(items, options);
 	free(text);
 }
 
@@ -1265,8 +1291,8 @@ main(void)
 		T(a_file_from_before_tls_must_say_what_it_wants),
 		T(wildcards_match_as_people_expect), T(a_table_is_wanted_when_named_and_not_excluded),
 		T(the_example_has_every_option_with_its_default), T(the_example_is_valid_once_its_keys_are_fresh),
-		T(the_manual_page_has_every_option_with_its_default), T(a_tree_is_read_with_its_defaults), T(a_tree_names_a_folder_of_its_own),
-		T(what_a_tree_says_must_fit_together), T(freeing_nothing_is_allowed),
+		T(the_manual_page_has_every_option_with_its_default), T(the_manual_page_has_no_other_option), T(a_tree_is_read_with_its_defaults),
+		T(a_tree_names_a_folder_of_its_own), T(what_a_tree_says_must_fit_together), T(freeing_nothing_is_allowed),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
