@@ -385,7 +385,7 @@ doctor_run(const struct cli *cli, const struct conf *conf, struct err *e)
 	if (cli->json)
 		findings_print_json(&d.found);
 	else
-		findings_print(&d.found, cli->quiet);
+		findings_print(&d.found, cli->colour, cli->quiet);
 	findings_free(&d.found);
 	free(d.peers);
 	free(d.is_new);
