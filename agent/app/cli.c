@@ -52,7 +52,7 @@ static const struct option {
 	    "only this peer" },
 	[OPTION_TABLE] = { "table", 0, "NAME", "check conflicts resolve verify", "only this table" },
 	/* Only verbs that keep the promise may stand here. */
-	[OPTION_DRY_RUN] = { "dry-run", 0, NULL, "install uninstall drain verify",
+	[OPTION_DRY_RUN] = { "dry-run", 0, NULL, "install uninstall drain startup verify",
 	    "say what would be done, change nothing" },
 	[OPTION_ALLOW_DELETES] = { "allow-deletes", 0, NULL, "drain", "let mass deletes that were held pass, once" },
 	[OPTION_KEEP] = { "keep", 0, "local|remote", "resolve", "the version that stays" },

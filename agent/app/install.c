@@ -382,7 +382,7 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, const str
 		    set_triggers(db, cli, conf, c, &node, &done.ours, e) && enroll(db, c, e) &&
 		    register_peers(db, cli, conf, c, e) && drift_after_install(facts, e) && witness_note(db, e);
 	}
-	if (ok && !drift_sees_ids(facts) && !cli->quiet && !cli->json)
+	if (ok && c->ntables > 0 && !drift_sees_ids(facts) && !cli->quiet && !cli->json)
 		(void)printf("TRUNCATE cannot be noticed: GRANT PROCESS ON *.* to the account that runs --install, and run it again\n");
 	drift_facts_free(facts);
 	if (ok && created && !cli->quiet && !cli->json)

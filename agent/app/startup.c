@@ -105,7 +105,11 @@ choose_peer(const struct cli *cli, const struct conf *conf, struct err *e)
 		(void)err_set(e, ERR_USAGE, "there are %zu peers: say which one fills this node, with --peer NAME", conf->npeers);
 	else if (cli->peer == NULL)
 		peer = &conf->peers[0];
-	return peer;
+	if (peer == NULL || peer->url[0] != '\0')
+		return peer;
+	(void)err_set(e, ERR_USAGE, "peer %s has no url here, and a startup calls the peer: give it one for the time ([peer %s] url), or, on a node without any rows, start"
+				    " agent --serve ([sync] startup = auto): it fills itself when %s comes", peer->name, peer->name, peer->name);
+	return NULL;
 }
 
 /* Tables as they are there, and our triggers on them. */
@@ -125,6 +129,140 @@ create_tables(const struct cli *cli, const struct conf *conf, struct drain *d, s
 	quiet.json = false;
 	quiet.peer = NULL;
 	return install_run(&quiet, conf, e) == EXIT_DONE;
+}
+
+/* --- the dry run --- */
+
+/* What is found is printed table by table. */
+struct outlook {
+	const struct cli *cli;
+	const struct conf_peer *peer;
+	struct progress progress;
+	uint64_t copied;
+	size_t failed, missing, tables;
+};
+
+static void
+put_text(const char *name, const char *text)
+{
+	struct buf out;
+
+	buf_init(&out, WHY_QUOTED_MAX);
+	line_quote(&out, text, strlen(text));
+	(void)printf("\"%s\":%s", name, text[0] == '\0' ? "null" : buf_cstr(&out));
+	buf_free(&out);
+}
+
+static void
+print_table_json(const struct outlook *o, const struct prospect_table *t)
+{
+	const struct compare_result *r = &t->found;
+
+	(void)fputs(o->tables > 0 ? ",{" : "{", stdout);
+	put_text("table", t->table);
+	(void)printf(",\"missing\":%s,\"records\":%llu,\"missing_here\":%llu,\"missing_there\":%llu,\"different\":%llu,\"busy\":%llu,\"pending\":%llu,",
+	    t->missing ? "true" : "false", (unsigned long long)r->records, (unsigned long long)r->only_there, (unsigned long long)r->only_here,
+	    (unsigned long long)r->different, (unsigned long long)r->busy, (unsigned long long)r->pending);
+	put_text("error", t->problem == NULL ? "" : t->problem);
+	(void)putchar('}');
+}
+
+static void
+print_line(uint64_t n, const char *what, const char *whose)
+{
+	if (n > 0)
+		(void)printf("  %llu %s%s\n", (unsigned long long)n, what, whose);
+}
+
+static void
+print_table(const struct outlook *o, const struct prospect_table *t)
+{
+	const struct compare_result *r = &t->found;
+	const char *peer = o->peer->name;
+
+	if (t->missing || t->problem != NULL) {
+		(void)printf("%s: %s\n", t->table,
+		    t->problem != NULL ? t->problem : o->cli->create_tables ? "missing here: created, and all its rows copied" : "missing here: not filled without --create-tables");
+		return;
+	}
+	(void)printf("%s: %llu rows here%s\n", t->table, (unsigned long long)r->records, r->only_there + r->only_here + r->different + r->busy + r->pending == 0 ? ", equal" : "");
+	print_line(r->only_there, "to be copied from ", peer);
+	if (o->cli->force) {
+		print_line(r->only_here, "only here: removed, and kept in the conflict store", "");
+		print_line(r->different + r->busy + r->pending, "that differ: replaced, ours are kept; from ", peer);
+		return;
+	}
+	print_line(r->only_here, "only here: they stay, and are sent to ", peer);
+	print_line(r->different, "that differ: the later version that is known stays, else that of ", peer);
+	print_line(r->busy, "changed there: they come as changes of ", peer);
+	print_line(r->pending, "changed here and not sent yet: they stay, and are sent to ", peer);
+}
+
+static void
+on_table(const struct prospect_table *t, void *arg)
+{
+	struct outlook *o = arg;
+
+	progress_clear(&o->progress);
+	if (o->cli->json)
+		print_table_json(o, t);
+	else if (!o->cli->quiet || t->problem != NULL)
+		print_table(o, t);
+	o->tables++;
+	o->copied += t->found.only_there;
+	o->failed += t->problem != NULL;
+	o->missing += t->missing;
+}
+
+static void
+on_look(const char *table, uint64_t records, void *arg)
+{
+	struct outlook *o = arg;
+
+	progress_begin(&o->progress, table);
+	progress_show(&o->progress, records, 0, "records");
+}
+
+static void
+print_end(const struct outlook *o, const struct prospect *p, enum exit_code code, const struct err *e)
+{
+	if (o->cli->json) {
+		(void)printf("],\"begins_anew\":%s,\"goes_on\":%s,", p->anew ? "true" : "false", p->goes_on ? "true" : "false");
+		put_text("why", p->why);
+		(void)printf(",\"exit_code\":%d,", (int)code);
+		put_text("error", e->msg);
+		(void)puts("}");
+		return;
+	}
+	if (o->cli->quiet || e->code != ERR_NONE)
+		return;
+	if (p->anew)
+		(void)printf("the link would begin anew: %s\n", p->why);
+	if (p->goes_on)
+		(void)printf("a startup that was cut would go on\n");
+	(void)printf("%llu rows would be copied from peer %s, and %zu tables are missing here; nothing was changed\n", (unsigned long long)o->copied, o->peer->name, o->missing);
+}
+
+/* What would be done, while nothing is. */
+static enum exit_code
+foretell(const struct cli *cli, const struct conf *conf, const struct conf_peer *peer, struct err *e)
+{
+	struct outlook o = { .cli = cli, .peer = peer };
+	struct prospect p = { .copy = cli->force, .visit = on_table, .arg = &o };
+	struct drain *d = NULL;
+	enum exit_code code;
+
+	progress_init(&o.progress, cli->quiet || cli->json);
+	p.progress = on_look;
+	if (cli->json)
+		(void)printf("{\"peer\":\"%s\",\"dry_run\":true,\"tables\":[", peer->name);
+	code = drain_new(conf, peer, &interrupted, &d, e) && drain_prospect(d, &p, e) ? EXIT_DONE : cli_exit_code(e);
+	progress_clear(&o.progress);
+	if (code == EXIT_DONE && o.failed > 0)
+		code = EXIT_PERSON;
+	print_end(&o, &p, code, e);
+	drain_free(d);
+	return code;
 }
 
 /* A person's Ctrl-C ends between two pages; nothing is lost by a harder end either. */
@@ -152,6 +290,8 @@ startup_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	if (peer == NULL)
 		return cli_exit_code(e);
 	catch_signals();
+	if (cli->dry_run)
+		return foretell(cli, conf, peer, e);
 	progress_init(&display.progress, cli->quiet || cli->json);
 	how.progress = show;
 	code = drain_new(conf, peer, &interrupted, &d, e) && (!cli->create_tables || create_tables(cli, conf, d, e)) && drain_startup(d, &how, &report, e) ? EXIT_DONE : cli_exit_code(e);

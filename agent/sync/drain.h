@@ -9,6 +9,7 @@
 #include "db/schema.h"
 #include "sync/carry.h"
 #include "sync/group.h"
+#include "sync/prospect.h"
 #include "sync/startup.h"
 #include "wire/rehearsal.h"
 
@@ -45,6 +46,8 @@ MUST_CHECK bool drain_run(struct drain *d, bool retry, struct drain_report *repo
 MUST_CHECK bool drain_files(struct drain *d, struct carry_report *report, struct err *e);
 /* Fill this node from the peer, or go on with that; waits for a drain that is running. */
 MUST_CHECK bool drain_startup(struct drain *d, const struct startup_options *how, struct startup_report *report, struct err *e);
+/* What that would do; nothing is changed, here or there. */
+MUST_CHECK bool drain_prospect(struct drain *d, struct prospect *p, struct err *e);
 /* Create the tables that are missing here from the peer's definitions; copy: what for is --startup --force. */
 MUST_CHECK bool drain_define(struct drain *d, bool copy, uint64_t *created, struct err *e);
 /* The startup without being asked where this node has never been filled ([sync] startup = auto). */

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from lab import Pair, hand
+from lab import Pair, hand, process
 from lab.node import Node
 from lab.waiting import until
 
@@ -52,23 +52,21 @@ def _terminal(node: Node, *args: str, width: int = 80, on_stderr: bool = False, 
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
     clean = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}
-    with subprocess.Popen(node.command(*args), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if on_stderr else theirs,
-                          stderr=theirs if on_stderr else subprocess.PIPE, env={**clean, "TERM": "xterm", **env}) as child:
-        os.close(theirs)
-        seen = b""
+    child = subprocess.Popen(node.command(*args), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL if on_stderr else theirs,
+                             stderr=theirs if on_stderr else subprocess.DEVNULL, env={**clean, "TERM": "xterm", **env},
+                             preexec_fn=process.dies_with_parent())
+    os.close(theirs)
+    seen = b""
+    try:
         while True:
             try:
-                some = os.read(ours, 65536)
+                seen += os.read(ours, 65536)
             except OSError:  # the other end is closed
                 break
-            if not some:
-                break
-            seen += some
-        code = child.wait(60)
-        if on_stderr and child.stdout:
-            child.stdout.read()
-    os.close(ours)
-    return code, seen.decode().replace("\r\n", "\n")
+        return child.wait(60), seen.decode().replace("\r\n", "\n")
+    finally:
+        os.close(ours)
+        process.end(child)
 
 
 def _columns(line: str) -> int:
