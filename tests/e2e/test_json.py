@@ -109,6 +109,7 @@ def _life(fresh_pair: Pair) -> None:
     assert any(moved["table"] == "t" for moved in _says(anna, "status", "--status", code=5)["peers"][0]["moved_tables"])
     anna.sql("RENAME TABLE aside TO t")
     _says(bert, "reload", "--reload")
+    _says(anna, "startup_dry_run", "--startup", "--dry-run", code=(0, 5))
     assert _says(anna, "startup", "--startup", code=(0, 5))["peer"] == "bert"
     assert _says(anna, "uninstall_dry_run", "--uninstall", "--dry-run")["triggers"] > 0
     assert _says(anna, "uninstall", "--uninstall")["triggers_removed"] > 0
