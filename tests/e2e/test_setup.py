@@ -312,7 +312,7 @@ def test_root_sets_up_for_another_account_and_over_tcp(two: tuple[Blank, Blank])
     try:
         place.chmod(0o755)
         given = anna.answers(user="nobody", config=str(place / "conf" / "agent.conf"), state_dir=str(place / "state"), database="shop", peer="later",
-                             server=f"127.0.0.1:{anna.server.port}", admin="boss", admin_password="boss", server_conf="no")
+                             server=f"127.0.0.1:{anna.server.port}", admin="boss", admin_password="boss", server_conf="no", numbering="1/2")
         (place / "state").mkdir()
         shutil.chown(place / "state", "nobody")
         said = begin(anna, given | {"start": "no"}).end()
