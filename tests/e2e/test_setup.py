@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +38,7 @@ def two(servers: tuple[Blank, Blank]) -> Iterator[tuple[Blank, Blank]]:
     """Anna's laptop with a shop, Ben's with an empty server; nothing of Tandem on either."""
     for one in servers:
         one.server.end_connections()
-        for database in ("shop_sync", "shop"):
+        for database in ("shop_sync", "shop", "store_sync", "store"):
             one.sql(f"DROP DATABASE IF EXISTS {database}", None)
         one.sql("DROP USER IF EXISTS tandem@localhost, boss@localhost, clerk@localhost", None)
         one.sql("SET GLOBAL auto_increment_increment=1, GLOBAL auto_increment_offset=1", None)
@@ -178,6 +181,25 @@ def test_a_file_that_the_package_has_made_is_filled_in(two: tuple[Blank, Blank])
     assert "Change something of it?" in begin(anna, {"config": str(anna.conf_path)} | {"user": anna.answers()["user"]}, True).until("Change something of it?")
 
 
+def test_a_database_that_is_missing_is_made_when_a_person_says_so(two: tuple[Blank, Blank]) -> None:
+    ben = two[1]
+    places = {name: value for name, value in ben.answers(peer="later", numbering="no", start="no").items() if name not in ("name", "server", "listen")}
+    talk = begin(ben, places, True)
+    for question, typed in (("This laptop's name", "ben"), ("The MariaDB server", str(ben.server.socket)), ("Who may make accounts", ""), ("The application's database", "shop"),
+                            ("Make it, empty", "yes"), ("The agent's account", ""), ("Where other laptops reach", f"127.0.0.1:{ben.listen_port}")):
+        talk.answer(question, typed)
+    talk.end()
+    assert re.findall(r"^name = .*$", ben.conf_path.read_text(), re.MULTILINE) == ["name = ben", "name = shop"]
+    # Another one, with the file that is there; an administrator is asked for when he is needed.
+    talk = begin(ben, places, True)
+    for question, typed in (("Change something of it?", "yes"), ("This laptop's name", ""), ("The MariaDB server", ""), ("The application's database", "store"),
+                            ("Make it, empty", "yes"), ("Who may make accounts", ""), ("Where other laptops reach", "")):
+        talk.answer(question, typed)
+    talk.end()
+    assert re.findall(r"^name = .*$", ben.conf_path.read_text(), re.MULTILINE) == ["name = ben", "name = store"]
+    assert ben.sql("SHOW DATABASES LIKE 'store%'", None) == [("store",), ("store_sync",)]
+
+
 WRONG: list[tuple[dict[str, str], str]] = [
     ({"name": "a b"}, "cannot be a node's name"),
     ({"server": "/nowhere/s"}, "is not there"),
@@ -279,6 +301,33 @@ def test_triggers_of_the_application_are_guarded_when_nothing_else_is_said(two: 
     said = begin(anna, given).end()
     assert "app_triggers = guard" in anna.conf_path.read_text(), said
     assert "IS NULL THEN" in anna.sql("SHOW CREATE TRIGGER stamp")[0][2]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root sets up for another account")
+def test_root_sets_up_for_another_account_and_over_tcp(two: tuple[Blank, Blank]) -> None:
+    anna = two[0]
+    anna.sql("CREATE USER boss@'127.0.0.1' IDENTIFIED BY 'boss'", None)
+    anna.sql("GRANT ALL ON *.* TO boss@'127.0.0.1' WITH GRANT OPTION", None)
+    place = Path(tempfile.mkdtemp(prefix="tandem-nobody-"))
+    try:
+        place.chmod(0o755)
+        given = anna.answers(user="nobody", config=str(place / "conf" / "agent.conf"), state_dir=str(place / "state"), database="shop", peer="later",
+                             server=f"127.0.0.1:{anna.server.port}", admin="boss", admin_password="boss", server_conf="no", numbering="1/2")
+        (place / "state").mkdir()
+        shutil.chown(place / "state", "nobody")
+        said = begin(anna, given | {"start": "no"}).end()
+        assert "sudo -u nobody agent --status" in said and "write these three lines" in said
+        conf = place / "conf" / "agent.conf"
+        assert (conf.owner(), conf.stat().st_mode & 0o7777) == ("nobody", 0o600) and conf.parent.owner() == "nobody"
+        before = conf.read_bytes()
+        said = begin(anna, given).end()
+        assert conf.read_bytes() == before and "are in place" in said
+        unit = (anna.folder / "units" / "tandem.service").read_text()
+        assert "User=nobody\n" in unit and f"ReadWritePaths={place}/conf {place}/state\n" in unit
+    finally:
+        anna.end_daemon()
+        anna.sql("DROP USER boss@'127.0.0.1', tandem@'127.0.0.1'", None)
+        shutil.rmtree(place)
 
 
 def test_wrong_usage_and_a_broken_file_are_named(two: tuple[Blank, Blank]) -> None:
