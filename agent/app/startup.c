@@ -107,8 +107,8 @@ choose_peer(const struct cli *cli, const struct conf *conf, struct err *e)
 		peer = &conf->peers[0];
 	if (peer == NULL || peer->url[0] != '\0')
 		return peer;
-	(void)err_set(e, ERR_USAGE, "peer %s has no url here, and a startup calls the peer: give it one for the time ([peer %s] url), or, on a node without any rows, start"
-				    " agent --serve ([sync] startup = auto): it fills itself when %s comes", peer->name, peer->name, peer->name);
+	(void)err_set(e, ERR_USAGE, "peer %s has no url here, and a startup calls the peer. Over its own connection: agent --install --peer %s here, and all tables are compared and"
+				    " merged when it comes; or agent --verify --repair --from NODE there. A node without any rows fills itself ([sync] startup = auto)", peer->name, peer->name);
 	return NULL;
 }
 
