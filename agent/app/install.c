@@ -339,16 +339,16 @@ static bool
 set_triggers(struct db *db, const struct cli *cli, const struct conf *conf, const struct catalog *c, const struct node_identity *node, struct trigger_report *r, struct err *e)
 {
 	struct setting to = { .about = 0 };
+	struct trigger_report done = { .step = show_setting, .arg = &to };
 	bool ok;
 
 	progress_init(&to.progress, cli->quiet);
 	progress_begin(&to.progress, "our triggers");
 	for (size_t i = 0; i < c->ntables; i++)
 		to.about += c->tables[i].problem == NULL ? CAPTURE_DELETE + 1 : 0;
-	r->step = show_setting;
-	r->arg = &to;
-	ok = trigger_install(db, conf, c, node, r, e);
+	ok = trigger_install(db, conf, c, node, &done, e);
 	progress_clear(&to.progress);
+	*r = (struct trigger_report){ .installed = done.installed, .right = done.right, .removed = done.removed };
 	return ok;
 }
 

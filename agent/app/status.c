@@ -93,6 +93,15 @@ text_of(struct json_object *o, const char *name)
 	return json_object_object_get_ex(o, name, &value) && value != NULL ? json_object_get_string(value) : NULL;
 }
 
+/* The same where it is never null. */
+static const char *
+word_of(struct json_object *o, const char *name)
+{
+	const char *text = text_of(o, name);
+
+	return text == NULL ? "" : text;
+}
+
 static uint64_t
 number_of(struct json_object *o, const char *name)
 {
@@ -132,9 +141,9 @@ put_choices(struct json_object *choices, struct screen *s)
 {
 	for (size_t i = 0; i < length(choices); i++) {
 		struct json_object *one = json_object_array_get_idx(choices, i);
-		const struct screen_item item = { .indent = BEHIND + LABEL, .column = BEHIND + LABEL + 19, .lead = text_of(one, "choice"), .lead_ink = INK_FAINT, .ink = INK_STRONG };
+		const struct screen_item item = { .indent = BEHIND + LABEL, .column = BEHIND + LABEL + 19, .lead = word_of(one, "choice"), .lead_ink = INK_FAINT, .ink = INK_STRONG };
 
-		screen_item(s, &item, text_of(one, "command"));
+		screen_item(s, &item, word_of(one, "command"));
 	}
 }
 
@@ -147,7 +156,7 @@ put_moved(const struct report_peer *p, struct screen *s)
 	buf_init(&sentence, SENTENCE_MAX);
 	for (size_t i = 0; i < length(list); i++) {
 		struct json_object *one = json_object_array_get_idx(list, i);
-		const struct moved m = { .table = text_of(one, "table"), .state = text_of(one, "state"), .reason = text_of(one, "what"),
+		const struct moved m = { .table = word_of(one, "table"), .state = word_of(one, "state"), .reason = word_of(one, "what"),
 			.message = text_of(one, "message"), .records = number_of(one, "records") };
 		bool held = strcmp(m.state, "held") == 0;
 
@@ -354,20 +363,20 @@ put_findings(const struct report *r, struct screen *s)
 		screen_fmt(s, INK_BAD, "table %s is new and not replicated yet: run agent --install", json_object_get_string(json_object_array_get_idx(fresh, i)));
 	for (size_t i = 0; i < length(triggers); i++) {
 		struct json_object *one = json_object_array_get_idx(triggers, i);
-		const char *problem = text_of(one, "problem");
+		const char *problem = word_of(one, "problem");
 
-		screen_fmt(s, INK_BAD, "table %s is not replicated: trigger %s of the app %s (agent --check)", text_of(one, "table"), text_of(one, "trigger"),
+		screen_fmt(s, INK_BAD, "table %s is not replicated: trigger %s of the app %s (agent --check)", word_of(one, "table"), word_of(one, "trigger"),
 		    strcmp(problem, "not guarded") == 0 ? "is not guarded: run agent --install" : "has no app_triggers in agent.conf");
 	}
 	for (size_t i = 0; i < length(numbering); i++) {
 		struct json_object *one = json_object_array_get_idx(numbering, i);
 
-		screen_fmt(s, INK_WARN, "warning: %s: %s", text_of(one, "finding"), text_of(one, "remedy"));
+		screen_fmt(s, INK_WARN, "warning: %s: %s", word_of(one, "finding"), word_of(one, "remedy"));
 	}
 	for (size_t i = 0; i < length(oneway); i++) {
 		struct json_object *one = json_object_array_get_idx(oneway, i);
 
-		screen_fmt(s, INK_WARN, "warning: %s: %s", text_of(one, "finding"), text_of(one, "remedy"));
+		screen_fmt(s, INK_WARN, "warning: %s: %s", word_of(one, "finding"), word_of(one, "remedy"));
 	}
 	json_object_put(oneway);
 	json_object_put(numbering);
@@ -414,7 +423,7 @@ status_put_parked(const struct report *r, struct screen *s)
 
 		sheet_cell(&t, INK_STRONG, text_of(one, "id"));
 		sheet_cell(&t, INK_PLAIN, text_of(one, "peer"));
-		sheet_cell(&t, INK_PLAIN, text_of(one, "table"));
+		sheet_cell(&t, INK_PLAIN, word_of(one, "table"));
 		sheet_cell(&t, INK_PLAIN, text_of(one, "record_id"));
 		sheet_cell(&t, INK_PLAIN, text_of(one, "attempts"));
 		sheet_cell(&t, INK_FAINT, measure_age(text_of(one, "refused_at"), age));

@@ -162,6 +162,8 @@ screen_item(struct screen *s, const struct screen_item *item, const char *text)
 }
 
 /* Formatted at leisure: no text of ours is longer, and one that is ends with "...". */
+static void format(char out[FMT_MAX], const char *fmt, va_list ap) PRINTF_FMT(2, 0);
+
 static void
 format(char out[FMT_MAX], const char *fmt, va_list ap)
 {
