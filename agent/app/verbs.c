@@ -21,6 +21,7 @@
 #include "app/running.h"
 #include "app/serve.h"
 #include "app/startup.h"
+#include "app/trees.h"
 #include "app/verify.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -465,6 +466,7 @@ const struct verb verb_table[] = {
 	{ "serve", NULL, true, serve_run, "the daemon: receive, show the page, drain by itself" },
 	{ "reload", NULL, true, reload_verb, "have the running --serve read agent.conf again: peers added, paused, removed" },
 	{ "status", NULL, true, status_verb, "pending changes and last success of each peer" },
+	{ "trees", NULL, true, trees_run, "upload folders: files and bytes, what waits and why" },
 	{ "startup", NULL, true, startup_verb, "bring this node up to a peer's state: first fill, or after a loss" },
 	{ "verify", NULL, true, verify_run, "compare the tables with each peer record by record; --repair makes them equal" },
 	{ "parked", NULL, true, parked_verb, "changes that a peer refused as often as allowed" },

@@ -33,6 +33,7 @@ struct incoming {
 	struct half *half;
 	char *path;
 	struct what content;
+	struct what was; /* what it takes the place of */
 	struct store_expect expect;
 	struct store_look look;
 };
@@ -209,6 +210,8 @@ publish(struct arrival *a, struct incoming *in, struct buf *name, struct err *e)
 	if (f != FATE_DONE)
 		return park(a, in->path, f, e, e);
 	a->tally.written++;
+	if (out.any && out.expected && !listing_trashed(a->tree->list, &in->was, buf_cstr(name), e))
+		return false;
 	if (out.any && !out.expected)
 		log_warning(NULL, "tree %s: %s had been changed here meanwhile; that version is in %s", a->tree->t->name, in->path, buf_cstr(name));
 	return note_right(a, in->path, &in->content, NULL, e);
@@ -274,7 +277,7 @@ join(struct arrival *a, struct half *half, const struct listing_row *row, struct
 		half_free(half);
 		return park(a, row->path, f, e, e);
 	}
-	*in = (struct incoming){ .half = half, .path = strdup(row->path), .content = row->s.listed, .look = look };
+	*in = (struct incoming){ .half = half, .path = strdup(row->path), .content = row->s.listed, .was = row->s.here, .look = look };
 	in->expect.nothing = row->s.here.len == 0;
 	in->expect.facts = row->facts;
 	beneath_filesystem(a->tree->root, &in->expect.facts.dev, &fsid); /* not remembered: it changes with every boot */
@@ -312,6 +315,12 @@ take_what_is_here(struct arrival *a, struct store *store, const struct listing_r
 	buf_init(&path, BENEATH_PATH_MAX);
 	if (store_missing(store) > 0) {
 		if (!listing_find(a->tree->list, &row->s.listed, &path, &found, e))
+			f = FATE_FAILED;
+		else if (found)
+			f = take_from(a, store, buf_cstr(&path), e);
+	}
+	if (f == FATE_DONE && store_missing(store) > 0) {
+		if (!listing_find_trashed(a->tree->list, &row->s.listed, &path, &found, e))
 			f = FATE_FAILED;
 		else if (found)
 			f = take_from(a, store, buf_cstr(&path), e);
@@ -484,6 +493,7 @@ remove_file(struct arrival *a, const struct listing_row *row, struct err *e)
 {
 	struct file_facts facts;
 	struct buf name;
+	bool ok = true;
 	enum fate f = beneath_look(a->tree->root, row->path, &facts, e);
 
 	if (f == FATE_DONE && !is_as_known(&facts, &row->facts))
@@ -491,7 +501,11 @@ remove_file(struct arrival *a, const struct listing_row *row, struct err *e)
 	buf_init(&name, BENEATH_PATH_MAX);
 	if (f == FATE_DONE)
 		f = trash_put(a->replaced, row->path, row->path, &name, NULL, e);
+	if (f == FATE_DONE)
+		ok = listing_trashed(a->tree->list, &row->s.here, buf_cstr(&name), e);
 	buf_free(&name);
+	if (!ok)
+		return false;
 	if (f != FATE_DONE && f != FATE_GONE)
 		return park(a, row->path, f, e, e);
 	a->tally.removed++;
@@ -584,6 +598,8 @@ remove_all(struct arrival *a, struct err *e)
 	struct listing_counts n;
 	bool ok;
 
+	if (a->tree->t->mode == TREE_PULL)
+		return true;
 	if (!listing_count(a->tree->list, &n, e) || !tell_brake(a->tree, n.here, n.deletions, 0, &a->tally.held, e))
 		return false;
 	if (a->tally.held)

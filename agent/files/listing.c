@@ -512,30 +512,69 @@ bool
 listing_count(struct listing *l, struct listing_counts *out, struct err *e)
 {
 	const char *table = buf_cstr(&l->table);
-	struct buf listed, deletions, gone, changed;
+	struct buf listed, deletions, gone, missing, changed;
 	bool ok;
 
 	memset(out, 0, sizeof *out);
 	buf_init(&listed, SQL_MAX);
 	buf_init(&deletions, SQL_MAX);
 	buf_init(&gone, SQL_MAX);
+	buf_init(&missing, SQL_MAX);
 	buf_init(&changed, SQL_MAX);
 	buf_fmt(&listed, "SELECT COUNT(*), IFNULL(SUM(size),0) FROM %s WHERE LEFT(content,1)='f'", table);
 	buf_fmt(&deletions, "SELECT COUNT(*) FROM sync_file_local l LEFT JOIN %s m ON m.path_id=l.path_id WHERE l.tree=? AND LEFT(l.content,1)='f'"
 	    " AND IFNULL(m.content,'')='' AND NOT EXISTS (SELECT 1 FROM %s o WHERE o.content=l.content)", table, table);
 	buf_fmt(&gone, "SELECT COUNT(*) FROM %s m JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id WHERE LEFT(m.content,1)='f'"
 	    " AND l.content='' AND NOT EXISTS (SELECT 1 FROM sync_file_local o WHERE o.tree=l.tree AND o.content=m.content)", table);
+	buf_fmt(&missing, "SELECT COUNT(*) FROM %s m LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id WHERE LEFT(m.content,1)='f'"
+	    " AND l.path_id IS NULL", table);
 	buf_fmt(&changed, "SELECT COUNT(*) FROM sync_file_local l JOIN %s m ON m.path_id=l.path_id WHERE l.tree=? AND LEFT(m.content,1)='f' AND l.content<>m.content AND l.content<>''", table);
-	ok = buf_check(&listed, "a statement", e) && buf_check(&deletions, "a statement", e) && buf_check(&gone, "a statement", e) && buf_check(&changed, "a statement", e) &&
+	ok = buf_check(&listed, "a statement", e) && buf_check(&deletions, "a statement", e) && buf_check(&gone, "a statement", e) && buf_check(&missing, "a statement", e) && buf_check(&changed, "a statement", e) &&
 	    count_one(l, "SELECT COUNT(*), IFNULL(SUM(size),0) FROM sync_file_local WHERE tree=? AND LEFT(content,1)='f'", &out->here, &out->here_bytes, e) &&
 	    count_one(l, buf_cstr(&listed), &out->listed, &out->listed_bytes, e) && count_one(l, buf_cstr(&deletions), &out->deletions, NULL, e) &&
-	    count_one(l, buf_cstr(&gone), &out->gone, NULL, e) && count_one(l, buf_cstr(&changed), &out->changed, NULL, e) &&
+	    count_one(l, buf_cstr(&gone), &out->gone, NULL, e) &&
+	    count_one(l, buf_cstr(&missing), &out->missing, NULL, e) && count_one(l, buf_cstr(&changed), &out->changed, NULL, e) &&
 	    count_one(l, "SELECT COUNT(*) FROM sync_file_local WHERE tree=? AND state='failed'", &out->failed, NULL, e);
 	buf_free(&listed);
 	buf_free(&deletions);
 	buf_free(&gone);
+	buf_free(&missing);
 	buf_free(&changed);
 	return ok;
+}
+
+/* --- trash --- */
+
+bool
+listing_trashed(struct listing *l, const struct what *c, const char *name, struct err *e)
+{
+	return what_kind(c) != 'f' || db_exec(l->db, "INSERT INTO sync_trash (tree, content, name) VALUES (?,?,?)",
+	    DB_ARGS(db_text(l->tree), db_bytes(c->bytes, c->len), db_bytes(name, strlen(name))), e);
+}
+
+bool
+listing_find_trashed(struct listing *l, const struct what *c, struct buf *name, bool *found, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	*found = false;
+	buf_reset(name);
+	ok = db_query(l->db, "SELECT name FROM sync_trash WHERE tree=? AND content=? ORDER BY id DESC LIMIT 1", DB_ARGS(db_text(l->tree), db_bytes(c->bytes, c->len)), &rows, e) &&
+	    db_rows_next(rows, &more, e);
+	if (ok && more) {
+		buf_put(name, db_rows_text(rows, 0), db_rows_len(rows, 0));
+		*found = true;
+	}
+	db_rows_free(rows);
+	return ok && buf_check(name, "a path", e);
+}
+
+bool
+listing_forget_trashed(struct listing *l, int64_t older_s, struct err *e)
+{
+	return db_exec(l->db, "DELETE FROM sync_trash WHERE tree=? AND name LIKE '.sync/trash/%' AND moved_at < SYSDATE(6) - INTERVAL ? SECOND",
+	    DB_ARGS(db_text(l->tree), db_u64((uint64_t)older_s)), e);
 }
 
 /* --- blocks --- */

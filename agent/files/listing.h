@@ -98,10 +98,17 @@ struct listing_counts {
 	uint64_t listed, listed_bytes;	/* files in the list */
 	uint64_t deletions; /* files here that the list does not have, their content nowhere in it */
 	uint64_t gone;	    /* files of the list that are not here, their content nowhere here */
+	uint64_t missing;   /* files of the list that never were here */
 	uint64_t changed;   /* files in both with other contents */
 	uint64_t failed;    /* paths with an error */
 };
 MUST_CHECK bool listing_count(struct listing *l, struct listing_counts *out, struct err *e);
+
+/* What lies in the trash, by content: it need not come again. */
+MUST_CHECK bool listing_trashed(struct listing *l, const struct what *c, const char *name, struct err *e);
+MUST_CHECK bool listing_find_trashed(struct listing *l, const struct what *c, struct buf *name, bool *found, struct err *e);
+/* Those put there before that are gone by now. */
+MUST_CHECK bool listing_forget_trashed(struct listing *l, int64_t older_s, struct err *e);
 
 /* Blocks of large contents. blocks: of nblocks hashes; found false: not known here. Free with free. */
 MUST_CHECK bool listing_put_blocks(struct listing *l, const struct content *d, struct err *e);

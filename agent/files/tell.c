@@ -61,7 +61,7 @@ tell_run(struct tree *t, struct tell_report *out, struct err *e)
 	memset(out, 0, sizeof *out);
 	if (!t->sends)
 		return true;
-	if (!listing_count(t->list, &n, e) || !tell_brake(t, n.listed, n.gone, n.changed, &out->held, e))
+	if (!listing_count(t->list, &n, e) || !tell_brake(t, n.listed, t->t->mode == TREE_PUSH ? 0 : n.gone, n.changed, &out->held, e))
 		return false;
 	if (out->held)
 		return true;

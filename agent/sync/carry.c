@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "files/arrive.h"
 #include "files/scan.h"
@@ -17,6 +18,7 @@
 enum {
 	ROUNDS_MAX = 1000000, /* questions about one tree in one run: each brings something, or is the last */
 	NEEDS_BYTES_MAX = (PARCEL_NEEDS_MAX + 1) * PARCEL_LINE_MAX,
+	TEMPORARY_DAYS = 7, /* that half a content is kept */
 	LAND_WAIT_MS = 5000 /* for whoever works in the folder; the caller's patience is longer */
 };
 
@@ -309,13 +311,37 @@ put_right(struct tree *t, struct carry_look *out, struct err *e)
 	return ok;
 }
 
+/* Is what was put into the trash still written to, by a program that has had it open ever since? Then it stays. */
+static bool
+is_at_rest(void *arg, const char *name, const struct file_facts *facts)
+{
+	const int64_t *before_us = arg;
+
+	(void)name;
+	return facts->mtime_ns / 1000 < *before_us;
+}
+
+/* What was kept long enough, and what began to come and was given up. */
+static bool
+tidy(struct tree *t, struct err *e)
+{
+	int64_t now = clock_wall_us(), before = now - t->t->keep_trash_ms * 1000;
+	struct trash_purged purged;
+	uint64_t removed;
+
+	if (trash_purge(t->root, TRASH_DELETED, before, is_at_rest, &before, &purged, e) != FATE_DONE ||
+	    store_purge(t->root, now - (int64_t)TEMPORARY_DAYS * 86400 * 1000000, &removed, e) != FATE_DONE)
+		log_warning(NULL, "tree %s: %s", t->t->name, e->msg);
+	return listing_forget_trashed(t->list, t->t->keep_trash_ms / 1000, e);
+}
+
 static bool
 look_at(struct tree *t, struct carry_look *out, struct err *e)
 {
 	struct scan_report scan;
 	struct tell_report tell;
 
-	if (!scan_run(t, &scan, e) || !tell_run(t, &tell, e))
+	if (!scan_run(t, &scan, e) || !tell_run(t, &tell, e) || !tidy(t, e))
 		return false;
 	out->changed = out->changed || tell.told > 0;
 	out->held = out->held || tell.held;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 
@@ -151,3 +152,23 @@ def test_a_receiver_that_is_killed_goes_on_where_it_was(fresh_pair: Pair) -> Non
         assert all(whole[path] == content for path, content in look(there).items())
         bert.start_serve()
     until(lambda: anna.drain(check={0, 4}) and look(there) == look(here), 60, "in the end all of it")
+
+
+def test_push_and_pull_bring_what_is_new_and_delete_nothing(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "push"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    bert.change_conf({"tree uploads": {"mode": "pull"}})
+    fresh_pair.install()
+    bert.start_serve()
+    put(here, "a.jpg", "a")
+    put(here, "b.jpg", "b")
+    put(there, "bert's.jpg", "stays with bert")
+    until(lambda: anna.drain() and len(look(there)) == 3, 30, "arrive")
+    (here / "a.jpg").unlink()
+    put(here, "b.jpg", "b again")
+    until(lambda: anna.drain() and look(there).get("b.jpg") == b"b again", 30, "a change arrives")
+    assert look(there) == {"a.jpg": b"a", "b.jpg": b"b again", "bert's.jpg": b"stays with bert"}
+    assert look(here) == {"b.jpg": b"b again"} and trash(there) == [b"b"]
+    shown = json.loads(bert.agent("--trees", "--json").stdout)["trees"][0]
+    assert (shown["mode"], shown["files"], shown["failed"], shown["held"]) == ("pull", 3, 0, "")
+    assert "takes what changes elsewhere" in bert.agent("--trees").stdout
