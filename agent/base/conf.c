@@ -143,9 +143,9 @@ static const struct conf_option_row options[] = {
 	{ INFO("table", "max_delete", "", "as in [sync], for this table; empty: as [sync]"),
 	    .kind = CONF_LIMIT_OF_TABLE, AT(table, max_delete) },
 	{ INFO("table", "file", "", "which column names files of an upload folder: COLUMN in TREE, with prefix TEXT"),
-	    .kind = CONF_FILE_COLUMN, AT(table, file), .max = TEXT_MAX, .built = "" },
+	    .kind = CONF_FILE_COLUMN, AT(table, file), .max = TEXT_MAX },
 	{ INFO("table", "file_wait", "strict", "how long a row waits for its file"),
-	    .kind = CONF_FILE_WAIT, AT(table, file_wait), .built = "strict" },
+	    .kind = CONF_FILE_WAIT, AT(table, file_wait) },
 
 	{ INFO("tree", "path", NULL, "the folder, an absolute path"),
 	    .kind = CONF_PATH, AT(tree, path), .min = 2, .max = TEXT_MAX },

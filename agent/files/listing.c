@@ -9,6 +9,7 @@
 #include "base/asset.h"
 #include "capture/template.h"
 #include "db/bulk.h"
+#include "wire/line.h"
 
 enum {
 	SQL_MAX = 16 * 1024,
@@ -575,6 +576,50 @@ listing_forget_trashed(struct listing *l, int64_t older_s, struct err *e)
 {
 	return db_exec(l->db, "DELETE FROM sync_trash WHERE tree=? AND name LIKE '.sync/trash/%' AND moved_at < SYSDATE(6) - INTERVAL ? SECOND",
 	    DB_ARGS(db_text(l->tree), db_u64((uint64_t)older_s)), e);
+}
+
+/* --- rows that name files --- */
+
+static bool
+names(struct listing *l, const struct conf *conf, const char *table, const struct conf_file_column *file, const char *path, bool *named, struct err *e)
+{
+	struct buf sql, one, two;
+	uint64_t n = 0;
+	bool ok;
+
+	buf_init(&sql, SQL_MAX);
+	buf_init(&one, SQL_MAX);
+	buf_init(&two, SQL_MAX);
+	buf_fmt(&one, "%s%s", file->prefix, path);
+	buf_fmt(&two, "%s/%s", file->prefix, path);
+	buf_str(&sql, "SELECT 1 FROM ");
+	template_table(&sql, conf->database.name, table);
+	buf_str(&sql, " WHERE ");
+	db_quote_name(&sql, file->column);
+	buf_str(&sql, " IN (?,?) LIMIT 1");
+	ok = buf_check(&sql, "a statement", e) && buf_check(&one, "a path", e) && buf_check(&two, "a path", e) &&
+	    db_number(l->db, buf_cstr(&sql), DB_ARGS(db_text_n(one.data, one.len), db_text_n(two.data, two.len)), &n, NULL, e);
+	buf_free(&sql);
+	buf_free(&one);
+	buf_free(&two);
+	*named = n > 0;
+	return ok || e->code == ERR_DB_MISSING; /* no such table here: nothing in it names the file */
+}
+
+bool
+listing_is_named(struct listing *l, const struct conf *conf, const char *path, bool *named, struct err *e)
+{
+	struct conf_file_column file;
+
+	*named = false;
+	for (size_t i = 0; i < conf->ntables && !*named; i++) {
+		if (conf->tables[i].file[0] == '\0' || !conf_file_column(conf, conf->tables[i].name, &file) || file.wait_ms == 0 || strcmp(file.tree->name, l->tree) != 0)
+			continue;
+		/* No text of a column holds what is no UTF-8. */
+		if (line_is_utf8(path, strlen(path)) && !names(l, conf, conf->tables[i].name, &file, path, named, e))
+			return false;
+	}
+	return true;
 }
 
 /* --- blocks --- */

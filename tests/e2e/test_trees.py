@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 
-from lab import Pair, folders, until
+from lab import Pair, folders, hand, until
 from lab.folders import look, put, trash
 
 _MIRROR = {"mode": "mirror", "source": "anna"}
@@ -172,3 +172,55 @@ def test_push_and_pull_bring_what_is_new_and_delete_nothing(fresh_pair: Pair) ->
     shown = json.loads(bert.agent("--trees", "--json").stdout)["trees"][0]
     assert (shown["mode"], shown["files"], shown["failed"], shown["held"]) == ("pull", 3, 0, "")
     assert "takes what changes elsewhere" in bert.agent("--trees").stdout
+
+
+def test_a_row_that_can_be_seen_has_its_file(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, _MIRROR)
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    hand.everywhere(fresh_pair, "CREATE TABLE photo (id INT PRIMARY KEY, file VARCHAR(200), INDEX (file))",
+                    "CREATE TABLE remark (id INT PRIMARY KEY, photo INT NOT NULL, FOREIGN KEY (photo) REFERENCES photo (id))",
+                    "CREATE TABLE other (id INT PRIMARY KEY)")
+    for node in fresh_pair.nodes:
+        node.change_conf({"table photo": {"file": "file in uploads prefix /uploads/"}})
+    fresh_pair.install()
+    bert.start_serve()
+
+    def ids() -> set[int]:
+        """What bert's app sees; each row must have its file."""
+        rows = bert.sql("SELECT id, file FROM photo")
+        for number, name in rows:
+            path = there / name.removeprefix("/uploads/")
+            assert path.read_bytes() == b"photo %d " % number * 1000, name
+        return {number for number, _ in rows}
+
+    def write(number: int) -> None:
+        put(here, f"2026/{number}.jpg", b"photo %d " % number * 1000)
+
+    # The row first, and a drain before the file is there: the rest of the group goes on.
+    anna.sql("INSERT INTO photo VALUES (1, '/uploads/2026/1.jpg')")
+    anna.sql("INSERT INTO remark VALUES (1, 1)")
+    anna.sql("INSERT INTO other VALUES (1)")
+    anna.drain()
+    assert bert.sql("SELECT id FROM other") == [(1,)] and ids() == set()
+    assert "waits for its file: 2026/1.jpg" in anna.agent("--status").stdout
+    write(1)
+    until(lambda: anna.drain() and ids() == {1}, 30, "the row comes with its file")
+    until(lambda: anna.drain() and bert.sql("SELECT id FROM remark") == [(1,)], 30, "and what hangs on it")
+    # Many, while a daemon sends them; rows before, beside and after their files.
+    anna.start_serve()
+    for number in range(2, 40):
+        if number % 2:
+            write(number)
+        anna.sql(f"INSERT INTO photo VALUES ({number}, '/uploads/2026/{number}.jpg')")
+        if not number % 2:
+            write(number)
+        if not number % 5:
+            fresh_pair.wire["anna", "bert"].break_connections()
+        ids()
+    until(lambda: ids() == set(range(1, 40)), 60, "all rows")
+    # A file goes after the rows that named it.
+    anna.sql("DELETE FROM photo WHERE id > 20")
+    for number in range(21, 40):
+        (here / f"2026/{number}.jpg").unlink()
+    until(lambda: ids() == set(range(1, 21)), 30, "rows go")
+    until(lambda: look(there) == look(here), 30, "files go")
