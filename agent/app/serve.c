@@ -190,8 +190,10 @@ pump_once(struct pump *p, struct drain *d, bool *worked, struct err *e)
 		*worked = report.groups > 0;
 		if (!report.busy)
 			plan_retry(p, &report, retry);
-		if (report.groups > 0)
+		if (report.groups > 0) {
 			p->files_at = 0;
+			p->files_ms = FILES_AGAIN_MS;
+		}
 	}
 	if (!pump_files(p, d, e))
 		return false;

@@ -169,8 +169,12 @@ def test_push_and_pull_bring_what_is_new_and_delete_nothing(fresh_pair: Pair) ->
     until(lambda: anna.drain() and look(there).get("b.jpg") == b"b again", 30, "a change arrives")
     assert look(there) == {"a.jpg": b"a", "b.jpg": b"b again", "bert's.jpg": b"stays with bert"}
     assert look(here) == {"b.jpg": b"b again"} and trash(there) == [b"b"]
-    shown = json.loads(bert.agent("--trees", "--json").stdout)["trees"][0]
-    assert (shown["mode"], shown["files"], shown["failed"], shown["held"]) == ("pull", 3, 0, "")
+
+    def shown() -> tuple[object, ...]:
+        (tree,) = json.loads(bert.agent("--trees", "--json").stdout)["trees"]
+        return tree["mode"], tree["files"], tree["failed"], tree["held"]
+
+    until(lambda: shown() == ("pull", 3, 0, ""), 30, "bert has looked at his own")
     assert "takes what changes elsewhere" in bert.agent("--trees").stdout
 
 
@@ -224,3 +228,55 @@ def test_a_row_that_can_be_seen_has_its_file(fresh_pair: Pair) -> None:
         (here / f"2026/{number}.jpg").unlink()
     until(lambda: ids() == set(range(1, 21)), 30, "rows go")
     until(lambda: look(there) == look(here), 30, "files go")
+
+
+def test_two_sides_change_one_folder(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    for name in ("1", "2", "3", "4", "5", "6", "7", "8", "9", "same"):
+        put(here, name, f"first {name}")
+    put(there, "bert's", "bert's own")
+    put(there, "same", "first same")  # equal contents are no conflict
+    fresh_pair.start_serve()
+    until(lambda: look(here) == look(there) and len(look(here)) == 11, 60, "both have all")
+    for node in fresh_pair.nodes:
+        until(lambda: node.server.sql("SELECT COUNT(*) FROM app_sync.sync_conflict") == [(0,)], 30, "no conflict is left")  # noqa: B023
+    fresh_pair.stop_serve()
+    assert trash(here) == trash(there) == []
+    # While they do not see each other: each changes, creates and deletes.
+    put(here, "1", "anna changed 1")
+    put(there, "2", "bert changed 2")
+    (here / "3").unlink()
+    (there / "4").unlink()
+    put(here, "new/anna", "new")
+    put(here, "5", "anna's 5")
+    put(there, "5", "bert's 5")
+    os.utime(there / "5", (2000000000, 2000000000))  # the later one
+    # Changed, noticed and then deleted by one while the other was away: it is gone, nobody has changed it there.
+    put(here, "9", "anna changed 9")
+    anna.drain(check={4})
+    (here / "9").unlink()
+    anna.drain(check={4})
+    (here / "6").unlink()
+    put(there, "6", "bert changed 6")
+    put(here, "7", "anna changed 7")
+    (there / "7").unlink()
+    put(here, "8", "both alike")
+    put(there, "8", "both alike")
+    fresh_pair.start_serve()
+    until(lambda: look(here) == look(there) and look(here).get("new/anna") == b"new" and look(here).get("2") == b"bert changed 2"
+          and not {"3", "4", "9"} & set(look(there)), 60, "both are alike again")
+    found = look(here)
+    assert found["1"] == b"anna changed 1" and found["8"] == b"both alike"
+    assert found["6"] == b"bert changed 6" and found["7"] == b"anna changed 7"
+    assert found["5"] in (b"anna's 5", b"bert's 5")
+    lost = {b"anna's 5", b"bert's 5"} - {found["5"]}
+    assert lost & set(trash(here) + trash(there))
+    # The inbox has it, and the other one can still be chosen.
+    listed = [(node, one) for node in fresh_pair.nodes for one in json.loads(node.agent("--conflicts", "--json", check={0, 5}).stdout)["conflicts"]]
+    ours = [(node, one) for node, one in listed if one["local"]["row"] and one["remote"]["row"] and "5" in (one["local"]["row"]["path"], one["remote"]["row"]["path"])]
+    node, one = ours[0]
+    node.agent("--resolve", str(one["id"]), "--keep", "local" if one["kept"] == "remote" else "remote")
+    (other,) = lost
+    until(lambda: look(here)["5"] == look(there)["5"] == other, 60, "the other version stands on both sides")
