@@ -173,6 +173,10 @@ static const struct conf_option_row options[] = {
 	    .kind = CONF_DURATION, AT(tree, settle_ms), .min = 1, .max = MS_H },
 	{ INFO("tree", "after", "", "command to run here after files have changed; reads their paths"),
 	    .kind = CONF_TEXT, AT(tree, after), .max = TEXT_MAX, .built = "" },
+	{ INFO("tree", "backup_to", "", "directory that agent --backup makes snapshots in; empty: snapshots in state_dir"),
+	    .kind = CONF_PATH, AT(tree, backup_to), .max = TEXT_MAX },
+	{ INFO("tree", "backup_keep", "7 days, 4 weeks, at least 3", "which snapshots stay"),
+	    .kind = CONF_KEEP, AT(tree, backup_keep) },
 
 	{ INFO("log", "level", "info", "error, warning, info or debug"),
 	    .kind = CONF_LEVEL, AT(log, level) },
