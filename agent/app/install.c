@@ -10,6 +10,7 @@
 #include "capture/guard.h"
 #include "capture/trigger.h"
 #include "change/renewal.h"
+#include "files/tree.h"
 #include "sync/drift.h"
 #include "sync/parting.h"
 #include "wire/line.h"
@@ -318,6 +319,16 @@ restamp(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 	return true;
 }
 
+/* The folders' own tables, before the tables are read: they are replicated like the rest. */
+static bool
+set_up_trees(struct db *db, struct db *over, const struct conf *conf, struct err *e)
+{
+	for (size_t i = 0; i < conf->ntrees; i++)
+		if (!tree_set_up(db, over, conf, &conf->trees[i], e))
+			return false;
+	return true;
+}
+
 static bool
 install(struct db *db, const struct cli *cli, const struct conf *conf, const struct admin *admin, struct err *e)
 {
@@ -331,7 +342,7 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, const str
 
 	if (!db_use(db, conf->database.name, e))
 		return err_prefix(e, "check [database] name");
-	ok = schema_install(db, conf, &created, e) && schema_enter(db, conf, &node, e) && witness_check(db, &node, e) && restamp(db, cli, conf, e) && catalog_read(db, conf, &c, e);
+	ok = schema_install(db, conf, &created, e) && schema_enter(db, conf, &node, e) && witness_check(db, &node, e) && restamp(db, cli, conf, e) && set_up_trees(db, over, conf, e) && catalog_read(db, conf, &c, e);
 	if (ok) {
 		ok = install_judge_keys(c, e) && guard_install(over, conf, c, &node, &done.apps, e) && check_readable(db, conf, c, e) &&
 		    drift_before_install(db, conf, &node, c, &facts, e) && (created || drift_mark_new(facts, e)) &&
@@ -396,6 +407,8 @@ uninstall(struct db *db, const struct cli *cli, const struct conf *conf, const s
 		return false;
 	if (!guard_remove_all(admin->db != NULL ? admin->db : db, conf, &apps, e))
 		return err_prefix(e, "%zu triggers of the agent removed, then", ours);
+	if (!listing_drop_all(admin->db != NULL ? admin->db : db, conf, e))
+		return false;
 	if (!schema_drop(db, conf, e))
 		return false;
 	if (cli->json)

@@ -9,6 +9,7 @@
 #include <sys/statvfs.h>
 
 #include "app/install.h"
+#include "app/trees.h"
 #include "capture/guard.h"
 #include "change/moved.h"
 #include "change/renewal.h"
@@ -357,6 +358,13 @@ read_new_tables(struct db *db, const struct conf *conf, struct report *r, struct
 }
 
 static bool
+read_trees(struct db *db, const struct conf *conf, struct report *r, struct err *e)
+{
+	buf_init(&r->trees_text, REPORT_TEXT_MAX);
+	return trees_put_waiting(db, conf, &r->trees_text, e);
+}
+
+static bool
 read_app_triggers(struct db *db, const struct conf *conf, struct report *r, struct err *e)
 {
 	bool ok;
@@ -498,7 +506,7 @@ report_read_counts(struct db *db, const struct conf *conf, struct report *out, s
 {
 	prepare(conf, out);
 	if (schema_enter(db, conf, &out->node, e) && filling_load(db, &out->filling, e) && read_stored(db, conf, out, e) && read_counts(db, out, e) &&
-	    read_tables(db, out, e) && read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e))
+	    read_tables(db, out, e) && read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_trees(db, conf, out, e) && read_numbering(db, conf, out, e))
 		return true;
 	report_free(out);
 	return false;
@@ -538,6 +546,7 @@ report_free(struct report *r)
 	buf_free(&r->new_tables_text);
 	buf_free(&r->app_triggers);
 	buf_free(&r->app_triggers_text);
+	buf_free(&r->trees_text);
 	buf_free(&r->numbering);
 	buf_free(&r->numbering_text);
 }
@@ -621,6 +630,7 @@ report_text(const struct report *r, struct buf *out)
 		buf_fmt(out, "%llu tables were altered under their triggers and wrote meanwhile: run agent --install, which names them, then compare them with the peer\n", (unsigned long long)r->dirty_tables);
 	buf_put(out, buf_cstr(&r->new_tables_text), r->new_tables_text.len);
 	buf_put(out, buf_cstr(&r->app_triggers_text), r->app_triggers_text.len);
+	buf_put(out, buf_cstr(&r->trees_text), r->trees_text.len);
 }
 
 void

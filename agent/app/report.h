@@ -58,6 +58,7 @@ struct report {
 	struct buf new_tables_text;
 	struct buf app_triggers; /* JSON array: triggers of the app without a choice, or not guarded; and as text lines */
 	struct buf app_triggers_text;
+	struct buf trees_text; /* upload folders that are not in step */
 	struct buf parked;   /* JSON array of parked records, and as text lines */
 	struct buf parked_text;
 	struct buf activity; /* JSON array, newest first */

@@ -21,6 +21,7 @@
 #include "base/process.h"
 #include "net/shelf.h"
 #include "net/tls.h"
+#include "sync/carry.h"
 #include "sync/drain.h"
 #include "sync/fetch.h"
 #include "sync/parting.h"
@@ -38,6 +39,12 @@ enum {
 	STOP_WAIT_MS = 30 * 1000,      /* for the group being applied at SIGTERM */
 	FIRST_SETTLE_MS = 200,	       /* statuses soon after a burst, for people who look */
 	VISIT_LOOK_MS = 250,	       /* peers that wait for something to fetch, and for how long */
+	FILES_AGAIN_MS = 1000,	       /* what a peer still needs of upload folders, or is not ready for; doubles */
+	FILES_AGAIN_MAX_MS = 60 * 1000,
+	FILES_IDLE_MS = 10 * 60 * 1000, /* nothing is known to be missing there: asked all the same */
+	LOOK_MS = 1000,	       /* at the upload folders here, and no more than a hundredth of the time */
+	LOOK_SHARE = 100,
+	LOOK_MAX_MS = 60 * 60 * 1000,
 	PAIRED_WAIT_MS = 300	       /* between pairing and reading agent.conf again: its answer is on its way */
 };
 
@@ -46,13 +53,14 @@ const struct route peer_routes[] = {
 	{ "POST", "/api/sync/receive", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX + SEAL_EXTRA, receive_group },
 	{ "POST", "/api/sync/rehearse", AUTH_PEER, MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX + SEAL_EXTRA, receive_rehearsal },
 	{ "POST", "/api/sync/verify", AUTH_PEER, COMPARE_BODY_MAX + SEAL_EXTRA, receive_verify },
+	{ "POST", "/api/sync/files", AUTH_PEER, CARRY_BODY_MAX + SEAL_EXTRA, receive_files },
 	{ "GET", "/api/sync/download", AUTH_PEER, 0, receive_download },
 	{ "POST", "/api/sync/acknowledge", AUTH_PEER, MESSAGE_BODY_MAX + ERRAND_LINE_MAX + SEAL_EXTRA, receive_acknowledge },
 	{ "POST", PAIR_PATH, AUTH_PAIR, PAIR_BODY_MAX, pair_answer },
 };
 const size_t npeer_routes = sizeof peer_routes / sizeof peer_routes[0];
 
-/* One peer's draining thread, or the one that fetches from it. */
+/* One peer's draining thread, or the one that fetches from it, or (peer NULL) the one that looks at upload folders. */
 struct pump {
 	const struct conf *conf;
 	const struct conf_peer *peer;
@@ -65,6 +73,8 @@ struct pump {
 	int64_t retry_ms, retry_at;
 	int64_t tidy_at;
 	bool owed;
+	int64_t files_at, files_ms; /* when the peer is asked what it needs of upload folders; the pause if it is not served then */
+	atomic_bool files_kick;	    /* the peer has just come to the shelf: it is asked now */
 };
 
 struct serve {
@@ -142,6 +152,25 @@ plan_retry(struct pump *p, const struct drain_report *report, bool retried)
 	p->retry_at = clock_mono_ms() + p->retry_ms;
 }
 
+/* Upload folders: ask what the peer needs and bring it. */
+static bool
+pump_files(struct pump *p, struct drain *d, struct err *e)
+{
+	struct carry_report report;
+
+	if (p->conf->ntrees == 0 || !drain_has_way(d) || (!atomic_exchange(&p->files_kick, false) && clock_mono_ms() < p->files_at))
+		return true;
+	p->files_at = clock_mono_ms() + FILES_AGAIN_MAX_MS; /* should it fail: the backoff decides */
+	if (!drain_files(d, &report, e))
+		return false;
+	if (!report.owed || report.contents > 0)
+		p->files_ms = FILES_AGAIN_MS;
+	p->files_at = clock_mono_ms() + (report.owed ? p->files_ms : FILES_IDLE_MS);
+	if (report.owed && report.contents == 0)
+		p->files_ms = p->files_ms * 2 > FILES_AGAIN_MAX_MS ? FILES_AGAIN_MAX_MS : p->files_ms * 2;
+	return true;
+}
+
 /* Look, and drain when there is something. */
 static bool
 pump_once(struct pump *p, struct drain *d, bool *worked, struct err *e)
@@ -153,15 +182,19 @@ pump_once(struct pump *p, struct drain *d, bool *worked, struct err *e)
 	*worked = false;
 	if (!drain_look(d, retry, &pending, e))
 		return false;
+	if (pending && drain_has_way(d)) {
+		if (!drain_run(d, retry, &report, e))
+			return false;
+		*worked = report.groups > 0;
+		if (!report.busy)
+			plan_retry(p, &report, retry);
+		if (report.groups > 0)
+			p->files_at = 0;
+	}
+	if (!pump_files(p, d, e))
+		return false;
 	if (!pending)
 		shelf_nothing(p->shelf, visit);
-	if (!pending || !drain_has_way(d))
-		return true;
-	if (!drain_run(d, retry, &report, e))
-		return false;
-	*worked = report.groups > 0;
-	if (!report.busy)
-		plan_retry(p, &report, retry);
 	return true;
 }
 
@@ -249,12 +282,54 @@ fetch_main(void *arg)
 	return NULL;
 }
 
+/* --- upload folders --- */
+
+static void
+look_once(const struct conf *conf, struct db **db, struct err *e)
+{
+	struct node_identity node;
+	struct carry_look look;
+
+	if (*db != NULL && db_is_lost(*db)) {
+		db_close(*db);
+		*db = NULL;
+	}
+	if (*db == NULL && (!db_open(&conf->database, db, e) || !schema_enter(*db, conf, &node, e))) {
+		db_close(*db);
+		*db = NULL;
+		return;
+	}
+	if (!carry_look_here(*db, conf, 0, &look, e))
+		log_warning(NULL, "upload folders: %s", e->msg);
+}
+
+static void *
+look_main(void *arg)
+{
+	struct pump *p = arg;
+	struct db *db = NULL;
+
+	(void)mysql_thread_init();
+	while (!pump_stopped(p)) {
+		struct err e = { 0 };
+		int64_t began = clock_mono_ms(), pause;
+
+		look_once(p->conf, &db, &e);
+		pause = (clock_mono_ms() - began) * LOOK_SHARE;
+		pump_nap(p, pause < LOOK_MS ? LOOK_MS : pause > LOOK_MAX_MS ? LOOK_MAX_MS : pause);
+	}
+	db_close(db);
+	mysql_thread_end();
+	return NULL;
+}
+
 /* The peer has begun to fetch: what waited for a better time is tried now. */
 static void
 on_visit(void *arg)
 {
 	struct pump *p = arg;
 
+	atomic_store(&p->files_kick, true);
 	atomic_store(&p->kick, true);
 }
 
@@ -266,11 +341,11 @@ start_pump(struct serve *s, const struct conf_peer *peer, void *(*run)(void *), 
 	p->conf = s->conf;
 	p->peer = peer;
 	p->stop = &s->stop;
-	p->shelf = receive_shelf(s->receive, peer->name);
+	p->shelf = peer == NULL ? NULL : receive_shelf(s->receive, peer->name);
 	if (run == pump_main)
 		shelf_on_visit(p->shelf, on_visit, p);
 	if (pthread_create(&p->thread, NULL, run, p) != 0)
-		return err_set(e, ERR_IO, "cannot start the thread of peer %s", p->peer->name);
+		return err_set(e, ERR_IO, "cannot start the thread of %s%s", peer == NULL ? "upload folders" : "peer ", peer == NULL ? "" : peer->name);
 	p->started = true;
 	s->npumps++;
 	return true;
@@ -279,9 +354,11 @@ start_pump(struct serve *s, const struct conf_peer *peer, void *(*run)(void *), 
 static bool
 start_pumps(struct serve *s, struct err *e)
 {
-	s->pumps = calloc(2 * s->conf->npeers + 1, sizeof *s->pumps);
+	s->pumps = calloc(2 * s->conf->npeers + 2, sizeof *s->pumps);
 	if (s->pumps == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for the peers");
+	if (s->conf->ntrees > 0 && !start_pump(s, NULL, look_main, e))
+		return false;
 	for (size_t i = 0; i < s->conf->npeers; i++) {
 		const struct conf_peer *peer = &s->conf->peers[i];
 

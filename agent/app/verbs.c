@@ -22,12 +22,14 @@
 #include "app/running.h"
 #include "app/serve.h"
 #include "app/startup.h"
+#include "app/trees.h"
 #include "app/verify.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "change/moved.h"
 #include "change/allowance.h"
 #include "change/renewal.h"
+#include "files/tree.h"
 #include "sync/drain.h"
 #include "sync/fetch.h"
 #include "sync/parting.h"
@@ -56,6 +58,7 @@ print_quoted(const char *text)
 struct drained {
 	struct drain_report sent;
 	struct fetch_report fetched;
+	struct carry_report files;
 	bool waits; /* there is something for a peer that comes for it */
 };
 
@@ -66,9 +69,9 @@ print_drained(const struct cli *cli, const struct conf_peer *peer, const struct 
 	const struct drain_report *report = &to->sent;
 
 	if (cli->json) {
-		(void)printf("{\"name\":\"%s\",\"exit_code\":%d,\"busy\":%s,\"groups\":%llu,\"records\":%llu,\"refused\":%llu,\"fetched\":%llu,\"error\":", peer->name, (int)code,
+		(void)printf("{\"name\":\"%s\",\"exit_code\":%d,\"busy\":%s,\"groups\":%llu,\"records\":%llu,\"refused\":%llu,\"fetched\":%llu,\"contents\":%llu,\"error\":", peer->name, (int)code,
 		    report->busy ? "true" : "false", (unsigned long long)report->groups, (unsigned long long)report->records, (unsigned long long)report->refused,
-		    (unsigned long long)to->fetched.records);
+		    (unsigned long long)to->fetched.records, (unsigned long long)to->files.contents);
 		if (e->msg[0] == '\0')
 			(void)fputs("null", stdout);
 		else
@@ -80,6 +83,8 @@ print_drained(const struct cli *cli, const struct conf_peer *peer, const struct 
 		(void)printf("peer %s: %llu records sent, %llu refused\n", peer->name, (unsigned long long)report->records, (unsigned long long)report->refused);
 	if (!cli->json && !cli->quiet && to->fetched.groups > 0)
 		(void)printf("peer %s: %llu records fetched, %llu refused here\n", peer->name, (unsigned long long)to->fetched.records, (unsigned long long)to->fetched.refused);
+	if (!cli->json && !cli->quiet && to->files.contents > 0)
+		(void)printf("peer %s: %llu contents of upload folders sent, %llu bytes\n", peer->name, (unsigned long long)to->files.contents, (unsigned long long)to->files.bytes);
 	if (!cli->json && !cli->quiet && to->waits)
 		(void)printf("peer %s has no url here: what is for it waits until it comes for it (agent --serve must run here)\n", peer->name);
 }
@@ -105,14 +110,16 @@ fetch_peer(const struct conf *conf, const struct conf_peer *peer, struct fetch_r
 }
 
 static bool
-send_peer(struct drain *d, struct drained *to, struct err *e)
+send_peer(const struct conf *conf, struct drain *d, struct drained *to, struct err *e)
 {
 	bool pending = false;
 
 	if (!drain_look(d, true, &pending, e))
 		return false;
 	to->waits = pending && !drain_has_way(d);
-	return !pending || to->waits || drain_run(d, true, &to->sent, e);
+	if (pending && !to->waits && !drain_run(d, true, &to->sent, e))
+		return false;
+	return conf->ntrees == 0 || !drain_has_way(d) || drain_files(d, &to->files, e);
 }
 
 static enum exit_code
@@ -124,7 +131,7 @@ drain_one(const struct cli *cli, const struct conf *conf, struct drain *d, const
 	struct err later = { 0 };
 
 	/* What cannot be sent is no reason not to fetch: a peer that refuses may have what mends it. */
-	if (!send_peer(d, &to, e)) {
+	if (!send_peer(conf, d, &to, e)) {
 		code = cli_exit_code(e);
 		if (peer->pull && code != EXIT_DATABASE && code != EXIT_PEER && !fetch_peer(conf, peer, &to.fetched, &later))
 			log_warning(peer->name, "%s", later.msg);
@@ -209,11 +216,30 @@ drain_nobody(const struct cli *cli, const struct conf *conf, struct err *e)
 	return EXIT_DONE;
 }
 
+/* What changed in the upload folders since the last time. */
+static bool
+look_at_folders(const struct cli *cli, const struct conf *conf, bool *person, struct err *e)
+{
+	struct carry_look look;
+	struct db *db = NULL;
+	bool ok;
+
+	if (conf->ntrees == 0 || cli->dry_run)
+		return true;
+	ok = enter(conf, &db, e);
+	for (size_t i = 0; ok && cli->allow_deletes && i < conf->ntrees; i++)
+		ok = tree_allow(db, conf->trees[i].name, e);
+	ok = ok && carry_look_here(db, conf, TREE_LOCK_MS, &look, e);
+	*person = ok && look.held;
+	db_close(db);
+	return ok;
+}
+
 static enum exit_code
 drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 {
 	enum exit_code code = EXIT_DONE;
-	bool first = true;
+	bool first = true, person = false;
 
 	if (cli->peer != NULL && conf_peer(conf, cli->peer) == NULL)
 		return cli_exit_code((err_set(e, ERR_USAGE, "there is no [peer %s] in %s", cli->peer, conf->path), e));
@@ -221,6 +247,9 @@ drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 		return drain_nobody(cli, conf, e);
 	if (cli->allow_deletes && !cli->dry_run && !allow_deletes(cli, conf, e))
 		return cli_exit_code(e);
+	if (!look_at_folders(cli, conf, &person, e))
+		return cli_exit_code(e);
+	code = person ? EXIT_PERSON : EXIT_DONE;
 	for (size_t i = 0; i < conf->npeers; i++) {
 		struct err one = { 0 };
 		enum exit_code c;
@@ -438,6 +467,7 @@ const struct verb verb_table[] = {
 	{ "serve", NULL, true, serve_run, "the daemon: receive, show the page, drain by itself" },
 	{ "reload", NULL, true, reload_verb, "have the running --serve read agent.conf again: peers added, paused, removed" },
 	{ "status", NULL, true, status_verb, "pending changes and last success of each peer" },
+	{ "trees", NULL, true, trees_run, "upload folders: files and bytes, what waits and why" },
 	{ "startup", NULL, true, startup_verb, "bring this node up to a peer's state: first fill, or after a loss" },
 	{ "verify", NULL, true, verify_run, "compare the tables with each peer record by record; --repair makes them equal" },
 	{ "parked", NULL, true, parked_verb, "changes that a peer refused as often as allowed" },

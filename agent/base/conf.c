@@ -150,7 +150,7 @@ static const struct conf_option_row options[] = {
 	{ INFO("tree", "path", NULL, "the folder, an absolute path"),
 	    .kind = CONF_PATH, AT(tree, path), .min = 2, .max = TEXT_MAX },
 	{ INFO("tree", "mode", NULL, "which way files go: mirror, two-way, push or pull"),
-	    .kind = CONF_WORD, AT(tree, mode_text), .choices = "mirror|two-way|push|pull", .built = "mirror" },
+	    .kind = CONF_WORD, AT(tree, mode_text), .choices = "mirror|two-way|push|pull", .built = "mirror|push|pull" },
 	{ INFO("tree", "source", "", "of a mirror: the node whose files count"),
 	    .kind = CONF_TEXT, AT(tree, source), .max = CONF_NAME_MAX },
 	{ INFO("tree", "conflict", "newer", "of two-way: which file stays when both sides changed it"),

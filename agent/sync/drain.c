@@ -575,6 +575,27 @@ drain_run(struct drain *d, bool retry, struct drain_report *report, struct err *
 	return ok;
 }
 
+/* Under the lock of draining: the session is one for both. */
+bool
+drain_files(struct drain *d, struct carry_report *report, struct err *e)
+{
+	bool taken = false, ok;
+
+	memset(report, 0, sizeof *report);
+	if (!connect_db(d, e) || !take_lock(d, 0, &taken, e))
+		return false;
+	if (!taken) {
+		report->owed = true;
+		return true;
+	}
+	ok = say_anew(d, e) && link_tell_links(&d->link, e) && link_open(&d->link, e) && carry_send(&d->link, report, e);
+	if (!ok && d->link.client != NULL)
+		client_close(d->link.client);
+	ok = note_outcome(d, ok, e);
+	release_lock(d);
+	return ok;
+}
+
 void
 drain_allow_deletes(struct drain *d)
 {

@@ -7,6 +7,7 @@
 
 #include "base/conf.h"
 #include "db/schema.h"
+#include "sync/carry.h"
 #include "sync/group.h"
 #include "sync/startup.h"
 #include "wire/rehearsal.h"
@@ -36,6 +37,8 @@ MUST_CHECK bool drain_look(struct drain *d, bool retry, bool *pending, struct er
 /* Send until nothing is pending. retry: at the end, once more what was refused. An error is noted in
  * sync_peer for --status and returned. ERR_PEER: not reached, nothing lost. */
 MUST_CHECK bool drain_run(struct drain *d, bool retry, struct drain_report *report, struct err *e);
+/* Ask the peer what it needs of upload folders, and bring it. As drain_run, an error is noted. */
+MUST_CHECK bool drain_files(struct drain *d, struct carry_report *report, struct err *e);
 /* Fill this node from the peer, or go on with that; waits for a drain that is running. */
 MUST_CHECK bool drain_startup(struct drain *d, const struct startup_options *how, struct startup_report *report, struct err *e);
 /* Create the tables that are missing here from the peer's definitions; copy: what for is --startup --force. */

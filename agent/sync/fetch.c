@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "change/peer.h"
+#include "sync/carry.h"
 #include "sync/handle.h"
 #include "sync/inspect.h"
 #include "sync/link.h"
@@ -26,6 +27,7 @@ struct fetch {
 	const struct conf_peer *peer;
 	struct handler handler;
 	struct inspect *inspect; /* made when first needed */
+	struct landing *landing; /* the same */
 	struct link link;
 	struct gathering group, rehearsal;
 	char token[SIGN_SESSION_MAX]; /* that the last hello of the peer was given */
@@ -56,6 +58,7 @@ fetch_free(struct fetch *f)
 	if (f == NULL)
 		return;
 	client_free(f->link.client);
+	landing_free(f->landing);
 	handler_disconnect(&f->handler);
 	inspect_free(f->inspect);
 	gather_free(&f->group);
@@ -172,6 +175,14 @@ run_verify(struct work *w, struct err *e)
 	return (f->inspect != NULL || inspect_new(f->conf, &f->inspect, e)) && inspect_now(f->inspect, f->peer->name, &asked, &w->status, &f->answer, e);
 }
 
+static bool
+run_files(struct work *w, struct err *e)
+{
+	struct fetch *f = w->fetch;
+
+	return (f->landing != NULL || landing_new(f->conf, &f->landing, e)) && landing_take(f->landing, f->handler.db, w->body, w->len, &f->answer, e);
+}
+
 /* What a peer may call over a session of ours: what it may call over one of its own, but for pairing. */
 static const struct {
 	const char *path;
@@ -181,6 +192,7 @@ static const struct {
 	{ "/api/sync/receive", run_group },
 	{ "/api/sync/rehearse", run_rehearsal },
 	{ "/api/sync/verify", run_verify },
+	{ "/api/sync/files", run_files },
 };
 
 static void

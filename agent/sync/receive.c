@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "net/shelf.h"
+#include "sync/carry.h"
 #include "sync/handle.h"
 #include "sync/inspect.h"
 
@@ -26,8 +27,9 @@ struct inbox {
 
 struct receive {
 	const struct conf *conf;
-	struct handler apply_handler, hello_handler, rehearse_handler;
-	struct jobs *apply_jobs, *hello_jobs, *rehearse_jobs;
+	struct handler apply_handler, hello_handler, rehearse_handler, files_handler;
+	struct jobs *apply_jobs, *hello_jobs, *rehearse_jobs, *files_jobs;
+	struct landing *landing; /* of the files worker */
 	struct inspect *inspect;
 	struct shelves *shelves;
 	struct inbox *inboxes; /* one a peer */
@@ -64,12 +66,12 @@ receive_new(const struct conf *conf, struct receive **out, struct err *e)
 	*out = NULL;
 	if (r == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for receiving");
-	r->conf = r->apply_handler.conf = r->hello_handler.conf = r->rehearse_handler.conf = conf;
+	r->conf = r->apply_handler.conf = r->hello_handler.conf = r->rehearse_handler.conf = r->files_handler.conf = conf;
 	r->inboxes = calloc(conf->npeers + 1, sizeof *r->inboxes);
 	r->rehearsals = calloc(conf->npeers + 1, sizeof *r->rehearsals);
 	if (r->inboxes == NULL || r->rehearsals == NULL || !jobs_new("apply", &r->apply_handler, &r->apply_jobs, e) || !jobs_new("hello", &r->hello_handler, &r->hello_jobs, e) ||
 	    !jobs_new("rehearse", &r->rehearse_handler, &r->rehearse_jobs, e) ||
-	    !inspect_new(conf, &r->inspect, e) || !shelves_new(conf, &r->shelves, e)) {
+	    !landing_new(conf, &r->landing, e) || !jobs_new("files", r, &r->files_jobs, e) || !inspect_new(conf, &r->inspect, e) || !shelves_new(conf, &r->shelves, e)) {
 		receive_free(r);
 		return r != NULL && e->code != ERR_NONE ? false : err_set(e, ERR_MEMORY, "out of memory for receiving");
 	}
@@ -89,11 +91,14 @@ receive_free(struct receive *r)
 	jobs_free(r->apply_jobs);
 	jobs_free(r->hello_jobs);
 	jobs_free(r->rehearse_jobs);
+	jobs_free(r->files_jobs);
+	landing_free(r->landing);
 	inspect_free(r->inspect);
 	shelves_free(r->shelves);
 	handler_disconnect(&r->apply_handler);
 	handler_disconnect(&r->hello_handler);
 	handler_disconnect(&r->rehearse_handler);
+	handler_disconnect(&r->files_handler);
 	for (size_t i = 0; i < r->ninboxes; i++) {
 		gather_free(&r->inboxes[i].pieces);
 		gather_free(&r->rehearsals[i].pieces);
@@ -111,6 +116,7 @@ receive_fds(const struct receive *r, int fds[RECEIVE_FDS])
 	fds[2] = inspect_fd(r->inspect);
 	fds[3] = jobs_fd(r->rehearse_jobs);
 	fds[4] = shelves_fd(r->shelves);
+	fds[5] = jobs_fd(r->files_jobs);
 }
 
 void
@@ -119,6 +125,7 @@ receive_finish(struct receive *r)
 	jobs_finish(r->apply_jobs);
 	jobs_finish(r->hello_jobs);
 	jobs_finish(r->rehearse_jobs);
+	jobs_finish(r->files_jobs);
 	inspect_finish(r->inspect);
 	shelves_turn(r->shelves);
 }
@@ -326,6 +333,36 @@ receive_rehearsal(struct request *request, void *arg)
 	struct receive *r = arg;
 
 	take_group(r, inbox_of(r, r->rehearsals, request_peer(request)), request);
+}
+
+/* --- contents of upload folders --- */
+
+static void
+run_files(void *job, void *worker)
+{
+	struct receive *r = worker;
+	struct task *t = job;
+	const char *body;
+	size_t len;
+
+	body = request_body(t->request, &len);
+	t->status = 200;
+	t->ok = handler_connect(&r->files_handler, &t->e) && landing_take(r->landing, r->files_handler.db, body, len, &t->answer, &t->e);
+}
+
+void
+receive_files(struct request *request, void *arg)
+{
+	struct receive *r = arg;
+	struct task *t;
+
+	if (is_paused(r, request))
+		return;
+	t = task_new(r, request);
+	if (t == NULL)
+		request_fail(request, 503, "memory", "out of memory");
+	else
+		submit(r, r->files_jobs, run_files, t);
 }
 
 /* --- comparing --- */

@@ -14,7 +14,7 @@ MUST_CHECK bool receive_new(const struct conf *conf, struct receive **out, struc
 void receive_free(struct receive *r);
 /* Pipes for the loop: call receive_finish when one is readable, and a few times a second. */
 enum {
-	RECEIVE_FDS = 5
+	RECEIVE_FDS = 6
 };
 void receive_fds(const struct receive *r, int fds[RECEIVE_FDS]);
 void receive_finish(struct receive *r);
@@ -32,6 +32,8 @@ void receive_group(struct request *request, void *arg);
 /* A group that is judged and not applied. */
 void receive_rehearsal(struct request *request, void *arg);
 void receive_verify(struct request *request, void *arg);
+/* Contents of upload folders. */
+void receive_files(struct request *request, void *arg);
 /* A peer fetches what this node has for it, and brings the answers. */
 void receive_download(struct request *request, void *arg);
 void receive_acknowledge(struct request *request, void *arg);

@@ -97,7 +97,7 @@ def test_output_that_cannot_be_written_is_a_failure() -> None:
     ("[sync]\ninterval = 1s\ninterval = 2s", "already"), ("[sync]\nretention_days = some", "retention_days"), ("[peer x]\nurl = ftp://h", "url"),
     ("[peer x]\nurl = http://h:1/path\n", "url"), ("[peer x y!]\n", "name"), ("[node]\n", "already"), ("no equals sign", ""),
     ("[sync]\nmax_attempts = 99999999999999999999", "max_attempts"), ("[sync]\nconflict = mine", "conflict"),
-    ("[tree t]\npath = /x", "folders"), ("[sync]\nexclude = a\0b", ""), ("[peer x]\nurl = http://h:1\nkey = 12", "key"),
+    ("[tree t]\npath = /x", "mode"), ("[sync]\nexclude = a\0b", ""), ("[peer x]\nurl = http://h:1\nkey = 12", "key"),
 ])
 def test_a_broken_file_is_refused_with_the_number_of_the_line(fresh_pair: Pair, line: str, says: str) -> None:
     anna = fresh_pair.anna

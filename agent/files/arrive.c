@@ -1,0 +1,755 @@
+/* Putting a folder right. Files are gathered, written to the disk together, and then given their names one after the
+ * other; their rows follow in one statement. A crash in between leaves files that the next look finds to be right. */
+#include "files/arrive.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "files/scan.h"
+#include "files/tell.h"
+#include "files/trash.h"
+
+enum {
+	GROUP = 128,		 /* files on their way at once: each is an open descriptor */
+	PARENT_MODE = 0755,	 /* of directories that the list has not named yet */
+	FREE_LEAST = 16 * 1024 * 1024, /* bytes of the disk that are left alone */
+	DIRECTORIES_MAX = 100 * 1000 /* removed in one go; the rest in the next */
+};
+
+/* A content that is coming, with the hashes of its blocks. */
+struct half {
+	struct store *store;
+	struct content content;
+};
+
+/* A file on its way: all there, not yet under its name. */
+struct incoming {
+	struct half *half;
+	char *path;
+	struct what content;
+	struct what was; /* what it takes the place of */
+	struct store_expect expect;
+	struct store_look look;
+};
+
+struct arrival {
+	struct tree *tree;
+	struct trash *replaced, *lost;
+	struct incoming group[GROUP];
+	size_t n;
+	struct arrive_report tally;
+	arrive_wish *wish;
+	void *wish_arg;
+	bool removing; /* the second round */
+	char **directories; /* to be removed when they are empty */
+	size_t ndirectories;
+	/* A large content that comes in several calls stays open: opening it reads all that is there. */
+	struct half *large;
+	bool owner_said;
+};
+
+bool
+arrive_new(struct tree *t, struct arrival **out, struct err *e)
+{
+	struct arrival *a = calloc(1, sizeof *a);
+	int64_t now = clock_wall_us();
+
+	*out = NULL;
+	if (a == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a tree");
+	a->tree = t;
+	if (trash_new(t->root, TRASH_DELETED, "replaced", now, &a->replaced, e) && trash_new(t->root, TRASH_CONFLICT, "unexpected", now, &a->lost, e)) {
+		*out = a;
+		return true;
+	}
+	arrive_free(a);
+	return false;
+}
+
+static void
+half_free(struct half *h)
+{
+	if (h == NULL)
+		return;
+	store_free(h->store);
+	content_free(&h->content);
+	free(h);
+}
+
+static void
+drop_group(struct arrival *a)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		half_free(a->group[i].half);
+		free(a->group[i].path);
+	}
+	a->n = 0;
+}
+
+static void
+close_large(struct arrival *a)
+{
+	half_free(a->large);
+	a->large = NULL;
+}
+
+static void
+drop_directories(struct arrival *a)
+{
+	for (size_t i = 0; i < a->ndirectories; i++)
+		free(a->directories[i]);
+	free(a->directories);
+	a->directories = NULL;
+	a->ndirectories = 0;
+}
+
+void
+arrive_free(struct arrival *a)
+{
+	if (a == NULL)
+		return;
+	drop_group(a);
+	close_large(a);
+	drop_directories(a);
+	trash_free(a->replaced);
+	trash_free(a->lost);
+	free(a);
+}
+
+/* --- one path that does not come to its end --- */
+
+/* It waits, with the reason; what stands there now is looked at again, since it may be the reason. */
+static bool
+park(struct arrival *a, const char *path, enum fate f, const struct err *why, struct err *e)
+{
+	char text[LISTING_ERROR_MAX];
+
+	if (f == FATE_CHANGED || f == FATE_EXISTS || f == FATE_GONE) {
+		if (!scan_path(a->tree, path, strlen(path), e))
+			return false;
+		if (f != FATE_EXISTS)
+			return true; /* the next look judges anew */
+	}
+	a->tally.failed++;
+	(void)snprintf(text, sizeof text, "%s: %.400s", fate_word(f), why->msg);
+	log_debug(NULL, "tree %s: %s", a->tree->t->name, text);
+	return listing_fail(a->tree->list, path, strlen(path), text, e);
+}
+
+/* --- looks --- */
+
+static struct store_look
+look_of(const struct arrival *a, const struct listing_row *row)
+{
+	const struct listing_looks *k = &a->tree->looks;
+	bool file = what_kind(&row->s.listed) == 'f';
+	unsigned mode = file ? k->file_mode : k->dir_mode;
+
+	return (struct store_look){ .mode = mode != 0 ? mode : row->mode, .own_uid = k->own_uid, .own_gid = k->own_gid, .uid = k->uid, .gid = k->gid, .mtime_ns = row->mtime_ns };
+}
+
+/* What stands at the path now is as the list says. */
+static bool
+note_right(struct arrival *a, const char *path, const struct what *c, const char *link, struct err *e)
+{
+	struct local_file f = { .path = path, .len = strlen(path), .content = *c, .link = link, .agreed = true };
+	enum fate fate = beneath_look(a->tree->root, path, &f.facts, e);
+
+	if (fate != FATE_DONE)
+		return park(a, path, fate, e, e);
+	f.racy = true; /* whoever writes within this tick of the clock must be seen */
+	return listing_note(a->tree->list, &f, e);
+}
+
+/* Owner and mode of what is right otherwise. */
+static bool
+dress(struct arrival *a, const struct listing_row *row, struct err *e)
+{
+	struct store_look look = look_of(a, row);
+	enum fate f;
+	int fd;
+
+	f = beneath_file(a->tree->root, row->path, O_RDONLY, 0, &fd, e);
+	if (f != FATE_DONE)
+		return park(a, row->path, f, e, e);
+	if ((look.own_uid || look.own_gid) && fchown(fd, look.own_uid ? look.uid : (uid_t)-1, look.own_gid ? look.gid : (gid_t)-1) != 0)
+		f = fate_errno(e, "cannot set the owner of", row->path);
+	if (fchmod(fd, look.mode) != 0)
+		f = fate_errno(e, "cannot set the permissions of", row->path);
+	(void)close(fd);
+	if (f != FATE_DONE)
+		return park(a, row->path, f, e, e);
+	a->tally.written++;
+	return note_right(a, row->path, &row->s.listed, NULL, e);
+}
+
+/* --- files --- */
+
+static bool
+publish(struct arrival *a, struct incoming *in, struct buf *name, struct err *e)
+{
+	const struct store_bins bins = { a->replaced, a->lost };
+	struct store_displaced out;
+	const char *leaf;
+	enum fate f;
+	int fd;
+
+	f = store_sync(in->half->store, e);
+	if (f == FATE_DONE)
+		f = beneath_parent(a->tree->root, in->path, PARENT_MODE, &fd, &leaf, e);
+	if (f == FATE_DONE) {
+		(void)close(fd);
+		f = store_publish(in->half->store, in->path, &in->expect, &bins, &out, name, e);
+	}
+	if (f != FATE_DONE)
+		return park(a, in->path, f, e, e);
+	a->tally.written++;
+	if (out.any && out.expected && !listing_trashed(a->tree->list, &in->was, buf_cstr(name), e))
+		return false;
+	if (out.any && !out.expected)
+		log_warning(NULL, "tree %s: %s had been changed here meanwhile; that version is in %s", a->tree->t->name, in->path, buf_cstr(name));
+	return note_right(a, in->path, &in->content, NULL, e);
+}
+
+/* Give the gathered files their names. */
+static bool
+finish_group(struct arrival *a, struct err *e)
+{
+	char last[BENEATH_PATH_MAX + 1] = "";
+	struct buf name;
+	bool ok = true, any = false;
+
+	buf_init(&name, BENEATH_PATH_MAX);
+	for (size_t i = 0; i < a->n; i++)
+		store_flush(a->group[i].half->store);
+	for (size_t i = 0; ok && i < a->n; i++) {
+		buf_reset(&name);
+		ok = publish(a, &a->group[i], &name, e);
+	}
+	/* Each directory once, as far as the files of one come together. */
+	for (size_t i = 0; ok && i < a->n; i++) {
+		const char *slash = strrchr(a->group[i].path, '/');
+		size_t len = slash == NULL ? 0 : (size_t)(slash - a->group[i].path);
+
+		if (any && strlen(last) == len && strncmp(last, a->group[i].path, len) == 0)
+			continue;
+		memcpy(last, a->group[i].path, len);
+		last[len] = '\0';
+		any = true;
+		if (beneath_sync(a->tree->root, last, e) != FATE_DONE)
+			err_clear(e); /* gone again: then nothing has to last */
+	}
+	buf_free(&name);
+	drop_group(a);
+	return ok && listing_flush(a->tree->list, e);
+}
+
+static bool
+is_on_its_way(const struct arrival *a, const struct what *c)
+{
+	for (size_t i = 0; i < a->n; i++)
+		if (what_same(&a->group[i].content, c))
+			return true;
+	return false;
+}
+
+/* A whole content joins the group. Takes it over. */
+static bool
+join(struct arrival *a, struct half *half, const struct listing_row *row, struct err *e)
+{
+	const struct store_look look = look_of(a, row);
+	struct incoming *in = &a->group[a->n];
+	uint64_t fsid;
+	bool refused = false;
+	enum fate f = store_dress(half->store, &look, &refused, e);
+
+	if (refused && !a->owner_said) {
+		log_warning(NULL, "tree %s: owner or group cannot be set by this account; all else works", a->tree->t->name);
+		a->owner_said = true;
+	}
+	if (f != FATE_DONE) {
+		half_free(half);
+		return park(a, row->path, f, e, e);
+	}
+	*in = (struct incoming){ .half = half, .path = strdup(row->path), .content = row->s.listed, .was = row->s.here, .look = look };
+	in->expect.nothing = row->s.here.len == 0;
+	in->expect.facts = row->facts;
+	beneath_filesystem(a->tree->root, &in->expect.facts.dev, &fsid); /* not remembered: it changes with every boot */
+	if (in->path == NULL) {
+		half_free(half);
+		return err_set(e, ERR_MEMORY, "out of memory for a tree");
+	}
+	a->n++;
+	return a->n < GROUP || finish_group(a, e);
+}
+
+/* From a file here that has (some of) it. */
+static enum fate
+take_from(struct arrival *a, struct store *store, const char *path, struct err *e)
+{
+	enum fate f;
+	int fd;
+
+	f = beneath_file(a->tree->root, path, O_RDONLY, 0, &fd, e);
+	if (f != FATE_DONE)
+		return FATE_DONE; /* then it must come from elsewhere */
+	f = store_take(store, fd, e);
+	(void)close(fd);
+	return f;
+}
+
+/* What is here already is not asked for: the same content elsewhere, blocks of what stands at the path. */
+static enum fate
+take_what_is_here(struct arrival *a, struct store *store, const struct listing_row *row, struct err *e)
+{
+	struct buf path;
+	bool found = false;
+	enum fate f = FATE_DONE;
+
+	buf_init(&path, BENEATH_PATH_MAX);
+	if (store_missing(store) > 0) {
+		if (!listing_find(a->tree->list, &row->s.listed, &path, &found, e))
+			f = FATE_FAILED;
+		else if (found)
+			f = take_from(a, store, buf_cstr(&path), e);
+	}
+	if (f == FATE_DONE && store_missing(store) > 0) {
+		if (!listing_find_trashed(a->tree->list, &row->s.listed, &path, &found, e))
+			f = FATE_FAILED;
+		else if (found)
+			f = take_from(a, store, buf_cstr(&path), e);
+	}
+	if (f == FATE_DONE && store_missing(store) > 0 && what_kind(&row->s.here) == 'f' && content_count(row->size) > 1)
+		f = take_from(a, store, row->path, e);
+	buf_free(&path);
+	return f;
+}
+
+/* The content of a row, as far as it has come; *known false: not even its blocks' hashes are here. */
+static enum fate
+half_open(struct arrival *a, const unsigned char hash[CONTENT_BYTES], uint64_t size, struct half **out, bool *known, struct err *e)
+{
+	struct half *h = calloc(1, sizeof *h);
+	enum fate f = FATE_FAILED;
+
+	*known = false;
+	*out = NULL;
+	if (h == NULL)
+		(void)err_set(e, ERR_MEMORY, "out of memory for a file");
+	else if (listing_get_blocks(a->tree->list, hash, size, &h->content, known, e))
+		f = *known ? store_open(a->tree->root, &h->content, FREE_LEAST, &h->store, e) : FATE_DONE;
+	if (f == FATE_DONE && *known)
+		*out = h;
+	else
+		half_free(h);
+	return f;
+}
+
+static bool
+want_list(struct arrival *a, const struct listing_row *row, struct err *e)
+{
+	struct arrive_want w = { .size = row->size, .list = true };
+
+	memcpy(w.hash, row->s.listed.bytes + 1, sizeof w.hash);
+	return a->tally.wants++ >= ARRIVE_WANTS || a->wish(a->wish_arg, &w, e);
+}
+
+/* The first run of blocks that are not there. */
+static bool
+want_blocks(struct arrival *a, const struct half *h, struct err *e)
+{
+	struct arrive_want w = { .size = h->content.size };
+
+	memcpy(w.hash, h->content.id, sizeof w.hash);
+	for (; w.from < h->content.nblocks && store_has(h->store, w.from); w.from++)
+		;
+	for (; w.from + w.count < h->content.nblocks && w.count < ARRIVE_RUN && !store_has(h->store, w.from + w.count); w.count++)
+		;
+	return a->tally.wants++ >= ARRIVE_WANTS || a->wish(a->wish_arg, &w, e);
+}
+
+static bool
+want_file(struct arrival *a, const struct listing_row *row, struct err *e)
+{
+	struct half *h = NULL;
+	bool known = false, ok;
+	enum fate f;
+
+	if (is_on_its_way(a, &row->s.listed) && !finish_group(a, e))
+		return false;
+	f = half_open(a, row->s.listed.bytes + 1, row->size, &h, &known, e);
+	if (f == FATE_DONE && !known)
+		return want_list(a, row, e);
+	if (f == FATE_DONE)
+		f = take_what_is_here(a, h->store, row, e);
+	if (f == FATE_DONE && store_missing(h->store) == 0)
+		return join(a, h, row, e);
+	ok = f == FATE_DONE ? want_blocks(a, h, e) : park(a, row->path, f, e, e);
+	half_free(h);
+	return ok;
+}
+
+/* --- directories, links --- */
+
+/* What stands in the way of something of another kind goes to the trash. */
+static enum fate
+clear_place(struct arrival *a, const struct listing_row *row, struct err *e)
+{
+	struct buf name;
+	enum fate f = FATE_DONE;
+
+	buf_init(&name, BENEATH_PATH_MAX);
+	if (row->s.here.len > 0)
+		f = trash_put(a->replaced, row->path, row->path, &name, NULL, e);
+	buf_free(&name);
+	return f == FATE_GONE ? FATE_DONE : f;
+}
+
+static bool
+make_directory(struct arrival *a, const struct listing_row *row, struct err *e)
+{
+	struct store_look look = look_of(a, row);
+	struct listing_row made = *row;
+	struct file_facts facts;
+	const char *leaf;
+	enum fate f = FATE_DONE;
+	int fd;
+
+	if (what_kind(&row->s.here) != 'd') {
+		f = clear_place(a, row, e);
+		if (f == FATE_DONE)
+			f = beneath_parent(a->tree->root, row->path, PARENT_MODE, &fd, &leaf, e);
+		if (f == FATE_DONE) {
+			(void)close(fd);
+			f = beneath_make_directory(a->tree->root, row->path, look.mode, e);
+		}
+		/* Made on the way to a file below it. */
+		if (f == FATE_EXISTS && beneath_look(a->tree->root, row->path, &facts, e) == FATE_DONE && facts.type == 'd')
+			f = FATE_DONE;
+	}
+	if (f != FATE_DONE)
+		return park(a, row->path, f, e, e);
+	made.s.here = made.s.listed;
+	return dress(a, &made, e);
+}
+
+static bool
+make_link(struct arrival *a, const struct listing_row *row, struct err *e)
+{
+	unsigned char hash[CONTENT_BYTES];
+	struct what c;
+	const char *leaf;
+	enum fate f;
+	int fd;
+
+	if (row->link == NULL || !content_block(row->link, strlen(row->link), hash, e))
+		return false;
+	what_set(&c, 'l', hash);
+	if (!what_same(&c, &row->s.listed) || !beneath_link_stays(row->path, row->link))
+		f = fate_set(e, FATE_ESCAPES, "this link may not be made:", row->path);
+	else
+		f = clear_place(a, row, e);
+	if (f == FATE_DONE)
+		f = beneath_parent(a->tree->root, row->path, PARENT_MODE, &fd, &leaf, e);
+	if (f == FATE_DONE) {
+		(void)close(fd);
+		f = beneath_make_link(a->tree->root, row->path, row->link, e);
+	}
+	if (f != FATE_DONE)
+		return park(a, row->path, f, e, e);
+	a->tally.written++;
+	return note_right(a, row->path, &row->s.listed, row->link, e);
+}
+
+/* --- deletions --- */
+
+static bool
+remember_directory(struct arrival *a, const char *path, struct err *e)
+{
+	if (a->directories == NULL)
+		a->directories = calloc(DIRECTORIES_MAX, sizeof *a->directories);
+	if (a->directories == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a tree");
+	if (a->ndirectories == DIRECTORIES_MAX)
+		return true;
+	a->directories[a->ndirectories] = strdup(path);
+	return a->directories[a->ndirectories++] != NULL || err_set(e, ERR_MEMORY, "out of memory for a tree");
+}
+
+static bool
+is_as_known(const struct file_facts *a, const struct file_facts *b)
+{
+	return a->type == b->type && a->ino == b->ino && a->size == b->size && a->mtime_ns == b->mtime_ns;
+}
+
+static bool
+remove_file(struct arrival *a, const struct listing_row *row, struct err *e)
+{
+	struct file_facts facts;
+	struct buf name;
+	bool ok = true;
+	enum fate f = beneath_look(a->tree->root, row->path, &facts, e);
+
+	if (f == FATE_DONE && !is_as_known(&facts, &row->facts))
+		f = FATE_CHANGED;
+	buf_init(&name, BENEATH_PATH_MAX);
+	if (f == FATE_DONE)
+		f = trash_put(a->replaced, row->path, row->path, &name, NULL, e);
+	if (f == FATE_DONE)
+		ok = listing_trashed(a->tree->list, &row->s.here, buf_cstr(&name), e);
+	buf_free(&name);
+	if (!ok)
+		return false;
+	if (f != FATE_DONE && f != FATE_GONE)
+		return park(a, row->path, f, e, e);
+	a->tally.removed++;
+	return listing_gone(a->tree->list, row->id, 1, e);
+}
+
+static int
+deeper_first(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)b, *(char *const *)a);
+}
+
+static bool
+remove_directories(struct arrival *a, struct err *e)
+{
+	bool ok = true;
+
+	qsort(a->directories, a->ndirectories, sizeof *a->directories, deeper_first);
+	for (size_t i = 0; ok && i < a->ndirectories; i++) {
+		enum fate f = beneath_remove_directory(a->tree->root, a->directories[i], e);
+
+		if (f == FATE_DONE || f == FATE_GONE) {
+			a->tally.removed++;
+			ok = scan_path(a->tree, a->directories[i], strlen(a->directories[i]), e);
+		} /* not empty: what is left out keeps it */
+	}
+	drop_directories(a);
+	return ok;
+}
+
+/* --- each row --- */
+
+static bool
+is_sound(const struct listing_row *row, struct err *e)
+{
+	unsigned char id[LISTING_ID];
+
+	return beneath_path_ok(row->path, row->len) && strlen(row->path) == row->len && listing_id(row->path, row->len, id, e) && memcmp(id, row->id, LISTING_ID) == 0;
+}
+
+static bool
+put_right(struct arrival *a, const struct listing_row *row, struct err *e)
+{
+	switch (what_kind(&row->s.listed)) {
+	case 'd':
+		return make_directory(a, row, e);
+	case 'l':
+		return make_link(a, row, e);
+	case 'f':
+		return what_same(&row->s.here, &row->s.listed) ? dress(a, row, e) : want_file(a, row, e);
+	default:
+		return true;
+	}
+}
+
+static bool
+take_away(struct arrival *a, const struct listing_row *row, struct err *e)
+{
+	if (row->s.listed.len > 0)
+		return true;
+	return what_kind(&row->s.here) == 'd' ? remember_directory(a, row->path, e) : remove_file(a, row, e);
+}
+
+static bool
+on_unlike(void *arg, const struct listing_row *row, struct err *e)
+{
+	struct arrival *a = arg;
+	enum verdict_act act = verdict_judge(a->tree->t->mode, a->tree->sends, &row->s);
+	bool directory = what_kind(row->s.listed.len > 0 ? &row->s.listed : &row->s.here) == 'd';
+
+	/* Alike in content: what differs is how it looks. */
+	if ((act == VERDICT_NOTHING || act == VERDICT_AGREE) && row->s.listed.len > 0 && what_same(&row->s.here, &row->s.listed) && !a->removing) {
+		if (!listing_agree(a->tree->list, row->id, e))
+			return false;
+		act = a->tree->t->mode == TREE_TWO_WAY ? VERDICT_NOTHING : VERDICT_TAKE;
+	}
+	if (act != VERDICT_TAKE || exclude_path(a->tree->exclude, row->path, directory))
+		return true;
+	if (!is_sound(row, e)) {
+		a->tally.failed++;
+		return true;
+	}
+	return a->removing ? take_away(a, row, e) : put_right(a, row, e);
+}
+
+/* Deletions come last, so that a content that moved is still there to be taken. */
+static bool
+remove_all(struct arrival *a, struct err *e)
+{
+	struct listing_counts n;
+	bool ok;
+
+	if (a->tree->t->mode == TREE_PULL)
+		return true;
+	if (!listing_count(a->tree->list, &n, e) || !tell_brake(a->tree, n.here, n.deletions, 0, &a->tally.held, e))
+		return false;
+	if (a->tally.held)
+		return true;
+	a->removing = true;
+	ok = listing_unlike(a->tree->list, &a->tree->looks, on_unlike, a, e) && remove_directories(a, e) && listing_forget_gone(a->tree->list, e) &&
+	    db_exec(a->tree->db, "UPDATE sync_tree SET allowed=0 WHERE tree=? AND allowed<>0", DB_ARGS(db_text(a->tree->t->name)), e);
+	a->removing = false;
+	return ok;
+}
+
+bool
+arrive_settle(struct arrival *a, arrive_wish *wish, void *arg, struct arrive_report *out, struct err *e)
+{
+	bool ok;
+
+	a->tally = (struct arrive_report){ 0 };
+	a->wish = wish;
+	a->wish_arg = arg;
+	ok = listing_unlike(a->tree->list, &a->tree->looks, on_unlike, a, e) && finish_group(a, e) && listing_tell_flush(a->tree->list, e) &&
+	    remove_all(a, e);
+	if (!ok)
+		drop_group(a);
+	*out = a->tally;
+	return ok;
+}
+
+/* --- what comes --- */
+
+struct landing_place {
+	struct arrival *a;
+	bool done;
+};
+
+static bool
+join_first(void *arg, const struct listing_row *row, struct err *e)
+{
+	struct landing_place *l = arg;
+	struct half *h = l->a->large;
+
+	if (l->done || !is_sound(row, e))
+		return true;
+	l->done = true;
+	l->a->large = NULL;
+	return join(l->a, h, row, e);
+}
+
+/* The size that the list gives it. */
+static bool
+first_size(void *arg, const struct listing_row *row, struct err *e)
+{
+	(void)e;
+	*(uint64_t *)arg = row->size + 1; /* 0: nobody wants it */
+	return true;
+}
+
+/* Only what the list names and the folder lacks is written at all. */
+static bool
+open_wanted(struct arrival *a, const unsigned char hash[CONTENT_BYTES], const struct what *c, bool *wanted, struct err *e)
+{
+	uint64_t size = 0;
+	bool known = false;
+
+	*wanted = a->large != NULL && memcmp(a->large->content.id, hash, CONTENT_BYTES) == 0;
+	if (*wanted)
+		return true;
+	close_large(a);
+	if (!listing_wanting(a->tree->list, c, first_size, &size, e))
+		return false;
+	if (size == 0 || is_on_its_way(a, c))
+		return true;
+	if (half_open(a, hash, size - 1, &a->large, &known, e) != FATE_DONE)
+		return err_set(e, ERR_IO, "tree %s: %.400s", a->tree->t->name, e->msg);
+	*wanted = known;
+	return true;
+}
+
+bool
+arrive_block(struct arrival *a, const unsigned char hash[CONTENT_BYTES], size_t at, const void *data, size_t len, struct err *e)
+{
+	struct landing_place l = { .a = a };
+	const struct content *want;
+	struct what c;
+	bool wanted;
+	enum fate f = FATE_DONE;
+
+	what_set(&c, 'f', hash);
+	if (!open_wanted(a, hash, &c, &wanted, e))
+		return false;
+	if (!wanted)
+		return true;
+	want = &a->large->content;
+	if (want->nblocks > 0 && (at >= want->nblocks || len != content_length(want->size, at)))
+		return err_set(e, ERR_INPUT, "a block of a file has a wrong place or length");
+	if (want->nblocks > 0)
+		f = store_put(a->large->store, at, data, len, e);
+	if (f == FATE_CORRUPT)
+		return err_set(e, ERR_INPUT, "a block of a file is not what its hash says");
+	if (f != FATE_DONE)
+		return err_set(e, ERR_IO, "tree %s: %.400s", a->tree->t->name, e->msg);
+	if (store_missing(a->large->store) > 0)
+		return true;
+	if (!listing_wanting(a->tree->list, &c, join_first, &l, e))
+		return false;
+	close_large(a);
+	return true;
+}
+
+bool
+arrive_list(struct arrival *a, const unsigned char hash[CONTENT_BYTES], const void *blocks, size_t len, struct err *e)
+{
+	struct content d = { .nblocks = len / CONTENT_BYTES };
+	unsigned char id[CONTENT_BYTES];
+	struct what c;
+	uint64_t size = 0;
+	bool ok;
+
+	what_set(&c, 'f', hash);
+	if (!listing_wanting(a->tree->list, &c, first_size, &size, e))
+		return false;
+	if (size == 0)
+		return true;
+	d.size = size - 1;
+	if (len % CONTENT_BYTES != 0 || d.nblocks != content_count(d.size) || d.nblocks < 2)
+		return err_set(e, ERR_INPUT, "the list of a file's blocks has a wrong length");
+	d.blocks = malloc(len);
+	if (d.blocks == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a file's blocks");
+	memcpy(d.blocks, blocks, len);
+	memcpy(d.id, hash, CONTENT_BYTES);
+	ok = content_id(d.size, (const unsigned char(*)[CONTENT_BYTES])d.blocks, d.nblocks, id, e);
+	if (ok && memcmp(id, hash, CONTENT_BYTES) != 0)
+		ok = err_set(e, ERR_INPUT, "the list of a file's blocks is not what its hash says");
+	ok = ok && listing_put_blocks(a->tree->list, &d, e);
+	content_free(&d);
+	return ok;
+}
+
+bool
+arrive_is_amidst(const struct arrival *a)
+{
+	return a->large != NULL;
+}
+
+bool
+arrive_finish(struct arrival *a, struct arrive_report *out, struct err *e)
+{
+	bool ok = finish_group(a, e);
+
+	*out = a->tally;
+	a->tally = (struct arrive_report){ 0 };
+	return ok;
+}

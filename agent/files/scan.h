@@ -1,0 +1,22 @@
+/* A look at a tree: what stands there now goes into sync_file_local. Only what changed since the last look is read. Not
+ * here: telling others (files/tell). */
+#ifndef TANDEM_FILES_SCAN_H
+#define TANDEM_FILES_SCAN_H
+
+#include "files/tree.h"
+#include "files/walk.h"
+
+struct scan_report {
+	struct walk_counts seen;
+	uint64_t read;	/* files whose content was read */
+	uint64_t gone;	/* that stood here at the last look */
+	uint64_t later; /* files that somebody writes to: at the next look */
+	bool changed;	/* anything at all */
+};
+
+/* The whole tree. */
+MUST_CHECK bool scan_run(struct tree *t, struct scan_report *out, struct err *e);
+/* One path alone: what stands there now. */
+MUST_CHECK bool scan_path(struct tree *t, const char *path, size_t len, struct err *e);
+
+#endif

@@ -1,0 +1,242 @@
+/* Opening a tree, in an order in which nothing is done to a folder that is not the one that was set up. */
+#include "files/tree.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "change/mark.h"
+#include "files/marker.h"
+
+enum {
+	LOCK_STEP_MS = 20,
+	NAMES_MAX = 16 * 1024 /* what getpwnam_r needs for the longest entry that we read */
+};
+
+static enum fate
+failed(struct err *e)
+{
+	(void)e;
+	return FATE_FAILED;
+}
+
+/* --- who owns what is written here --- */
+
+static bool
+find_owner(const char *name, bool group, unsigned *id, struct err *e)
+{
+	char text[NAMES_MAX];
+	struct passwd user, *found_user = NULL;
+	struct group grp, *found_group = NULL;
+	uint64_t n;
+
+	if (mark_parse_u64(name, &n) && n < UINT32_MAX) {
+		*id = (unsigned)n;
+		return true;
+	}
+	if (group ? getgrnam_r(name, &grp, text, sizeof text, &found_group) == 0 && found_group != NULL :
+		    getpwnam_r(name, &user, text, sizeof text, &found_user) == 0 && found_user != NULL) {
+		*id = group ? grp.gr_gid : user.pw_uid;
+		return true;
+	}
+	return err_set(e, ERR_CONFIG, "there is no %s \"%s\" on this laptop", group ? "group" : "user", name);
+}
+
+/* Without the privilege to give files away owners stay as they are; said once a run. */
+static bool
+read_looks(struct tree *t, struct err *e)
+{
+	struct listing_looks *k = &t->looks;
+	const struct conf_tree *c = t->t;
+
+	k->listed_mode = t->sends;
+	k->file_mode = c->file_mode;
+	k->dir_mode = c->dir_mode;
+	if (t->sends)
+		return true;
+	k->own_uid = c->owner[0] != '\0';
+	k->own_gid = c->group[0] != '\0';
+	if ((k->own_uid && !find_owner(c->owner, false, &k->uid, e)) || (k->own_gid && !find_owner(c->group, true, &k->gid, e)))
+		return err_prefix(e, "[tree %s]", c->name);
+	if (geteuid() != 0 && ((k->own_uid && k->uid != geteuid()) || (k->own_gid && k->gid != getegid()))) {
+		log_warning(NULL, "tree %s: only root may give files to another owner or group: they stay with this account; all else works", c->name);
+		k->own_uid = k->own_gid = false;
+	}
+	return true;
+}
+
+/* In agent.conf patterns stand between commas. */
+static bool
+read_excludes(struct tree *t, struct err *e)
+{
+	char *patterns = strdup(t->t->exclude);
+	bool ok;
+
+	if (patterns == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a tree");
+	for (char *p = patterns; *p != '\0'; p++)
+		if (*p == ',') {
+			*p = '\n';
+			for (char *q = p + 1; *q == ' '; q++)
+				*q = '\n';
+		}
+	ok = exclude_new(patterns, true, &t->exclude, e) || err_prefix(e, "[tree %s] exclude", t->t->name);
+	free(patterns);
+	return ok;
+}
+
+/* --- is it the folder that was set up? --- */
+
+static enum fate
+check_mark(struct tree *t, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	struct marker mark;
+	enum fate f;
+	bool more = false, same;
+
+	f = marker_read(t->root, &mark, e);
+	if (f != FATE_DONE)
+		return f;
+	if (!db_query(t->db, "SELECT marker FROM sync_tree WHERE tree=?", DB_ARGS(db_text(t->t->name)), &rows, e) || !db_rows_next(rows, &more, e)) {
+		db_rows_free(rows);
+		return failed(e);
+	}
+	same = more && db_rows_len(rows, 0) == sizeof mark.id && memcmp(db_rows_text(rows, 0), mark.id, sizeof mark.id) == 0;
+	db_rows_free(rows);
+	if (same)
+		return FATE_DONE;
+	(void)err_set(e, ERR_HELD, more ? "the folder has the mark of another tree: is the right one mounted? agent --install takes it as it is" :
+					  "the folder has not been set up: run agent --install");
+	return FATE_OFFLINE;
+}
+
+enum fate
+tree_lock(struct tree *t, int64_t wait_ms, struct err *e)
+{
+	int64_t until = clock_mono_ms() + wait_ms;
+	enum fate f = check_mark(t, e);
+
+	if (f == FATE_DONE && !beneath_still_there(t->root))
+		f = fate_set(e, FATE_OFFLINE, "another folder stands now at", t->t->path);
+	if (f != FATE_DONE)
+		return f;
+	while ((f = marker_lock(t->root, &t->lock, e)) == FATE_BUSY && clock_mono_ms() < until)
+		clock_nap_ms(LOCK_STEP_MS);
+	return f;
+}
+
+void
+tree_unlock(struct tree *t)
+{
+	if (t->lock >= 0)
+		(void)close(t->lock);
+	t->lock = -1;
+}
+
+void
+tree_close(struct tree *t)
+{
+	if (t == NULL)
+		return;
+	listing_free(t->list);
+	exclude_free(t->exclude);
+	beneath_close(t->root);
+	tree_unlock(t);
+	free(t);
+}
+
+enum fate
+tree_open(struct db *db, const struct conf *conf, const struct conf_tree *c, int64_t wait_ms, struct tree **out, struct err *e)
+{
+	struct tree *t = calloc(1, sizeof *t);
+	enum fate f;
+
+	*out = NULL;
+	if (t == NULL) {
+		(void)err_set(e, ERR_MEMORY, "out of memory for a tree");
+		return FATE_FAILED;
+	}
+	*t = (struct tree){ .conf = conf, .t = c, .db = db, .sends = conf_tree_sends(conf, c), .lock = -1 };
+	f = listing_new(db, conf, c, &t->list, e) && read_excludes(t, e) && read_looks(t, e) ? FATE_DONE : FATE_FAILED;
+	if (f == FATE_DONE)
+		f = beneath_open(c->path, &t->root, e);
+	if (f == FATE_DONE)
+		f = wait_ms < 0 ? check_mark(t, e) : tree_lock(t, wait_ms, e);
+	if (f == FATE_DONE) {
+		*out = t;
+		return f;
+	}
+	(void)err_prefix(e, "tree %s", c->name);
+	tree_close(t);
+	return f;
+}
+
+/* --- setting up --- */
+
+/* What was known of another folder says nothing of this one. */
+static bool
+remember(struct db *db, const struct beneath *root, const struct conf_tree *t, const struct marker *mark, struct err *e)
+{
+	uint64_t dev, fsid, same = 0;
+
+	beneath_filesystem(root, &dev, &fsid);
+	if (!db_number(db, "SELECT 1 FROM sync_tree WHERE tree=? AND marker=?", DB_ARGS(db_text(t->name), db_bytes(mark->id, sizeof mark->id)), &same, NULL, e))
+		return false;
+	if (same == 0 && !db_exec(db, "DELETE FROM sync_file_local WHERE tree=?", DB_ARGS(db_text(t->name)), e))
+		return false;
+	return db_exec(db, "INSERT INTO sync_tree (tree, marker, fsid) VALUES (?,?,?) ON DUPLICATE KEY UPDATE marker=VALUES(marker), fsid=VALUES(fsid)",
+	    DB_ARGS(db_text(t->name), db_bytes(mark->id, sizeof mark->id), db_u64(fsid)), e);
+}
+
+bool
+tree_set_up(struct db *db, struct db *over, const struct conf *conf, const struct conf_tree *t, struct err *e)
+{
+	struct beneath *root = NULL;
+	struct marker mark;
+	bool ok;
+
+	if (!listing_create(over, conf, t, e))
+		return false;
+	ok = beneath_open(t->path, &root, e) == FATE_DONE && marker_make(root, &mark, e) == FATE_DONE && remember(db, root, t, &mark, e);
+	beneath_close(root);
+	return ok || err_prefix(e, "tree %s", t->name);
+}
+
+/* --- its state --- */
+
+bool
+tree_hold(struct db *db, const char *name, const char *why, struct err *e)
+{
+	return db_exec(db, "UPDATE sync_tree SET held=? WHERE tree=?", DB_ARGS(db_text(why), db_text(name)), e);
+}
+
+bool
+tree_state_read(struct db *db, const char *name, struct tree_state *out, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	memset(out, 0, sizeof *out);
+	ok = db_query(db, "SELECT held, looked_at, allowed FROM sync_tree WHERE tree=?", DB_ARGS(db_text(name)), &rows, e) && db_rows_next(rows, &more, e);
+	if (ok && more) {
+		out->set_up = true;
+		(void)snprintf(out->held, sizeof out->held, "%s", db_rows_text(rows, 0));
+		out->looked = db_rows_text(rows, 1) != NULL;
+		out->allowed = db_rows_u64(rows, 2) != 0;
+	}
+	db_rows_free(rows);
+	return ok;
+}
+
+bool
+tree_allow(struct db *db, const char *name, struct err *e)
+{
+	return db_exec(db, "UPDATE sync_tree SET allowed=1 WHERE tree=? AND held<>''", DB_ARGS(db_text(name)), e);
+}

@@ -1,0 +1,528 @@
+/* Upload folders on the way. Lives here: the order of asking, reading and bringing; answering; looking at one tree after
+ * the other. Not here: what is missing (files/arrive), the form of the lines (wire/parcel). */
+#include "sync/carry.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "files/arrive.h"
+#include "files/scan.h"
+#include "files/tell.h"
+#include "wire/parcel.h"
+
+enum {
+	ROUNDS_MAX = 1000000, /* questions about one tree in one run: each brings something, or is the last */
+	NEEDS_BYTES_MAX = (PARCEL_NEEDS_MAX + 1) * PARCEL_LINE_MAX,
+	TEMPORARY_DAYS = 7, /* that half a content is kept */
+	LAND_WAIT_MS = 5000 /* for whoever works in the folder; the caller's patience is longer */
+};
+
+static const char path_files[] = "/api/sync/files";
+
+/* --- sending --- */
+
+struct carrying {
+	struct link *link;
+	struct tree *tree;
+	struct carry_report *report;
+	struct buf body, answer;
+	uint64_t put; /* items in body */
+	uint64_t brought; /* since the last question */
+	/* The content in hand. */
+	struct content content;
+	bool have;
+	int fd;
+	char *block;
+};
+
+/* One call; *state is the peer's. needs: where its answer's items begin. */
+static bool
+call(struct carrying *c, struct parcel_answer *answer, size_t *needs, struct err *e)
+{
+	struct client *client = c->link->client;
+	int status = 0;
+
+	buf_reset(&c->answer);
+	if (!buf_check(&c->body, "a message", e))
+		return false;
+	if (!client_call(client, "POST", path_files, c->body.data, c->body.len, &status, &c->answer, e)) {
+		if (!client_not_found(client))
+			return false;
+		answer->state = PARCEL_NONE; /* an older agent: it has no trees */
+		err_clear(e);
+		return true;
+	}
+	if (status != 200)
+		return link_refused(c->link, status, &c->answer, e);
+	return parcel_parse_answer(buf_cstr(&c->answer), c->answer.len, answer, needs, e);
+}
+
+static void
+begin_body(struct carrying *c, enum parcel_kind kind)
+{
+	struct parcel_call head = { .kind = kind };
+
+	(void)snprintf(head.tree, sizeof head.tree, "%s", c->tree->t->name);
+	buf_reset(&c->body);
+	parcel_put_call(&c->body, &head);
+	c->put = 0;
+}
+
+static bool
+send_body(struct carrying *c, struct err *e)
+{
+	struct parcel_answer answer;
+	struct buf needs = c->answer; /* what is being read goes on being read */
+	size_t at;
+	bool ok;
+
+	if (c->put == 0)
+		return true;
+	buf_init(&c->answer, NEEDS_BYTES_MAX);
+	ok = call(c, &answer, &at, e);
+	buf_free(&c->answer);
+	c->answer = needs;
+	c->brought += c->put;
+	begin_body(c, PARCEL_PUT);
+	return ok;
+}
+
+static bool
+put_item(struct carrying *c, const struct parcel_item *item, struct err *e)
+{
+	if (c->body.len + PARCEL_LINE_MAX + item->len > CARRY_BODY_MAX && !send_body(c, e))
+		return false;
+	parcel_put_item(&c->body, item);
+	c->put++;
+	c->report->contents++;
+	c->report->bytes += item->len;
+	return true;
+}
+
+static void
+let_go(struct carrying *c)
+{
+	if (c->fd >= 0)
+		(void)close(c->fd);
+	c->fd = -1;
+	content_free(&c->content);
+	memset(&c->content, 0, sizeof c->content);
+	c->have = false;
+}
+
+/* Take a content in hand: its blocks' hashes, and a file here that has it. */
+static bool
+take_up(struct carrying *c, const struct parcel_need *n, struct err *e)
+{
+	struct what what;
+	struct buf path;
+	bool found = false, ok;
+
+	if (c->have && memcmp(c->content.id, n->hash, CONTENT_BYTES) == 0)
+		return true;
+	let_go(c);
+	what_set(&what, 'f', n->hash);
+	buf_init(&path, BENEATH_PATH_MAX);
+	/* What the list does not name is nobody's to ask for. */
+	ok = listing_names(c->tree->list, &what, &found, e) && (!found || listing_find(c->tree->list, &what, &path, &found, e));
+	if (ok && found)
+		ok = listing_get_blocks(c->tree->list, n->hash, n->size, &c->content, &found, e);
+	if (ok && found && beneath_file(c->tree->root, buf_cstr(&path), O_RDONLY, 0, &c->fd, e) != FATE_DONE) {
+		c->fd = -1;
+		found = false;
+	}
+	buf_free(&path);
+	c->have = ok && found;
+	return ok;
+}
+
+/* Read a block and make sure that it is the one that is meant. *whole false: the file is not what it was any more. */
+static bool
+read_block(struct carrying *c, size_t i, size_t *len, bool *whole, struct err *e)
+{
+	unsigned char hash[CONTENT_BYTES];
+	size_t have = 0;
+
+	*len = content_length(c->content.size, i);
+	while (have < *len) {
+		ssize_t n = pread(c->fd, c->block + have, *len - have, (off_t)(i * (uint64_t)CONTENT_BLOCK + have));
+
+		if (n <= 0)
+			break;
+		have += (size_t)n;
+	}
+	*whole = have == *len;
+	if (!*whole)
+		return true;
+	if (!content_block(c->block, *len, hash, e))
+		return false;
+	*whole = memcmp(hash, c->content.nblocks <= 1 ? c->content.id : c->content.blocks[i], CONTENT_BYTES) == 0;
+	return true;
+}
+
+static bool
+bring_list(struct carrying *c, const struct parcel_need *n, struct err *e)
+{
+	struct parcel_item item = { .list = true, .data = (const char *)c->content.blocks, .len = c->content.nblocks * CONTENT_BYTES };
+
+	memcpy(item.hash, n->hash, sizeof item.hash);
+	if (item.data == NULL || item.len > PARCEL_LIST_MAX)
+		return true;
+	return put_item(c, &item, e);
+}
+
+static bool
+bring(struct carrying *c, const struct parcel_need *n, struct err *e)
+{
+	struct parcel_item item = { .data = c->block };
+
+	if (!take_up(c, n, e))
+		return false;
+	if (!c->have)
+		return true;
+	if (n->list)
+		return bring_list(c, n, e);
+	memcpy(item.hash, n->hash, sizeof item.hash);
+	for (uint64_t i = n->from; i < n->from + n->count && (i < c->content.nblocks || i == 0); i++) {
+		bool whole = true;
+
+		item.at = i;
+		if (c->content.nblocks > 0 && !read_block(c, (size_t)i, &item.len, &whole, e))
+			return false;
+		if (!whole) {
+			log_debug(c->link->peer->name, "tree %s: a file changed since it was looked at; it is sent after the next look", c->tree->t->name);
+			return true;
+		}
+		if (!put_item(c, &item, e))
+			return false;
+	}
+	return true;
+}
+
+/* Ask once, bring what can be brought. */
+static bool
+one_round(struct carrying *c, struct parcel_answer *answer, size_t *needs, struct err *e)
+{
+	struct parcel_need n;
+	bool more = true, ok;
+	size_t at = 0;
+
+	*needs = 0;
+	c->brought = 0;
+	begin_body(c, PARCEL_WANT);
+	if (!call(c, answer, &at, e))
+		return false;
+	if (answer->state != PARCEL_READY)
+		return true;
+	begin_body(c, PARCEL_PUT);
+	while ((ok = parcel_next_need(buf_cstr(&c->answer), c->answer.len, &at, &n, &more, e)) && more) {
+		(*needs)++;
+		if (!bring(c, &n, e))
+			return false;
+	}
+	return ok && send_body(c, e);
+}
+
+static bool
+send_tree(struct carrying *c, struct err *e)
+{
+	struct parcel_answer answer = { .state = PARCEL_READY };
+	size_t needs = 1;
+
+	for (int round = 0; round < ROUNDS_MAX; round++) {
+		if (c->link->stop != NULL && atomic_load(c->link->stop))
+			return err_set(e, ERR_STOPPED, "stopped");
+		if (!one_round(c, &answer, &needs, e))
+			return false;
+		if (answer.state != PARCEL_READY || needs == 0 || c->brought == 0)
+			break;
+	}
+	let_go(c);
+	c->report->owed = c->report->owed || answer.state == PARCEL_BUSY || needs > 0;
+	return true;
+}
+
+static bool
+send_trees(struct carrying *c, struct err *e)
+{
+	const struct conf *conf = c->link->conf;
+
+	for (size_t i = 0; i < conf->ntrees; i++) {
+		enum fate f = tree_open(c->link->db, conf, &conf->trees[i], -1, &c->tree, e);
+		bool ok = f != FATE_FAILED;
+
+		if (f == FATE_DONE)
+			ok = send_tree(c, e);
+		else {
+			log_debug(c->link->peer->name, "%s", e->msg);
+			c->report->owed = true;
+		}
+		tree_close(c->tree);
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+bool
+carry_send(struct link *l, struct carry_report *out, struct err *e)
+{
+	struct carrying c = { .link = l, .report = out, .fd = -1 };
+	bool ok;
+
+	memset(out, 0, sizeof *out);
+	buf_init(&c.body, CARRY_BODY_MAX);
+	buf_init(&c.answer, NEEDS_BYTES_MAX);
+	c.block = malloc(CONTENT_BLOCK);
+	ok = c.block != NULL ? send_trees(&c, e) : err_set(e, ERR_MEMORY, "out of memory for files");
+	let_go(&c);
+	free(c.block);
+	buf_free(&c.body);
+	buf_free(&c.answer);
+	return ok;
+}
+
+/* --- looking --- */
+
+static bool
+ignore_wish(void *arg, const struct arrive_want *w, struct err *e)
+{
+	(void)arg;
+	(void)w;
+	(void)e;
+	return true;
+}
+
+/* What was changed here and is not this node's to change is put right without a peer, as far as that goes. */
+static bool
+put_right(struct tree *t, struct carry_look *out, struct err *e)
+{
+	struct arrival *a = NULL;
+	struct arrive_report report = { .held = false };
+	bool ok = arrive_new(t, &a, e) && arrive_settle(a, ignore_wish, NULL, &report, e);
+
+	arrive_free(a);
+	out->held = out->held || report.held;
+	return ok;
+}
+
+/* Is what was put into the trash still written to, by a program that has had it open ever since? Then it stays. */
+static bool
+is_at_rest(void *arg, const char *name, const struct file_facts *facts)
+{
+	const int64_t *before_us = arg;
+
+	(void)name;
+	return facts->mtime_ns / 1000 < *before_us;
+}
+
+/* What was kept long enough, and what began to come and was given up. */
+static bool
+tidy(struct tree *t, struct err *e)
+{
+	int64_t now = clock_wall_us(), before = now - t->t->keep_trash_ms * 1000;
+	struct trash_purged purged;
+	uint64_t removed;
+
+	if (trash_purge(t->root, TRASH_DELETED, before, is_at_rest, &before, &purged, e) != FATE_DONE ||
+	    store_purge(t->root, now - (int64_t)TEMPORARY_DAYS * 86400 * 1000000, &removed, e) != FATE_DONE)
+		log_warning(NULL, "tree %s: %s", t->t->name, e->msg);
+	return listing_forget_trashed(t->list, t->t->keep_trash_ms / 1000, e);
+}
+
+static bool
+look_at(struct tree *t, struct carry_look *out, struct err *e)
+{
+	struct scan_report scan;
+	struct tell_report tell;
+
+	if (!scan_run(t, &scan, e) || !tell_run(t, &tell, e) || !tidy(t, e))
+		return false;
+	out->changed = out->changed || tell.told > 0;
+	out->held = out->held || tell.held;
+	out->busy = out->busy || scan.later > 0;
+	return !conf_tree_takes(t->conf, t->t) || put_right(t, out, e);
+}
+
+bool
+carry_look_here(struct db *db, const struct conf *conf, int64_t wait_ms, struct carry_look *out, struct err *e)
+{
+	memset(out, 0, sizeof *out);
+	for (size_t i = 0; i < conf->ntrees; i++) {
+		struct tree *t = NULL;
+		enum fate f = tree_open(db, conf, &conf->trees[i], wait_ms, &t, e);
+		bool ok = f == FATE_DONE && look_at(t, out, e);
+
+		tree_close(t);
+		if (ok)
+			continue;
+		if (db_is_lost(db))
+			return false;
+		if (f == FATE_BUSY) {
+			out->busy = true;
+			continue;
+		}
+		/* One tree's trouble is not another's. */
+		log_warning(NULL, "%s", e->msg);
+		out->held = true;
+		if (!tree_hold(db, conf->trees[i].name, e->msg, e))
+			return false;
+	}
+	return true;
+}
+
+/* --- receiving --- */
+
+struct landing {
+	const struct conf *conf;
+	struct db *db;	       /* that the tree was opened with */
+	struct tree *tree;     /* kept while a large content comes */
+	struct arrival *arrival;
+};
+
+bool
+landing_new(const struct conf *conf, struct landing **out, struct err *e)
+{
+	*out = calloc(1, sizeof **out);
+	if (*out == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for files");
+	(*out)->conf = conf;
+	return true;
+}
+
+static void
+leave(struct landing *l)
+{
+	arrive_free(l->arrival);
+	l->arrival = NULL;
+	tree_close(l->tree);
+	l->tree = NULL;
+}
+
+void
+landing_free(struct landing *l)
+{
+	if (l == NULL)
+		return;
+	leave(l);
+	free(l);
+}
+
+static enum fate
+enter(struct landing *l, struct db *db, const struct conf_tree *t, struct err *e)
+{
+	enum fate f;
+
+	if (l->tree != NULL && (l->db != db || l->tree->t != t))
+		leave(l);
+	if (l->tree != NULL)
+		return tree_lock(l->tree, LAND_WAIT_MS, e);
+	f = tree_open(db, l->conf, t, LAND_WAIT_MS, &l->tree, e);
+	if (f == FATE_DONE && !arrive_new(l->tree, &l->arrival, e))
+		f = FATE_FAILED;
+	l->db = db;
+	return f;
+}
+
+static bool
+wish(void *arg, const struct arrive_want *w, struct err *e)
+{
+	struct parcel_need n = { .size = w->size, .list = w->list, .from = w->from, .count = w->count };
+
+	(void)e;
+	memcpy(n.hash, w->hash, sizeof n.hash);
+	if (n.size == 0)
+		n.count = 1; /* the empty file: one block of nothing */
+	parcel_put_need(arg, &n);
+	return true;
+}
+
+static bool
+answer_want(struct landing *l, struct buf *answer, struct err *e)
+{
+	struct arrive_report report;
+	struct parcel_answer head = { .state = PARCEL_READY };
+	struct tree_state state;
+	struct buf needs;
+	bool ok;
+
+	if (!tree_state_read(l->db, l->tree->t->name, &state, e))
+		return false;
+	if (!state.looked) {
+		head.state = PARCEL_BUSY; /* what stands here is not known yet: it would all be asked for */
+		parcel_put_answer(answer, &head);
+		return true;
+	}
+	buf_init(&needs, NEEDS_BYTES_MAX);
+	ok = arrive_settle(l->arrival, wish, &needs, &report, e) && buf_check(&needs, "what a tree needs", e);
+	head.more = report.wants > ARRIVE_WANTS;
+	parcel_put_answer(answer, &head);
+	buf_put(answer, buf_cstr(&needs), needs.len);
+	buf_free(&needs);
+	return ok;
+}
+
+static bool
+take_items(struct landing *l, const char *body, size_t len, size_t at, struct err *e)
+{
+	struct arrive_report report;
+	struct parcel_item item;
+	bool more = false, ok;
+
+	while ((ok = parcel_next_item(body, len, &at, &item, &more, e)) && more) {
+		ok = item.list ? arrive_list(l->arrival, item.hash, item.data, item.len, e) :
+				 arrive_block(l->arrival, item.hash, (size_t)item.at, item.data, item.len, e);
+		if (!ok)
+			return false;
+	}
+	return ok && arrive_finish(l->arrival, &report, e);
+}
+
+static bool
+answer_call(struct landing *l, const struct parcel_call *c, const char *body, size_t len, size_t at, struct buf *answer, struct err *e)
+{
+	const struct parcel_answer ready = { .state = PARCEL_READY };
+
+	if (c->kind == PARCEL_WANT)
+		return answer_want(l, answer, e);
+	parcel_put_answer(answer, &ready);
+	return take_items(l, body, len, at, e);
+}
+
+bool
+landing_take(struct landing *l, struct db *db, const char *body, size_t len, struct buf *answer, struct err *e)
+{
+	struct parcel_answer no = { .state = PARCEL_NONE };
+	const struct conf_tree *t;
+	struct parcel_call c;
+	enum fate f;
+	size_t at;
+	bool ok = true;
+
+	if (!parcel_parse_call(body, len, &c, &at, e))
+		return false;
+	t = conf_tree(l->conf, c.tree);
+	if (t == NULL || !conf_tree_takes(l->conf, t)) {
+		parcel_put_answer(answer, &no);
+		return buf_check(answer, "an answer", e);
+	}
+	f = enter(l, db, t, e);
+	if (f == FATE_DONE)
+		ok = answer_call(l, &c, body, len, at, answer, e);
+	else if (f != FATE_FAILED) { /* away or in use: later */
+		log_debug(NULL, "%s", e->msg);
+		no.state = PARCEL_BUSY;
+		parcel_put_answer(answer, &no);
+	} else
+		ok = false;
+	if (f != FATE_DONE || !ok || !arrive_is_amidst(l->arrival))
+		leave(l);
+	else
+		tree_unlock(l->tree);
+	return ok && buf_check(answer, "an answer", e);
+}

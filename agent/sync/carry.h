@@ -1,0 +1,37 @@
+/* Upload folders between two nodes. The sending half: ask the peer what contents it needs, and bring them; the node that
+ * has contents calls, whichever way calls go (net/shelf), so one kind of call serves both. The receiving half: what a peer
+ * asks and brings. And the look at this node's own folders. */
+#ifndef TANDEM_SYNC_CARRY_H
+#define TANDEM_SYNC_CARRY_H
+
+#include "sync/link.h"
+
+enum {
+	CARRY_BODY_MAX = MESSAGE_BODY_MAX + MESSAGE_ENVELOPE_MAX /* of a call: some blocks and their lines */
+};
+
+struct carry_report {
+	uint64_t contents; /* whole contents or blocks that were brought */
+	uint64_t bytes;
+	bool owed;	   /* the peer still needs something, or is busy: ask again */
+};
+
+/* Ask about every tree of agent.conf and bring what is needed. The link is open. */
+MUST_CHECK bool carry_send(struct link *l, struct carry_report *out, struct err *e);
+
+/* Look at all trees here, tell their lists, put right what needs no peer. Errors of one tree are logged and stand in
+ * sync_tree; false is the database's. */
+struct carry_look {
+	bool changed; /* something is to be told */
+	bool held;    /* a tree waits for a person */
+	bool busy;    /* files that are being written, or a tree that another agent works in: look again soon */
+};
+MUST_CHECK bool carry_look_here(struct db *db, const struct conf *conf, int64_t wait_ms, struct carry_look *out, struct err *e);
+
+/* A peer's call. state_open is kept between calls of one worker. */
+struct landing;
+MUST_CHECK bool landing_new(const struct conf *conf, struct landing **out, struct err *e);
+void landing_free(struct landing *l);
+MUST_CHECK bool landing_take(struct landing *l, struct db *db, const char *body, size_t len, struct buf *answer, struct err *e);
+
+#endif

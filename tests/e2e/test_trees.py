@@ -1,0 +1,174 @@
+"""Upload folders travel with the rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+from lab import Pair, folders, until
+from lab.folders import look, put, trash
+
+_MIRROR = {"mode": "mirror", "source": "anna"}
+
+
+def test_a_mirror_follows_its_source_with_every_drain(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, _MIRROR)
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    bert.start_serve()
+    put(here, "photo.jpg", b"\xff\xd8 a photo")
+    put(here, "2026/11/plan.pdf", "a plan")
+    put(here, "empty", "")
+    (here / "leer").mkdir()
+    (here / "latest").symlink_to("2026/11/plan.pdf")
+    big = os.urandom(5 * 1024 * 1024 + 77)
+    put(here, "film.mp4", big)
+    (here / "photo.jpg").chmod(0o640)
+    until(lambda: anna.drain() and look(there) == look(here), 30, "all of it arrives")
+    assert (there / "photo.jpg").stat().st_mode & 0o777 == 0o640
+    assert (there / "photo.jpg").stat().st_mtime_ns == (here / "photo.jpg").stat().st_mtime_ns
+    assert look(there)["film.mp4"] == big
+    # Changes, deletions, another kind.
+    put(here, "photo.jpg", b"\xff\xd8 another photo")
+    (here / "empty").unlink()
+    (here / "empty").mkdir()
+    put(here, "empty/no more", "x")
+    os.unlink(here / "2026/11/plan.pdf")
+    os.rmdir(here / "2026/11")
+    (here / "latest").unlink()
+    until(lambda: anna.drain() and look(there) == look(here), 30, "changes and deletions arrive")
+    assert {b"\xff\xd8 a photo", b"a plan"} <= set(trash(there))
+    # Once more without a change: nothing is sent.
+    assert anna.drain().stdout == ""
+
+
+def test_a_mirror_puts_the_other_side_right_and_keeps_what_it_takes_away(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {**_MIRROR, "file_mode": "664", "dir_mode": "775", "exclude": "cache/, *.log"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    bert.start_serve()
+    for i in range(30):
+        put(here, f"album/{i}.jpg", f"photo {i}")
+    put(here, "cache/x", "left out")
+    put(here, "error.log", "left out, too")
+    put(there, "cache/own", "bert's own, left out")
+    until(lambda: anna.drain() and look(there / "album") == look(here / "album"), 30, "the album arrives")
+    assert "error.log" not in look(there) and look(there)["cache/own"] == b"bert's own, left out"
+    assert {p.stat().st_mode & 0o777 for p in (there / "album").iterdir()} == {0o664}
+    assert (there / "album").stat().st_mode & 0o777 == 0o775
+    # Created, changed, deleted, made secret on the wrong side; some of it needs anna, and she comes.
+    put(there, "bert's.txt", "from bert")
+    put(there, "album/1.jpg", "bert's version")
+    (there / "album/2.jpg").unlink()
+    (there / "album/3.jpg").chmod(0o600)
+    (there / "album/4.jpg").unlink()
+    (there / "album/4.jpg").mkdir()
+    until(lambda: "bert's.txt" not in look(there), 30, "what is bert's alone goes without anna")
+    until(lambda: anna.drain() and look(there / "album") == look(here / "album"), 30, "all is right again")
+    assert (there / "album/3.jpg").stat().st_mode & 0o777 == 0o664
+    assert {b"from bert", b"bert's version"} <= set(trash(there))
+    assert not (there / "photo").exists()
+
+
+def test_deletions_in_bulk_wait_for_a_person_on_either_side(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {**_MIRROR, "max_delete": "5 files, 10%"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    bert.start_serve()
+    for i in range(40):
+        put(here, f"{i}.jpg", f"photo {i}")
+    until(lambda: anna.drain() and look(there) == look(here), 30, "all arrives")
+    # Renames are no deletions.
+    (here / "old").mkdir()
+    for i in range(20):
+        (here / f"{i}.jpg").rename(here / f"old/{i}.jpg")
+    said = anna.drain().stdout
+    assert "contents of upload folders sent" not in said
+    until(lambda: anna.drain() and look(there) == look(here), 30, "moved there without a content")
+    before = look(there)
+    for i in range(20):
+        (here / f"old/{i}.jpg").unlink()
+    said = anna.drain(check=5)
+    assert look(there) == before
+    assert "held" in (anna.agent_log.read_text())
+    anna.drain(check=5)
+    anna.drain("--allow-deletes")
+    until(lambda: "is held: 20 of 40" in bert.agent_log.read_text(), 30, "bert's brake is his own")
+    assert len([path for path in look(there) if path.endswith(".jpg")]) == 40
+    bert.drain("--allow-deletes", check={0, 4, 5})
+    until(lambda: anna.drain() and look(there) == look(here), 30, "then they are gone")
+    assert len(trash(there)) >= 20
+
+
+def test_a_folder_that_is_not_there_deletes_nothing(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, _MIRROR)
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    bert.start_serve()
+    put(here, "a.jpg", "a")
+    until(lambda: anna.drain() and look(there) == {"a.jpg": b"a"}, 30, "arrives")
+    away = here.with_name("away")
+    here.rename(away)
+    anna.drain(check=5)
+    here.mkdir()  # an empty mount point
+    anna.drain(check=5)
+    assert look(there) == {"a.jpg": b"a"}
+    here.rmdir()
+    away.rename(here)
+    put(here, "b.jpg", "b")
+    until(lambda: anna.drain() and look(there) == {"a.jpg": b"a", "b.jpg": b"b"}, 30, "goes on by itself")
+
+
+def test_a_node_that_nobody_can_call_fetches_files_as_well(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, _MIRROR)
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    anna.change_conf({"peer bert": {"url": None}})
+    bert.change_conf({"peer anna": {"pull": "yes"}})
+    fresh_pair.install()
+    anna.start_serve()
+    big = os.urandom(9 * 1024 * 1024 + 1)
+    put(here, "film.mp4", big)
+    put(here, "a.jpg", "a")
+    until(lambda: bert.drain(check={0, 4}) and look(there) == look(here), 30, "fetched")
+
+
+def test_a_receiver_that_is_killed_goes_on_where_it_was(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, _MIRROR)
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    bert.start_serve()
+    for i in range(6):
+        put(here, f"film{i}.mp4", os.urandom(8 * 1024 * 1024))
+    for i in range(300):
+        put(here, f"small/{i}", f"small {i}" * 50)
+    for _ in range(6):
+        running = subprocess.Popen(anna.command("--drain"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        before = len(look(there))
+        until(lambda: len(look(there)) > before + 3 or running.poll() is not None, 30, "something arrives")
+        bert.kill_serve()
+        running.wait(60)
+        whole = look(here)
+        assert all(whole[path] == content for path, content in look(there).items())
+        bert.start_serve()
+    until(lambda: anna.drain(check={0, 4}) and look(there) == look(here), 60, "in the end all of it")
+
+
+def test_push_and_pull_bring_what_is_new_and_delete_nothing(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "push"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    bert.change_conf({"tree uploads": {"mode": "pull"}})
+    fresh_pair.install()
+    bert.start_serve()
+    put(here, "a.jpg", "a")
+    put(here, "b.jpg", "b")
+    put(there, "bert's.jpg", "stays with bert")
+    until(lambda: anna.drain() and len(look(there)) == 3, 30, "arrive")
+    (here / "a.jpg").unlink()
+    put(here, "b.jpg", "b again")
+    until(lambda: anna.drain() and look(there).get("b.jpg") == b"b again", 30, "a change arrives")
+    assert look(there) == {"a.jpg": b"a", "b.jpg": b"b again", "bert's.jpg": b"stays with bert"}
+    assert look(here) == {"b.jpg": b"b again"} and trash(there) == [b"b"]
+    shown = json.loads(bert.agent("--trees", "--json").stdout)["trees"][0]
+    assert (shown["mode"], shown["files"], shown["failed"], shown["held"]) == ("pull", 3, 0, "")
+    assert "takes what changes elsewhere" in bert.agent("--trees").stdout

@@ -1,0 +1,77 @@
+"""Upload folders of laptops: made, filled, read back."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from lab.node import Node
+from lab.pair import Pair
+
+OWN = ".sync"  # the agent's own folder in the root
+
+
+def folder(node: Node, tree: str = "uploads") -> Path:
+    """Where a node has its tree."""
+    return node.folder / f"tree-{tree}"
+
+
+def join(pair: Pair, options: Mapping[str, str], tree: str = "uploads") -> tuple[Path, Path]:
+    """Both laptops have a new, empty folder that [tree] describes; not installed yet."""
+    roots = []
+    for node in pair.nodes:
+        root = folder(node, tree)
+        remove(root)
+        root.mkdir()
+        node.change_conf({f"tree {tree}": {"path": str(root), **options}})
+        roots.append(root)
+    return roots[0], roots[1]
+
+
+def remove(root: Path) -> None:
+    """The folder with all in it."""
+    if not root.exists():
+        return
+    for path in sorted(root.rglob("*"), reverse=True):
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink()
+    root.rmdir()
+
+
+def put(root: Path, path: str, content: str | bytes) -> Path:
+    """Write a file as an upload is written: beside its name, then renamed."""
+    target = root / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(target.name + ".part")
+    beside.write_bytes(content.encode() if isinstance(content, str) else content)
+    beside.rename(target)
+    return target
+
+
+def look(root: Path) -> dict[str, str | bytes]:
+    """Everything below root: a file's bytes, "dir", or "-> TARGET"."""
+    found: dict[str, str | bytes] = {}
+    for here, directories, files in os.walk(os.fsencode(root)):
+        if here == os.fsencode(root):
+            directories[:] = [d for d in directories if d != OWN.encode()]
+        for name in directories + files:
+            full = os.path.join(here, name)
+            path = os.fsdecode(os.path.relpath(full, os.fsencode(root)))
+            mode = os.lstat(full).st_mode
+            if stat.S_ISLNK(mode):
+                found[path] = "-> " + os.fsdecode(os.readlink(full))
+            elif stat.S_ISDIR(mode):
+                found[path] = "dir"
+            else:
+                with open(full, "rb") as f:
+                    found[path] = f.read()
+    return found
+
+
+def trash(root: Path, area: str = "trash") -> list[bytes]:
+    """The contents of all files in the trash."""
+    return sorted(p.read_bytes() for p in (root / OWN / area).rglob("*") if p.is_file())
