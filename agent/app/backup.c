@@ -3,6 +3,7 @@
 
 #include "app/backup.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -92,8 +93,11 @@ open_work(struct work *w, const char *given, bool make, struct err *e)
 	if (!choose_place(w, given, place, e))
 		return FATE_FAILED;
 	f = beneath_open(w->tree->path, &w->root, e);
-	if (f == FATE_DONE)
-		f = snapshot_place(place, w->tree->name, make, &w->to, e);
+	if (f != FATE_DONE)
+		return f;
+	f = snapshot_place(place, w->tree->name, make, &w->to, e);
+	if (f == FATE_OFFLINE && !make)
+		f = (err_set(e, ERR_USAGE, "there are no snapshots of %s in %s; --from DIR says where they are", w->tree->name, place), FATE_GONE);
 	return f;
 }
 
@@ -124,19 +128,16 @@ tell_path(struct work *w, const char *path, const char *what, const char *why)
 	free(shown);
 }
 
-/* One backup or restore of a place at a time. */
+/* One backup of a place at a time. *busy: another one is at work. */
 static enum fate
-lock_place(const struct beneath *to, int *fd, struct err *e)
+lock_place(const struct beneath *to, int *fd, bool *busy, struct err *e)
 {
 	enum fate f = beneath_file(to, "lock", O_RDWR | O_CREAT, DUMP_MODE, fd, e);
 
-	if (f != FATE_DONE)
+	if (f != FATE_DONE || flock(*fd, LOCK_EX | LOCK_NB) == 0)
 		return f;
-	if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
-		return FATE_DONE;
-	(void)close(*fd);
-	*fd = -1;
-	return err_set(e, ERR_IO, "another --backup works in %s", beneath_path(to)), FATE_BUSY;
+	*busy = errno == EWOULDBLOCK;
+	return *busy ? FATE_DONE : fate_errno(e, "cannot lock", "lock");
 }
 
 /* --- --backup -------------------------------------------------------------------------------------- */
@@ -213,8 +214,6 @@ print_backup(struct work *w, const struct snapshot *s, const struct snapshot_cou
 static enum fate
 complete(struct work *w, struct snapshot *s, struct snapshot_counts *c, uint64_t *pruned, struct err *e)
 {
-	const struct conf_keep *k = &w->tree->backup_keep;
-	const struct snapshot_keep keep = { k->days, k->weeks, k->least };
 	enum fate f = FATE_DONE;
 
 	if (w->cli->with_database && !w->cli->dry_run)
@@ -224,7 +223,7 @@ complete(struct work *w, struct snapshot *s, struct snapshot_counts *c, uint64_t
 	if (f == FATE_DONE && !w->cli->dry_run)
 		f = snapshot_finish(s, e);
 	if (f == FATE_DONE && c->older + c->skipped == 0)
-		f = snapshot_prune(w->to, &keep, w->cli->dry_run, pruned, e);
+		f = rotation_prune(w->to, &w->tree->backup_keep, w->cli->dry_run, pruned, e);
 	return f;
 }
 
@@ -255,19 +254,31 @@ back_up(struct work *w, bool *person, struct err *e)
 	return f;
 }
 
+/* As a second --drain does: it is being done. */
+static void
+print_busy(const struct work *w)
+{
+	if (w->cli->json)
+		(void)printf("{\"tree\":\"%s\",\"busy\":true}\n", w->tree->name);
+	else if (!w->cli->quiet)
+		(void)printf("another --backup of %s is running\n", w->tree->name);
+}
+
 enum exit_code
 backup_run(const struct cli *cli, const struct conf *conf, struct err *e)
 {
 	struct work w = { .cli = cli, .conf = conf };
-	bool person = false;
+	bool person = false, busy = false;
 	enum fate f;
 	int lock = -1;
 
 	buf_init(&w.json, JSON_MAX);
 	f = open_work(&w, cli->to, true, e);
 	if (f == FATE_DONE)
-		f = lock_place(w.to, &lock, e);
-	if (f == FATE_DONE)
+		f = lock_place(w.to, &lock, &busy, e);
+	if (f == FATE_DONE && busy)
+		print_busy(&w);
+	else if (f == FATE_DONE)
 		f = back_up(&w, &person, e);
 	if (lock >= 0)
 		(void)close(lock);
@@ -284,7 +295,7 @@ list_snapshots(const struct work *w, struct err *e)
 {
 	char (*names)[SNAPSHOT_NAME];
 	size_t n;
-	enum fate f = snapshot_list(w->to, &names, &n, e);
+	enum fate f = rotation_list(w->to, "", &names, &n, e);
 
 	if (f != FATE_DONE)
 		return f;
@@ -311,7 +322,7 @@ choose_snapshot(const struct work *w, char out[SNAPSHOT_NAME], struct err *e)
 	char (*names)[SNAPSHOT_NAME];
 	bool latest = strcmp(w->cli->second, "latest") == 0, found = false;
 	size_t n;
-	enum fate f = snapshot_list(w->to, &names, &n, e);
+	enum fate f = rotation_list(w->to, "", &names, &n, e);
 
 	for (size_t i = 0; f == FATE_DONE && i < n; i++)
 		if (latest || strcmp(names[i], w->cli->second) == 0) {

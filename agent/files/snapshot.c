@@ -1,4 +1,4 @@
-/* Dated copies of a tree. Lives here: making one, listing them, removing old ones.
+/* Dated copies of a tree. Lives here: making one. Not here: which there are and which go (rotation).
  *
  * Every file is read, between two looks (content_begin, content_end), and its SHA-256 decides whether it is the one of the
  * snapshot before: size and time alone would overlook an edit within one tick, and a disk that rots. A copy is read back and
@@ -22,11 +22,10 @@
 #include "files/checklist.h"
 #include "files/content.h"
 #include "files/marker.h"
-#include "files/sweep.h"
+#include "files/rotation.h"
 #include "files/walk.h"
 
 #define PARTIAL ".partial"
-#define REMOVING ".removing"
 #define ABOUT "snapshot.txt"
 #define LATER "later.txt"
 #define NO_ID "none"
@@ -38,15 +37,11 @@ enum {
 	TRIES = 3,	     /* of a file that is being written */
 	NAP_MS = 200,
 	PARTIALS_MAX = 4,    /* interrupted ones that are looked into */
-	NAMES_MAX = 1 << 26,
 	NAME_TRIES = 100,    /* seconds that are taken already */
 	ID_HEX = MARKER_ID_BYTES * 2,
 	US_PER_S = 1000000,
 	NS_PER_US = 1000,
-	NS_PER_S = 1000000000,
-	DAY_S = 24 * 3600,
-	WEEK = 7,
-	MONDAY = 3 /* 1970-01-01 was a Thursday */
+	NS_PER_S = 1000000000
 };
 
 struct snapshot {
@@ -65,26 +60,6 @@ struct snapshot {
 	enum fate failed; /* why the walk was ended */
 };
 
-/* --- names ------------------------------------------------------------------------------------- */
-
-static bool
-has_form(const char *name, const char *tail)
-{
-	static const char form[] = "dddd-dd-dd_dddddd";
-	size_t i;
-
-	for (i = 0; form[i] != '\0'; i++)
-		if (form[i] == 'd' ? name[i] < '0' || name[i] > '9' : name[i] != form[i])
-			return false;
-	return strcmp(name + i, tail) == 0;
-}
-
-bool
-snapshot_name_ok(const char *name)
-{
-	return has_form(name, "");
-}
-
 enum fate
 snapshot_place(const char *dir, const char *name, bool make, struct beneath **out, struct err *e)
 {
@@ -97,136 +72,6 @@ snapshot_place(const char *dir, const char *name, bool make, struct beneath **ou
 	if (buf_check(&path, "the folder of snapshots", e) && (!make || process_make_directory(buf_cstr(&path), e)))
 		f = beneath_open(buf_cstr(&path), out, e);
 	buf_free(&path);
-	return f;
-}
-
-static int
-by_name(const void *a, const void *b)
-{
-	return strcmp(a, b);
-}
-
-enum fate
-snapshot_list(const struct beneath *to, char (**names)[SNAPSHOT_NAME], size_t *n, struct err *e)
-{
-	struct buf all;
-	size_t count = 0;
-	enum fate f;
-
-	*names = NULL;
-	*n = 0;
-	buf_init(&all, NAMES_MAX);
-	f = beneath_list(to, "", &all, e);
-	for (size_t at = 0; at < all.len; at += strlen(all.data + at) + 1)
-		count += snapshot_name_ok(all.data + at);
-	*names = f == FATE_DONE ? calloc(count + 1, sizeof **names) : NULL;
-	if (f == FATE_DONE && *names == NULL)
-		f = (err_set(e, ERR_MEMORY, "out of memory for the names of snapshots"), FATE_FAILED);
-	for (size_t at = 0; f == FATE_DONE && at < all.len; at += strlen(all.data + at) + 1)
-		if (snapshot_name_ok(all.data + at))
-			memcpy((*names)[(*n)++], all.data + at, SNAPSHOT_NAME);
-	buf_free(&all);
-	if (*n > 0)
-		qsort(*names, *n, sizeof **names, by_name);
-	return f;
-}
-
-/* --- which go ----------------------------------------------------------------------------------- */
-
-/* Days since 1970 of the date in a name (Howard Hinnant's days_from_civil). */
-static long
-day_of(const char *name)
-{
-	long y = strtol(name, NULL, 10), m = strtol(name + 5, NULL, 10), d = strtol(name + 8, NULL, 10), era, yoe, doy;
-
-	y -= m <= 2;
-	era = y / 400;
-	yoe = y - era * 400;
-	doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
-	return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
-}
-
-void
-snapshot_choose(const char (*names)[SNAPSHOT_NAME], size_t n, const struct snapshot_keep *keep, bool *go)
-{
-	long day = -1, week = -1; /* of the last one that was kept for them */
-	unsigned days = 0, weeks = 0;
-
-	for (size_t i = n; i > 0; i--) {
-		long this_day = day_of(names[i - 1]), this_week = (this_day + MONDAY) / WEEK;
-		bool stays = i == n || n - i < keep->least;
-
-		if (this_day != day && days < keep->days) {
-			day = this_day;
-			days++;
-			stays = true;
-		}
-		if (this_week != week && weeks < keep->weeks) {
-			week = this_week;
-			weeks++;
-			stays = true;
-		}
-		go[i - 1] = !stays;
-	}
-}
-
-/* First it loses its name, so that no half of it is ever taken for a snapshot. */
-static enum fate
-remove_one(const struct beneath *to, const char *name, struct err *e)
-{
-	struct sweep sweep = { .may_go = NULL };
-	char gone[SNAPSHOT_FOLDER];
-	enum fate f;
-
-	(void)snprintf(gone, sizeof gone, "%.*s" REMOVING, SNAPSHOT_NAME - 1, name);
-	f = beneath_move(to, name, gone, MOVE_NEW, e);
-	return f == FATE_DONE ? sweep_remove(to, gone, &sweep, e) : f;
-}
-
-/* Remove every folder of that ending, except one. */
-static enum fate
-remove_remains(const struct beneath *to, const char *tail, const char *except, struct err *e)
-{
-	struct sweep sweep = { .may_go = NULL };
-	struct buf all;
-	enum fate f;
-
-	buf_init(&all, NAMES_MAX);
-	f = beneath_list(to, "", &all, e);
-	for (size_t at = 0; f == FATE_DONE && at < all.len; at += strlen(all.data + at) + 1)
-		if (has_form(all.data + at, tail) && strcmp(all.data + at, except) != 0)
-			f = sweep_remove(to, all.data + at, &sweep, e);
-	buf_free(&all);
-	return f;
-}
-
-enum fate
-snapshot_prune(const struct beneath *to, const struct snapshot_keep *keep, bool dry_run, uint64_t *pruned, struct err *e)
-{
-	char (*names)[SNAPSHOT_NAME];
-	bool *go;
-	size_t n;
-	enum fate f = snapshot_list(to, &names, &n, e);
-
-	*pruned = 0;
-	if (f != FATE_DONE)
-		return f;
-	go = calloc(n + 1, sizeof *go);
-	if (go == NULL)
-		f = (err_set(e, ERR_MEMORY, "out of memory for the names of snapshots"), FATE_FAILED);
-	else
-		snapshot_choose((const char (*)[SNAPSHOT_NAME])names, n, keep, go);
-	for (size_t i = 0; f == FATE_DONE && i < n; i++) {
-		if (!go[i])
-			continue;
-		if (!dry_run)
-			f = remove_one(to, names[i], e);
-		*pruned += f == FATE_DONE;
-	}
-	if (f == FATE_DONE && !dry_run)
-		f = remove_remains(to, REMOVING, "", e);
-	free(go);
-	free(names);
 	return f;
 }
 
@@ -264,26 +109,25 @@ open_stream(const struct beneath *to, const char *folder, const char *name, bool
 	return FATE_DONE;
 }
 
-/* What is there: the newest complete one, and interrupted ones, the newest first. */
+/* What is there: the newest complete one, and a few interrupted ones; older of these are removed. */
 static enum fate
 look_around(struct snapshot *s, struct err *e)
 {
 	char (*names)[SNAPSHOT_NAME];
-	struct buf all;
 	size_t n;
-	enum fate f = snapshot_list(s->o->to, &names, &n, e);
+	enum fate f = rotation_list(s->o->to, "", &names, &n, e);
 
-	if (f != FATE_DONE)
-		return f;
 	if (n > 0)
 		memcpy(s->previous, names[n - 1], sizeof s->previous);
 	free(names);
-	buf_init(&all, NAMES_MAX);
-	f = beneath_list(s->o->to, "", &all, e);
-	for (size_t at = 0; f == FATE_DONE && at < all.len; at += strlen(all.data + at) + 1)
-		if (has_form(all.data + at, PARTIAL) && s->npartials < PARTIALS_MAX)
-			memcpy(s->partials[s->npartials++], all.data + at, strlen(all.data + at) + 1);
-	buf_free(&all);
+	if (f == FATE_DONE && !s->o->dry_run)
+		f = rotation_remove(s->o->to, PARTIAL, PARTIALS_MAX, e);
+	if (f != FATE_DONE)
+		return f;
+	f = rotation_list(s->o->to, PARTIAL, &names, &n, e);
+	for (size_t i = n; i > 0 && s->npartials < PARTIALS_MAX; i--) /* the newest first */
+		(void)snprintf(s->partials[s->npartials++], SNAPSHOT_FOLDER, "%s" PARTIAL, names[i - 1]);
+	free(names);
 	return f;
 }
 
@@ -300,7 +144,7 @@ check_tree(struct snapshot *s, struct err *e)
 	char before[ID_HEX + 1] = NO_ID;
 	struct marker mark;
 	struct err no_mark;
-	FILE *about;
+	FILE *about, *list;
 	enum fate f = marker_read(s->o->tree, &mark, &no_mark);
 
 	memcpy(s->id, NO_ID, sizeof NO_ID);
@@ -316,7 +160,7 @@ check_tree(struct snapshot *s, struct err *e)
 		memcpy(before, NO_ID, sizeof NO_ID);
 	(void)fclose(about);
 	if (strcmp(before, NO_ID) == 0 || strcmp(before, s->id) == 0)
-		return open_stream(s->o->to, s->previous, CHECKLIST_NAME, false, &about, e) == FATE_DONE && checklist_new(about, &s->before, e) ?
+		return open_stream(s->o->to, s->previous, CHECKLIST_NAME, false, &list, e) == FATE_DONE && checklist_new(list, &s->before, e) ?
 		    FATE_DONE : FATE_FAILED;
 	(void)err_set(e, ERR_HELD, "%s is not the tree that %s is of (its mark .sync/tree is missing or another one): is the right disk mounted? for a new"
 	    " series give another directory", beneath_path(s->o->tree), s->previous);
@@ -814,7 +658,7 @@ write_about(struct snapshot *s, struct err *e)
 	FILE *about;
 	enum fate f = open_stream(s->o->to, s->folder, ABOUT, true, &about, e);
 
-	if (f != FATE_DONE)
+	if (about == NULL)
 		return f;
 	(void)fprintf(about, "tree %s\nfiles %" PRIu64 "\nbytes %" PRIu64 "\nolder %" PRIu64 "\nskipped %" PRIu64 "\n", s->id, s->counts.files, s->counts.bytes,
 	    s->counts.older, s->counts.skipped);
@@ -834,5 +678,5 @@ snapshot_finish(struct snapshot *s, struct err *e)
 		f = beneath_move(s->o->to, s->folder, s->name, MOVE_NEW, e);
 	if (f == FATE_DONE)
 		f = beneath_sync(s->o->to, "", e);
-	return f == FATE_DONE ? remove_remains(s->o->to, PARTIAL, "", e) : f;
+	return f == FATE_DONE ? rotation_remove(s->o->to, PARTIAL, 0, e) : f;
 }

@@ -1,23 +1,15 @@
 /* Dated copies of a tree: DIR/NAME/2026-11-21_163000 (UTC) with files/ (the tree), manifest.sha256 (what sha256sum -c
  * reads), snapshot.txt, and what the caller puts beside them. While one is being made its name ends in .partial; what an
  * interrupted one has got is used by the next. A file that is the same as in the snapshot before is a hard link to it;
- * never to the live tree. Not here: which tree, what is printed (app/backup), taking files back (restore). */
+ * never to the live tree. Not here: which tree, what is printed (app/backup), which there are (rotation),
+ * taking files back (restore). */
 #ifndef TANDEM_FILES_SNAPSHOT_H
 #define TANDEM_FILES_SNAPSHOT_H
 
 #include "base/buf.h"
 #include "files/beneath.h"
 #include "files/exclude.h"
-
-enum {
-	SNAPSHOT_NAME = 18,   /* "2026-11-21_163000" and a NUL */
-	SNAPSHOT_FOLDER = 32  /* with .partial or .removing behind it */
-};
-
-/* What stays: the newest of each of so many days and weeks that have one, and so many of the newest. */
-struct snapshot_keep {
-	unsigned days, weeks, least;
-};
+#include "files/rotation.h"
 
 struct snapshot_counts {
 	uint64_t files, bytes;		/* in the snapshot */
@@ -59,15 +51,6 @@ MUST_CHECK enum fate snapshot_fill(struct snapshot *s, struct snapshot_counts *o
 MUST_CHECK enum fate snapshot_finish(struct snapshot *s, struct err *e);
 /* Close; one that was not finished stays .partial. */
 void snapshot_free(struct snapshot *s);
-
-/* The complete ones, ascending, each SNAPSHOT_NAME bytes. Free with free. */
-MUST_CHECK enum fate snapshot_list(const struct beneath *to, char (**names)[SNAPSHOT_NAME], size_t *n, struct err *e);
-/* Which of them go: pure, by the dates in the names. go[i] is set for each; the newest stays always. */
-void snapshot_choose(const char (*names)[SNAPSHOT_NAME], size_t n, const struct snapshot_keep *keep, bool *go);
-/* Remove those, and what an interrupted removal left. */
-MUST_CHECK enum fate snapshot_prune(const struct beneath *to, const struct snapshot_keep *keep, bool dry_run, uint64_t *pruned, struct err *e);
-/* Is it the name of a complete snapshot? */
-bool snapshot_name_ok(const char *name);
 
 /* SHA-256 of an open file's whole content, as sha256sum says it. */
 MUST_CHECK enum fate snapshot_sha256(int fd, const char *path, unsigned char out[32], struct err *e);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -134,6 +135,8 @@ def test_a_killed_backup_is_gone_on_with(folder: Folder) -> None:
     partial = next(folder.to.glob("*.partial"))
     got = {p.relative_to(partial): p.stat().st_ino for p in partial.glob("files/*/*") if p.stat().st_mtime == 1_700_000_000}
     assert folder.snapshots() == [] and 0 < len(got) < 3000
+    for i in range(8):  # others that were killed at once, long ago
+        (folder.to / f"2020-01-0{i + 1}_000000.partial").mkdir()
     told = folder.back_up()
     one = folder.to / told["snapshot"]
     assert told["files"] == 3000 and not list(folder.to.glob("*.partial"))
@@ -213,6 +216,15 @@ def test_old_snapshots_go_by_the_dates_in_their_names(folder: Folder) -> None:
     assert not list(folder.to.glob("*.removing"))
 
 
+def test_one_backup_at_a_time(folder: Folder) -> None:
+    folder.write("a")
+    name = folder.back_up()["snapshot"]
+    with (folder.to / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert folder.back_up() == {"tree": "uploads", "busy": True}
+    assert [p.name for p in folder.snapshots()] == [name]
+
+
 def test_a_directory_of_snapshots_in_the_folder_itself_is_refused(folder: Folder) -> None:
     assert "lie within each other" in folder.run("--backup", "uploads", "--to", str(folder.root / "backup"), code=2)
     assert "lie within each other" in folder.run("--backup", "uploads", "--to", str(folder.base), code=2)
@@ -265,6 +277,7 @@ def test_a_spoilt_snapshot_is_named_and_not_restored(folder: Folder) -> None:
 
 def test_a_restore_says_what_there_is_and_what_is_not(folder: Folder) -> None:
     folder.write("a")
+    assert "there are no snapshots" in folder.run("--restore", "uploads", code=2)
     name = folder.back_up()["snapshot"]
     assert folder.restore()["snapshots"] == [name]
     assert "no snapshot" in folder.run("--restore", "uploads", "2001-01-01_000000", code=2)

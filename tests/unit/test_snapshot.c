@@ -20,7 +20,7 @@ static void
 test_choice(void **state)
 {
 	static const struct {
-		struct snapshot_keep keep;
+		struct conf_keep keep;
 		const char *stay; /* - goes, + stays, one a snapshot of the list below */
 	} rows[] = {
 		{ { 0, 0, 1 }, "---------+" },
@@ -50,7 +50,7 @@ test_choice(void **state)
 		char got[N + 1] = "";
 		bool go[N];
 
-		snapshot_choose(names, N, &rows[i].keep, go);
+		rotation_choose(names, N, &rows[i].keep, go);
 		for (size_t k = 0; k < N; k++)
 			got[k] = go[k] ? '-' : '+';
 		if (strcmp(got, rows[i].stay) != 0)
@@ -61,15 +61,15 @@ test_choice(void **state)
 static void
 test_stopped(void **state)
 {
-	const struct snapshot_keep keep = { 7, 4, 3 };
+	const struct conf_keep keep = { 7, 4, 3 };
 	static const char old[][SNAPSHOT_NAME] = { "2001-01-01_000000", "2001-01-02_000000" };
 	bool go[2] = { true, true };
 
 	(void)state;
-	snapshot_choose(old, 2, &keep, go); /* years ago, and still the last there are */
+	rotation_choose(old, 2, &keep, go); /* years ago, and still the last there are */
 	assert_false(go[0] || go[1]);
-	snapshot_choose(old, 0, &keep, go);
-	snapshot_choose(old, 1, &keep, go);
+	rotation_choose(old, 0, &keep, go);
+	rotation_choose(old, 1, &keep, go);
 	assert_false(go[0]);
 }
 
@@ -79,9 +79,9 @@ test_names(void **state)
 	static const char *const bad[] = { "", ".", "..", "2026-11-21", "2026-11-21_163000.partial", "2026-11-21 163000", "x026-11-21_163000", "2026-11-21_1630000" };
 
 	(void)state;
-	assert_true(snapshot_name_ok("2026-11-21_163000"));
+	assert_true(rotation_name_ok("2026-11-21_163000"));
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-		assert_false(snapshot_name_ok(bad[i]));
+		assert_false(rotation_name_ok(bad[i]));
 }
 
 static void
