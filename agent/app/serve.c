@@ -165,6 +165,8 @@ pump_files(struct pump *p, struct drain *d, struct err *e)
 		return false;
 	if (!report.owed || report.contents > 0)
 		p->files_ms = FILES_AGAIN_MS;
+	if (report.contents > 0)
+		p->retry_at = 0; /* rows that waited for their files */
 	p->files_at = clock_mono_ms() + (report.owed ? p->files_ms : FILES_IDLE_MS);
 	if (report.owed && report.contents == 0)
 		p->files_ms = p->files_ms * 2 > FILES_AGAIN_MAX_MS ? FILES_AGAIN_MAX_MS : p->files_ms * 2;
@@ -188,8 +190,10 @@ pump_once(struct pump *p, struct drain *d, bool *worked, struct err *e)
 		*worked = report.groups > 0;
 		if (!report.busy)
 			plan_retry(p, &report, retry);
-		if (report.groups > 0)
+		if (report.groups > 0) {
 			p->files_at = 0;
+			p->files_ms = FILES_AGAIN_MS;
+		}
 	}
 	if (!pump_files(p, d, e))
 		return false;

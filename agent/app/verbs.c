@@ -109,6 +109,20 @@ fetch_peer(const struct conf *conf, const struct conf_peer *peer, struct fetch_r
 	return ok;
 }
 
+/* Rows that waited for their files. */
+static bool
+send_again(struct drain *d, struct drained *to, struct err *e)
+{
+	struct drain_report more;
+
+	if (!drain_run(d, true, &more, e))
+		return false;
+	to->sent.groups += more.groups;
+	to->sent.records += more.records;
+	to->sent.owed = more.owed;
+	return true;
+}
+
 static bool
 send_peer(const struct conf *conf, struct drain *d, struct drained *to, struct err *e)
 {
@@ -119,7 +133,11 @@ send_peer(const struct conf *conf, struct drain *d, struct drained *to, struct e
 	to->waits = pending && !drain_has_way(d);
 	if (pending && !to->waits && !drain_run(d, true, &to->sent, e))
 		return false;
-	return conf->ntrees == 0 || !drain_has_way(d) || drain_files(d, &to->files, e);
+	if (conf->ntrees == 0 || !drain_has_way(d))
+		return true;
+	if (!drain_files(d, &to->files, e))
+		return false;
+	return to->files.contents == 0 || !to->sent.owed || send_again(d, to, e);
 }
 
 static enum exit_code

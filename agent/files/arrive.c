@@ -493,8 +493,15 @@ remove_file(struct arrival *a, const struct listing_row *row, struct err *e)
 {
 	struct file_facts facts;
 	struct buf name;
-	bool ok = true;
-	enum fate f = beneath_look(a->tree->root, row->path, &facts, e);
+	bool named = false, ok = true;
+	enum fate f;
+
+	/* The rows that dropped it come first. */
+	if (!listing_is_named(a->tree->list, a->tree->conf, row->path, &named, e))
+		return false;
+	if (named)
+		return true;
+	f = beneath_look(a->tree->root, row->path, &facts, e);
 
 	if (f == FATE_DONE && !is_as_known(&facts, &row->facts))
 		f = FATE_CHANGED;

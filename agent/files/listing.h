@@ -110,6 +110,9 @@ MUST_CHECK bool listing_find_trashed(struct listing *l, const struct what *c, st
 /* Those put there before that are gone by now. */
 MUST_CHECK bool listing_forget_trashed(struct listing *l, int64_t older_s, struct err *e);
 
+/* Does a row of the application here name the file ([table] file)? Then it may not go yet. */
+MUST_CHECK bool listing_is_named(struct listing *l, const struct conf *conf, const char *path, bool *named, struct err *e);
+
 /* Blocks of large contents. blocks: of nblocks hashes; found false: not known here. Free with free. */
 MUST_CHECK bool listing_put_blocks(struct listing *l, const struct content *d, struct err *e);
 MUST_CHECK bool listing_get_blocks(struct listing *l, const unsigned char hash[CONTENT_BYTES], uint64_t size, struct content *out, bool *found, struct err *e);

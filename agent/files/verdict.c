@@ -51,8 +51,8 @@ judge_two_way(const struct standing *s)
 {
 	if (what_same(&s->listed, &s->base))
 		return VERDICT_TELL;
-	if (what_same(&s->here, &s->base))
-		return VERDICT_TAKE;
+	if (what_same(&s->here, &s->base)) /* told, and a deletion that did not know of it came later */
+		return s->listed.len == 0 && s->unseen ? VERDICT_TELL : VERDICT_TAKE;
 	if (s->here.len == 0 || s->listed.len == 0)
 		return s->here.len == 0 ? VERDICT_TAKE : VERDICT_TELL;
 	return s->theirs ? VERDICT_TAKE : VERDICT_TELL;

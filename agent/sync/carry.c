@@ -346,7 +346,7 @@ look_at(struct tree *t, struct carry_look *out, struct err *e)
 	out->changed = out->changed || tell.told > 0;
 	out->held = out->held || tell.held;
 	out->busy = out->busy || scan.later > 0;
-	return !conf_tree_takes(t->conf, t->t) || put_right(t, out, e);
+	return tell.held || !conf_tree_takes(t->conf, t->t) || put_right(t, out, e);
 }
 
 bool

@@ -89,6 +89,9 @@ of_two_sides_the_one_that_changed_counts_and_a_change_beats_a_deletion(void **st
 	assert_int_equal(judge(TREE_TWO_WAY, true, "a-b"), VERDICT_TELL); /* deleted there, changed here */
 	assert_int_equal(judge(TREE_TWO_WAY, true, "-ab"), VERDICT_TAKE); /* changed there, deleted here */
 	assert_int_equal(verdict_judge(TREE_TWO_WAY, true, &s), VERDICT_TELL);
+	s = (struct standing){ .here = of('a'), .base = of('a'), .row = true, .unseen = true };
+	assert_int_equal(verdict_judge(TREE_TWO_WAY, true, &s), VERDICT_TELL); /* deleted there unseen, after it was told */
+	s = (struct standing){ .here = of('a'), .listed = of('b'), .base = of('c'), .row = true };
 	s.theirs = true;
 	assert_int_equal(verdict_judge(TREE_TWO_WAY, true, &s), VERDICT_TAKE);
 }
