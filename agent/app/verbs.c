@@ -14,6 +14,7 @@
 #include "app/explain.h"
 #include "app/init.h"
 #include "app/install.h"
+#include "app/notice.h"
 #include "app/pair.h"
 #include "app/parked.h"
 #include "app/preview.h"
@@ -287,6 +288,8 @@ drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	}
 	if (cli->json)
 		(void)puts(first ? "{\"peers\":[]}" : "]}");
+	if (!cli->dry_run)
+		notice_look(conf);
 	return code;
 }
 

@@ -29,6 +29,7 @@ struct conf_node {
 	char *identity; /* state_dir/tls.pem: key and certificate of this node */
 	char *monitor; /* HOST:PORT for the page */
 	char *monitor_key;
+	char *metrics_key; /* "" = monitor_key alone */
 };
 
 struct conf_database {
@@ -57,8 +58,11 @@ struct conf_sync {
 	enum conf_policy conflict;
 	char *conflict_node; /* of "prefer NODE", else "" */
 	int64_t max_clock_skew_ms;
-	char *notify;
+	char *notify; /* "" = none */
+	int64_t notify_after_ms;
 	unsigned group_rows;
+	unsigned max_queue;	/* changes */
+	unsigned max_conflicts; /* that are kept */
 	char *startup; /* auto, no */
 	struct conf_limit max_delete;
 	char *app_triggers;

@@ -147,6 +147,14 @@ set_path(const struct conf_option_row *o, void *base, const char *text, struct e
 	return set_text(o, base, text, e);
 }
 
+static bool
+set_command(const struct conf_option_row *o, void *base, const char *text, struct err *e)
+{
+	if (text[0] != '\0' && text[0] != '/')
+		return bad(o, text, "empty, or a program's absolute path (beginning with /) and its words", e);
+	return set_text(o, base, text, e);
+}
+
 bool
 conf_name_ok(const char *name)
 {
@@ -254,6 +262,8 @@ set_hex(const struct conf_option_row *o, void *base, const char *text, struct er
 
 	(void)snprintf(want, sizeof want, "%lld to %lld hexadecimal digits; agent --init makes one",
 	    (long long)o->min, (long long)o->max);
+	if (len == 0 && o->info.fallback != NULL)
+		return store(o, base, text, e);
 	if ((int64_t)len < o->min || (int64_t)len > o->max || strspn(text, "0123456789abcdefABCDEF") != len)
 		return bad(o, text, want, e);
 	if (all_zero(text))
@@ -604,6 +614,7 @@ static set_value *const setters[] = {
 	[CONF_LIST] = set_text,
 	[CONF_WORD] = set_word,
 	[CONF_PATH] = set_path,
+	[CONF_COMMAND] = set_command,
 	[CONF_NODE_NAME] = set_name,
 	[CONF_ADDRESS] = set_address,
 	[CONF_URL] = set_url,
