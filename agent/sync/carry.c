@@ -13,6 +13,7 @@
 #include "files/arrive.h"
 #include "files/scan.h"
 #include "files/tell.h"
+#include "files/watch.h"
 #include "wire/parcel.h"
 
 enum {
@@ -350,29 +351,37 @@ look_at(struct tree *t, struct carry_look *out, struct err *e)
 }
 
 bool
+carry_look_one(struct db *db, const struct conf *conf, const struct conf_tree *c, struct watch *w, int64_t wait_ms, struct carry_look *out, struct err *e)
+{
+	struct tree *t = NULL;
+	enum fate f = tree_open(db, conf, c, wait_ms, &t, e);
+	bool ok = f == FATE_DONE;
+
+	if (ok && w != NULL)
+		watch_renew(w, t);
+	ok = ok && look_at(t, out, e);
+	tree_close(t);
+	if (ok)
+		return true;
+	if (db_is_lost(db))
+		return false;
+	if (f == FATE_BUSY) {
+		out->busy = true;
+		return true;
+	}
+	/* One tree's trouble is not another's. */
+	log_warning(NULL, "%s", e->msg);
+	out->held = true;
+	return tree_hold(db, c->name, e->msg, e);
+}
+
+bool
 carry_look_here(struct db *db, const struct conf *conf, int64_t wait_ms, struct carry_look *out, struct err *e)
 {
 	memset(out, 0, sizeof *out);
-	for (size_t i = 0; i < conf->ntrees; i++) {
-		struct tree *t = NULL;
-		enum fate f = tree_open(db, conf, &conf->trees[i], wait_ms, &t, e);
-		bool ok = f == FATE_DONE && look_at(t, out, e);
-
-		tree_close(t);
-		if (ok)
-			continue;
-		if (db_is_lost(db))
+	for (size_t i = 0; i < conf->ntrees; i++)
+		if (!carry_look_one(db, conf, &conf->trees[i], NULL, wait_ms, out, e))
 			return false;
-		if (f == FATE_BUSY) {
-			out->busy = true;
-			continue;
-		}
-		/* One tree's trouble is not another's. */
-		log_warning(NULL, "%s", e->msg);
-		out->held = true;
-		if (!tree_hold(db, conf->trees[i].name, e->msg, e))
-			return false;
-	}
 	return true;
 }
 
