@@ -21,7 +21,7 @@ _SEED = seed.choose()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: left out of the sanitizer run of scripts/check")
+    config.addinivalue_line("markers", "slow: scripts/check runs it with the plain build, and all others with the sanitized one")
 
 
 def pytest_report_header() -> list[str]:

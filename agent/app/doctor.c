@@ -1,10 +1,12 @@
 /* The doctor. Lives here: findings and their remedies. Not here: mending anything (--install does). */
 #include "app/doctor.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "app/findings.h"
 #include "app/install.h"
@@ -20,7 +22,8 @@
 #include "wire/message.h"
 
 enum {
-	DOCTOR_TEXT_MAX = 64 * 1024
+	DOCTOR_TEXT_MAX = 64 * 1024,
+	PROGRAM_PATH_MAX = 1024
 };
 
 struct doctor {
@@ -190,6 +193,13 @@ check_moved(struct doctor *d, struct err *e)
 /* --- peers --- */
 
 static void
+add_oneway(const char *table, const char *finding, const char *remedy, void *arg)
+{
+	(void)table;
+	findings_add(arg, SEVERITY_WARNING, remedy, "%s", finding);
+}
+
+static void
 peer_answered(struct doctor *d, size_t at, int status, const struct buf *answer, int64_t asked_us)
 {
 	const struct conf_peer *peer = &d->conf->peers[at];
@@ -216,6 +226,8 @@ peer_answered(struct doctor *d, size_t at, int status, const struct buf *answer,
 	}
 	if (w.numbering.increment != 0)
 		d->peers[at] = w.numbering;
+	if (w.tells_oneway)
+		(void)oneway_judge(d->conf, peer->name, w.oneway, add_oneway, &d->found);
 	skew = ((int64_t)w.clock_us - (asked_us + clock_wall_us()) / 2) / 1000;
 	if ((skew < 0 ? -skew : skew) > d->conf->sync.max_clock_skew_ms)
 		findings_add(&d->found, SEVERITY_PROBLEM, "set both clocks", "the clock of peer %s differs by %lld s", peer->name, (long long)(skew / 1000));
@@ -242,6 +254,8 @@ check_peer(struct doctor *d, size_t at)
 		(void)snprintf(h.node, sizeof h.node, "%s", d->conf->node.name);
 		(void)snprintf(h.incarnation, sizeof h.incarnation, "%s", d->node.incarnation);
 		(void)snprintf(h.nonce, sizeof h.nonce, "%s", nonce);
+		h.tells_oneway = true;
+		oneway_put(d->conf, h.oneway);
 		message_put_hello(&body, &h);
 		if (client_call(client, "POST", "/api/sync/hello", buf_cstr(&body), body.len, &status, &answer, &e))
 			peer_answered(d, at, status, &answer, asked_us);
@@ -253,6 +267,19 @@ check_peer(struct doctor *d, size_t at)
 	client_free(client);
 	buf_free(&body);
 	buf_free(&answer);
+}
+
+/* One that cannot be called: what it said when it came last. */
+static bool
+check_caller(struct doctor *d, const struct conf_peer *peer, struct err *e)
+{
+	char told[ONEWAY_MAX];
+
+	findings_add(&d->found, SEVERITY_NOTE, "pull = yes there, and agent --serve here", "peer %s has no url: it comes for what is here", peer->name);
+	if (!oneway_known(d->db, peer->name, told, e))
+		return false;
+	(void)oneway_judge(d->conf, peer->name, told, add_oneway, &d->found);
+	return true;
 }
 
 static bool
@@ -271,8 +298,8 @@ check_peers(struct doctor *d, struct err *e)
 			continue;
 		if (peer->url[0] != '\0')
 			check_peer(d, i);
-		else
-			findings_add(&d->found, SEVERITY_NOTE, "pull = yes there, and agent --serve here", "peer %s has no url: it comes for what is here", peer->name);
+		else if (!check_caller(d, peer, e))
+			return false;
 	}
 	return true;
 }
@@ -309,10 +336,23 @@ check_tls(struct doctor *d)
 	tls_identity_free(&id);
 }
 
+/* The command for when a person is needed had better be there then. */
+static void
+check_notify(struct doctor *d)
+{
+	char path[PROGRAM_PATH_MAX];
+
+	(void)snprintf(path, sizeof path, "%.*s", (int)strcspn(d->conf->sync.notify, " \t"), d->conf->sync.notify);
+	if (path[0] != '\0' && access(path, X_OK) != 0)
+		findings_add(&d->found, SEVERITY_WARNING, "see to the file, or change [sync] notify: nobody would be told when a person is needed",
+		    "the program %s cannot be run: %s", path, strerror(errno));
+}
+
 static bool
 check_all(struct doctor *d, struct err *e)
 {
 	check_tls(d);
+	check_notify(d);
 	if (!survey_server(d->db, d->conf, &d->found, e) || !check_schema(d, e) || !check_tables(d, e) || !survey_app(d->db, d->conf, &d->found, e) ||
 	    !guard_verify(d->db, d->conf, d->catalog, d->installed ? &d->node : NULL, wrong_guard, d, e))
 		return false;

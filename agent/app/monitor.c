@@ -8,6 +8,7 @@
 
 #include "app/action.h"
 #include "app/history.h"
+#include "app/metrics.h"
 #include "app/outlook.h"
 #include "app/page.h"
 #include "app/review.h"
@@ -21,6 +22,7 @@ enum {
 	COUNTS_MIN_MS = 5 * 1000, /* between two counts of whole tables */
 	COUNTS_MAX_MS = 10 * 60 * 1000,
 	PULSE_MS = 15 * 1000,	   /* a sign of life on a stream */
+	LINE_MAX_BYTES = 240,
 	STATE_MAX = 2 * REPORT_TEXT_MAX
 };
 
@@ -45,13 +47,17 @@ struct monitor {
 	struct history history; /* the quick worker's */
 	/* What the last look found; loop thread only. */
 	struct buf state;
+	char line[LINE_MAX_BYTES]; /* for people, as it was last told */
 	uint64_t version; /* grows when the state changes */
 	int64_t state_ms, look_due_ms, sample_due_ms;
 	bool looking, trouble;
 	struct buf counts; /* empty: not known yet */
 	uint64_t dirty_tables;
+	struct metrics_counts totals;
 	int64_t counts_due_ms, wanted_ms;
 	bool counting;
+	struct buf metrics; /* the last answer to /metrics, given again until metrics_until_ms */
+	int64_t metrics_until_ms;
 };
 
 struct task;
@@ -66,8 +72,10 @@ struct task {
 	const char *type;
 	struct buf answer, counts;
 	uint64_t dirty_tables;
+	struct metrics_counts totals;
 	struct action action;
 	char token[SERVER_TOKEN_MAX];
+	char line[LINE_MAX_BYTES]; /* of outlook_line */
 	bool sample, ok;
 	int64_t took_ms;
 	struct err e;
@@ -133,6 +141,7 @@ task_new(struct monitor *m, struct request *request, task_work *work, task_finis
 	buf_init(&t->counts, REPORT_TEXT_MAX);
 	buf_put(&t->counts, m->counts.data, m->counts.len);
 	t->dirty_tables = m->dirty_tables;
+	t->totals = m->totals;
 	return t;
 }
 
@@ -167,6 +176,17 @@ note_interest(struct monitor *m)
 
 /* --- looking --- */
 
+static void
+put_line(struct task *t, const struct report *r)
+{
+	struct buf line;
+
+	buf_init(&line, STATE_MAX);
+	outlook_line(r, &line);
+	(void)snprintf(t->line, sizeof t->line, "%s", buf_cstr(&line));
+	buf_free(&line);
+}
+
 static bool
 put_state(struct task *t, struct db *db, struct buf *out)
 {
@@ -177,6 +197,7 @@ put_state(struct task *t, struct db *db, struct buf *out)
 	if (!report_read_quick(db, t->m->conf, t->dirty_tables, &report, &t->e))
 		return false;
 	ok = outlook_put(db, t->m->conf, &report, t->counts.len == 0 ? NULL : buf_cstr(&t->counts), out, &t->e);
+	put_line(t, &report);
 	/* An older schema has no such table until agent --install has run. */
 	if (ok && t->sample && !history_note(&t->m->history, db, &report, &e))
 		log_debug(NULL, "no sample for the page's graphs: %s", e.msg);
@@ -229,10 +250,21 @@ send_news(struct monitor *m)
 }
 
 static void
+tell_line(struct monitor *m, const char *line)
+{
+	if (strcmp(m->line, line) == 0)
+		return;
+	(void)snprintf(m->line, sizeof m->line, "%s", line);
+	if (m->wishes.status != NULL)
+		m->wishes.status(line, m->wishes.arg);
+}
+
+static void
 keep_state(struct monitor *m, const struct task *t)
 {
 	bool same = t->ok == !m->trouble && (!t->ok || (t->answer.len == m->state.len && memcmp(t->answer.data, m->state.data, m->state.len) == 0));
 
+	tell_line(m, t->ok ? t->line : "the database is away");
 	m->trouble = !t->ok;
 	m->state_ms = clock_mono_ms();
 	if (same && m->version > 0)
@@ -287,6 +319,7 @@ work_counts(struct task *t, struct db *db)
 		return false;
 	outlook_counts(&report, &t->answer);
 	t->dirty_tables = report.dirty_tables;
+	metrics_take(&report, &t->totals);
 	report_free(&report);
 	return true;
 }
@@ -304,6 +337,7 @@ finish_counts(struct task *t)
 	buf_reset(&m->counts);
 	buf_put(&m->counts, t->answer.data, t->answer.len);
 	m->dirty_tables = t->dirty_tables;
+	m->totals = t->totals;
 }
 
 /* --- what is due --- */
@@ -410,6 +444,55 @@ handle_status(struct request *request, void *arg)
 	struct monitor *m = arg;
 
 	(void)task_put(&m->slow, task_new(m, request, work_status, finish_answer), request);
+}
+
+static bool
+work_metrics(struct task *t, struct db *db)
+{
+	struct report report;
+
+	if (!report_read_quick(db, t->m->conf, t->dirty_tables, &report, &t->e))
+		return false;
+	metrics_put(&report, &t->totals, db_server_version(db), &t->answer);
+	report_free(&report);
+	return true;
+}
+
+/* A database that is away is a number, too: what the daemon itself knows is told all the same. */
+static void
+finish_metrics(struct task *t)
+{
+	struct monitor *m = t->m;
+	int64_t rest = t->took_ms * MONITOR_SHARE;
+
+	if (!t->ok) {
+		log_debug(NULL, "metrics without the database: %s", t->e.msg);
+		buf_reset(&t->answer);
+		metrics_put(NULL, NULL, NULL, &t->answer);
+	}
+	buf_reset(&m->metrics);
+	buf_put(&m->metrics, t->answer.data, t->answer.len);
+	m->metrics_until_ms = clock_mono_ms() + (rest > LOOK_MAX_MS ? LOOK_MAX_MS : rest);
+	t->ok = buf_check(&t->answer, "the metrics", &t->e);
+	finish_answer(t);
+}
+
+/* Whoever asks too often gets the last answer once more. */
+static void
+handle_metrics(struct request *request, void *arg)
+{
+	struct monitor *m = arg;
+	struct task *t;
+
+	note_interest(m);
+	if (m->metrics.len > 0 && clock_mono_ms() < m->metrics_until_ms) {
+		request_reply(request, 200, METRICS_TYPE, m->metrics.data, m->metrics.len);
+		return;
+	}
+	t = task_new(m, request, work_metrics, finish_metrics);
+	if (t != NULL)
+		t->type = METRICS_TYPE;
+	(void)task_put(&m->quick, t, request);
 }
 
 static void
@@ -692,6 +775,7 @@ const struct route monitor_routes[] = {
 	{ "GET", "/monitor.js", AUTH_MONITOR, 0, handle_script },
 	{ "GET", "/texts.json", AUTH_MONITOR, 0, handle_texts },
 	{ "GET", "/api/status", AUTH_MONITOR, 0, handle_status },
+	{ "GET", "/metrics", AUTH_METRICS, 0, handle_metrics },
 	{ "GET", "/api/monitor/state", AUTH_MONITOR, 0, handle_state },
 	{ "GET", "/api/monitor/events", AUTH_MONITOR, 0, handle_events },
 	{ "GET", "/api/monitor/review", AUTH_MONITOR, 0, handle_review },
@@ -721,6 +805,7 @@ monitor_new(const struct conf *conf, struct monitor **out, struct err *e)
 	m->conf = m->quick.conf = m->slow.conf = conf;
 	buf_init(&m->state, STATE_MAX);
 	buf_init(&m->counts, REPORT_TEXT_MAX);
+	buf_init(&m->metrics, METRICS_TEXT_MAX);
 	if (!jobs_new("monitor", &m->quick, &m->quick.jobs, e) || !jobs_new("counts", &m->slow, &m->slow.jobs, e)) {
 		monitor_free(m);
 		return false;
@@ -741,6 +826,7 @@ monitor_free(struct monitor *m)
 	db_close(m->slow.db);
 	buf_free(&m->state);
 	buf_free(&m->counts);
+	buf_free(&m->metrics);
 	free(m);
 }
 

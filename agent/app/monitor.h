@@ -1,4 +1,4 @@
-/* The monitor address: the page, its data and its actions, /api/status, /healthz. Reads the database on a worker of
+/* The monitor address: the page, its data and its actions, /api/status, /metrics, /healthz. Reads the database on a worker of
  * its own, so that it answers while a group is applied; what takes long (counting whole tables, actions) has another.
  * A page that is open costs about a hundredth of a core: how often it looks follows from how long a look takes. */
 #ifndef TANDEM_APP_MONITOR_H
@@ -25,10 +25,11 @@ void monitor_fds(const struct monitor *m, int fds[MONITOR_FDS]);
 void monitor_finish(struct monitor *m);
 /* What is due: looking for pages that are open, a sample for the graphs. */
 void monitor_tick(struct monitor *m);
-/* Somebody wants the queue to be drained now; agent.conf was changed. */
+/* Somebody wants the queue to be drained now; agent.conf was changed; a line for people says something new. */
 struct monitor_wishes {
 	void (*drain)(void *arg);
 	void (*reload)(void *arg);
+	void (*status)(const char *line, void *arg);
 	void *arg;
 };
 void monitor_on_wish(struct monitor *m, const struct monitor_wishes *wishes);

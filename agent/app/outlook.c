@@ -177,6 +177,29 @@ outlook_put(struct db *db, const struct conf *conf, const struct report *r, cons
 }
 
 void
+outlook_line(const struct report *r, struct buf *out)
+{
+	size_t in_step = 0;
+	uint64_t pending = 0;
+	bool about = false;
+
+	for (size_t i = 0; i < r->npeers; i++) {
+		in_step += r->peers[i].in_step;
+		pending += r->peers[i].pending;
+		about = about || r->peers[i].pending_about;
+	}
+	if (r->npeers == 0)
+		buf_str(out, "no peers");
+	else if (in_step == r->npeers)
+		buf_fmt(out, "in step with %zu of %zu peers", in_step, r->npeers);
+	else
+		buf_fmt(out, "in step with %zu of %zu peers; %s%llu changes pending", in_step, r->npeers, about ? "about " : "", (unsigned long long)pending);
+	for (size_t i = 0; i < r->npeers; i++)
+		if (needs_person(&r->peers[i]))
+			buf_fmt(out, "; %s needs a person", r->peers[i].name);
+}
+
+void
 outlook_counts(const struct report *r, struct buf *out)
 {
 	buf_fmt(out, "{\"database\":");

@@ -7,6 +7,8 @@
 
 /* counts: what outlook_counts made before, or NULL while it is not known. */
 MUST_CHECK bool outlook_put(struct db *db, const struct conf *conf, const struct report *r, const char *counts, struct buf *out, struct err *e);
+/* The same as one line for people: "in step with 1 of 2 peers; 3 changes pending". */
+void outlook_line(const struct report *r, struct buf *out);
 /* The dear half: counts over whole tables, and this node's configuration. */
 void outlook_counts(const struct report *r, struct buf *out);
 /* Options of agent.conf without secrets, as a JSON array of [name, value]. */

@@ -7,12 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <time.h>
 
 #include "app/install.h"
 #include "app/trees.h"
 #include "capture/guard.h"
 #include "change/moved.h"
 #include "change/renewal.h"
+#include "sync/ceiling.h"
 #include "sync/drift.h"
 #include "wire/line.h"
 
@@ -454,6 +456,38 @@ read_numbering(struct db *db, const struct conf *conf, struct report *r, struct 
 	return ok;
 }
 
+static void
+put_oneway(const char *table, const char *finding, const char *remedy, void *arg)
+{
+	struct report *r = arg;
+
+	buf_str(&r->oneway, r->oneway.len > 1 ? ",{\"table\":" : "{\"table\":");
+	line_quote(&r->oneway, table, strlen(table));
+	buf_str(&r->oneway, ",\"finding\":");
+	line_quote(&r->oneway, finding, strlen(finding));
+	buf_str(&r->oneway, ",\"remedy\":");
+	line_quote(&r->oneway, remedy, strlen(remedy));
+	buf_char(&r->oneway, '}');
+	buf_fmt(&r->oneway_text, "warning: %s: %s\n", finding, remedy);
+}
+
+/* Directions of tables, as both sides have them. */
+static bool
+read_oneway(struct db *db, const struct conf *conf, struct report *r, struct err *e)
+{
+	char told[ONEWAY_MAX];
+	bool ok = true;
+
+	buf_char(&r->oneway, '[');
+	for (size_t i = 0; ok && i < conf->npeers; i++) {
+		ok = oneway_known(db, conf->peers[i].name, told, e);
+		if (ok)
+			(void)oneway_judge(conf, conf->peers[i].name, told, put_oneway, r);
+	}
+	buf_char(&r->oneway, ']');
+	return ok;
+}
+
 /* What may fill a disk. */
 static bool
 read_stored(struct db *db, const struct conf *conf, struct report *r, struct err *e)
@@ -463,7 +497,8 @@ read_stored(struct db *db, const struct conf *conf, struct report *r, struct err
 
 	r->free_bytes = statvfs(conf->node.state_dir, &disk) == 0 ? (uint64_t)disk.f_bavail * disk.f_frsize : UINT64_MAX;
 	return db_number(db, sizes, DB_ARGS(db_text("sync\\_queue")), &r->queue_bytes, NULL, e) &&
-	    db_number(db, sizes, DB_ARGS(db_text("sync\\_conflict%")), &r->conflict_bytes, NULL, e);
+	    db_number(db, sizes, DB_ARGS(db_text("sync\\_conflict%")), &r->conflict_bytes, NULL, e) &&
+	    db_number(db, sizes, DB_ARGS(db_text("%")), &r->sync_bytes, NULL, e);
 }
 
 /* What only this node has is known when the startup is done. */
@@ -484,7 +519,11 @@ prepare(const struct conf *conf, struct report *out)
 	buf_init(&out->tables, REPORT_TEXT_MAX);
 	buf_init(&out->numbering, REPORT_TEXT_MAX);
 	buf_init(&out->numbering_text, REPORT_TEXT_MAX);
+	buf_init(&out->oneway, REPORT_TEXT_MAX);
+	buf_init(&out->oneway_text, REPORT_TEXT_MAX);
 	out->database = conf->database.name;
+	out->max_queue = conf->sync.max_queue;
+	out->max_conflicts = conf->sync.max_conflicts;
 }
 
 bool
@@ -506,7 +545,8 @@ report_read_counts(struct db *db, const struct conf *conf, struct report *out, s
 {
 	prepare(conf, out);
 	if (schema_enter(db, conf, &out->node, e) && filling_load(db, &out->filling, e) && read_stored(db, conf, out, e) && read_counts(db, out, e) &&
-	    read_tables(db, out, e) && read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_trees(db, conf, out, e) && read_numbering(db, conf, out, e))
+	    read_tables(db, out, e) && read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_trees(db, conf, out, e) && read_numbering(db, conf, out, e) &&
+	    read_oneway(db, conf, out, e))
 		return true;
 	report_free(out);
 	return false;
@@ -519,7 +559,7 @@ report_read(struct db *db, const struct conf *conf, const char *peer, struct rep
 	if (schema_enter(db, conf, &out->node, e) && witness_check(db, &out->node, e) && filling_load(db, &out->filling, e) &&
 	    read_stored(db, conf, out, e) && read_counts(db, out, e) && read_peers(db, conf, peer, false, out, e) &&
 	    read_parked(db, peer, out, e) && read_activity(db, out, e) && read_tables(db, out, e) &&
-	    read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e)) {
+	    read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e) && read_oneway(db, conf, out, e)) {
 		withhold_while_filling(out);
 		return true;
 	}
@@ -549,6 +589,8 @@ report_free(struct report *r)
 	buf_free(&r->trees_text);
 	buf_free(&r->numbering);
 	buf_free(&r->numbering_text);
+	buf_free(&r->oneway);
+	buf_free(&r->oneway_text);
 }
 
 bool
@@ -558,6 +600,31 @@ report_needs_person(const struct report *r)
 		if (r->peers[i].parked + r->peers[i].undecided > 0 || r->peers[i].tables_held > 0 || r->peers[i].held[0] != '\0' || r->peers[i].deletes[0] != '\0')
 			return true;
 	return r->dirty_tables > 0 || r->new_tables_text.len > 0 || r->app_triggers_text.len > 0;
+}
+
+bool
+report_disk(const struct report *r, unsigned percent, char *out, size_t size)
+{
+	uint64_t stored = STORED_WARN / 100 * percent, left = FREE_WARN / percent * 100;
+
+	if (r->queue_bytes > stored)
+		(void)snprintf(out, size, "the queue has %llu MiB", (unsigned long long)(r->queue_bytes / MIB));
+	else if (r->conflict_bytes > stored)
+		(void)snprintf(out, size, "kept versions of conflicts have %llu MiB", (unsigned long long)(r->conflict_bytes / MIB));
+	else if (r->free_bytes < left)
+		(void)snprintf(out, size, "%llu MiB are free in state_dir", (unsigned long long)(r->free_bytes / MIB));
+	else
+		return false;
+	return true;
+}
+
+int64_t
+report_time_us(const char *text)
+{
+	struct tm tm = { .tm_isdst = 0 };
+	const char *fraction = strptime(text, "%Y-%m-%d %H:%M:%S", &tm);
+
+	return fraction == NULL ? 0 : (int64_t)timegm(&tm) * 1000000 + (int64_t)(strtod(fraction, NULL) * 1e6 + 0.5);
 }
 
 /* --- for people --- */
@@ -595,6 +662,19 @@ peer_text(const struct report_peer *p, struct buf *out)
 	    (unsigned long long)p->records_applied, or_never(p->last_applied));
 }
 
+static void
+ceilings_text(const struct report *r, struct buf *out)
+{
+	uint64_t changes = r->pending + r->synced + r->failed + r->superseded;
+
+	if (ceiling_is_near(changes, r->max_queue))
+		buf_fmt(out, "  WARNING: the queue holds %llu changes, max_queue allows %u. Above it changes that every peer has go before retention_days, then the peer that has"
+			     " waited longest is given up and begins anew: bring it home, or agent --unpair, or raise max_queue\n", (unsigned long long)changes, r->max_queue);
+	if (ceiling_is_near(r->conflicts, r->max_conflicts))
+		buf_fmt(out, "  WARNING: %llu conflicts are kept, max_conflicts allows %u. Above it those that were decided more than a day ago go, the oldest first;"
+			     " decide (agent --conflicts), or raise max_conflicts\n", (unsigned long long)r->conflicts, r->max_conflicts);
+}
+
 /* Said well before a disk is full: an app's write that cannot be recorded fails. */
 static void
 stored_text(const struct report *r, struct buf *out)
@@ -607,6 +687,7 @@ stored_text(const struct report *r, struct buf *out)
 		buf_str(out, "  WARNING: the queue is large: is a peer away, paused or held, or a record parked? A peer that does not come back: agent --unpair\n");
 	if (r->conflict_bytes > STORED_WARN)
 		buf_str(out, "  WARNING: many or large versions are kept of conflicts: decided ones go after 90 days (or retention_days), undecided ones when they are decided\n");
+	ceilings_text(r, out);
 	if (r->free_bytes < FREE_WARN)
 		buf_str(out, "  WARNING: little room for groups on their way (state_dir); a group that finds none waits\n");
 }
@@ -626,6 +707,7 @@ report_text(const struct report *r, struct buf *out)
 	    (unsigned long long)r->synced, (unsigned long long)r->failed, (unsigned long long)r->superseded, (unsigned long long)r->conflicts, (unsigned long long)r->undecided);
 	stored_text(r, out);
 	buf_put(out, buf_cstr(&r->numbering_text), r->numbering_text.len);
+	buf_put(out, buf_cstr(&r->oneway_text), r->oneway_text.len);
 	if (r->dirty_tables > 0)
 		buf_fmt(out, "%llu tables were altered under their triggers and wrote meanwhile: run agent --install, which names them, then compare them with the peer\n", (unsigned long long)r->dirty_tables);
 	buf_put(out, buf_cstr(&r->new_tables_text), r->new_tables_text.len);
@@ -700,6 +782,8 @@ report_put_counts(const struct report *r, struct buf *out)
 	put_number(out, "dirty_tables", r->dirty_tables);
 	put_number(out, "queue_bytes", r->queue_bytes);
 	put_number(out, "conflict_bytes", r->conflict_bytes);
+	put_number(out, "max_queue", r->max_queue);
+	put_number(out, "max_conflicts", r->max_conflicts);
 	if (r->free_bytes == UINT64_MAX)
 		buf_str(out, ",\"free_bytes\":null");
 	else
@@ -709,7 +793,8 @@ report_put_counts(const struct report *r, struct buf *out)
 	else
 		buf_str(out, ",\"startup\":null");
 	buf_fmt(out, ",\"new_tables\":%s", buf_cstr(&r->new_tables));
-	buf_fmt(out, ",\"app_triggers\":%s,\"pending_by_table\":%s,\"numbering\":%s", buf_cstr(&r->app_triggers), buf_cstr(&r->tables), buf_cstr(&r->numbering));
+	buf_fmt(out, ",\"app_triggers\":%s,\"pending_by_table\":%s,\"numbering\":%s,\"directions\":%s", buf_cstr(&r->app_triggers), buf_cstr(&r->tables), buf_cstr(&r->numbering),
+	    buf_cstr(&r->oneway));
 }
 
 void

@@ -51,7 +51,8 @@ struct report {
 	uint64_t conflicts;
 	uint64_t undecided; /* of them: a person decides */
 	uint64_t dirty_tables;
-	uint64_t queue_bytes, conflict_bytes; /* that their tables take */
+	uint64_t queue_bytes, conflict_bytes, sync_bytes; /* that their tables take; all of the sync schema */
+	unsigned max_queue, max_conflicts;    /* as agent.conf says */
 	uint64_t free_bytes; /* where state_dir is; UINT64_MAX: not known */
 	struct filling filling; /* a startup that has not come to its end */
 	struct buf new_tables; /* JSON array: tables that could be replicated and are not yet; and as text lines */
@@ -65,6 +66,8 @@ struct report {
 	struct buf tables;   /* JSON object: table -> pending changes */
 	struct buf numbering; /* JSON array: nodes whose new rows get numbers that others give, too; and as text */
 	struct buf numbering_text;
+	struct buf oneway; /* JSON array: tables whose directions here and at a peer do not fit together; and as text */
+	struct buf oneway_text;
 };
 
 /* peer: only this one (ERR_USAGE when there is none of that name), or NULL. */
@@ -79,6 +82,10 @@ void report_put_counts(const struct report *r, struct buf *out);
 void report_free(struct report *r);
 /* Does a person have to look? (parked, held, dirty, the app's triggers) */
 bool report_needs_person(const struct report *r);
+/* Is the disk filling up (of what report_read_counts reads)? Then out says with what. percent: of where that begins. */
+bool report_disk(const struct report *r, unsigned percent, char *out, size_t size);
+/* A time of the report, "2026-11-21 02:03:04.123456" in UTC, as microseconds since 1970; 0 for "". */
+int64_t report_time_us(const char *text);
 /* For people, and as JSON (docs/protocol.md, status). */
 void report_text(const struct report *r, struct buf *out);
 void report_json(const struct report *r, struct buf *out);

@@ -14,11 +14,14 @@
 #include <string.h>
 
 #include "app/monitor.h"
+#include "app/notice.h"
 #include "app/pair.h"
 #include "app/running.h"
 #include "base/clock.h"
+#include "base/count.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/service.h"
 #include "files/watch.h"
 #include "net/shelf.h"
 #include "net/tls.h"
@@ -40,6 +43,7 @@ enum {
 	STOP_WAIT_MS = 30 * 1000,      /* for the group being applied at SIGTERM */
 	FIRST_SETTLE_MS = 200,	       /* statuses soon after a burst, for people who look */
 	VISIT_LOOK_MS = 250,	       /* peers that wait for something to fetch, and for how long */
+	RELOAD_MAX_MS = (DB_SILENCE_S + 60) * 1000, /* nobody waits longer for a database, nor this for a worker */
 	FILES_AGAIN_MS = 1000,	       /* what a peer still needs of upload folders, or is not ready for; doubles */
 	FILES_AGAIN_MAX_MS = 60 * 1000,
 	FILES_IDLE_MS = 10 * 60 * 1000, /* nothing is known to be missing there: asked all the same */
@@ -85,6 +89,7 @@ struct serve {
 	struct event_base *base;
 	struct receive *receive;
 	struct monitor *monitor;
+	struct notice *notice; /* NULL without [sync] notify */
 	struct server *peers, *people;
 	struct tls_door *tls; /* of peers; NULL when tls = off */
 	struct pair *pair;
@@ -92,7 +97,7 @@ struct serve {
 	struct pump *pumps; /* of each peer one, and of some one more, that fetches */
 	size_t npumps;
 	atomic_bool stop;
-	struct event *events[RECEIVE_FDS + MONITOR_FDS + 6]; /* workers, their clock, monitor, its tick, three signals, stopping */
+	struct event *events[RECEIVE_FDS + MONITOR_FDS + 7]; /* workers, their clock, monitor, its tick, three signals, sign of life, stopping */
 	size_t nevents;
 	int64_t stopping_since;
 };
@@ -134,6 +139,7 @@ pump_failed(struct pump *p, const struct err *e)
 
 	if (e->code == ERR_STOPPED)
 		return;
+	count_add(COUNT_SENDING_FAILED, p->peer->name, err_word(e->code));
 	log_warning(p->peer->name, "%s", e->msg);
 	p->backoff_ms = p->backoff_ms == 0 ? BACKOFF_FIRST_MS : p->backoff_ms * 2;
 	if (p->backoff_ms > BACKOFF_MAX_MS)
@@ -464,6 +470,23 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		monitor_tick(s->monitor);
 }
 
+/* On the loop, so that a loop that stands still gives none. */
+static void
+on_alive(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	service_alive();
+}
+
+static void
+on_status(const char *line, void *arg)
+{
+	(void)arg;
+	service_status(line);
+}
+
 /* Leave when nothing is being answered any more, or after STOP_WAIT_MS. */
 static void
 on_stopping(evutil_socket_t fd, short what, void *arg)
@@ -513,6 +536,7 @@ on_signal(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	conf_free(s->next); /* stopping is stronger than reading again */
 	s->next = NULL;
+	service_stopping();
 	if (s->stopping_since != 0)
 		return;
 	log_info(NULL, "signal %d: stopping", (int)fd);
@@ -552,8 +576,10 @@ on_reload(evutil_socket_t fd, short what, void *arg)
 	log_info(NULL, "agent.conf is read again");
 	conf_free(s->next); /* once more, while the first time was under way */
 	s->next = next;
-	if (s->stopping_since == 0)
-		stop(s);
+	if (s->stopping_since != 0)
+		return;
+	service_reloading(RELOAD_MAX_MS);
+	stop(s);
 }
 
 static void
@@ -563,6 +589,16 @@ on_paired(void *arg)
 	struct serve *s = arg;
 
 	(void)event_base_once(s->base, -1, EV_TIMEOUT, on_reload, s, &soon);
+}
+
+/* When a service manager wants to see signs of life. */
+static bool
+watch_ourselves(struct serve *s, struct err *e)
+{
+	int64_t ms = service_watch_ms();
+	const struct timeval often = { ms / 1000, ms % 1000 * 1000 };
+
+	return ms == 0 || add_event(s, event_new(s->base, -1, EV_PERSIST, on_alive, s), &often, e);
 }
 
 static bool
@@ -583,7 +619,7 @@ watch(struct serve *s, struct err *e)
 	return add_event(s, event_new(s->base, -1, EV_PERSIST, on_tick, s), &second, e) &&
 	    add_event(s, event_new(s->base, -1, EV_PERSIST, on_receive, s), &now_and_then, e) &&
 	    add_event(s, evsignal_new(s->base, SIGTERM, on_signal, s), NULL, e) && add_event(s, evsignal_new(s->base, SIGINT, on_signal, s), NULL, e) &&
-	    add_event(s, evsignal_new(s->base, SIGHUP, on_reload, s), NULL, e);
+	    add_event(s, evsignal_new(s->base, SIGHUP, on_reload, s), NULL, e) && watch_ourselves(s, e);
 }
 
 static bool
@@ -631,8 +667,8 @@ start(struct serve *s, struct err *e)
 		return err_set(e, ERR_MEMORY, "out of memory for the event loop");
 	if (!check_database(s->conf, e) || !receive_new(s->conf, &s->receive, e) || !monitor_new(s->conf, &s->monitor, e))
 		return false;
-	monitor_on_wish(s->monitor, &(struct monitor_wishes){ kick_pumps, on_paired, s });
-	if (!listen_all(s, e) || !watch(s, e) || !start_pumps(s, e))
+	monitor_on_wish(s->monitor, &(struct monitor_wishes){ kick_pumps, on_paired, on_status, s });
+	if (!listen_all(s, e) || !watch(s, e) || !start_pumps(s, e) || !notice_new(s->conf, &s->notice, e))
 		return false;
 	hold_signals(false);
 	return true;
@@ -645,6 +681,7 @@ finish(struct serve *s)
 	for (size_t i = 0; i < s->npumps; i++)
 		if (s->pumps[i].started)
 			(void)pthread_join(s->pumps[i].thread, NULL);
+	notice_free(s->notice);
 	/* Workers answer what they had begun; then the servers close. */
 	receive_free(s->receive);
 	monitor_free(s->monitor);
@@ -671,6 +708,7 @@ serve_once(const struct conf *conf, struct conf **next, struct err *e)
 	if (ok) {
 		log_info(NULL, "agent %s up: node %s, peers at %s://%s, page at http://%s/, libmariadb %s, libevent %s", PACKAGE_VERSION, conf->node.name,
 		    conf->node.tls ? "https" : "http", conf->node.listen, conf->node.monitor, mysql_get_client_info(), event_get_version());
+		service_ready();
 		ok = event_base_dispatch(s.base) >= 0 || err_set(e, ERR_INTERNAL, "the event loop failed");
 		hold_signals(true);
 		(void)event_base_loop(s.base, EVLOOP_NONBLOCK); /* a signal that came with the end */
@@ -690,6 +728,7 @@ serve_run(const struct cli *cli, const struct conf *conf, struct err *e)
 	/* Two arenas are enough for threads that mostly sleep; each more costs memory at rest. */
 	(void)mallopt(M_ARENA_MAX, 2);
 	running_begin(conf);
+	service_begin();
 	hold_signals(true);
 	do {
 		ok = serve_once(own != NULL ? own : conf, &next, e);

@@ -7,12 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/backup.h"
 #include "app/completion.h"
 #include "app/conflicts.h"
 #include "app/doctor.h"
 #include "app/explain.h"
 #include "app/init.h"
 #include "app/install.h"
+#include "app/notice.h"
 #include "app/pair.h"
 #include "app/parked.h"
 #include "app/preview.h"
@@ -286,6 +288,8 @@ drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	}
 	if (cli->json)
 		(void)puts(first ? "{\"peers\":[]}" : "]}");
+	if (!cli->dry_run)
+		notice_look(conf);
 	return code;
 }
 
@@ -494,6 +498,8 @@ const struct verb verb_table[] = {
 	{ "resolve", "ID|all", true, resolve_run, "make one version of a conflict stand, on every node" },
 	{ "explain", "TABLE KEY", true, explain_run, "one record's life: captured, sent, applied, refused, in conflict" },
 	{ "wait", "[SECONDS]", true, wait_verb, "return when every peer has everything committed here up to now" },
+	{ "backup", "TREE", true, backup_run, "a dated snapshot of an upload folder; old ones go by [tree] backup_keep" },
+	{ "restore", "TREE [SNAPSHOT] [PATH]", true, restore_verb, "bring files back from a snapshot; without one: list them" },
 	{ "completion", "bash|zsh|fish", false, completion_verb, "a script that lets the shell complete verbs and options" },
 	{ NULL, NULL, false, NULL, NULL },
 };

@@ -924,7 +924,7 @@ inbox_undecided(struct db *db, const struct inbox_filter *f, uint64_t **ids, siz
 /* What is old enough, and then its further pieces: found first, so that nothing that is being kept meanwhile can
  * be taken for a rest. */
 static bool
-purge_batch(struct db *db, uint64_t days, struct err *e)
+purge_batch(struct db *db, uint64_t days, uint64_t most, uint64_t *removed, struct err *e)
 {
 	struct db_rows *ids = NULL;
 	struct buf list;
@@ -932,7 +932,8 @@ purge_batch(struct db *db, uint64_t days, struct err *e)
 
 	buf_init(&list, TEMPLATE_SQL_MAX);
 	ok = db_query(db, "SELECT id FROM sync_conflict WHERE IFNULL(resolved_at, happened_at) < NOW(6) - INTERVAL ? DAY AND (verdict<>'ask' OR resolved_at IS NOT NULL) ORDER BY id LIMIT ?",
-		 DB_ARGS(db_u64(days), db_u64(PURGE_AT_ONCE)), &ids, e) && add_ids(&list, ids, e);
+		 DB_ARGS(db_u64(days), db_u64(most < PURGE_AT_ONCE ? most : PURGE_AT_ONCE)), &ids, e) && add_ids(&list, ids, e);
+	*removed = ok ? db_rows_count(ids) : 0;
 	if (ok && list.len > 0) {
 		struct buf sql;
 
@@ -947,9 +948,17 @@ purge_batch(struct db *db, uint64_t days, struct err *e)
 }
 
 bool
+inbox_purge_early(struct db *db, uint64_t most, uint64_t *removed, struct err *e)
+{
+	enum { EARLY_DAYS = 1 };
+
+	return purge_batch(db, EARLY_DAYS, most, removed, e);
+}
+
+bool
 inbox_purge(struct db *db, unsigned retention_days, struct err *e)
 {
-	uint64_t days = retention_days > INBOX_KEPT_DAYS ? retention_days : INBOX_KEPT_DAYS, oldest;
+	uint64_t days = retention_days > INBOX_KEPT_DAYS ? retention_days : INBOX_KEPT_DAYS, oldest, removed;
 	bool due;
 
 	/* Rows are appended in time: while the oldest one that no person has to decide is young enough to stay, there is
@@ -958,5 +967,5 @@ inbox_purge(struct db *db, unsigned retention_days, struct err *e)
 			   " ORDER BY id LIMIT 1) oldest WHERE since < NOW(6) - INTERVAL ? DAY",
 		DB_ARGS(db_u64(days)), &oldest, &due, e))
 		return false;
-	return !due || purge_batch(db, days, e);
+	return !due || purge_batch(db, days, PURGE_AT_ONCE, &removed, e);
 }

@@ -94,6 +94,8 @@ bool inbox_is_unique(const struct inbox_conflict *c);
 /* The undecided ones that the filter (peer, table) lets through, the oldest first. Free *ids. */
 MUST_CHECK bool inbox_undecided(struct db *db, const struct inbox_filter *f, uint64_t **ids, size_t *n, struct err *e);
 
+/* Remove at most so many that were decided more than a day ago, the oldest first; *removed: how many, 0: there are no more. */
+MUST_CHECK bool inbox_purge_early(struct db *db, uint64_t most, uint64_t *removed, struct err *e);
 /* Remove what has been kept long enough; undecided ones stay. */
 MUST_CHECK bool inbox_purge(struct db *db, unsigned retention_days, struct err *e);
 

@@ -29,6 +29,7 @@ struct conf_node {
 	char *identity; /* state_dir/tls.pem: key and certificate of this node */
 	char *monitor; /* HOST:PORT for the page */
 	char *monitor_key;
+	char *metrics_key; /* "" = monitor_key alone */
 };
 
 struct conf_database {
@@ -57,8 +58,11 @@ struct conf_sync {
 	enum conf_policy conflict;
 	char *conflict_node; /* of "prefer NODE", else "" */
 	int64_t max_clock_skew_ms;
-	char *notify;
+	char *notify; /* "" = none */
+	int64_t notify_after_ms;
 	unsigned group_rows;
+	unsigned max_queue;	/* changes */
+	unsigned max_conflicts; /* that are kept */
 	char *startup; /* auto, no */
 	struct conf_limit max_delete;
 	char *app_triggers;
@@ -89,6 +93,12 @@ struct conf_table {
 	char *file_wait; /* strict, off or a duration */
 };
 
+/* backup_keep: which snapshots stay. */
+struct conf_keep {
+	unsigned days, weeks; /* the newest of each of so many days and weeks that have one */
+	unsigned least;	      /* so many of the newest in any case */
+};
+
 /* An upload folder (docs/files.md). */
 enum tree_mode { TREE_MIRROR, TREE_TWO_WAY, TREE_PUSH, TREE_PULL };
 
@@ -105,6 +115,8 @@ struct conf_tree {
 	struct conf_limit max_delete; /* rows: files */
 	int64_t settle_ms;
 	char *after; /* command that gets the changed paths */
+	char *backup_to; /* directory of snapshots; "": in state_dir */
+	struct conf_keep backup_keep;
 	enum tree_mode mode;
 };
 

@@ -16,11 +16,12 @@ enum conf_kind {
 	CONF_LIST,	 /* char *: items between commas; may go on in indented lines */
 	CONF_WORD,	 /* char *: one of choices */
 	CONF_PATH,	 /* char *: absolute, or empty */
+	CONF_COMMAND,	 /* char *: the same, and words behind blanks */
 	CONF_NODE_NAME,	 /* char * */
 	CONF_ADDRESS,	 /* char *: HOST:PORT or [V6]:PORT */
 	CONF_URL,	 /* char *: http or https, a trailing / removed */
 	CONF_PIN,	 /* char *: empty or sha256//BASE64 */
-	CONF_HEX,	 /* char *: hexadecimal digits */
+	CONF_HEX,	 /* char *: hexadecimal digits; or empty, where that is the default */
 	CONF_TARGET,	 /* char *: of the log */
 	CONF_POLICY_OF_TABLE, /* char *: empty or a policy */
 	CONF_FILE_COLUMN, /* char *: empty or COLUMN in TREE [prefix TEXT] */
@@ -31,6 +32,7 @@ enum conf_kind {
 	CONF_DAYS,	 /* unsigned: a number of days, the d may be left out */
 	CONF_DURATION,	 /* int64_t, milliseconds */
 	CONF_MODE,	 /* unsigned: permissions in octal digits; empty: 0 */
+	CONF_KEEP,	 /* struct conf_keep: "7 days, 4 weeks, at least 3" */
 	CONF_FILE_LIMIT, /* struct conf_limit: "50 files, 10%" or off */
 	CONF_KEY,	 /* unsigned char [CONF_KEY_BYTES] */
 	CONF_LEVEL,	 /* enum log_level */

@@ -78,3 +78,19 @@ err_clear(struct err *e)
 	e->db_errno = 0;
 	e->msg[0] = '\0';
 }
+
+const char *
+err_word(enum err_code code)
+{
+	static const char *const words[] = {
+		[ERR_NONE] = "none", [ERR_INTERNAL] = "internal", [ERR_MEMORY] = "memory", [ERR_LIMIT] = "limit",
+		[ERR_USAGE] = "usage", [ERR_CONFIG] = "config", [ERR_IO] = "io", [ERR_INPUT] = "input",
+		[ERR_AUTH] = "auth", [ERR_STOPPED] = "stopped", [ERR_PEER] = "peer",
+		[ERR_PEER_REFUSED] = "peer_refused", [ERR_HELD] = "held", [ERR_DB] = "db",
+		[ERR_DB_LOST] = "db_lost", [ERR_DB_ACCESS] = "db_access", [ERR_DB_MISSING] = "db_missing",
+		[ERR_DB_BUSY] = "db_busy", [ERR_DB_DUPLICATE] = "db_duplicate",
+		[ERR_DB_REJECTED] = "db_rejected", [ERR_DB_FULL] = "db_full",
+	};
+
+	return (size_t)code < sizeof words / sizeof words[0] ? words[code] : "unknown";
+}

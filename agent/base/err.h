@@ -39,6 +39,9 @@ enum err_code {
 	ERR_DB_FULL,	  /* no room left on the server */
 };
 
+/* The code as one word, for metrics: "peer", "db_lost". A constant. */
+const char *err_word(enum err_code code);
+
 enum {
 	ERR_MSG_MAX = 512 /* one line on a terminal or in last_error */
 };

@@ -43,6 +43,7 @@ peer_forget(struct db *db, const char *peer, struct err *e)
 	    db_exec(db, "DELETE FROM sync_lapsed WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "DELETE FROM sync_link WHERE told_by=? OR (told_by='' AND other=?)", DB_ARGS(db_text(peer), db_text(peer)), e) &&
 	    db_exec(db, "DELETE FROM sync_renewal WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
+	    db_exec(db, "DELETE FROM sync_direction WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
 	    db_exec(db, "DELETE FROM sync_numbering WHERE node=?", DB_ARGS(db_text(peer)), e);
 }
 

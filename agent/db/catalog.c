@@ -647,6 +647,13 @@ catalog_refresh(struct db *db, const struct conf *conf, struct catalog **c, stru
 	return true;
 }
 
+void
+catalog_doubt(struct catalog *c)
+{
+	if (c != NULL)
+		c->checked_ms -= CATALOG_TRUST_MS;
+}
+
 bool
 catalog_read(struct db *db, const struct conf *conf, struct catalog **out, struct err *e)
 {

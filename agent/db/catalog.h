@@ -101,6 +101,8 @@ MUST_CHECK bool catalog_read(struct db *db, const struct conf *conf, struct cata
 /* Read *c if it is NULL, or again when the definitions have changed since; a look is trusted for
  * CATALOG_TRUST_MS. */
 MUST_CHECK bool catalog_refresh(struct db *db, const struct conf *conf, struct catalog **c, struct err *e);
+/* The next catalog_refresh looks, however short ago the last look was. c may be NULL. */
+void catalog_doubt(struct catalog *c);
 void catalog_free(struct catalog *c);
 
 /* How values of information_schema's DATA_TYPE travel. A type that is not known is not guessed: false. */

@@ -83,10 +83,21 @@ give_identity(struct db *db, const struct conf *conf, struct err *e)
 	    db_commit(db, e);
 }
 
-/* What version 2 added to tables that version 1 had. New tables are create_objects' business. Fit to be run twice. */
-static const char sql_version_2[] =
-    "ALTER TABLE sync_conflict ADD COLUMN IF NOT EXISTS resolved_at TIMESTAMP(6) NULL DEFAULT NULL,"
-    " ADD COLUMN IF NOT EXISTS resolution ENUM('local','remote') CHARACTER SET ascii NULL";
+/* sql/migration_N.sql brings tables of version N-1 to N. A crash before the number is written makes it run again. New
+ * tables are create_objects' business. */
+static bool
+migrate(struct db *db, uint64_t to, struct err *e)
+{
+	const struct asset *step;
+	char path[64];
+
+	(void)snprintf(path, sizeof path, "sql/migration_%llu.sql", (unsigned long long)to);
+	step = asset_find(path);
+	if (step == NULL)
+		return err_set(e, ERR_INTERNAL, "%s is not built in", path);
+	return (db_exec_text(db, (const char *)step->data, step->len, e) || err_prefix(e, "%s", path)) &&
+	    db_exec(db, "UPDATE sync_node SET schema_version=?", DB_ARGS(db_u64(to)), e);
+}
 
 /* From the version that is there to the one that this agent works with, one step a version. */
 static bool
@@ -99,9 +110,10 @@ upgrade(struct db *db, const struct conf *conf, struct err *e)
 	if (version > SCHEMA_VERSION)
 		return err_set(e, ERR_CONFIG, "the sync schema %s was made by a newer agent (version %llu, this one works with %d): use that agent",
 		    conf->database.sync_database, (unsigned long long)version, SCHEMA_VERSION);
-	if (version < 2 && !db_exec(db, sql_version_2, DB_NO_ARGS, e))
-		return false;
-	return version == SCHEMA_VERSION || db_exec(db, "UPDATE sync_node SET schema_version=?", DB_ARGS(db_u64(SCHEMA_VERSION)), e);
+	while (version < SCHEMA_VERSION)
+		if (!migrate(db, ++version, e))
+			return false;
+	return true;
 }
 
 /* A table whose rows are changes on their way is not silently made anew, empty. */
@@ -196,10 +208,10 @@ not_installed(const struct conf *conf, struct err *e)
 static bool
 has_newest(struct db *db, const struct conf *conf, struct err *e)
 {
-	enum { NEWEST = 2 };
+	enum { NEWEST = 3 };
 	uint64_t n = 0;
 
-	if (!db_number(db, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME IN ('sync_lapsed','sync_link')", DB_NO_ARGS, &n, NULL, e))
+	if (!db_number(db, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME IN ('sync_lapsed','sync_link','sync_direction')", DB_NO_ARGS, &n, NULL, e))
 		return false;
 	return n == NEWEST || err_set(e, ERR_CONFIG, "the sync schema %s was made by an older agent: run agent --install; what is pending stays", conf->database.sync_database);
 }

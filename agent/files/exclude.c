@@ -87,9 +87,9 @@ match_member(const char *p, unsigned char c, bool *hit)
 static const char *
 match_set(const char *p, unsigned char c, bool *fits)
 {
-	bool not = *p == '!' || *p == '^', hit = false, first = true;
+	bool negated = *p == '!' || *p == '^', hit = false, first = true;
 
-	p += not;
+	p += negated;
 	while (first || *p != ']') {
 		const char *behind = match_class(p, c, &hit);
 
@@ -100,7 +100,7 @@ match_set(const char *p, unsigned char c, bool *fits)
 		p = behind;
 		first = false;
 	}
-	*fits = hit != not;
+	*fits = hit != negated;
 	return p + 1;
 }
 

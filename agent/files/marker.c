@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -27,7 +28,8 @@
 enum {
 	OWN_MODE = 0700,
 	MARK_MAX = 256, /* bytes of the text, with room */
-	HEX_ID = MARKER_ID_BYTES * 2
+	HEX_ID = MARKER_ID_BYTES * 2,
+	DIGITS_MAX = 19 /* of a generation: no more than fit 64 bits */
 };
 
 static const char *const folders[] = { BENEATH_OWN, BENEATH_OWN "/trash", BENEATH_OWN "/conflict", BENEATH_OWN "/tmp" };
@@ -58,14 +60,13 @@ parse_id(const char *hex, unsigned char id[MARKER_ID_BYTES])
 static bool
 parse(const char *text, struct marker *out)
 {
-	char hex[HEX_ID + 2];
-	uint64_t generation;
-	int version, used = 0;
+	char hex[HEX_ID + 2], generation[DIGITS_MAX + 1];
+	int used = 0;
 
-	if (sscanf(text, "tandem tree %d\nid %33s\ngeneration %" SCNu64 "\n%n", &version, hex, &generation, &used) != 3)
+	if (sscanf(text, "tandem tree 1\nid %33s\ngeneration %19[0-9]\n%n", hex, generation, &used) != 2)
 		return false;
-	out->generation = generation;
-	return version == 1 && used > 0 && text[used] == '\0' && generation > 0 && parse_id(hex, out->id);
+	out->generation = strtoull(generation, NULL, 10);
+	return used > 0 && text[used] == '\0' && out->generation > 0 && parse_id(hex, out->id);
 }
 
 /* The agent's folder is ours alone: in a folder that others write, marks and temporaries mean nothing. */
@@ -122,6 +123,7 @@ write_draft(const struct beneath *b, const struct buf *text, struct err *e)
 	f = beneath_file(b, DRAFT, O_WRONLY | O_CREAT | O_TRUNC, 0600, &fd, e);
 	if (f != FATE_DONE)
 		return f;
+	errno = ENOSPC; /* what a short write means */
 	if (write(fd, text->data, text->len) != (ssize_t)text->len || fsync(fd) != 0)
 		f = fate_errno(e, "cannot write", DRAFT);
 	(void)close(fd);

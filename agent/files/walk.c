@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -219,12 +220,10 @@ static void
 mark_to_enter(struct listing *l, const char *name)
 {
 	char second[BENEATH_NAME_MAX + 2], *key = second, **at;
-	size_t len = strlen(name);
 
-	if (len > BENEATH_NAME_MAX)
+	if (strlen(name) > BENEATH_NAME_MAX)
 		return;
-	memcpy(second, name, len);
-	memcpy(second + len, "/", 2);
+	(void)snprintf(second, sizeof second, "%s/", name);
 	at = bsearch(&key, l->names, l->n, sizeof *l->names, by_bytes);
 	if (at != NULL) /* NULL: it became a directory just now */
 		l->enter[at - l->names] = true;

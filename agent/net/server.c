@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/count.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "net/address.h"
@@ -62,7 +63,11 @@ static void
 log_refusal(struct server *s, const char *address, int status, const char *why)
 {
 	int64_t now_ms = clock_mono_ms();
+	char word[16] = "closed";
 
+	if (status != 0)
+		(void)snprintf(word, sizeof word, "%d", status);
+	count_add(COUNT_HTTP_REFUSED, s->desk.people ? "page" : "peers", word);
 	if (now_ms - s->log_since_ms >= LOG_WINDOW_MS) {
 		if (s->log_left_out > 0)
 			log_warning(NULL, "%u more refused requests are not shown", s->log_left_out);
@@ -238,6 +243,18 @@ check_person(struct server *s, struct request *r, const struct route *route)
 	return token != NULL && sign_equal(token, want) ? gate_origin(r->req) : &refused_token;
 }
 
+/* For whoever only reads numbers: a key that opens nothing else, or what opens the page. */
+static const struct refusal *
+check_reader(struct server *s, struct request *r, const struct route *route)
+{
+	if (login_wait_s(&s->desk.login, r->conn->address, LOGIN_HEADER, clock_mono_ms()) > 0 ||
+	    !gate_has_key(r->req, s->o.conf->node.metrics_key))
+		return check_person(s, r, route);
+	login_right(&s->desk.login, r->conn->address, LOGIN_HEADER);
+	conn_trust(r->conn);
+	return NULL;
+}
+
 /* May this request have its row? */
 static const struct refusal *
 authorise(struct server *s, struct request *r, const struct route *route)
@@ -254,6 +271,8 @@ authorise(struct server *s, struct request *r, const struct route *route)
 	case AUTH_MONITOR:
 	case AUTH_PAGE:
 		return check_person(s, r, route);
+	case AUTH_METRICS:
+		return check_reader(s, r, route);
 	case AUTH_LOGIN:
 		return gate_form_origin(r->req);
 	case AUTH_OPEN:

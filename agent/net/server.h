@@ -23,7 +23,8 @@ enum auth {
 	AUTH_OPEN,    /* no secret (healthz) */
 	AUTH_MONITOR, /* the page's cookie, for POST with its token; or monitor_key: Authorization: Bearer KEY, or
 		       * HTTP Basic with the key as password */
-	AUTH_PAGE,    /* the same; whoever shows nothing is sent to LOGIN_PATH */
+	AUTH_METRICS, /* the same, or metrics_key in the same headers */
+	AUTH_PAGE,    /* as AUTH_MONITOR; whoever shows nothing is sent to LOGIN_PATH */
 	AUTH_LOGIN,   /* the form with the key: the handler asks request_login */
 	AUTH_HELLO,   /* signed by a peer, no session yet */
 	AUTH_PEER,    /* signed by a peer within a session, counter above the last */

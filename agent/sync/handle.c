@@ -150,6 +150,15 @@ take_links(struct handler *h, struct step *s, struct err *e)
 	return peer_hold(h->db, s->peer, s->reason, e);
 }
 
+/* Which tables travel one way, there and here. */
+static bool
+take_oneway(struct handler *h, struct step *s, struct err *e)
+{
+	s->welcome.tells_oneway = true;
+	oneway_put(h->conf, s->welcome.oneway);
+	return !s->hello->tells_oneway || oneway_take(h->db, h->conf, s->peer, s->hello->oneway, e);
+}
+
 /* What the caller has acknowledged of our changes, where it ever did. */
 static bool
 take_acked(struct handler *h, struct step *s, struct err *e)
@@ -182,7 +191,8 @@ fill_welcome(struct handler *h, struct step *s, struct err *e)
 	*s->status = 200;
 	/* Of a rehearsal nothing is noted. */
 	if (!witness_check(h->db, &h->node, e) ||
-	    (!s->hello->rehearsal && (!peer_register(h->db, s->peer, e) || !take_renewal(h, s, e) || !numbering_note(h->db, s->peer, &s->hello->numbering, e) || !take_links(h, s, e) || !take_acked(h, s, e))))
+	    (!s->hello->rehearsal && (!peer_register(h->db, s->peer, e) || !take_renewal(h, s, e) || !numbering_note(h->db, s->peer, &s->hello->numbering, e) ||
+					!take_oneway(h, s, e) || !take_links(h, s, e) || !take_acked(h, s, e))))
 		return false;
 	if (!cursor_load(h->db, s->peer, false, &cursor, e) || !numbering_read(h->db, &to->numbering, e))
 		return false;

@@ -503,6 +503,8 @@ answer(struct question *q, struct err *e)
 		return false;
 	compare_reader_init(&q->reader, q->body.data, q->body.len);
 	q->until_ms = clock_mono_ms() + INSPECT_WORK_MS;
+	if (compare_is_definitions(q->body.data, q->body.len)) /* asked once: about the tables as they are now */
+		catalog_doubt(in->catalog);
 	if (!catalog_refresh(in->db, in->conf, &in->catalog, e))
 		return false;
 	if (compare_is_definitions(q->body.data, q->body.len))

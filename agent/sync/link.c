@@ -219,9 +219,38 @@ link_tell_links(struct link *l, struct err *e)
 	return true;
 }
 
+/* How this node stood when it said hello. */
+struct asked {
+	int64_t clock_us;
+	uint64_t acked_epoch;
+};
+
+static bool
+note_asked(struct link *l, struct asked *out, struct err *e)
+{
+	struct peer_state state;
+
+	if (!peer_load(l->db, l->peer->name, &state, e))
+		return false;
+	out->acked_epoch = state.acked_epoch;
+	return db_clock_us(l->db, &out->clock_us, e);
+}
+
+/* As the peer can have known this node: another run here (the daemon beside --verify) may get an acknowledgement
+ * between the peer's answer and this look, and the answer would seem to come from a peer that went back. */
+static bool
+load_state(struct link *l, const struct asked *asked, struct peer_state *state, struct err *e)
+{
+	if (!peer_load(l->db, l->peer->name, state, e))
+		return false;
+	if (state->acked_epoch > asked->acked_epoch)
+		state->acked_epoch = asked->acked_epoch;
+	return true;
+}
+
 /* The welcome's first line says who and where; the lines behind it are the answer kept for that place. */
 static bool
-take_welcome(struct link *l, struct buf *answer, int64_t before_us, struct err *e)
+take_welcome(struct link *l, struct buf *answer, const struct asked *asked, struct err *e)
 {
 	char *newline = memchr(answer->data, '\n', answer->len);
 	struct peer_state state;
@@ -233,14 +262,15 @@ take_welcome(struct link *l, struct buf *answer, int64_t before_us, struct err *
 		return err_set(e, ERR_PEER, "%s answered hello in an unknown way: is it a newer agent?", place(l));
 	if (l->fetching)
 		return check_peer(l, &w, e) && client_open(l->client, w.session, e);
-	if (!check_peer(l, &w, e) || !note_renewal(l, &w, e) || !peer_load(l->db, l->peer->name, &state, e) || !check_identity(l, &state, &w, e) ||
-	    !check_clock(l, &w, before_us, &skew_ms, e))
+	if (!check_peer(l, &w, e) || !note_renewal(l, &w, e) || !load_state(l, asked, &state, e) || !check_identity(l, &state, &w, e) ||
+	    !check_clock(l, &w, asked->clock_us, &skew_ms, e))
 		return false;
 	if (l->rehearsing)
 		return client_open(l->client, w.session, e);
 	if (!check_ring(l, &w, e))
 		return false;
-	if (!peer_met(l->db, l->peer->name, w.incarnation, skew_ms, e) || !numbering_note(l->db, l->peer->name, &w.numbering, e) || !client_open(l->client, w.session, e))
+	if (!peer_met(l->db, l->peer->name, w.incarnation, skew_ms, e) || !numbering_note(l->db, l->peer->name, &w.numbering, e) ||
+	    (w.tells_oneway && !oneway_take(l->db, l->conf, l->peer->name, w.oneway, e)) || !client_open(l->client, w.session, e))
 		return false;
 	buf_drop(answer, (size_t)(newline - answer->data) + 1);
 	if (answer->len == 0)
@@ -275,8 +305,8 @@ say_hello(struct link *l, struct err *e)
 {
 	struct hello h = { .version = MESSAGE_VERSION, .rehearsal = l->rehearsing };
 	struct buf body, answer;
+	struct asked asked;
 	const char *nonce;
-	int64_t before_us;
 	int status = 0;
 	bool ok = false;
 
@@ -289,11 +319,13 @@ say_hello(struct link *l, struct err *e)
 	(void)snprintf(h.node, sizeof h.node, "%s", l->node->name);
 	memcpy(h.incarnation, l->node->incarnation, sizeof h.incarnation);
 	memcpy(l->told, h.links, sizeof l->told);
+	h.tells_oneway = true;
+	oneway_put(l->conf, h.oneway);
 	(void)snprintf(h.nonce, sizeof h.nonce, "%s", nonce);
 	message_put_hello(&body, &h);
-	if (!buf_check(&body, "hello", e) || !db_clock_us(l->db, &before_us, e) || !client_call(l->client, "POST", "/api/sync/hello", body.data, body.len, &status, &answer, e))
+	if (!buf_check(&body, "hello", e) || !note_asked(l, &asked, e) || !client_call(l->client, "POST", "/api/sync/hello", body.data, body.len, &status, &answer, e))
 		goto out;
-	ok = status == 200 ? take_welcome(l, &answer, before_us, e) : link_refused(l, status, &answer, e);
+	ok = status == 200 ? take_welcome(l, &answer, &asked, e) : link_refused(l, status, &answer, e);
 out:
 	if (!ok)
 		client_close(l->client);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/count.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "net/shelf.h"
@@ -185,6 +186,7 @@ task_done(void *job)
 
 		if (t->e.code == ERR_NONE)
 			(void)err_set(&t->e, ERR_STOPPED, "stopping");
+		count_add(COUNT_RECEIVING_FAILED, t->peer, err_word(t->e.code));
 		log_warning(t->peer, "%s", t->e.msg);
 		request_fail(t->request, status, code, "%s", t->e.msg);
 	} else

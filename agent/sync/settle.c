@@ -9,8 +9,10 @@
 
 #include "apply/inbox.h"
 #include "apply/position.h"
+#include "base/count.h"
 #include "base/log.h"
 #include "change/debt.h"
+#include "sync/ceiling.h"
 
 enum {
 	ACTIVITY_KEPT = 500, /* rows of sync_activity */
@@ -164,6 +166,7 @@ report(struct settle *s, const struct refusal_note *note, const char *state, uns
 {
 	log_warning(s->peer, "Sync refused: table %s record %s: %s (%s, attempt %u of %u)", note->refusal.table, note->refusal.key,
 	    note->refusal.reason, state, attempts, s->conf->sync.max_attempts);
+	count_add(COUNT_REFUSED, s->peer, state);
 	s->out->parked += strcmp(state, "parked") == 0;
 	return true;
 }
@@ -551,5 +554,5 @@ settle_statuses(struct db *db, const struct conf *conf, struct err *e)
 		return false;
 	if (all_have > settled && !settle_to(db, settled, all_have, e))
 		return false;
-	return purge(db, conf, e);
+	return purge(db, conf, e) && ceiling_keep(db, conf, e);
 }

@@ -218,6 +218,8 @@ message_put_hello(struct buf *out, const struct hello *h)
 		buf_str(out, ",\"filling\":true");
 	if (h->links[0] != '\0')
 		put_pair(out, "links", h->links);
+	if (h->tells_oneway)
+		put_pair(out, "one_way", h->oneway);
 	buf_str(out, h->rehearsal ? ",\"rehearsal\":true}\n" : "}\n");
 }
 
@@ -232,6 +234,14 @@ static bool
 get_links(struct json_object *o, char out[RING_LINKS_MAX], struct err *e)
 {
 	return !json_object_object_get_ex(o, "links", NULL) || get_text(o, "links", out, RING_LINKS_MAX, e);
+}
+
+/* Optional; "" is an answer too: nothing travels one way any more. */
+static bool
+get_oneway(struct json_object *o, bool *tells, char out[ONEWAY_MAX], struct err *e)
+{
+	*tells = json_object_object_get_ex(o, "one_way", NULL);
+	return !*tells || get_text(o, "one_way", out, ONEWAY_MAX, e);
 }
 
 static size_t
@@ -252,7 +262,7 @@ message_parse_hello(const char *text, size_t len, struct hello *h, struct err *e
 	ok = get_number(o, "hello", &h->version, e) && get_text(o, "node", h->node, sizeof h->node, e) &&
 	    get_hex(o, "incarnation", h->incarnation, SCHEMA_INCARNATION_LEN, false, e) &&
 	    get_hex(o, "nonce", h->nonce, sizeof h->nonce - 1, false, e) && get_numbering(o, &h->numbering, e) && get_anew(o, h->anew, e) &&
-	    get_links(o, h->links, e) && (!json_object_object_get_ex(o, "rehearsal", NULL) || get_bool(o, "rehearsal", &h->rehearsal, e)) &&
+	    get_links(o, h->links, e) && get_oneway(o, &h->tells_oneway, h->oneway, e) && (!json_object_object_get_ex(o, "rehearsal", NULL) || get_bool(o, "rehearsal", &h->rehearsal, e)) &&
 	    (!json_object_object_get_ex(o, "filling", NULL) || get_bool(o, "filling", &h->filling, e));
 	json_object_put(o);
 	return ok;
@@ -274,6 +284,8 @@ message_put_welcome(struct buf *out, const struct welcome *w)
 		put_pair(out, "anew", w->anew);
 	if (w->links[0] != '\0')
 		put_pair(out, "links", w->links);
+	if (w->tells_oneway)
+		put_pair(out, "one_way", w->oneway);
 	if (w->has_acked)
 		put_position(out, "acked", &w->acked);
 	buf_str(out, "}\n");
@@ -292,7 +304,8 @@ message_parse_welcome(const char *text, size_t len, struct welcome *w, struct er
 	    get_hex(o, "incarnation", w->incarnation, SCHEMA_INCARNATION_LEN, false, e) &&
 	    get_text(o, "session", w->session, sizeof w->session, e) &&
 	    get_hex(o, "knows", w->knows, SCHEMA_INCARNATION_LEN, true, e) &&
-	    get_position(o, "cursor", &w->cursor, e) && get_number(o, "clock", &w->clock_us, e) && get_numbering(o, &w->numbering, e) && get_anew(o, w->anew, e) && get_links(o, w->links, e);
+	    get_position(o, "cursor", &w->cursor, e) && get_number(o, "clock", &w->clock_us, e) && get_numbering(o, &w->numbering, e) && get_anew(o, w->anew, e) && get_links(o, w->links, e) &&
+	    get_oneway(o, &w->tells_oneway, w->oneway, e);
 	w->has_acked = ok && json_object_object_get_ex(o, "acked", NULL);
 	ok = ok && (!w->has_acked || get_position(o, "acked", &w->acked, e));
 	json_object_put(o);

@@ -10,14 +10,19 @@
 #include "base/buf.h"
 #include "base/conf.h"
 #include "base/err.h"
+#include "change/oneway.h"
 #include "change/queue.h"
 #include "db/catalog.h"
 #include "change/ring.h"
 #include "db/numbering.h"
 #include "wire/line.h"
 
+#ifndef TANDEM_MESSAGE_VERSION
+#define TANDEM_MESSAGE_VERSION 1 /* another one: for a build that tests what two versions say to each other */
+#endif
+
 enum {
-	MESSAGE_VERSION = 1,
+	MESSAGE_VERSION = TANDEM_MESSAGE_VERSION,
 	MESSAGE_BODY_MAX = 4 * 1024 * 1024,  /* payload of one transport body */
 	MESSAGE_ENVELOPE_MAX = 256,	     /* the line in front of it */
 	MESSAGE_HEADER_MAX = 1024 * 1024,    /* one header line: 4,096 columns with names and types */
@@ -41,6 +46,8 @@ struct hello {
 	char anew[33]; /* the link begins anew: the id of that beginning; "" = no */
 	bool filling;  /* and the caller compares all tables itself: it fills itself from the answering node */
 	char links[RING_LINKS_MAX]; /* of all nodes that the caller knows of (change/ring); "" = not told */
+	bool tells_oneway;
+	char oneway[ONEWAY_MAX]; /* tables that travel one way there (change/oneway) */
 };
 
 struct welcome {
@@ -56,6 +63,8 @@ struct welcome {
 	struct position acked;	/* what the caller has acknowledged of the answering node's changes */
 	bool has_acked;
 	char links[RING_LINKS_MAX]; /* as in hello */
+	bool tells_oneway;
+	char oneway[ONEWAY_MAX];
 };
 
 struct group_header {

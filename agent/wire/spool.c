@@ -106,7 +106,7 @@ bool
 spool_put(struct spool *s, const void *data, size_t len, struct err *e)
 {
 	if (len > SPOOL_BYTES_MAX - s->size)
-		return err_set(e, ERR_LIMIT, "a group is larger than %llu bytes", (unsigned long long)SPOOL_BYTES_MAX);
+		return err_set(e, ERR_LIMIT, "a group is larger than %llu bytes: lower [sync] group_rows where it comes from", (unsigned long long)SPOOL_BYTES_MAX);
 	if (s->fd < 0 && len <= SPOOL_MEMORY - s->memory.len) {
 		buf_put(&s->memory, data, len);
 		s->size += len;

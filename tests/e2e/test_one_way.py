@@ -76,6 +76,32 @@ def test_a_table_that_only_sends_takes_nothing(fresh_pair: Pair) -> None:
     assert _peer(bert)["parked"] == 0  # no attempt is counted
 
 
+def test_directions_that_do_not_fit_together_are_named_on_both_sides(fresh_pair: Pair) -> None:
+    hand.everywhere(fresh_pair, *_TABLES)
+    anna, bert = fresh_pair.nodes
+    for node in fresh_pair.nodes:
+        node.change_conf({"table price": {"direction": "send"}, "table note": {"direction": "receive"}})
+    fresh_pair.install()
+    fresh_pair.start_serve()
+    anna.sql("INSERT INTO price VALUES (1, 'one')")  # something to say hello for
+    until(lambda: all(len(node.status()["directions"]) == 2 for node in fresh_pair.nodes), 20, "both have told each other")
+    for node in fresh_pair.nodes:
+        named = {one["table"]: one for one in node.status()["directions"]}
+        assert "direction = send on both nodes" in named["price"]["finding"] and "neither takes" in named["price"]["finding"]
+        assert "nobody sends it" in named["note"]["finding"] and "direction = send into [table note]" in named["note"]["remedy"]
+        for verb in ("--status", "--check"):
+            said = node.agent(verb).stdout
+            assert "table price has direction = send on both nodes" in said and "table note has direction = receive on both nodes" in said
+    assert "table price has direction = send" in bert.agent_log.read_text()
+    # The remedy on one side ends it on both, without a restart there.
+    anna.change_conf({"table price": {"direction": "receive"}, "table note": {"direction": None}})
+    anna.stop_serve()
+    anna.start_serve()
+    anna.sql("UPDATE price SET v = 'two'")
+    until(lambda: anna.status()["directions"] == [] == bert.status()["directions"], 20, "both know")
+    assert "direction" not in anna.agent("--check").stdout
+
+
 def test_what_came_one_way_is_passed_on() -> None:
     with Cluster(3, "chain", schemas=()) as three:
         hand.everywhere(three, *_TABLES)

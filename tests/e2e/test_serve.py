@@ -192,7 +192,7 @@ def test_the_page_answers_while_a_huge_group_is_applied() -> None:
         deadline = time.monotonic() + 120
         while _count(two.bert) < HUGE:
             for path, key in (("/healthz", None), ("/api/status", two.bert.monitor_key),
-                              ("/", two.bert.monitor_key)):
+                              ("/", two.bert.monitor_key), ("/metrics", two.bert.monitor_key)):
                 asked_at = time.monotonic()
                 assert two.bert.get(path, key)[0] == 200, path
                 slowest, asked = max(slowest, time.monotonic() - asked_at), asked + 1

@@ -53,6 +53,8 @@ def end(child: subprocess.Popen[Any], how: int = signal.SIGTERM, grace: float = 
             child.wait()
     if child in _children:
         _children.remove(child)
+    for left in (f"faketime_shm_{child.pid}", f"sem.faketime_sem_{child.pid}"):
+        Path("/dev/shm", left).unlink(missing_ok=True)  # libfaketime's, of a child that was killed
     return child.returncode
 
 

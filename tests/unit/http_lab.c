@@ -30,10 +30,10 @@ char lab_last_peer[64];
 
 char lab_ben[] = "ben", lab_anna[] = "anna";
 static char name_carl[] = "carl", no_text[] = "";
-static char monitor_key[] = "open-sesame";
+static char monitor_key[] = "open-sesame", metrics_key[] = "count-sesame";
 struct conf_peer lab_known[2] = { { .name = lab_anna, .tls_pin = no_text },
 	{ .name = name_carl, .tls_pin = no_text } };
-struct conf lab_conf = { .node = { .name = lab_ben, .monitor_key = monitor_key, .listen = no_text,
+struct conf lab_conf = { .node = { .name = lab_ben, .monitor_key = monitor_key, .metrics_key = metrics_key, .listen = no_text,
 				.monitor = no_text },
 	.peers = lab_known, .npeers = 2 };
 

@@ -555,7 +555,10 @@ what_is_not_given_has_its_default(void **state)
 	assert_string_equal(conf->sync.conflict_node, "");
 	assert_int_equal(conf->sync.max_clock_skew_ms, 30000);
 	assert_string_equal(conf->sync.notify, "");
+	assert_int_equal(conf->sync.notify_after_ms, 24 * 3600 * 1000);
 	assert_int_equal(conf->sync.group_rows, 100000);
+	assert_int_equal(conf->sync.max_queue, 100000000);
+	assert_int_equal(conf->sync.max_conflicts, 1000000);
 	assert_int_equal(conf->sync.max_delete.percent, 50);
 	assert_int_equal(conf->sync.max_delete.rows, 1000);
 	assert_int_equal(conf->npeers, 1);
@@ -821,7 +824,10 @@ what_this_version_lacks_is_said(void **state)
 	accepts(BASE "[table t]\npriority = high\n");
 	assert_true(conf_priority(conf, "t") < conf_priority(conf, "v"));
 	refuses(BASE "[table t]\npriority = urgent\n", 8, "priority must be one of high|normal|low");
-	refuses(BASE "[sync]\nnotify = mail\n", 8, "notify = mail: this version does not have it yet");
+	refuses(BASE "[sync]\nnotify = mail\n", 8, "notify must be empty, or a program's absolute path");
+	accepts(BASE "[sync]\nnotify = /usr/bin/mail -s Tandem me@example.org\nnotify_after = 36h\n");
+	assert_string_equal(conf->sync.notify, "/usr/bin/mail -s Tandem me@example.org");
+	assert_int_equal(conf->sync.notify_after_ms, 36 * 3600 * 1000);
 }
 
 static void
@@ -864,6 +870,19 @@ the_choice_for_triggers_of_a_table_goes_before_that_for_all(void **state)
 	assert_string_equal(conf_app_triggers(conf, "other"), "guard");
 	accepts(BASE "[table t]\napp_triggers = run\n");
 	assert_string_equal(conf_app_triggers(conf, "other"), "");
+}
+
+static void
+a_key_for_metrics_may_be_left_out(void **state)
+{
+	(void)state;
+	accepts(BASE);
+	assert_string_equal(conf->node.metrics_key, "");
+	accepts(NODE "metrics_key = 00112233445566778899aabbccddeeff\n" DATABASE);
+	assert_string_equal(conf->node.metrics_key, "00112233445566778899aabbccddeeff");
+	refuses(NODE "metrics_key = 0011\n" DATABASE, 4, "metrics_key must be 32 to 128 hexadecimal digits");
+	refuses(NODE "metrics_key = 00000000000000000000000000000000\n" DATABASE, 4, "a secret of your own");
+	refuses("[node]\nname = anna\nmonitor_key =\n" DATABASE, 3, "monitor_key must be 32 to 128");
 }
 
 static void
@@ -1018,7 +1037,7 @@ the_example_has_every_option_with_its_default(void **state)
 			fail_msg("[%s] %s = %s", o->section, o->name, o->fallback == NULL ? "..." : o->fallback);
 		assert_true(strlen(o->help) > 5);
 	}
-	assert_int_equal(n, 55);
+	assert_int_equal(n, 61);
 	assert_null(conf_option(n + 1));
 }
 
@@ -1191,6 +1210,12 @@ what_a_tree_says_must_fit_together(void **state)
 	assert_int_equal(conf->trees[0].dir_mode, 0775);
 	assert_int_equal(conf->trees[0].max_delete.rows, 0);
 	assert_string_equal(conf->trees[0].exclude, "*.tmp, cache/");
+	accepts(TREE "backup_keep = 0 days, 12 weeks, at least 1\nbackup_to = /mnt/disk\n");
+	assert_true(conf->trees[0].backup_keep.days == 0 && conf->trees[0].backup_keep.weeks == 12 && conf->trees[0].backup_keep.least == 1);
+	assert_string_equal(conf->trees[0].backup_to, "/mnt/disk");
+	refuses(TREE "backup_keep = 7 days\n", 11, "backup_keep must be like");
+	refuses(TREE "backup_keep = 7 days, 4 weeks, at least 0\n", 11, "at least 3");
+	refuses(TREE "backup_keep = 7 days, 4 weeks, at least 99999\n", 11, "at least 3");
 }
 
 static void
@@ -1222,7 +1247,7 @@ main(void)
 		T(a_key_is_64_digits_of_ones_own), T(a_monitor_key_is_long_and_not_the_examples), T(secrets_are_never_in_a_message),
 		T(policies_are_read_but_not_all_are_there_yet), T(what_this_version_lacks_is_said),
 		T(a_deletion_limit_is_a_share_and_a_number), T(the_choice_for_triggers_of_a_table_goes_before_that_for_all),
-		T(log_options_are_judged), T(paths_are_absolute),
+		T(log_options_are_judged), T(a_key_for_metrics_may_be_left_out), T(paths_are_absolute),
 		T(the_state_directory_follows_the_environment), T(options_that_contradict_each_other_are_refused),
 		T(a_file_from_before_tls_must_say_what_it_wants),
 		T(wildcards_match_as_people_expect), T(a_table_is_wanted_when_named_and_not_excluded),

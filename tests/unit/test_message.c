@@ -48,6 +48,24 @@ parse_numbered(const char *text, size_t len, struct err *e)
 	return true;
 }
 
+static void
+put_oneway(struct buf *out)
+{
+	message_put_hello(out, &(struct hello){ .node = NODE_32, .incarnation = INCARNATION, .nonce = OTHER, .tells_oneway = true, .oneway = "send a\nrelay b \"c\"\n", .version = 1 });
+}
+
+static bool
+parse_oneway(const char *text, size_t len, struct err *e)
+{
+	struct hello h;
+
+	if (!message_parse_hello(text, len, &h, e))
+		return false;
+	assert_true(h.tells_oneway);
+	assert_string_equal(h.oneway, "send a\nrelay b \"c\"\n");
+	return true;
+}
+
 static bool
 parse_hello(const char *text, size_t len, struct err *e)
 {
@@ -248,6 +266,9 @@ static const struct kind {
 	    "{\"hello\":\"1\",\"node\":\"" NODE_32 "\",\"incarnation\":\"" INCARNATION "\",\"nonce\":\"" OTHER
 	    "\",\"numbering\":{\"increment\":\"3\",\"offset\":\"2\",\"letter_case\":\"1\"}}\n",
 	    put_numbered, parse_numbered, { { "hello", NULL, NUMBER }, { "increment", "numbering", NUMBER }, { "offset", "numbering", NUMBER }, { "letter_case", "numbering", NUMBER } } },
+	{ "hello with tables that travel one way",
+	    "{\"hello\":\"1\",\"node\":\"" NODE_32 "\",\"incarnation\":\"" INCARNATION "\",\"nonce\":\"" OTHER "\",\"one_way\":\"send a\\nrelay b \\\"c\\\"\\n\"}\n",
+	    put_oneway, parse_oneway, { { "hello", NULL, NUMBER }, { "nonce", NULL, HEX } } },
 	{ "welcome",
 	    "{\"welcome\":\"1\",\"node\":\"ben\",\"incarnation\":\"" INCARNATION "\",\"session\":\"a.1.b\",\"knows\":\"" OTHER
 	    "\",\"cursor\":{\"epoch\":\"7\",\"stamp\":\"" STAMP "\"},\"clock\":\"18446744073709551615\"}\n",

@@ -39,6 +39,7 @@ enum caller {
 	MONITOR_WRONG_KEY,
 	MONITOR_EMPTY_KEY,
 	MONITOR,
+	METRICS,
 	MONITOR_OTHER_HOST, /* the right key, asked for under another name: a rebound site */
 	MONITOR_OTHER_SITE, /* the right key, sent by the page of another site */
 	CALLERS
@@ -46,7 +47,7 @@ enum caller {
 
 static const char *const caller_text[CALLERS] = { "without secret", "broken MAC", "unknown peer", "another's key",
 	"for another receiver", "reflected", "peer without session", "peer in an old session", "peer in a false session",
-	"peer", "peer again", "wrong monitor key", "empty monitor key", "monitor", "monitor under another host",
+	"peer", "peer again", "wrong monitor key", "empty monitor key", "monitor", "metrics key", "monitor under another host",
 	"monitor from another site" };
 
 static unsigned handled;
@@ -119,7 +120,8 @@ static void
 put_headers(char *out, size_t size, const struct route *route, enum caller who)
 {
 	static const char *const keys[CALLERS] = { [MONITOR_WRONG_KEY] = "close-sesame", [MONITOR_EMPTY_KEY] = "",
-		[MONITOR] = "open-sesame", [MONITOR_OTHER_HOST] = "open-sesame", [MONITOR_OTHER_SITE] = "open-sesame" };
+		[MONITOR] = "open-sesame", [METRICS] = "count-sesame",
+		[MONITOR_OTHER_HOST] = "open-sesame", [MONITOR_OTHER_SITE] = "open-sesame" };
 
 	out[0] = '\0';
 	if (who >= BROKEN_MAC && who <= PEER_AGAIN)
@@ -158,6 +160,10 @@ may(const struct route *route, enum caller who)
 		return who == PEER;
 	case AUTH_LOGIN: /* the handler asks for the key */
 		return who != MONITOR_OTHER_HOST && who != MONITOR_OTHER_SITE;
+	case AUTH_METRICS:
+		if (who == METRICS)
+			return true;
+		/* fall through */
 	case AUTH_MONITOR:
 	case AUTH_PAGE:
 		return who == MONITOR || (who == MONITOR_OTHER_SITE && strcmp(route->method, "GET") == 0);
@@ -222,7 +228,7 @@ test_monitor_routes(void **state)
 	(void)state;
 	walk(s, copy, monitor_nroutes);
 	for (size_t i = 0; i < monitor_nroutes; i++) { /* nothing without the key but the sign of life and the form for it */
-		assert_true(copy[i].auth == AUTH_MONITOR || copy[i].auth == AUTH_PAGE || copy[i].auth == AUTH_LOGIN || copy[i].auth == AUTH_OPEN);
+		assert_true(copy[i].auth == AUTH_MONITOR || copy[i].auth == AUTH_METRICS || copy[i].auth == AUTH_PAGE || copy[i].auth == AUTH_LOGIN || copy[i].auth == AUTH_OPEN);
 		if (copy[i].auth == AUTH_OPEN)
 			assert_non_null(strstr("/healthz /monitor.css /icon.svg " LOGIN_PATH, copy[i].path));
 		if (strcmp(copy[i].method, "POST") == 0)
