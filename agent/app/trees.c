@@ -15,7 +15,7 @@ enum {
 	PATH_SHOWN = 400
 };
 
-static const char sql_failed[] = "SELECT path, error FROM sync_file_local WHERE tree=? AND state='failed' ORDER BY path LIMIT ?";
+static const char sql_failed[] = "SELECT path, error FROM sync_file_local WHERE tree=? AND state<>'ok' ORDER BY path LIMIT ?";
 
 struct view {
 	struct db *db;

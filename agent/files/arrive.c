@@ -146,6 +146,25 @@ park(struct arrival *a, const char *path, enum fate f, const struct err *why, st
 	return listing_fail(a->tree->list, path, strlen(path), text, e);
 }
 
+/* A link that leads out, a pipe: looks do not see such things, and they stand in the way all the same. They go to the
+ * conflicts; a file or a directory there is for the next look. */
+static enum fate
+clear_stranger(struct arrival *a, const char *path, struct err *e)
+{
+	struct file_facts facts;
+	struct buf name;
+	enum fate f = beneath_look(a->tree->root, path, &facts, e);
+
+	if (f != FATE_DONE)
+		return f;
+	if (facts.type == 'f' || facts.type == 'd')
+		return fate_set(e, FATE_EXISTS, "something stands at", path);
+	buf_init(&name, BENEATH_PATH_MAX);
+	f = trash_put(a->lost, path, path, &name, NULL, e);
+	buf_free(&name);
+	return f;
+}
+
 /* --- looks --- */
 
 static struct store_look
@@ -210,6 +229,8 @@ publish(struct arrival *a, struct incoming *in, struct buf *name, struct err *e)
 	if (f == FATE_DONE) {
 		(void)close(fd);
 		f = store_publish(in->half->store, in->path, &in->expect, &bins, &out, name, e);
+		if (f == FATE_EXISTS && in->expect.nothing && clear_stranger(a, in->path, e) == FATE_DONE)
+			f = store_publish(in->half->store, in->path, &in->expect, &bins, &out, name, e);
 	}
 	if (f != FATE_DONE)
 		return park(a, in->path, f, e, e);
@@ -454,6 +475,8 @@ make_directory(struct arrival *a, const struct listing_row *row, struct err *e)
 			(void)close(fd);
 			f = beneath_make_directory(a->tree->root, row->path, look.mode, e);
 		}
+		if (f == FATE_EXISTS && clear_stranger(a, row->path, e) == FATE_DONE)
+			f = beneath_make_directory(a->tree->root, row->path, look.mode, e);
 		/* Made on the way to a file below it. */
 		if (f == FATE_EXISTS && beneath_look(a->tree->root, row->path, &facts, e) == FATE_DONE && facts.type == 'd')
 			f = FATE_DONE;
@@ -613,6 +636,10 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 		if (!listing_agree(a->tree->list, row->id, e))
 			return false;
 		act = a->tree->t->mode == TREE_TWO_WAY ? VERDICT_NOTHING : VERDICT_TAKE;
+	}
+	if (act == VERDICT_TAKE && row->failed) { /* one try between two looks: its content would come over and over */
+		a->tally.failed++;
+		return true;
 	}
 	if (act != VERDICT_TAKE || exclude_path(a->tree->exclude, row->path, directory))
 		return true;

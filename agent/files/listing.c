@@ -313,6 +313,12 @@ listing_fail(struct listing *l, const char *path, size_t len, const char *why, s
 		DB_ARGS(db_text(l->tree), db_bytes(id, sizeof id), db_bytes(path, len), db_text(why), db_text(why)), e);
 }
 
+bool
+listing_try_again(struct listing *l, struct err *e)
+{
+	return db_exec(l->db, "UPDATE sync_file_local SET state='again' WHERE tree=? AND state='failed'", DB_ARGS(db_text(l->tree)), e);
+}
+
 /* --- differences --- */
 
 #define LOCAL_COLUMNS "l.path_id, l.path, l.content, l.base, l.size, l.mtime_ns, l.ctime_ns, l.ino, l.mode, l.uid, l.gid, l.link"
@@ -352,6 +358,7 @@ read_row(const struct db_rows *r, struct listing_row *out, struct err *e)
 	out->s.unseen = db_rows_u64(r, 21) != 0 && !is_value(r, 18, &out->s.here) && !is_value(r, 19, &out->s.here);
 	out->here = db_rows_u64(r, 20) != 0;
 	out->elsewhere = db_rows_u64(r, 22) != 0;
+	out->failed = db_rows_u64(r, 23) != 0;
 	return true;
 }
 
@@ -409,11 +416,11 @@ listing_unlike(struct listing *l, const struct listing_looks *looks, listing_vis
 
 	buf_init(&here, SQL_MAX);
 	buf_init(&away, SQL_MAX);
-	buf_fmt(&here, "SELECT " LOCAL_COLUMNS ", " LISTED_COLUMNS ", 1, l.own, " ELSEWHERE " FROM sync_file_local l LEFT JOIN %s m ON m.path_id=l.path_id"
+	buf_fmt(&here, "SELECT " LOCAL_COLUMNS ", " LISTED_COLUMNS ", 1, l.own, " ELSEWHERE ", l.state='failed' FROM sync_file_local l LEFT JOIN %s m ON m.path_id=l.path_id"
 	    " WHERE l.tree=? AND l.path_id>? AND (m.path_id IS NULL OR l.content<>m.content OR l.base<>m.content OR (", l->tree, l->tree, table);
 	put_looks(&here, looks);
 	buf_fmt(&here, ")) ORDER BY l.path_id LIMIT %d", LISTING_PAGE);
-	buf_fmt(&away, "SELECT m.path_id, m.path, '', '', 0, 0, 0, 0, 0, 0, 0, NULL, " LISTED_COLUMNS ", 0, 0, " ELSEWHERE " FROM %s m LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id"
+	buf_fmt(&away, "SELECT m.path_id, m.path, '', '', 0, 0, 0, 0, 0, 0, 0, NULL, " LISTED_COLUMNS ", 0, 0, " ELSEWHERE ", 0 FROM %s m LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id"
 	    " WHERE m.path_id>? AND l.path_id IS NULL AND m.content<>'' ORDER BY m.path_id LIMIT %d", l->tree, l->tree, table, LISTING_PAGE);
 	ok = buf_check(&here, "a statement", e) && buf_check(&away, "a statement", e) && visit_pages(l, buf_cstr(&here), visit, arg, e) &&
 	    visit_pages(l, buf_cstr(&away), visit, arg, e);
@@ -445,7 +452,7 @@ listing_wanting(struct listing *l, const struct what *c, listing_visit *visit, v
 
 	buf_init(&sql, SQL_MAX);
 	buf_str(&sql, "SELECT m.path_id, m.path, IFNULL(l.content,''), IFNULL(l.base,''), IFNULL(l.size,0), IFNULL(l.mtime_ns,0), IFNULL(l.ctime_ns,0), IFNULL(l.ino,0),"
-	    " IFNULL(l.mode,0), IFNULL(l.uid,0), IFNULL(l.gid,0), l.link, " LISTED_COLUMNS ", l.path_id IS NOT NULL, IFNULL(l.own,0), 0");
+	    " IFNULL(l.mode,0), IFNULL(l.uid,0), IFNULL(l.gid,0), l.link, " LISTED_COLUMNS ", l.path_id IS NOT NULL, IFNULL(l.own,0), 0, IFNULL(l.state='failed',0)");
 	buf_fmt(&sql, " FROM %s m LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id WHERE m.path_id>? AND m.content=x'", buf_cstr(&l->table));
 	buf_hex(&sql, c->bytes, c->len);
 	buf_fmt(&sql, "' AND (l.path_id IS NULL OR l.content<>m.content) ORDER BY m.path_id LIMIT %d", LISTING_PAGE);
@@ -564,7 +571,7 @@ listing_count(struct listing *l, struct listing_counts *out, struct err *e)
 	    count_one(l, buf_cstr(&listed), &out->listed, &out->listed_bytes, e) && count_one(l, buf_cstr(&deletions), &out->deletions, NULL, e) &&
 	    count_one(l, buf_cstr(&gone), &out->gone, NULL, e) &&
 	    count_one(l, buf_cstr(&missing), &out->missing, NULL, e) && count_one(l, buf_cstr(&changed), &out->changed, NULL, e) &&
-	    count_one(l, "SELECT COUNT(*) FROM sync_file_local WHERE tree=? AND state='failed'", &out->failed, NULL, e);
+	    count_one(l, "SELECT COUNT(*) FROM sync_file_local WHERE tree=? AND state<>'ok'", &out->failed, NULL, e);
 	buf_free(&listed);
 	buf_free(&deletions);
 	buf_free(&gone);

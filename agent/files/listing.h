@@ -54,12 +54,16 @@ MUST_CHECK bool listing_agree(struct listing *l, const unsigned char id[LISTING_
 /* Why a path waits, "" = it does not any more. */
 MUST_CHECK bool listing_fail(struct listing *l, const char *path, size_t len, const char *why, struct err *e);
 
+/* Paths that wait may be tried once more. */
+MUST_CHECK bool listing_try_again(struct listing *l, struct err *e);
+
 /* One path at which folder and list, or the looks of both, differ. Texts live during the call. */
 struct listing_row {
 	unsigned char id[LISTING_ID];
 	const char *path;
 	size_t len;
 	struct standing s;
+	bool failed;		  /* it was tried since the last look, and waits */
 	bool here;		  /* there is a row of what stands here */
 	bool elsewhere;		  /* the list's content is here already, at another path or in the trash */
 	struct file_facts facts;  /* then */

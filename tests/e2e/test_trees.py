@@ -317,3 +317,28 @@ def test_names_of_every_kind_travel_and_nothing_leaves_the_folder(fresh_pair: Pa
     until(lambda: anna.drain(check={0, 5}) and look(there).get("album/2") == b"two", 60, "the link gives way")
     assert list(outside.iterdir()) == []
     outside.rmdir()
+
+
+def test_one_path_that_cannot_be_written_waits_and_is_named(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, _MIRROR)
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    bert.start_serve()
+    put(here, "good", "good")
+    put(here, "closed/bad", "bad")
+    until(lambda: anna.drain() and look(there) == look(here), 30, "arrive")
+    subprocess.run(["chattr", "+i", str(there / "closed/bad")], check=False)
+    os.chmod(there / "closed", 0o755)
+    fixed = "i" in subprocess.run(["lsattr", str(there / "closed/bad")], check=False, capture_output=True, text=True).stdout.split(" ")[0]
+    if not fixed:
+        return  # this file system has no such attribute
+    try:
+        put(here, "closed/bad", "worse")
+        put(here, "good", "better")
+        until(lambda: anna.drain(check={0, 5}) and look(there)["good"] == b"better", 30, "the others go on")
+        until(lambda: anna.drain(check={0, 5}) and "closed/bad" in bert.agent("--trees", check={0, 5}).stdout, 30, "named")
+        assert look(there)["closed/bad"] == b"bad"
+    finally:
+        subprocess.run(["chattr", "-i", str(there / "closed/bad")], check=True)
+    put(there, "an event", "which is put right")
+    until(lambda: anna.drain(check={0, 5}) and look(there) == look(here), 60, "then it is written")
