@@ -26,6 +26,8 @@ enum {
 struct half {
 	struct store *store;
 	struct content content;
+	struct listing_row row; /* of the path that it is for, where a peer brings it */
+	char *path;
 };
 
 /* A file on its way: all there, not yet under its name. */
@@ -47,6 +49,7 @@ struct arrival {
 	arrive_wish *wish;
 	void *wish_arg;
 	bool removing; /* the second round */
+	bool removals; /* it is needed */
 	char **directories; /* to be removed when they are empty */
 	size_t ndirectories;
 	/* A large content that comes in several calls stays open: opening it reads all that is there. */
@@ -79,6 +82,7 @@ half_free(struct half *h)
 		return;
 	store_free(h->store);
 	content_free(&h->content);
+	free(h->path);
 	free(h);
 }
 
@@ -273,9 +277,11 @@ join(struct arrival *a, struct half *half, const struct listing_row *row, struct
 		log_warning(NULL, "tree %s: owner or group cannot be set by this account; all else works", a->tree->t->name);
 		a->owner_said = true;
 	}
-	if (f != FATE_DONE) {
+	if (f != FATE_DONE) { /* row may be the content's own */
+		bool ok = park(a, row->path, f, e, e);
+
 		half_free(half);
-		return park(a, row->path, f, e, e);
+		return ok;
 	}
 	*in = (struct incoming){ .half = half, .path = strdup(row->path), .content = row->s.listed, .was = row->s.here, .look = look };
 	in->expect.nothing = row->s.here.len == 0;
@@ -357,7 +363,8 @@ want_list(struct arrival *a, const struct listing_row *row, struct err *e)
 	struct arrive_want w = { .size = row->size, .list = true };
 
 	memcpy(w.hash, row->s.listed.bytes + 1, sizeof w.hash);
-	return a->tally.wants++ >= ARRIVE_WANTS || a->wish(a->wish_arg, &w, e);
+	a->tally.wants++;
+	return a->wish(a->wish_arg, &w, e);
 }
 
 /* The first run of blocks that are not there. */
@@ -371,7 +378,19 @@ want_blocks(struct arrival *a, const struct half *h, struct err *e)
 		;
 	for (; w.from + w.count < h->content.nblocks && w.count < ARRIVE_RUN && !store_has(h->store, w.from + w.count); w.count++)
 		;
-	return a->tally.wants++ >= ARRIVE_WANTS || a->wish(a->wish_arg, &w, e);
+	a->tally.wants++;
+	return a->wish(a->wish_arg, &w, e);
+}
+
+/* One block, and it is nowhere here. */
+static bool
+want_small(struct arrival *a, const struct listing_row *row, struct err *e)
+{
+	struct arrive_want w = { .size = row->size, .count = 1 };
+
+	memcpy(w.hash, row->s.listed.bytes + 1, sizeof w.hash);
+	a->tally.wants++;
+	return a->wish(a->wish_arg, &w, e);
 }
 
 static bool
@@ -381,6 +400,12 @@ want_file(struct arrival *a, const struct listing_row *row, struct err *e)
 	bool known = false, ok;
 	enum fate f;
 
+	if (a->tally.wants >= ARRIVE_WANTS) { /* enough for one answer; there will be another */
+		a->tally.wants++;
+		return true;
+	}
+	if (content_count(row->size) == 1 && !row->elsewhere && !is_on_its_way(a, &row->s.listed))
+		return want_small(a, row, e);
 	if (is_on_its_way(a, &row->s.listed) && !finish_group(a, e))
 		return false;
 	f = half_open(a, row->s.listed.bytes + 1, row->size, &h, &known, e);
@@ -595,6 +620,7 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 		a->tally.failed++;
 		return true;
 	}
+	a->removals = a->removals || row->s.listed.len == 0;
 	return a->removing ? take_away(a, row, e) : put_right(a, row, e);
 }
 
@@ -607,6 +633,8 @@ remove_all(struct arrival *a, struct err *e)
 
 	if (a->tree->t->mode == TREE_PULL)
 		return true;
+	if (!a->removals)
+		return tell_brake(a->tree, 0, 0, 0, &a->tally.held, e) && listing_forget_gone(a->tree->list, e);
 	if (!listing_count(a->tree->list, &n, e) || !tell_brake(a->tree, n.here, n.deletions, 0, &a->tally.held, e))
 		return false;
 	if (a->tally.held)
@@ -624,6 +652,7 @@ arrive_settle(struct arrival *a, arrive_wish *wish, void *arg, struct arrive_rep
 	bool ok;
 
 	a->tally = (struct arrive_report){ 0 };
+	a->removals = false;
 	a->wish = wish;
 	a->wish_arg = arg;
 	ok = listing_unlike(a->tree->list, &a->tree->looks, on_unlike, a, e) && finish_group(a, e) && listing_tell_flush(a->tree->list, e) &&
@@ -636,22 +665,19 @@ arrive_settle(struct arrival *a, arrive_wish *wish, void *arg, struct arrive_rep
 
 /* --- what comes --- */
 
-struct landing_place {
-	struct arrival *a;
-	bool done;
-};
-
+/* The first path that wants the content, copied. */
 static bool
-join_first(void *arg, const struct listing_row *row, struct err *e)
+take_place(void *arg, const struct listing_row *row, struct err *e)
 {
-	struct landing_place *l = arg;
-	struct half *h = l->a->large;
+	struct half *h = arg;
 
-	if (l->done || !is_sound(row, e))
+	if (h->path != NULL || !is_sound(row, e))
 		return true;
-	l->done = true;
-	l->a->large = NULL;
-	return join(l->a, h, row, e);
+	h->row = *row;
+	h->path = strdup(row->path);
+	h->row.path = h->path;
+	h->row.link = h->row.link_here = h->row.node = NULL;
+	return h->path != NULL || err_set(e, ERR_MEMORY, "out of memory for a file");
 }
 
 /* The size that the list gives it. */
@@ -665,36 +691,46 @@ first_size(void *arg, const struct listing_row *row, struct err *e)
 
 /* Only what the list names and the folder lacks is written at all. */
 static bool
-open_wanted(struct arrival *a, const unsigned char hash[CONTENT_BYTES], const struct what *c, bool *wanted, struct err *e)
+open_wanted(struct arrival *a, const unsigned char hash[CONTENT_BYTES], bool *wanted, struct err *e)
 {
-	uint64_t size = 0;
+	struct half place = { .path = NULL };
+	struct what c;
 	bool known = false;
+	enum fate f;
 
 	*wanted = a->large != NULL && memcmp(a->large->content.id, hash, CONTENT_BYTES) == 0;
 	if (*wanted)
 		return true;
 	close_large(a);
-	if (!listing_wanting(a->tree->list, c, first_size, &size, e))
-		return false;
-	if (size == 0 || is_on_its_way(a, c))
+	what_set(&c, 'f', hash);
+	if (is_on_its_way(a, &c))
 		return true;
-	if (half_open(a, hash, size - 1, &a->large, &known, e) != FATE_DONE)
-		return err_set(e, ERR_IO, "tree %s: %.400s", a->tree->t->name, e->msg);
-	*wanted = known;
-	return true;
+	if (!listing_wanting(a->tree->list, &c, take_place, &place, e)) {
+		free(place.path);
+		return false;
+	}
+	if (place.path == NULL)
+		return true;
+	f = half_open(a, hash, place.row.size, &a->large, &known, e);
+	*wanted = f == FATE_DONE && known;
+	if (*wanted) {
+		a->large->row = place.row;
+		a->large->path = place.path;
+		return true;
+	}
+	free(place.path);
+	return f == FATE_DONE || err_set(e, ERR_IO, "tree %s: %.400s", a->tree->t->name, e->msg);
 }
 
 bool
 arrive_block(struct arrival *a, const unsigned char hash[CONTENT_BYTES], size_t at, const void *data, size_t len, struct err *e)
 {
-	struct landing_place l = { .a = a };
 	const struct content *want;
-	struct what c;
+	struct half *whole;
 	bool wanted;
 	enum fate f = FATE_DONE;
 
-	what_set(&c, 'f', hash);
-	if (!open_wanted(a, hash, &c, &wanted, e))
+	if (!open_wanted(a, hash, &wanted, e))
 		return false;
 	if (!wanted)
 		return true;
@@ -709,10 +745,9 @@ arrive_block(struct arrival *a, const unsigned char hash[CONTENT_BYTES], size_t 
 		return err_set(e, ERR_IO, "tree %s: %.400s", a->tree->t->name, e->msg);
 	if (store_missing(a->large->store) > 0)
 		return true;
-	if (!listing_wanting(a->tree->list, &c, join_first, &l, e))
-		return false;
-	close_large(a);
-	return true;
+	whole = a->large;
+	a->large = NULL;
+	return join(a, whole, &whole->row, e);
 }
 
 bool

@@ -317,6 +317,7 @@ listing_fail(struct listing *l, const char *path, size_t len, const char *why, s
 
 #define LOCAL_COLUMNS "l.path_id, l.path, l.content, l.base, l.size, l.mtime_ns, l.ctime_ns, l.ino, l.mode, l.uid, l.gid, l.link"
 #define LISTED_COLUMNS "m.content, m.size, m.mtime_ns, m.mode, m.link, m.node, m.base, m.previous"
+#define ELSEWHERE "EXISTS (SELECT 1 FROM sync_file_local o WHERE o.tree='%s' AND o.content=m.content) OR EXISTS (SELECT 1 FROM sync_trash o WHERE o.tree='%s' AND o.content=m.content)"
 
 /* Is the column that content? */
 static bool
@@ -350,6 +351,7 @@ read_row(const struct db_rows *r, struct listing_row *out, struct err *e)
 	out->node = db_rows_text(r, 17);
 	out->s.unseen = db_rows_u64(r, 21) != 0 && !is_value(r, 18, &out->s.here) && !is_value(r, 19, &out->s.here);
 	out->here = db_rows_u64(r, 20) != 0;
+	out->elsewhere = db_rows_u64(r, 22) != 0;
 	return true;
 }
 
@@ -407,17 +409,32 @@ listing_unlike(struct listing *l, const struct listing_looks *looks, listing_vis
 
 	buf_init(&here, SQL_MAX);
 	buf_init(&away, SQL_MAX);
-	buf_fmt(&here, "SELECT " LOCAL_COLUMNS ", " LISTED_COLUMNS ", 1, l.own FROM sync_file_local l LEFT JOIN %s m ON m.path_id=l.path_id"
-	    " WHERE l.tree=? AND l.path_id>? AND (m.path_id IS NULL OR l.content<>m.content OR l.base<>m.content OR (", table);
+	buf_fmt(&here, "SELECT " LOCAL_COLUMNS ", " LISTED_COLUMNS ", 1, l.own, " ELSEWHERE " FROM sync_file_local l LEFT JOIN %s m ON m.path_id=l.path_id"
+	    " WHERE l.tree=? AND l.path_id>? AND (m.path_id IS NULL OR l.content<>m.content OR l.base<>m.content OR (", l->tree, l->tree, table);
 	put_looks(&here, looks);
 	buf_fmt(&here, ")) ORDER BY l.path_id LIMIT %d", LISTING_PAGE);
-	buf_fmt(&away, "SELECT m.path_id, m.path, '', '', 0, 0, 0, 0, 0, 0, 0, NULL, " LISTED_COLUMNS ", 0, 0 FROM %s m LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id"
-	    " WHERE m.path_id>? AND l.path_id IS NULL AND m.content<>'' ORDER BY m.path_id LIMIT %d", table, LISTING_PAGE);
+	buf_fmt(&away, "SELECT m.path_id, m.path, '', '', 0, 0, 0, 0, 0, 0, 0, NULL, " LISTED_COLUMNS ", 0, 0, " ELSEWHERE " FROM %s m LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id"
+	    " WHERE m.path_id>? AND l.path_id IS NULL AND m.content<>'' ORDER BY m.path_id LIMIT %d", l->tree, l->tree, table, LISTING_PAGE);
 	ok = buf_check(&here, "a statement", e) && buf_check(&away, "a statement", e) && visit_pages(l, buf_cstr(&here), visit, arg, e) &&
 	    visit_pages(l, buf_cstr(&away), visit, arg, e);
 	buf_free(&here);
 	buf_free(&away);
 	return ok;
+}
+
+static bool
+stop_at_first(void *arg, const struct listing_row *row, struct err *e)
+{
+	(void)row;
+	*(bool *)arg = true;
+	return err_set(e, ERR_STOPPED, "seen enough");
+}
+
+bool
+listing_is_unlike(struct listing *l, const struct listing_looks *looks, bool *any, struct err *e)
+{
+	*any = false;
+	return listing_unlike(l, looks, stop_at_first, any, e) || (*any && e->code == ERR_STOPPED);
 }
 
 bool
@@ -428,7 +445,7 @@ listing_wanting(struct listing *l, const struct what *c, listing_visit *visit, v
 
 	buf_init(&sql, SQL_MAX);
 	buf_str(&sql, "SELECT m.path_id, m.path, IFNULL(l.content,''), IFNULL(l.base,''), IFNULL(l.size,0), IFNULL(l.mtime_ns,0), IFNULL(l.ctime_ns,0), IFNULL(l.ino,0),"
-	    " IFNULL(l.mode,0), IFNULL(l.uid,0), IFNULL(l.gid,0), l.link, " LISTED_COLUMNS ", l.path_id IS NOT NULL, IFNULL(l.own,0)");
+	    " IFNULL(l.mode,0), IFNULL(l.uid,0), IFNULL(l.gid,0), l.link, " LISTED_COLUMNS ", l.path_id IS NOT NULL, IFNULL(l.own,0), 0");
 	buf_fmt(&sql, " FROM %s m LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id WHERE m.path_id>? AND m.content=x'", buf_cstr(&l->table));
 	buf_hex(&sql, c->bytes, c->len);
 	buf_fmt(&sql, "' AND (l.path_id IS NULL OR l.content<>m.content) ORDER BY m.path_id LIMIT %d", LISTING_PAGE);

@@ -61,6 +61,7 @@ struct listing_row {
 	size_t len;
 	struct standing s;
 	bool here;		  /* there is a row of what stands here */
+	bool elsewhere;		  /* the list's content is here already, at another path or in the trash */
 	struct file_facts facts;  /* then */
 	const char *link_here;
 	uint64_t size;		  /* the list's, as the following */
@@ -77,6 +78,8 @@ struct listing_looks {
 	bool own_uid, own_gid;
 	unsigned uid, gid;
 };
+/* Is there any? */
+MUST_CHECK bool listing_is_unlike(struct listing *l, const struct listing_looks *looks, bool *any, struct err *e);
 /* Visit all of them; the visitor may write through the listing. */
 MUST_CHECK bool listing_unlike(struct listing *l, const struct listing_looks *looks, listing_visit *visit, void *arg, struct err *e);
 /* Those rows whose list names this content and whose folder has another. */

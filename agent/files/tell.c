@@ -212,11 +212,15 @@ tell_run(struct tree *t, struct tell_report *out, struct err *e)
 {
 	struct tell s = { .tree = t, .report = out };
 	struct listing_counts n;
-	bool ok;
+	bool any, ok;
 
 	memset(out, 0, sizeof *out);
 	if (!t->sends)
 		return true;
+	if (!listing_is_unlike(t->list, &t->looks, &any, e))
+		return false;
+	if (!any) /* the usual case: nothing has to be counted */
+		return tell_brake(t, 0, 0, 0, &out->held, e) && forget_alike(t, e);
 	if (!listing_count(t->list, &n, e) || !tell_brake(t, n.listed, t->t->mode == TREE_PUSH ? 0 : n.gone, t->t->mode == TREE_TWO_WAY ? 0 : n.changed, &out->held, e))
 		return false;
 	if (out->held)

@@ -7,7 +7,7 @@ import os
 import subprocess
 
 from lab import Pair, folders, hand, until
-from lab.folders import look, put, trash
+from lab.folders import look, look_without, put, trash
 
 _MIRROR = {"mode": "mirror", "source": "anna"}
 
@@ -280,3 +280,40 @@ def test_two_sides_change_one_folder(fresh_pair: Pair) -> None:
     node.agent("--resolve", str(one["id"]), "--keep", "local" if one["kept"] == "remote" else "remote")
     (other,) = lost
     until(lambda: look(here)["5"] == look(there)["5"] == other, 60, "the other version stands on both sides")
+
+
+def test_names_of_every_kind_travel_and_nothing_leaves_the_folder(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, _MIRROR)
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    outside = there.parent / "outside"
+    outside.mkdir()
+    bert.start_serve()
+    root = os.fsencode(here)
+    names = [b"line\nfeed", b"quote'\"`\\", b"\xff\xfe no text", b"x" * 255, "\u00e9 composed".encode(), "e\u0301 decomposed".encode(), b" blanks ", b"-rf", b"a", b"A",
+             b"percent%00", b".hidden", b"*?[x]"]
+    for name in names:
+        with open(os.path.join(root, name), "wb") as f:
+            f.write(b"content of " + name)
+    deep = b"/".join([b"d" * 200] * 18)
+    os.makedirs(os.path.join(root, deep))
+    with open(os.path.join(root, deep, b"deep"), "wb") as f:
+        f.write(b"deep down")
+    os.mkfifo(here / "pipe")
+    (here / "escape").symlink_to("../../outside")
+    (here / "absolute").symlink_to("/etc/passwd")
+    (here / "setuid").write_text("no")
+    (here / "setuid").chmod(0o4755)
+    want = {path: content for path, content in look_without(here, {"pipe"}).items() if path not in ("escape", "absolute")}
+    until(lambda: anna.drain() and look(there) == want, 60, "all but pipe and links that lead out")
+    assert (there / "setuid").stat().st_mode & 0o7777 == 0o755
+    # A link where a directory stood, on the side that takes: what belongs below it is not written outside.
+    put(here, "album/1", "one")
+    until(lambda: anna.drain() and "album/1" in look(there), 30, "the album arrives")
+    (there / "album/1").unlink()
+    (there / "album").rmdir()
+    (there / "album").symlink_to(outside)
+    put(here, "album/2", "two")
+    until(lambda: anna.drain(check={0, 5}) and look(there).get("album/2") == b"two", 60, "the link gives way")
+    assert list(outside.iterdir()) == []
+    outside.rmdir()
