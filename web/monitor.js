@@ -15,6 +15,11 @@ function t(key, values) {
 
 const number = (n) => Number(n).toLocaleString(texts.lang);
 
+function size(bytes) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"], unit = bytes < 1 ? 0 : Math.min(4, Math.floor(Math.log2(bytes) / 10)), n = bytes / 1024 ** unit;
+  return n.toLocaleString(texts.lang, { maximumFractionDigits: n < 10 && unit > 0 ? 1 : 0 }) + " " + units[unit];
+}
+
 // Seconds as the largest unit that fits, in the language of the texts.
 function duration(seconds) {
   const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
@@ -55,6 +60,28 @@ function button(key, label, action, look) {
   return h("button" + (look || ""), { type: "button", "data-key": key, on: action }, label);
 }
 
+// A command to be run in a terminal, with a button that copies it.
+function command(key, text) {
+  const code = h("code", null, text), copied = () => say(t("did.copy"));
+  const select = () => { getSelection().selectAllChildren(code); say(t("did.select")); };
+  const copy = () => navigator.clipboard ? navigator.clipboard.writeText(text).then(copied, select) : select();
+  const b = button("copy " + key + text, t("act.copy"), copy, ".copy");
+  b.setAttribute("aria-label", t("act.copy_label", { command: text }));
+  return h("span.command", null, code, " ", b);
+}
+
+// A sentence, its commands to be copied; one with a NAME to be filled in is none.
+const COMMAND = /agent(?: --(?:(?:peer|from|table|unpair|rotate) (?!NAME\b|of\b|on\b|or\b)[\w.-]+|[a-z-]+))+(?! NAME)/g;
+function told(key, text) {
+  const parts = [];
+  let at = 0;
+  for (const found of text.matchAll(COMMAND)) {
+    parts.push(text.slice(at, found.index), command(key, found[0].replace(/\.$/, "")));
+    at = found.index + found[0].replace(/\.$/, "").length;
+  }
+  return [...parts, text.slice(at)];
+}
+
 // New content, with the focus and what was opened as they were.
 function put(id, ...nodes) {
   const box = $(id), active = document.activeElement;
@@ -92,9 +119,11 @@ const heads = (prefix, names, numbers) => names.map((name) => ({ text: t(prefix 
 
 const sum = (name) => state.peers.reduce((n, p) => n + p[name], 0);
 
+const GIB = 1024 ** 3; // beyond it, or below it for what is free, a person should look
+
 function todo() {
-  const items = [], say = (key, values, target) =>
-    items.push(h("li", null, h("span", null, t("todo." + key, values)), target ? h("a", { href: target, "data-key": "todo" + key + values.peer }, t("act.review")) : null));
+  const items = [], say = (key, values, target) => items.push(h("li", null, h("span", null, told("todo ", t("todo." + key, values))),
+    target ? h("a", { href: target, "data-key": "todo" + key + values.peer }, t("act.review")) : null));
   for (const p of state.peers) {
     const first = { peer: p.name };
     for (const advice of p.advice) {
@@ -103,11 +132,22 @@ function todo() {
       if (advice === "parked") say(advice, { peer: p.name, n: number(p.parked) }, "#parked");
     }
   }
-  const c = state.counts;
-  if (c && c.dirty_tables > 0) say("dirty", {});
-  for (const one of c ? c.app_triggers : []) say("triggers", one);
-  if (c && c.numbering.length > 0) say("numbering", {});
+  const c = state.counts || { dirty_tables: 0, new_tables: [], app_triggers: [], numbering: [] };
+  if (c.dirty_tables > 0) say("dirty", {});
+  for (const table of c.new_tables) say("new_table", { table });
+  for (const one of c.app_triggers) say("triggers", one);
+  if (c.numbering.length > 0) say("numbering", {});
+  if (c.queue_bytes > GIB) say("queue_large", { size: size(c.queue_bytes) });
+  if (c.conflict_bytes > GIB) say("conflicts_large", { size: size(c.conflict_bytes) });
+  if (c.free_bytes !== null && c.free_bytes < GIB) say("room", { size: size(c.free_bytes) });
   return items.length ? h("ul", { "aria-label": t("todo") }, items) : [];
+}
+
+function startup() {
+  const s = state.startup;
+  if (!s) return [];
+  const words = t("startup.is", { peer: s.peer, done: number(s.done), tables: number(s.tables), n: number(s.records) });
+  return [h("progress", { max: Math.max(1, s.tables), value: s.done, "aria-label": words }), h("p", null, words + (s.table ? ", " + t("startup.now", { table: s.table }) : ""))];
 }
 
 function answer(headline) {
@@ -115,22 +155,25 @@ function answer(headline) {
   // Set only when it differs: a live region speaks at every change.
   for (const [id, key] of [["headline", "headline."], ["sentence", "sentence."]])
     if ($(id).textContent !== t(key + headline)) $(id).textContent = t(key + headline);
+  const known = state && headline !== "unknown" && headline !== "alone", moving = headline === "sending" || headline === "filling";
+  const lid = known ? t(state.lid_safe ? "lid.yes" : moving ? "lid.wait" : "lid.later") : "";
+  $("lid").className = known && state.lid_safe ? "safe" : "";
+  if ($("lid").textContent !== lid) $("lid").textContent = lid;
   document.title = t("headline." + headline) + " · " + t("title");
 }
 
 /* --- peers --- */
 
 function advice(p) {
-  const boxes = [];
-  if (p.held) boxes.push(h("p.advice.warn", null, p.held));
-  if (p.held_back) boxes.push(h("p.advice.warn", null, p.held_back));
-  for (const name of p.advice) boxes.push(h("p.advice", null, t("advice." + name)));
+  const boxes = [], box = (text, look) => boxes.push(h("p.advice" + (look || ""), null, told(p.name, text)));
+  if (p.held) box(p.held, ".warn");
+  if (p.held_back) box(p.held_back, ".warn");
+  for (const name of p.advice) box(t("advice." + name));
   for (const m of p.moved_tables) {
-    const line = t("tables.waiting", { table: m.table, what: m.message || m.what, n: number(m.records) });
-    boxes.push(h("p.advice.warn", null, line));
-    if (m.state === "held") boxes.push(h("ul.choices", null, m.choices.map((c) => h("li", null, c.choice + ": ", h("code", null, c.command)))));
+    box(t("tables.waiting", { table: m.table, what: m.message || m.what, n: number(m.records) }), ".warn");
+    if (m.state === "held") boxes.push(h("ul.choices", null, m.choices.map((c) => h("li", null, c.choice + ": ", command(p.name, c.command)))));
   }
-  if (p.retry + p.waiting > 0) for (const reason of p.reasons) boxes.push(h("p.advice", null, reason));
+  if (p.retry + p.waiting > 0) for (const reason of p.reasons) box(reason);
   return boxes;
 }
 
@@ -154,6 +197,7 @@ function card(p) {
     h("p.lid", null, t(p.in_step ? "lid.safe" : p.state === "sending" ? "lid.open" : "lid.not")),
     facts(p), advice(p),
     h("div.buttons", null,
+      p.held && !p.deletes_held ? button("again " + p.name, t("act.again"), () => act("drain", {})) : null,
       p.deletes_held ? button("allow " + p.name, t("act.allow"), () => ask("allow", { peer: p.name }, p)) : null,
       button("pause " + p.name, t("act." + way), () => ask(way, { peer: p.name }, p), ".quiet")));
 }
@@ -274,9 +318,21 @@ function parkedRow(c) {
 function counts() {
   const c = state.counts;
   if (!c) return h("p.empty", null, t("counts.wait"));
-  const boxes = [...Object.entries(c.queue), ["conflicts", c.conflicts]].map(([name, n]) => h("div", null, h("dt", null, t("counts." + name)), h("dd", null, number(n))));
-  return [h("dl.stats", null, boxes), table(heads("counts.", ["table", "changes"], ["changes"]),
-    Object.entries(c.pending_by_table).map(([name, n]) => [name, number(n)]), t("counts.no_tables"))];
+  const boxes = [...Object.entries(c.queue), ["conflicts", c.conflicts]].map(([name, n]) => [name, number(n)]);
+  for (const name of ["queue_bytes", "conflict_bytes", "free_bytes"]) if (c[name] !== null) boxes.push([name, size(c[name])]);
+  return h("dl.stats", null, boxes.map(([name, text]) => h("div", null, h("dt", null, t("counts." + name)), h("dd", null, text))));
+}
+
+// Every table, those with most to send first; how it travels.
+const TABLES_SHOWN = 100;
+function tables() {
+  const c = state.counts, known = new Set(c.tables.map((one) => one.table)), pending = (name) => c.pending_by_table[name] || 0;
+  const rows = [...c.tables, ...Object.keys(c.pending_by_table).filter((name) => !known.has(name)).map((table) => ({ table }))];
+  rows.sort((a, b) => pending(b.table) - pending(a.table)); // stable: else by name
+  const rule = (one) => { const [word, node] = one.rule.split(" "); return t("tables." + word, { node }); };
+  return [table(["table", "changes"].map((name) => ({ text: t("counts." + name), num: name === "changes" })).concat(heads("tables.", ["priority", "direction", "rule"])),
+    rows.slice(0, TABLES_SHOWN).map((one) => [one.table, number(pending(one.table)), ...(one.rule ? [t("tables." + one.priority), t("tables." + one.direction), rule(one)] : ["", "", ""])]),
+    t("tables.none")), rows.length > TABLES_SHOWN ? h("p.empty", null, t("tables.more", { n: number(rows.length - TABLES_SHOWN) })) : []];
 }
 
 function auditRow(a) {
@@ -287,9 +343,11 @@ function showState() {
   $("node").textContent = state.node + " · " + state.database;
   answer(state.headline);
   const c = state.counts;
-  part("todo", [state.peers.map((p) => [p.name, p.advice, p.undecided, p.parked]), c && [c.dirty_tables, c.app_triggers, c.numbering]], todo);
+  part("todo", [state.peers.map((p) => [p.name, p.advice, p.undecided, p.parked]), c && [c.dirty_tables, c.new_tables, c.app_triggers, c.numbering, size(c.queue_bytes), size(c.conflict_bytes), c.free_bytes < GIB]], todo);
+  part("startup", state.startup, startup);
   part("peers", state.peers, () => state.peers.map(card));
   part("counts", c, counts);
+  if (c) part("tables", [c.tables, c.pending_by_table], tables);
   part("activity", state.activity, () => table(heads("activity.", ["at", "peer", "direction", "records", "refused"], ["records", "refused"]),
     state.activity.map((a) => [time(a.at), a.peer, t("activity." + a.direction), number(a.records), number(a.refused)]), t("activity.none")));
   part("setup", state.configuration, () => table(heads("setup.", ["option", "value"]), state.configuration, ""));

@@ -42,10 +42,11 @@ open_with_file(const struct cli *cli, const struct conf *conf, struct admin *a, 
 	return ok;
 }
 
-/* Show nothing of what is typed. The signals of the terminal work; one that kills leaves it without echo as
- * with every such prompt. */
+/* Ask, and show nothing of what is typed. The echo goes before the prompt comes: who answers at once is not overheard,
+ * nor is his answer thrown away. The signals of the terminal work; one that kills leaves it without echo as with every
+ * such prompt. */
 static bool
-read_hidden(char *line, int size)
+read_hidden(const char *user, char *line, int size)
 {
 	struct termios before, hidden;
 	bool ok;
@@ -57,6 +58,8 @@ read_hidden(char *line, int size)
 	hidden.c_lflag |= ECHONL;
 	if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden) != 0)
 		return false;
+	(void)fprintf(stderr, "password of the database administrator %s: ", user);
+	(void)fflush(stderr);
 	ok = fgets(line, size, stdin) != NULL;
 	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
 	return ok;
@@ -68,9 +71,7 @@ open_with_prompt(const struct cli *cli, const struct conf *conf, struct admin *a
 	char password[PASSWORD_MAX];
 	bool ok;
 
-	(void)fprintf(stderr, "password of the database administrator %s: ", cli->admin_user);
-	(void)fflush(stderr);
-	if (!read_hidden(password, (int)sizeof password))
+	if (!read_hidden(cli->admin_user, password, (int)sizeof password))
 		return err_set(e, ERR_USAGE, "no password was given; --admin-password-file names a file with it");
 	password[strcspn(password, "\r\n")] = '\0';
 	ok = db_open_as(&conf->database, cli->admin_user, password, &a->db, e);

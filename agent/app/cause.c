@@ -123,13 +123,12 @@ find_of_peer(struct finder *f, const struct report_peer *p, const struct cause_l
 static void
 find_counted(struct finder *f, const struct report *r, const struct cause_look *look)
 {
-	const char *line = r->new_tables_text.len > 0 ? buf_cstr(&r->new_tables_text) : buf_cstr(&r->app_triggers_text);
 	char disk[CAUSE_TEXT_MAX];
 
 	if (r->dirty_tables > 0)
 		add(f, CAUSE_TABLE, "", "%llu tables were altered under their triggers", (unsigned long long)r->dirty_tables);
-	else if (line[0] != '\0')
-		add(f, CAUSE_TABLE, "", "%.*s", (int)strcspn(line, "\n"), line);
+	else if (r->waiting_why[0] != '\0')
+		add(f, CAUSE_TABLE, "", "%s", r->waiting_why);
 	if (report_disk(r, look->disk_known ? CALM_PERCENT : 100, disk, sizeof disk))
 		add(f, CAUSE_DISK, "", "%s", disk);
 }

@@ -27,7 +27,7 @@ enum {
 /* --- options --------------------------------------------------------------------------------- */
 
 enum option_id {
-	OPTION_CONFIG, OPTION_JSON, OPTION_QUIET, OPTION_VERBOSE, OPTION_PEER, OPTION_TABLE,
+	OPTION_CONFIG, OPTION_JSON, OPTION_QUIET, OPTION_VERBOSE, OPTION_COLOUR, OPTION_PEER, OPTION_TABLE,
 	OPTION_DRY_RUN, OPTION_ALLOW_DELETES, OPTION_KEEP, OPTION_REPAIR, OPTION_FROM, OPTION_FORCE,
 	OPTION_CREATE_TABLES, OPTION_TO, OPTION_WITH_DATABASE, OPTION_URL,
 	OPTION_ADMIN_USER, OPTION_ADMIN_PASSWORD, OPTION_ASSETS, OPTION_HELP,
@@ -45,11 +45,12 @@ static const struct option {
 	[OPTION_JSON] = { "json", 0, NULL, NULL, "print the result as JSON" },
 	[OPTION_QUIET] = { "quiet", 'q', NULL, NULL, "print nothing on success, log errors alone" },
 	[OPTION_VERBOSE] = { "verbose", 'v', NULL, NULL, "log every step" },
+	[OPTION_COLOUR] = { "color", 0, "auto|always|never", NULL, "colours: auto is on a terminal, unless NO_COLOR is set" },
 	[OPTION_PEER] = { "peer", 0, "NAME", "check install drain status wait parked conflicts resolve retry discard startup verify",
 	    "only this peer" },
 	[OPTION_TABLE] = { "table", 0, "NAME", "check conflicts resolve verify", "only this table" },
 	/* Only verbs that keep the promise may stand here. */
-	[OPTION_DRY_RUN] = { "dry-run", 0, NULL, "install uninstall drain verify backup restore",
+	[OPTION_DRY_RUN] = { "dry-run", 0, NULL, "install uninstall drain startup verify backup restore",
 	    "say what would be done, change nothing" },
 	[OPTION_ALLOW_DELETES] = { "allow-deletes", 0, NULL, "drain", "let mass deletes that were held pass, once" },
 	[OPTION_KEEP] = { "keep", 0, "local|remote", "resolve", "the version that stays" },
@@ -276,6 +277,20 @@ check_options(const struct scan *s, struct err *e)
 	return true;
 }
 
+static bool
+take_colour(const char *when, enum screen_colour *out, struct err *e)
+{
+	static const char *const names[] = { [SCREEN_AUTO] = "auto", [SCREEN_ALWAYS] = "always", [SCREEN_NEVER] = "never" };
+
+	*out = SCREEN_AUTO;
+	for (size_t i = 0; when != NULL && i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(when, names[i]) == 0) {
+			*out = (enum screen_colour)i;
+			return true;
+		}
+	return when == NULL || err_set(e, ERR_USAGE, "--color is auto, always or never, not \"%.20s\"", when);
+}
+
 /* --config, else $AGENT_CONF, else ./agent.conf, else the system's. A verb that needs no file
  * (--init) makes one and so never means the system's by chance. */
 static const char *
@@ -324,7 +339,7 @@ cli_parse(int argc, char **argv, const struct verb *verbs, struct cli *out, stru
 	}
 	if (out->verb == NULL)
 		return err_set(e, ERR_USAGE, "nothing to do: give a verb, such as agent --status; agent --help shows all");
-	if (!check_options(&s, e))
+	if (!check_options(&s, e) || !take_colour(s.value[OPTION_COLOUR], &out->colour, e))
 		return false;
 	out->config = resolve_config(s.value[OPTION_CONFIG], out->verb->needs_conf);
 	out->peer = s.value[OPTION_PEER];

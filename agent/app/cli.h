@@ -8,6 +8,7 @@
 
 #include "base/conf.h"
 #include "base/err.h"
+#include "base/screen.h"
 
 /* The contract's exit codes. */
 enum exit_code {
@@ -43,6 +44,7 @@ struct cli {
 	bool json;
 	bool quiet;
 	bool verbose;
+	enum screen_colour colour; /* --color */
 	bool dry_run;
 	bool allow_deletes;
 	const char *keep;	 /* --keep local|remote or NULL */

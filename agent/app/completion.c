@@ -29,6 +29,7 @@ static const char bash_head[] =
     "\tcase $prev in\n"
     "\t--config) COMPREPLY=($(compgen -f -- \"$cur\")); compopt -o filenames 2>/dev/null; return ;;\n"
     "\t--keep) COMPREPLY=($(compgen -W 'local remote' -- \"$cur\")); return ;;\n"
+    "\t--color) COMPREPLY=($(compgen -W 'auto always never' -- \"$cur\")); return ;;\n"
     "\t--completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$cur\")); return ;;\n"
     "\t--peer|--from|--unpair|--rotate) COMPREPLY=($(compgen -W \"$(_agent_peers)\" -- \"$cur\")); return ;;\n"
     "\tesac\n"
@@ -91,6 +92,7 @@ static const char zsh_head[] =
     "\tcase ${words[CURRENT - 1]} in\n"
     "\t--config) _files; return ;;\n"
     "\t--keep) compadd local remote; return ;;\n"
+    "\t--color) compadd auto always never; return ;;\n"
     "\t--completion) compadd bash zsh fish; return ;;\n"
     "\t--peer|--from|--unpair|--rotate) _agent_peers; return ;;\n"
     "\tesac\n"
@@ -181,6 +183,8 @@ fish_argument(const char *name, const char *argument)
 		return " -r -F";
 	if (strcmp(name, "keep") == 0)
 		return " -x -a 'local remote'";
+	if (strcmp(name, "color") == 0)
+		return " -x -a 'auto always never'";
 	if (strcmp(name, "completion") == 0)
 		return " -x -a 'bash zsh fish'";
 	if (strcmp(name, "peer") == 0 || strcmp(name, "from") == 0 || strcmp(name, "unpair") == 0 || strcmp(name, "rotate") == 0)

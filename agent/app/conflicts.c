@@ -6,12 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/measure.h"
+#include "base/sheet.h"
 #include "base/text.h"
 #include "capture/guard.h"
 #include "change/mark.h"
 
 enum {
-	PAIRS_MAX = 2 * CATALOG_COLUMNS
+	PAIRS_MAX = 2 * CATALOG_COLUMNS,
+	HEAD_MAX = 160,		    /* node, age and a few words */
+	TEXT_MAX = 64 * 1024 * 1024 /* one conflict, values cut to CONFLICTS_SHOWN */
 };
 
 /* --- differing columns --- */
@@ -62,59 +66,78 @@ same_value(const struct line_value *a, const struct line_value *b)
 	return a->data == NULL || (a->len == b->len && memcmp(a->data, b->data, a->len) == 0);
 }
 
+static const struct line_value deleted; /* marks a side without the row */
+
 static void
-put_shown(struct buf *out, const struct line_value *v)
+put_shown(char *out, size_t size, const struct line_value *v)
 {
 	char shown[CONFLICTS_SHOWN];
 
 	if (v == NULL)
-		buf_str(out, "(no such column)");
+		(void)snprintf(out, size, "(no such column)");
+	else if (v == &deleted)
+		(void)snprintf(out, size, "(deleted)");
 	else if (v->data == NULL)
-		buf_str(out, "NULL");
+		(void)snprintf(out, size, "NULL");
 	else {
 		(void)text_escape(v->data, v->len, shown, sizeof shown);
-		buf_fmt(out, "\"%s\"", shown);
+		(void)snprintf(out, size, "\"%s\"", shown);
 	}
 }
 
 static void
-put_difference(struct buf *json, struct buf *text, const char *name, const struct line_value *local, const struct line_value *remote)
+name_difference(struct buf *json, const char *name)
 {
-	char shown[CONFLICTS_SHOWN * 2];
-
-	if (json != NULL) {
-		buf_str(json, json->data[json->len - 1] == '[' ? "" : ",");
-		line_quote(json, name, strlen(name));
-	}
-	if (text == NULL)
-		return;
-	(void)text_escape(name, strlen(name), shown, sizeof shown);
-	buf_fmt(text, "    %s: local ", shown);
-	put_shown(text, local);
-	buf_str(text, ", remote ");
-	put_shown(text, remote);
-	buf_char(text, '\n');
+	buf_str(json, json->data[json->len - 1] == '[' ? "" : ",");
+	line_quote(json, name, strlen(name));
 }
 
-bool
-conflicts_differences(const struct inbox_conflict *c, struct buf *json, struct buf *text, struct err *e)
+/* In a row of the table for people. */
+static void
+show_difference(struct sheet *to, const char *name, const struct line_value *local, const struct line_value *remote)
+{
+	char shown[2][CONFLICTS_SHOWN + 8];
+
+	put_shown(shown[0], sizeof shown[0], local);
+	put_shown(shown[1], sizeof shown[1], remote);
+	sheet_cell(to, INK_STRONG, name);
+	sheet_cell(to, INK_PLAIN, shown[0]);
+	sheet_cell(to, INK_PLAIN, shown[1]);
+}
+
+/* Each column that differs, in the order of the local version, then what only the remote one has. */
+static void
+put_differences(const struct parsed *local, const struct parsed *remote, struct buf *json, struct sheet *to)
+{
+	for (size_t i = 0; i < local->n; i += 2) {
+		const struct line_value *other = remote->n == 0 ? &deleted : find_value(remote, local->pairs[i].data);
+
+		if (other != &deleted && same_value(&local->pairs[i + 1], other))
+			continue;
+		if (to != NULL)
+			show_difference(to, local->pairs[i].data, &local->pairs[i + 1], other);
+		else if (other != &deleted)
+			name_difference(json, local->pairs[i].data);
+	}
+	for (size_t i = 0; i < remote->n; i += 2) {
+		if (local->n > 0 && find_value(local, remote->pairs[i].data) != NULL)
+			continue;
+		if (to != NULL)
+			show_difference(to, remote->pairs[i].data, local->n == 0 ? &deleted : NULL, &remote->pairs[i + 1]);
+		else if (local->n > 0)
+			name_difference(json, remote->pairs[i].data);
+	}
+}
+
+/* As a JSON array of names; or as rows of the table for people, which also shows what was deleted. */
+static bool
+find_differences(const struct inbox_conflict *c, struct buf *json, struct sheet *to, struct err *e)
 {
 	struct parsed local = { 0 }, remote = { 0 };
 	bool ok = parse_version(&c->local, &local, e) && parse_version(&c->remote, &remote, e);
 
-	if (json != NULL)
-		buf_char(json, '[');
-	for (size_t i = 0; ok && remote.n > 0 && i < local.n; i += 2) {
-		const struct line_value *other = find_value(&remote, local.pairs[i].data);
-
-		if (!same_value(&local.pairs[i + 1], other))
-			put_difference(json, text, local.pairs[i].data, &local.pairs[i + 1], other);
-	}
-	for (size_t i = 0; ok && local.n > 0 && i < remote.n; i += 2)
-		if (find_value(&local, remote.pairs[i].data) == NULL)
-			put_difference(json, text, remote.pairs[i].data, NULL, &remote.pairs[i + 1]);
-	if (json != NULL)
-		buf_char(json, ']');
+	if (ok)
+		put_differences(&local, &remote, json, to);
 	parsed_free(&local);
 	parsed_free(&remote);
 	return ok;
@@ -179,17 +202,22 @@ put_json(const struct inbox_conflict *c, struct buf *out, struct err *e)
 	put_version_json(out, "local", &c->local);
 	put_version_json(out, "remote", &c->remote);
 	buf_str(out, ",\"differs\":");
-	if (!conflicts_differences(c, out, NULL, e))
+	buf_char(out, '[');
+	if (!find_differences(c, out, NULL, e))
 		return false;
+	buf_char(out, ']');
 	put_string(out, "resolved_at", c->resolved_at, c->resolved_at == NULL ? 0 : strlen(c->resolved_at));
 	buf_char(out, '}');
 	return true;
 }
 
+/* "local: anna, 2 h ago (kept)" */
 static void
-put_version_text(struct buf *out, const char *side, const struct inbox_version *v, bool kept)
+put_head(char *out, size_t size, const char *side, const struct inbox_version *v, bool kept)
 {
-	buf_fmt(out, "  %-7s %s of %s%s%s\n", side, v->node, v->changed_at, v->row == NULL ? ", deleted" : "", kept ? "  (kept)" : "");
+	char age[MEASURE_MAX];
+
+	(void)snprintf(out, size, "%s: %s, %s%s%s", side, v->node, measure_age(v->changed_at, age), v->row == NULL ? ", deleted" : "", kept ? " (kept)" : "");
 }
 
 /* How it came to an end, where the rule alone does not say it. */
@@ -203,20 +231,71 @@ ending(const struct inbox_conflict *c)
 	return c->resolution != NULL ? ", decided by a person" : c->resolved_at != NULL ? ", ended by itself" : "";
 }
 
+/* Both versions side by side. */
 static bool
-put_text(const struct inbox_conflict *c, struct buf *out, struct err *e)
+put_versions(const struct inbox_conflict *c, struct screen *s, struct err *e)
 {
 	const char *kept = conflicts_kept(c);
-	char key[CONFLICTS_SHOWN * 2], table[CONFLICTS_SHOWN * 2];
+	char local[HEAD_MAX], remote[HEAD_MAX];
+	const struct sheet_column columns[] = { { "column", false, true }, { local, false, true }, { remote, false, true } };
+	struct sheet t;
+	bool ok;
+
+	put_head(local, sizeof local, "local", &c->local, strcmp(kept, "local") == 0);
+	put_head(remote, sizeof remote, "remote", &c->remote, strcmp(kept, "remote") == 0);
+	sheet_init(&t, columns, sizeof columns / sizeof columns[0]);
+	t.indent = 2;
+	ok = find_differences(c, NULL, &t, e);
+	sheet_put(&t, s);
+	sheet_free(&t);
+	return ok;
+}
+
+static bool
+put_text(const struct inbox_conflict *c, struct screen *s, struct err *e)
+{
+	bool open = conflicts_is_undecided(c);
+	char key[CONFLICTS_SHOWN * 2], at[MEASURE_MAX];
+	const struct screen_item facts = { .indent = 2, .column = 2, .ink = INK_FAINT };
 
 	(void)text_escape(c->key, c->key_len, key, sizeof key);
-	(void)text_escape(c->table, strlen(c->table), table, sizeof table);
-	buf_fmt(out, "%llu: table %s, record %s: %s UTC, with peer %s, rule %s%s\n", (unsigned long long)c->id, table, key, c->happened_at, c->peer, c->rule, ending(c));
+	screen_fmt(s, open ? INK_BAD : INK_STRONG, "%llu: table %s, record %s%s", (unsigned long long)c->id, c->table, key, ending(c));
+	screen_item_fmt(s, &facts, "%s, with peer %s, rule %s", measure_age(c->happened_at, at), c->peer, c->rule);
 	if (inbox_is_unique(c))
-		buf_str(out, "  local is another row, which has the same unique value: only one of the two can have it\n");
-	put_version_text(out, "local", &c->local, strcmp(kept, "local") == 0);
-	put_version_text(out, "remote", &c->remote, strcmp(kept, "remote") == 0);
-	return conflicts_differences(c, NULL, out, e);
+		screen_item(s, &facts, "local is another row, which has the same unique value: only one of the two can have it");
+	return put_versions(c, s, e);
+}
+
+static bool
+print_json(const struct inbox_conflict *c, struct listing *l, struct err *e)
+{
+	struct buf out;
+	bool ok;
+
+	buf_init(&out, INBOX_ROW_MAX);
+	if (l->n > 0)
+		buf_char(&out, ',');
+	ok = put_json(c, &out, e) && buf_check(&out, "a conflict", e);
+	if (ok)
+		(void)fwrite(out.data, 1, out.len, stdout);
+	buf_free(&out);
+	return ok;
+}
+
+static bool
+print_text(const struct inbox_conflict *c, struct listing *l, struct err *e)
+{
+	struct screen s;
+	bool ok;
+
+	if (l->cli->quiet)
+		return true;
+	screen_init(&s, l->cli->colour, TEXT_MAX);
+	if (l->n > 0)
+		screen_gap(&s);
+	ok = put_text(c, &s, e) && screen_print(&s, e);
+	screen_free(&s);
+	return ok;
 }
 
 /* Each conflict is printed and forgotten: the rows can be large. */
@@ -224,24 +303,36 @@ static bool
 print_one(const struct inbox_conflict *c, void *arg, struct err *e)
 {
 	struct listing *l = arg;
-	struct buf out;
+	bool ok = (l->cli->json ? print_json : print_text)(c, l, e);
+
+	l->n++;
+	return ok;
+}
+
+static bool
+print_end(const struct listing *l, struct err *e)
+{
+	struct screen s;
 	bool ok;
 
-	buf_init(&out, INBOX_ROW_MAX);
-	if (l->cli->json && l->n > 0)
-		buf_char(&out, ',');
-	ok = (l->cli->json ? put_json : put_text)(c, &out, e) && buf_check(&out, "a conflict", e);
-	l->n++;
-	if (ok && (l->cli->json || !l->cli->quiet))
-		(void)fwrite(out.data, 1, out.len, stdout);
-	buf_free(&out);
+	screen_init(&s, l->cli->colour, TEXT_MAX);
+	if (l->n == 0)
+		screen_line(&s, INK_GOOD, "no conflicts are kept");
+	else {
+		screen_gap(&s);
+		screen_line(&s, INK_FAINT, "agent --resolve ID --keep local|remote makes the other version the winner");
+	}
+	if (l->n == CONFLICTS_LISTED)
+		screen_fmt(&s, INK_WARN, "only the newest %d are shown, those to be decided first", CONFLICTS_LISTED);
+	ok = screen_print(&s, e);
+	screen_free(&s);
 	return ok;
 }
 
 static bool
 list(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
 {
-	const struct inbox_filter f = { .peer = cli->peer, .table = cli->table, .most = CONFLICTS_LISTED };
+	const struct inbox_filter f = { .peer = cli->peer, .table = cli->table, .most = CONFLICTS_LISTED, .undecided_first = !cli->json };
 	struct listing l = { .cli = cli };
 	struct node_identity node;
 	bool ok;
@@ -253,9 +344,7 @@ list(struct db *db, const struct cli *cli, const struct conf *conf, struct err *
 	ok = inbox_visit(db, &f, print_one, &l, e);
 	if (cli->json)
 		(void)puts("]}");
-	else if (ok && !cli->quiet)
-		(void)puts(l.n == 0 ? "no conflicts are kept" : "agent --resolve ID --keep local|remote makes the other version the winner");
-	return ok;
+	return ok && (cli->json || cli->quiet || print_end(&l, e));
 }
 
 enum exit_code

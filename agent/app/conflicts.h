@@ -7,7 +7,7 @@
 
 enum {
 	CONFLICTS_LISTED = 1000, /* the newest ones; more are counted by --status */
-	CONFLICTS_SHOWN = 60	 /* bytes of a value on a terminal */
+	CONFLICTS_SHOWN = 200	 /* bytes of a value on a terminal */
 };
 
 /* Does a person have to decide; which side stands: local, remote, both, none. */
@@ -16,9 +16,5 @@ const char *conflicts_kept(const struct inbox_conflict *c);
 
 verb_run conflicts_run;
 verb_run resolve_run;
-
-/* The names of the columns in which the two versions differ, as JSON array and as text lines (either may be
- * NULL). Both rows are needed: a deleted side differs in everything and in nothing. */
-MUST_CHECK bool conflicts_differences(const struct inbox_conflict *c, struct buf *json, struct buf *text, struct err *e);
 
 #endif

@@ -184,7 +184,7 @@ check_moved(struct doctor *d, struct err *e)
 			return false;
 	if (!db_number(d->db, "SELECT COUNT(*) FROM sync_identity WHERE ids<>''", DB_NO_ARGS, &known, NULL, e))
 		return false;
-	if (known == 0)
+	if (known == 0 && d->catalog->ntables > 0)
 		findings_add(&d->found, SEVERITY_WARNING, "GRANT PROCESS ON *.* to the account that runs --install, and run it again",
 		    "TRUNCATE and exchanged partitions cannot be noticed: the account that installed may not see InnoDB's table ids");
 	return true;
@@ -385,7 +385,7 @@ doctor_run(const struct cli *cli, const struct conf *conf, struct err *e)
 	if (cli->json)
 		findings_print_json(&d.found);
 	else
-		findings_print(&d.found, cli->quiet);
+		findings_print(&d.found, cli->colour, cli->quiet);
 	findings_free(&d.found);
 	free(d.peers);
 	free(d.is_new);

@@ -2,17 +2,16 @@
  * here: any decision. */
 #include "app/explain.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "app/conflicts.h"
-#include "base/text.h"
+#include "base/measure.h"
+#include "base/sheet.h"
 #include "change/peer.h"
 #include "change/record.h"
 
 enum {
-	OUT_MAX = 64 * 1024 * 1024,
-	SHOWN = 128
+	OUT_MAX = 64 * 1024 * 1024
 };
 
 struct explain {
@@ -22,7 +21,8 @@ struct explain {
 	struct catalog *catalog;
 	const char *table, *key;
 	uint64_t newest; /* id of the newest change, 0 = none */
-	struct buf out;
+	struct screen screen; /* text; or in its buffer alone, JSON */
+	struct buf *out;
 };
 
 static void
@@ -69,7 +69,6 @@ static bool
 put_record(struct explain *x, struct err *e)
 {
 	const struct table *t = catalog_table(x->catalog, x->table);
-	char shown[SHOWN];
 	bool here;
 
 	if (t == NULL)
@@ -79,14 +78,13 @@ put_record(struct explain *x, struct err *e)
 	if (!is_here(x, t, &here, e))
 		return false;
 	if (x->cli->json) {
-		buf_str(&x->out, "{\"table\":");
-		line_quote(&x->out, x->table, strlen(x->table));
-		put_quoted(&x->out, "record_id", x->key, strlen(x->key));
-		buf_fmt(&x->out, ",\"here\":%s", here ? "true" : "false");
+		buf_str(x->out, "{\"table\":");
+		line_quote(x->out, x->table, strlen(x->table));
+		put_quoted(x->out, "record_id", x->key, strlen(x->key));
+		buf_fmt(x->out, ",\"here\":%s", here ? "true" : "false");
 		return true;
 	}
-	(void)text_escape(x->key, strlen(x->key), shown, sizeof shown);
-	buf_fmt(&x->out, "table %s, record %s: %s\n", x->table, shown, here ? "is here" : "is not here");
+	screen_fmt(&x->screen, INK_STRONG, "table %s, record %s: %s", x->table, x->key, here ? "is here" : "is not here");
 	return true;
 }
 
@@ -97,27 +95,40 @@ static const char sql_changes[] =
     " WHERE table_name=? AND record_id=? ORDER BY id DESC LIMIT ?";
 
 static void
-put_change(struct explain *x, const struct db_rows *rows, bool first)
+put_change_json(struct explain *x, const struct db_rows *rows, bool first)
 {
-	const char *origin = db_rows_text(rows, 3), *via = db_rows_text(rows, 4), *why = db_rows_text(rows, 7);
 	bool synced = strcmp(db_rows_text(rows, 5), "synced") == 0;
 
-	if (x->cli->json) {
-		buf_fmt(&x->out, "%s{\"id\":%s", first ? "" : ",", db_rows_text(rows, 0));
-		put_rows_column(&x->out, "operation", rows, 1);
-		put_rows_column(&x->out, "changed_at", rows, 2);
-		put_rows_column(&x->out, "origin", rows, 3);
-		put_rows_column(&x->out, "via", rows, 4);
-		put_rows_column(&x->out, "status", rows, 5);
-		buf_fmt(&x->out, ",\"attempts\":%s", db_rows_text(rows, 6));
-		put_rows_column(&x->out, "reason", rows, 7);
-		put_quoted(&x->out, "synced_at", synced ? db_rows_text(rows, 8) : NULL, synced ? strlen(db_rows_text(rows, 8)) : 0);
-		buf_fmt(&x->out, ",\"key_changed\":%s}", db_rows_u64(rows, 9) != 0 ? "true" : "false");
-		return;
-	}
-	buf_fmt(&x->out, "  %s UTC  %s%s by %s%s%s: %s%s%s%s%s\n", db_rows_text(rows, 2), db_rows_text(rows, 1), db_rows_u64(rows, 9) != 0 ? " (key changed)" : "",
-	    origin == NULL ? "this node" : origin, via == NULL ? "" : ", came by ", via == NULL ? "" : via, db_rows_text(rows, 5), synced ? " " : "",
-	    synced ? db_rows_text(rows, 8) : "", why == NULL ? "" : ": ", why == NULL ? "" : why);
+	buf_fmt(x->out, "%s{\"id\":%s", first ? "" : ",", db_rows_text(rows, 0));
+	put_rows_column(x->out, "operation", rows, 1);
+	put_rows_column(x->out, "changed_at", rows, 2);
+	put_rows_column(x->out, "origin", rows, 3);
+	put_rows_column(x->out, "via", rows, 4);
+	put_rows_column(x->out, "status", rows, 5);
+	buf_fmt(x->out, ",\"attempts\":%s", db_rows_text(rows, 6));
+	put_rows_column(x->out, "reason", rows, 7);
+	put_quoted(x->out, "synced_at", synced ? db_rows_text(rows, 8) : NULL, synced ? strlen(db_rows_text(rows, 8)) : 0);
+	buf_fmt(x->out, ",\"key_changed\":%s}", db_rows_u64(rows, 9) != 0 ? "true" : "false");
+}
+
+static const struct sheet_column change_columns[] = { { "changed", false, false }, { "at (UTC)", false, false }, { "change", false, true }, { "by", false, true },
+	{ "state", false, false }, { "", false, true } };
+
+static void
+put_change(struct sheet *t, const struct db_rows *rows)
+{
+	const char *origin = db_rows_text(rows, 3), *via = db_rows_text(rows, 4), *why = db_rows_text(rows, 7), *status = db_rows_text(rows, 5);
+	char age[MEASURE_MAX];
+
+	sheet_cell(t, INK_PLAIN, measure_age(db_rows_text(rows, 2), age));
+	sheet_fmt(t, INK_FAINT, "%.19s", db_rows_text(rows, 2));
+	sheet_fmt(t, INK_STRONG, "%s%s", db_rows_text(rows, 1), db_rows_u64(rows, 9) != 0 ? " (key changed)" : "");
+	sheet_fmt(t, INK_PLAIN, "%s%s%s", origin == NULL ? "this node" : origin, via == NULL ? "" : ", came by ", via == NULL ? "" : via);
+	sheet_cell(t, strcmp(status, "failed") == 0 ? INK_BAD : strcmp(status, "synced") == 0 ? INK_GOOD : INK_PLAIN, status);
+	if (strcmp(status, "synced") == 0)
+		sheet_cell(t, INK_FAINT, measure_age(db_rows_text(rows, 8), age));
+	else
+		sheet_cell(t, INK_PLAIN, why);
 }
 
 static bool
@@ -125,18 +136,31 @@ put_changes(struct explain *x, struct err *e)
 {
 	struct db_rows *rows = NULL;
 	bool more = false, first = true, ok;
+	struct sheet t;
 
 	if (!db_query(x->db, sql_changes, DB_ARGS(db_text(x->table), db_bytes(x->key, strlen(x->key)), db_u64(EXPLAIN_CHANGES)), &rows, e))
 		return false;
-	buf_str(&x->out, x->cli->json ? ",\"changes\":[" : db_rows_count(rows) == 0 ? "no change of it is in the queue (any more)\n" : "changes, newest first:\n");
+	sheet_init(&t, change_columns, sizeof change_columns / sizeof change_columns[0]);
+	if (x->cli->json)
+		buf_str(x->out, ",\"changes\":[");
 	while ((ok = db_rows_next(rows, &more, e)) && more) {
 		if (first)
 			x->newest = db_rows_u64(rows, 0);
-		put_change(x, rows, first);
+		if (x->cli->json)
+			put_change_json(x, rows, first);
+		else
+			put_change(&t, rows);
 		first = false;
 	}
 	if (x->cli->json)
-		buf_char(&x->out, ']');
+		buf_char(x->out, ']');
+	else if (first)
+		screen_line(&x->screen, INK_PLAIN, "no change of it is in the queue (any more)");
+	else {
+		screen_gap(&x->screen);
+		sheet_put(&t, &x->screen);
+	}
+	sheet_free(&t);
 	db_rows_free(rows);
 	return ok;
 }
@@ -154,22 +178,27 @@ find_debt(struct explain *x, const char *sql, const char *peer, struct db_rows *
 }
 
 static void
-put_debt(struct explain *x, const char *name, const struct db_rows *rows, bool found)
+put_debt_json(struct explain *x, const char *name, const struct db_rows *rows, bool found)
 {
-	if (x->cli->json) {
-		put_quoted(&x->out, name, found ? db_rows_text(rows, 0) : NULL, found ? db_rows_len(rows, 0) : 0);
-		buf_fmt(&x->out, ",\"%s_because\":", name);
-		if (!found || db_rows_text(rows, 1) == NULL)
-			buf_str(&x->out, "null");
-		else
-			line_quote(&x->out, db_rows_text(rows, 1), db_rows_len(rows, 1));
-	} else if (found)
-		buf_fmt(&x->out, "    %s: %s: %s\n", strcmp(name, "owed") == 0 ? "refused there" : "its version is refused here", db_rows_text(rows, 0),
-		    db_rows_text(rows, 1) == NULL ? "" : db_rows_text(rows, 1));
+	put_quoted(x->out, name, found ? db_rows_text(rows, 0) : NULL, found ? db_rows_len(rows, 0) : 0);
+	buf_fmt(x->out, ",\"%s_because\":", name);
+	if (!found || db_rows_text(rows, 1) == NULL)
+		buf_str(x->out, "null");
+	else
+		line_quote(x->out, db_rows_text(rows, 1), db_rows_len(rows, 1));
+}
+
+static void
+put_debt(struct buf *note, const char *name, const struct db_rows *rows)
+{
+	const char *why = db_rows_text(rows, 1);
+
+	buf_fmt(note, "%s%s: %s%s%s", note->len > 0 ? "; " : "", strcmp(name, "owed") == 0 ? "refused there" : "its version is refused here", db_rows_text(rows, 0),
+	    why == NULL ? "" : ": ", why == NULL ? "" : why);
 }
 
 static bool
-put_debts(struct explain *x, const char *peer, struct err *e)
+put_debts(struct explain *x, const char *peer, struct buf *note, struct err *e)
 {
 	static const struct {
 		const char *name, *sql;
@@ -182,8 +211,10 @@ put_debts(struct explain *x, const char *peer, struct err *e)
 		struct db_rows *rows = NULL;
 		bool found, ok = find_debt(x, kinds[i].sql, peer, &rows, &found, e);
 
-		if (ok)
-			put_debt(x, kinds[i].name, rows, found);
+		if (ok && x->cli->json)
+			put_debt_json(x, kinds[i].name, rows, found);
+		else if (ok && found)
+			put_debt(note, kinds[i].name, rows);
 		db_rows_free(rows);
 		if (!ok)
 			return false;
@@ -192,65 +223,102 @@ put_debts(struct explain *x, const char *peer, struct err *e)
 }
 
 static bool
-put_peer(struct explain *x, const char *peer, bool first, struct err *e)
+put_peer(struct explain *x, const char *peer, struct sheet *t, struct err *e)
 {
 	struct peer_state state;
 	struct mark acked = { 0 };
 	bool found = false, has, ok;
+	struct buf note;
 
 	if (!peer_load(x->db, peer, &state, e) || !queue_load_mark(x->db, state.acked_epoch, &acked, &found, e))
 		return false;
 	has = x->newest == 0 || (found && mark_contains(&acked, x->newest));
 	mark_free(&acked);
+	buf_init(&note, OUT_MAX);
 	if (x->cli->json)
-		buf_fmt(&x->out, "%s{\"peer\":\"%s\",\"has_newest\":%s", first ? "" : ",", peer, has ? "true" : "false");
-	else
-		buf_fmt(&x->out, "  peer %s: %s\n", peer, x->newest == 0 ? "nothing is on its way" : has ? "has the newest change" : "the newest change waits for it");
-	ok = put_debts(x, peer, e);
+		buf_fmt(x->out, "%s{\"peer\":\"%s\",\"has_newest\":%s", x->out->data[x->out->len - 1] == '[' ? "" : ",", peer, has ? "true" : "false");
+	ok = put_debts(x, peer, &note, e);
 	if (x->cli->json)
-		buf_char(&x->out, '}');
+		buf_char(x->out, '}');
+	else {
+		sheet_cell(t, INK_STRONG, peer);
+		sheet_cell(t, has ? INK_GOOD : INK_PLAIN, x->newest == 0 ? "nothing is on its way" : has ? "has the newest change" : "the newest change waits for it");
+		sheet_cell(t, INK_WARN, buf_cstr(&note));
+	}
+	buf_free(&note);
 	return ok;
 }
 
 static bool
 put_peers(struct explain *x, struct err *e)
 {
-	buf_str(&x->out, x->cli->json ? ",\"peers\":[" : x->conf->npeers == 0 ? "" : "peers:\n");
-	for (size_t i = 0; i < x->conf->npeers; i++)
-		if (!peer_register(x->db, x->conf->peers[i].name, e) || !put_peer(x, x->conf->peers[i].name, i == 0, e))
-			return false;
+	static const struct sheet_column columns[] = { { "peer", false, false }, { "newest change", false, true }, { "", false, true } };
+	struct sheet t;
+	bool ok = true;
+
+	sheet_init(&t, columns, sizeof columns / sizeof columns[0]);
 	if (x->cli->json)
-		buf_char(&x->out, ']');
-	return true;
+		buf_str(x->out, ",\"peers\":[");
+	for (size_t i = 0; ok && i < x->conf->npeers; i++)
+		ok = peer_register(x->db, x->conf->peers[i].name, e) && put_peer(x, x->conf->peers[i].name, &t, e);
+	if (x->cli->json)
+		buf_char(x->out, ']');
+	else if (ok && t.n > 0) {
+		screen_gap(&x->screen);
+		sheet_put(&t, &x->screen);
+	}
+	sheet_free(&t);
+	return ok;
 }
 
 /* --- conflicts --- */
 
+struct conflict_list {
+	struct explain *x;
+	struct sheet sheet;
+};
+
 static bool
 put_conflict(const struct inbox_conflict *c, void *arg, struct err *e)
 {
-	struct explain *x = arg;
+	struct conflict_list *l = arg;
+	bool open = conflicts_is_undecided(c);
+	char age[MEASURE_MAX];
 
 	(void)e;
-	if (x->cli->json)
-		buf_fmt(&x->out, "%s%llu", x->out.data[x->out.len - 1] == '[' ? "" : ",", (unsigned long long)c->id);
-	else
-		buf_fmt(&x->out, "  conflict %llu with peer %s at %s UTC, rule %s%s: %s of %s against %s of %s\n", (unsigned long long)c->id, c->peer, c->happened_at, c->rule,
-		    strcmp(c->verdict, "ask") == 0 && c->resolved_at == NULL ? ", NOT DECIDED" : "", c->local.node, c->local.changed_at, c->remote.node, c->remote.changed_at);
+	if (l->x->cli->json) {
+		buf_fmt(l->x->out, "%s%llu", l->x->out->data[l->x->out->len - 1] == '[' ? "" : ",", (unsigned long long)c->id);
+		return true;
+	}
+	sheet_fmt(&l->sheet, INK_STRONG, "%llu", (unsigned long long)c->id);
+	sheet_cell(&l->sheet, INK_PLAIN, measure_age(c->happened_at, age));
+	sheet_cell(&l->sheet, INK_PLAIN, c->peer);
+	sheet_cell(&l->sheet, INK_PLAIN, c->rule);
+	sheet_cell(&l->sheet, open ? INK_BAD : INK_PLAIN, open ? "NOT DECIDED" : conflicts_kept(c));
+	sheet_fmt(&l->sheet, INK_FAINT, "%s of %.19s against %s of %.19s", c->local.node, c->local.changed_at, c->remote.node, c->remote.changed_at);
 	return true;
 }
 
 static bool
 put_conflicts(struct explain *x, struct err *e)
 {
+	static const struct sheet_column columns[] = { { "conflict", true, false }, { "when", false, false }, { "with", false, false }, { "rule", false, true },
+		{ "stands", false, false }, { "versions (UTC)", false, true } };
 	const struct inbox_filter f = { .table = x->table, .key = x->key, .most = CONFLICTS_LISTED };
+	struct conflict_list l = { .x = x };
 	bool ok;
 
+	sheet_init(&l.sheet, columns, sizeof columns / sizeof columns[0]);
 	if (x->cli->json)
-		buf_str(&x->out, ",\"conflicts\":[");
-	ok = inbox_visit(x->db, &f, put_conflict, x, e);
+		buf_str(x->out, ",\"conflicts\":[");
+	ok = inbox_visit(x->db, &f, put_conflict, &l, e);
 	if (x->cli->json)
-		buf_str(&x->out, "]}\n");
+		buf_str(x->out, "]}\n");
+	else if (ok && l.sheet.n > 0) {
+		screen_gap(&x->screen);
+		sheet_put(&l.sheet, &x->screen);
+	}
+	sheet_free(&l.sheet);
 	return ok;
 }
 
@@ -261,13 +329,14 @@ explain_run(const struct cli *cli, const struct conf *conf, struct err *e)
 	struct node_identity node;
 	bool ok;
 
-	buf_init(&x.out, OUT_MAX);
+	screen_init(&x.screen, cli->colour, OUT_MAX);
+	x.out = &x.screen.out;
 	ok = db_open(&conf->database, &x.db, e) && schema_enter(x.db, conf, &node, e) && catalog_read(x.db, conf, &x.catalog, e) &&
-	    put_record(&x, e) && put_changes(&x, e) && put_peers(&x, e) && put_conflicts(&x, e) && buf_check(&x.out, "a record's life", e);
+	    put_record(&x, e) && put_changes(&x, e) && put_peers(&x, e) && put_conflicts(&x, e);
 	if (ok && (cli->json || !cli->quiet))
-		(void)fwrite(buf_cstr(&x.out), 1, x.out.len, stdout);
+		ok = screen_print(&x.screen, e);
 	catalog_free(x.catalog);
 	db_close(x.db);
-	buf_free(&x.out);
+	screen_free(&x.screen);
 	return ok ? EXIT_DONE : cli_exit_code(e);
 }

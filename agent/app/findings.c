@@ -9,6 +9,7 @@
 #include "wire/line.h"
 
 enum {
+	COLUMN = 9,			     /* behind "warning " and a blank */
 	FINDING_MAX = 2048,		     /* one finding's text */
 	FINDINGS_JSON_MAX = 64 * 1024 * 1024 /* a line of 1 KiB for each of 65,536 tables */
 };
@@ -82,19 +83,41 @@ findings_print_json(const struct findings *f)
 	buf_free(&out);
 }
 
-static void
-print_one(const struct finding *item, void *arg)
-{
-	const bool *quiet = arg;
+struct printer {
+	struct screen screen;
+	bool quiet;
+};
 
-	if (item->severity > SEVERITY_NOTE || !*quiet)
-		(void)printf("%-8s %s%s%s\n", word[item->severity], item->text, item->remedy == NULL ? "" : ": ", item->remedy == NULL ? "" : item->remedy);
+/* In a pipe one line each, for grep; on a terminal the remedy stands below. */
+static void
+put_one(const struct finding *item, void *arg)
+{
+	static const enum ink inks[SEVERITIES] = { INK_GOOD, INK_FAINT, INK_WARN, INK_BAD };
+	struct printer *p = arg;
+	struct screen_item line = { .column = COLUMN, .lead_ink = inks[item->severity], .lead = word[item->severity] };
+
+	if (item->severity <= SEVERITY_NOTE && p->quiet)
+		return;
+	if (p->screen.width > 0 || item->remedy == NULL) {
+		screen_item(&p->screen, &line, item->text);
+		line = (struct screen_item){ .indent = COLUMN, .column = COLUMN + 3, .lead_ink = INK_FAINT, .ink = INK_STRONG, .lead = "->" };
+		if (item->remedy != NULL)
+			screen_item(&p->screen, &line, item->remedy);
+	} else
+		screen_item_fmt(&p->screen, &line, "%s: %s", item->text, item->remedy);
 }
 
 void
-findings_print(const struct findings *f, bool quiet)
+findings_print(const struct findings *f, enum screen_colour colour, bool quiet)
 {
-	visit(f, print_one, &quiet);
+	struct printer p = { .quiet = quiet };
+	struct err e;
+
+	screen_init(&p.screen, colour, FINDINGS_JSON_MAX);
+	visit(f, put_one, &p);
+	if (!screen_print(&p.screen, &e))
+		(void)printf("%s\n", e.msg);
+	screen_free(&p.screen);
 }
 
 void

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/err.h"
+#include "base/screen.h"
 
 enum severity {
 	SEVERITY_OK,
@@ -30,10 +30,10 @@ struct findings {
 
 /* One finding and what to do about it (NULL: nothing). */
 void findings_add(struct findings *f, enum severity severity, const char *remedy, const char *fmt, ...) PRINTF_FMT(4, 5);
-/* {"findings":[...]}, or one line each; quiet leaves out what asks for nothing. Within one severity in the
+/* {"findings":[...]}, or for people, one line each in a pipe; quiet leaves out what asks for nothing. Within one severity in the
  * order they were added. */
 void findings_print_json(const struct findings *f);
-void findings_print(const struct findings *f, bool quiet);
+void findings_print(const struct findings *f, enum screen_colour colour, bool quiet);
 void findings_free(struct findings *f);
 
 #endif

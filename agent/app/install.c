@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/admin.h"
+#include "app/progress.h"
 #include "app/survey.h"
 #include "capture/guard.h"
 #include "capture/trigger.h"
@@ -300,7 +301,7 @@ look_at_numbering(struct db *db, const struct cli *cli, const struct conf *conf,
 	bool ok = numbering_keep(db, conf->node.name, &state, &is, e) && survey_peers(db, conf, &peers, e) && survey_numbering(db, conf, c, peers, &found, e);
 
 	if (ok && !cli->json && found.count[SEVERITY_WARNING] > 0)
-		findings_print(&found, cli->quiet);
+		findings_print(&found, cli->colour, cli->quiet);
 	findings_free(&found);
 	free(peers);
 	return ok;
@@ -317,6 +318,37 @@ restamp(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 	if (n > 0 && !cli->quiet && !cli->json)
 		(void)printf("%llu changes that a wrong clock had dated have the present time now\n", (unsigned long long)n);
 	return true;
+}
+
+/* Three for each table, most of the time. */
+struct setting {
+	struct progress progress;
+	uint64_t about;
+};
+
+static void
+show_setting(const struct trigger_report *r, void *arg)
+{
+	struct setting *to = arg;
+
+	progress_show(&to->progress, r->installed + r->right, to->about, "triggers");
+}
+
+static bool
+set_triggers(struct db *db, const struct cli *cli, const struct conf *conf, const struct catalog *c, const struct node_identity *node, struct trigger_report *r, struct err *e)
+{
+	struct setting to = { .about = 0 };
+	bool ok;
+
+	progress_init(&to.progress, cli->quiet);
+	progress_begin(&to.progress, "our triggers");
+	for (size_t i = 0; i < c->ntables; i++)
+		to.about += c->tables[i].problem == NULL ? CAPTURE_DELETE + 1 : 0;
+	r->step = show_setting;
+	r->arg = &to;
+	ok = trigger_install(db, conf, c, node, r, e);
+	progress_clear(&to.progress);
+	return ok;
 }
 
 /* The folders' own tables, before the tables are read: they are replicated like the rest. */
@@ -346,10 +378,10 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, const str
 	if (ok) {
 		ok = install_judge_keys(c, e) && guard_install(over, conf, c, &node, &done.apps, e) && check_readable(db, conf, c, e) &&
 		    drift_before_install(db, conf, &node, c, &facts, e) && (created || drift_mark_new(facts, e)) &&
-		    trigger_install(db, conf, c, &node, &done.ours, e) && enroll(db, c, e) &&
+		    set_triggers(db, cli, conf, c, &node, &done.ours, e) && enroll(db, c, e) &&
 		    register_peers(db, cli, conf, c, e) && drift_after_install(facts, e) && witness_note(db, e);
 	}
-	if (ok && !drift_sees_ids(facts) && !cli->quiet && !cli->json)
+	if (ok && c->ntables > 0 && !drift_sees_ids(facts) && !cli->quiet && !cli->json)
 		(void)printf("TRUNCATE cannot be noticed: GRANT PROCESS ON *.* to the account that runs --install, and run it again\n");
 	drift_facts_free(facts);
 	if (ok && created && !cli->quiet && !cli->json)

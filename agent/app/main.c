@@ -27,13 +27,15 @@ complain(const char *text)
 static bool
 open_log(const struct cli *cli, const struct conf *conf, struct err *e)
 {
-	enum log_level level = conf == NULL ? LOG_LEVEL_INFO : conf->log.level;
+	struct log_options o = { .level = LOG_LEVEL_INFO, .target = "stderr" };
 
+	if (conf != NULL)
+		o = (struct log_options){ conf->log.level, conf->log.target, (uint64_t)conf->log.max_bytes, conf->log.keep };
 	if (cli->quiet)
-		level = LOG_LEVEL_ERROR;
+		o.level = LOG_LEVEL_ERROR;
 	if (cli->verbose)
-		level = LOG_LEVEL_DEBUG;
-	return log_open(level, conf == NULL ? "stderr" : conf->log.target, e);
+		o.level = LOG_LEVEL_DEBUG;
+	return log_open(&o, e);
 }
 
 /* The libraries set themselves up at first use, which is safe only before there are threads. */

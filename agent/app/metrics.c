@@ -249,7 +249,7 @@ metrics_take(const struct report *r, struct metrics_counts *out)
 {
 	*out = (struct metrics_counts){ .at_us = clock_wall_us(), .pending = r->pending, .synced = r->synced, .failed = r->failed,
 		.superseded = r->superseded, .conflicts = r->conflicts, .undecided = r->undecided, .dirty_tables = r->dirty_tables,
-		.new_tables = r->new_tables_text.len > 0, .queue_bytes = r->queue_bytes, .conflict_bytes = r->conflict_bytes,
+		.new_tables = r->fresh_tables > 0, .queue_bytes = r->queue_bytes, .conflict_bytes = r->conflict_bytes,
 		.sync_bytes = r->sync_bytes, .free_bytes = r->free_bytes };
 }
 

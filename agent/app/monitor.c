@@ -52,7 +52,7 @@ struct monitor {
 	int64_t state_ms, look_due_ms, sample_due_ms;
 	bool looking, trouble;
 	struct buf counts; /* empty: not known yet */
-	uint64_t dirty_tables;
+	struct report_tables tables; /* from the last count */
 	struct metrics_counts totals;
 	int64_t counts_due_ms, wanted_ms;
 	bool counting;
@@ -71,7 +71,7 @@ struct task {
 	task_finish *finish;	 /* on the loop's thread */
 	const char *type;
 	struct buf answer, counts;
-	uint64_t dirty_tables;
+	struct report_tables tables;
 	struct metrics_counts totals;
 	struct action action;
 	char token[SERVER_TOKEN_MAX];
@@ -140,7 +140,7 @@ task_new(struct monitor *m, struct request *request, task_work *work, task_finis
 	buf_init(&t->answer, REVIEW_TEXT_MAX);
 	buf_init(&t->counts, REPORT_TEXT_MAX);
 	buf_put(&t->counts, m->counts.data, m->counts.len);
-	t->dirty_tables = m->dirty_tables;
+	t->tables = m->tables;
 	t->totals = m->totals;
 	return t;
 }
@@ -194,7 +194,7 @@ put_state(struct task *t, struct db *db, struct buf *out)
 	struct err e;
 	bool ok;
 
-	if (!report_read_quick(db, t->m->conf, t->dirty_tables, &report, &t->e))
+	if (!report_read_quick(db, t->m->conf, &t->tables, &report, &t->e))
 		return false;
 	ok = outlook_put(db, t->m->conf, &report, t->counts.len == 0 ? NULL : buf_cstr(&t->counts), out, &t->e);
 	put_line(t, &report);
@@ -314,14 +314,15 @@ static bool
 work_counts(struct task *t, struct db *db)
 {
 	struct report report;
+	bool ok;
 
 	if (!report_read_counts(db, t->m->conf, &report, &t->e))
 		return false;
-	outlook_counts(&report, &t->answer);
-	t->dirty_tables = report.dirty_tables;
+	ok = outlook_counts(db, t->m->conf, &report, &t->answer, &t->e);
+	t->tables = (struct report_tables){ report.dirty_tables, report.waiting_tables };
 	metrics_take(&report, &t->totals);
 	report_free(&report);
-	return true;
+	return ok;
 }
 
 static void
@@ -336,7 +337,7 @@ finish_counts(struct task *t)
 		return;
 	buf_reset(&m->counts);
 	buf_put(&m->counts, t->answer.data, t->answer.len);
-	m->dirty_tables = t->dirty_tables;
+	m->tables = t->tables;
 	m->totals = t->totals;
 }
 
@@ -451,7 +452,7 @@ work_metrics(struct task *t, struct db *db)
 {
 	struct report report;
 
-	if (!report_read_quick(db, t->m->conf, t->dirty_tables, &report, &t->e))
+	if (!report_read_quick(db, t->m->conf, &t->tables, &report, &t->e))
 		return false;
 	metrics_put(&report, &t->totals, db_server_version(db), &t->answer);
 	report_free(&report);

@@ -29,7 +29,7 @@ struct notice {
 	atomic_bool stop;
 	bool started, complained;
 	char began[CLOCK_TEXT_MAX]; /* the database's time at the first look; "" for a drain: no failure is old */
-	uint64_t dirty_tables;
+	struct report_tables tables;
 	struct cause *causes;
 	size_t n;
 };
@@ -146,11 +146,11 @@ tell(struct notice *n, const struct cause *c, struct err *e)
 static bool
 read_all(struct notice *n, bool counted, struct report *quick, struct report *whole, struct err *e)
 {
-	if (!report_read_quick(n->db, n->conf, n->dirty_tables, quick, e))
+	if (!report_read_quick(n->db, n->conf, &n->tables, quick, e))
 		return false;
 	if (!counted || report_read_counts(n->db, n->conf, whole, e)) {
 		if (counted)
-			n->dirty_tables = whole->dirty_tables;
+			n->tables = (struct report_tables){ whole->dirty_tables, whole->waiting_tables };
 		return true;
 	}
 	report_free(quick);

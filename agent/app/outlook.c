@@ -33,8 +33,8 @@ static const struct {
 	{ "cannot apply now", "later" },
 };
 
-static const char *
-error_advice(const struct report_peer *p)
+const char *
+outlook_error_advice(const struct report_peer *p)
 {
 	for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
 		if (strstr(p->last_error, errors[i].sign) != NULL)
@@ -72,7 +72,7 @@ put_all_advice(const struct report_peer *p, struct buf *out)
 	if (p->paused)
 		put_advice(out, "paused");
 	if (p->failures > 0 && p->last_error[0] != '\0' && p->held[0] == '\0')
-		put_advice(out, error_advice(p));
+		put_advice(out, outlook_error_advice(p));
 	if (p->retry + p->waiting > 0 && p->undecided == 0) /* else the decision is what they wait for */
 		put_advice(out, "refused");
 	if (p->refused_here > 0 && p->undecided == 0)
@@ -92,8 +92,8 @@ needs_person(const struct report_peer *p)
 	return p->held[0] != '\0' || p->deletes[0] != '\0' || p->parked + p->undecided + p->tables_held > 0;
 }
 
-static const char *
-peer_state(const struct report_peer *p)
+const char *
+outlook_state(const struct report_peer *p)
 {
 	if (needs_person(p))
 		return "person";
@@ -105,18 +105,20 @@ peer_state(const struct report_peer *p)
 }
 
 /* The worst of all peers. */
-static const char *
-headline(const struct report *r)
+const char *
+outlook_headline(const struct report *r)
 {
-	static const char *const order[] = { "person", "away", "paused", "sending" };
+	static const char *const order[] = { "person", "away", "paused", "filling", "sending" };
 
 	if (r->npeers == 0)
 		return "alone";
+	if (r->dirty_tables + r->waiting_tables > 0)
+		return "person";
 	for (size_t k = 0; k < sizeof order / sizeof order[0]; k++)
 		for (size_t i = 0; i < r->npeers; i++)
-			if (strcmp(peer_state(&r->peers[i]), order[k]) == 0)
+			if (strcmp(r->peers[i].filling ? "filling" : outlook_state(&r->peers[i]), order[k]) == 0)
 				return order[k];
-	return r->dirty_tables > 0 ? "person" : "in_step";
+	return "in_step";
 }
 
 static bool
@@ -137,12 +139,41 @@ put_peers(const struct report *r, struct buf *out)
 
 		buf_str(out, i > 0 ? "," : "");
 		report_put_peer(p, out);
-		buf_fmt(out, ",\"state\":\"%s\",\"pending_about\":%s,\"lag_ms\":%llu,\"deletes_held\":%s", peer_state(p),
+		buf_fmt(out, ",\"state\":\"%s\",\"pending_about\":%s,\"lag_ms\":%llu,\"deletes_held\":%s", outlook_state(p),
 		    p->pending_about ? "true" : "false", (unsigned long long)p->lag_ms, holds_deletes(p) ? "true" : "false");
 		put_all_advice(p, out);
 		buf_char(out, '}');
 	}
 	buf_char(out, ']');
+}
+
+/* A startup that has not come to its end: how many tables are filled, and which one is being. */
+static bool
+put_startup(struct db *db, const struct filling *f, struct buf *out, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	uint64_t done, tables;
+	bool more = false, ok;
+
+	if (!f->any) {
+		buf_str(out, ",\"startup\":null");
+		return true;
+	}
+	ok = db_number(db, "SELECT COUNT(*) FROM sync_startup_table WHERE peer=? AND done=1", DB_ARGS(db_text(f->peer)), &done, NULL, e) &&
+	    db_number(db, "SELECT COUNT(*) FROM sync_table", DB_NO_ARGS, &tables, NULL, e) &&
+	    db_query(db, "SELECT table_name, records FROM sync_startup_table WHERE peer=? AND done=0 ORDER BY table_name LIMIT 1", DB_ARGS(db_text(f->peer)), &rows, e) &&
+	    db_rows_next(rows, &more, e);
+	if (ok) {
+		buf_fmt(out, ",\"startup\":{\"peer\":\"%s\",\"records\":%llu,\"done\":%llu,\"tables\":%llu,\"table\":", f->peer, (unsigned long long)f->records,
+		    (unsigned long long)done, (unsigned long long)tables);
+		if (more)
+			line_quote(out, db_rows_text(rows, 0), db_rows_len(rows, 0));
+		else
+			buf_str(out, "null");
+		buf_fmt(out, ",\"here\":%llu}", (unsigned long long)(more ? db_rows_u64(rows, 1) : 0));
+	}
+	db_rows_free(rows);
+	return ok;
 }
 
 /* Numbers that change when the lists to review do. */
@@ -163,9 +194,9 @@ outlook_put(struct db *db, const struct conf *conf, const struct report *r, cons
 {
 	buf_fmt(out, "{\"node\":\"%s\",\"version\":\"%s\",\"database\":", r->node.name, PACKAGE_VERSION);
 	line_quote(out, conf->database.name, strlen(conf->database.name));
-	buf_fmt(out, ",\"headline\":\"%s\",\"lid_safe\":%s", headline(r), is_lid_safe(r) ? "true" : "false");
+	buf_fmt(out, ",\"headline\":\"%s\",\"lid_safe\":%s", outlook_headline(r), is_lid_safe(r) ? "true" : "false");
 	put_peers(r, out);
-	if (!put_revisions(db, out, e))
+	if (!put_startup(db, &r->filling, out, e) || !put_revisions(db, out, e))
 		return false;
 	buf_fmt(out, ",\"versions\":{\"agent\":\"%s\",\"mariadb\":", PACKAGE_VERSION);
 	line_quote(out, db_server_version(db), strlen(db_server_version(db)));
@@ -174,6 +205,35 @@ outlook_put(struct db *db, const struct conf *conf, const struct report *r, cons
 	outlook_configuration(conf, out);
 	buf_fmt(out, ",\"activity\":%s}", buf_cstr(&r->activity));
 	return buf_check(out, "the state", e);
+}
+
+static const char *const rules[] = { [POLICY_NEWER] = "newer", [POLICY_PREFER] = "prefer", [POLICY_MERGE] = "merge", [POLICY_MANUAL] = "manual" };
+
+/* How the replicated tables travel: what agent.conf says of them. */
+static bool
+put_tables(struct db *db, const struct conf *conf, struct buf *out, struct err *e)
+{
+	static const char *const directions[] = { [DIRECTION_BOTH] = "both", [DIRECTION_SEND] = "send", [DIRECTION_RECEIVE] = "receive" };
+	static const char *const priorities[CONF_PRIORITIES] = { "high", "normal", "low" };
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	if (!db_query(db, "SELECT table_name FROM sync_table ORDER BY table_name LIMIT ?", DB_ARGS(db_u64(OUTLOOK_TABLES)), &rows, e))
+		return false;
+	buf_str(out, ",\"tables\":[");
+	while ((ok = db_rows_next(rows, &more, e)) && more) {
+		const char *name = db_rows_text(rows, 0);
+		struct conf_rule rule;
+
+		conf_rule(conf, name, &rule);
+		buf_str(out, out->data[out->len - 1] == '[' ? "{\"table\":" : ",{\"table\":");
+		line_quote(out, name, strlen(name));
+		buf_fmt(out, ",\"priority\":\"%s\",\"direction\":\"%s\",\"rule\":\"%s%s%s\"}", priorities[conf_priority(conf, name)], directions[conf_direction(conf, name)],
+		    rules[rule.policy], rule.node[0] == '\0' ? "" : " ", rule.node);
+	}
+	buf_char(out, ']');
+	db_rows_free(rows);
+	return ok;
 }
 
 void
@@ -199,13 +259,16 @@ outlook_line(const struct report *r, struct buf *out)
 			buf_fmt(out, "; %s needs a person", r->peers[i].name);
 }
 
-void
-outlook_counts(const struct report *r, struct buf *out)
+bool
+outlook_counts(struct db *db, const struct conf *conf, const struct report *r, struct buf *out, struct err *e)
 {
 	buf_fmt(out, "{\"database\":");
 	line_quote(out, r->database, strlen(r->database));
 	report_put_counts(r, out);
+	if (!put_tables(db, conf, out, e))
+		return false;
 	buf_char(out, '}');
+	return true;
 }
 
 /* --- configuration --- */
@@ -233,7 +296,6 @@ put_number(struct buf *out, const char *name, long long n, const char *unit)
 void
 outlook_configuration(const struct conf *conf, struct buf *out)
 {
-	static const char *const rules[] = { "newer", "prefer", "merge", "manual" };
 	char name[CONF_NAME_MAX + 16];
 
 	buf_char(out, '[');

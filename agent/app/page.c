@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/asset.h"
+#include "base/measure.h"
 
 enum {
 	NAME_MAX_BYTES = 40, /* of a word or a part in a template */
@@ -188,25 +189,47 @@ put_fact(struct page *p, const char *word, const char *value)
 	buf_str(p->out, "</dd>");
 }
 
+/* Tables that wait for a choice: what happened, and the commands. */
 static void
-put_peer(struct page *p, struct json_object *peer)
+put_moved(struct page *p, struct json_object *list)
 {
-	static const char *const warnings[] = { "held", "held_back" };
+	for (size_t i = 0; list != NULL && i < json_object_array_length(list); i++) {
+		struct json_object *one = json_object_array_get_idx(list, i), *choices = member(one, "choices");
+		struct json_object *values = json_object_new_object();
 
-	buf_str(p->out, "<article class=\"card\"><div class=\"top\"><h3>");
-	put_text(p, text_of(peer, "name"));
-	buf_fmt(p->out, "</h3><span class=\"pill %s\">", text_of(peer, "state")); /* one of our own words */
-	put_word_of(p, "state.", text_of(peer, "state"), NULL);
-	buf_str(p->out, "</span></div><p class=\"big\">");
-	put_text(p, text_of(peer, "pending"));
-	buf_str(p->out, " <small>");
-	put_word(p, "peer.pending", NULL);
-	buf_str(p->out, "</small></p><p class=\"lid\">");
-	put_word(p, json_object_get_boolean(member(peer, "in_step")) ? "lid.safe" : strcmp(text_of(peer, "state"), "sending") == 0 ? "lid.open" : "lid.not", NULL);
-	buf_str(p->out, "</p><dl>");
+		json_object_object_add(values, "table", json_object_get(member(one, "table")));
+		json_object_object_add(values, "what", json_object_get(member(one, member(one, "message") == NULL ? "what" : "message")));
+		json_object_object_add(values, "n", json_object_get(member(one, "records")));
+		buf_str(p->out, "<p class=\"advice warn\">");
+		put_word(p, "tables.waiting", values);
+		buf_str(p->out, "</p><ul class=\"choices\">");
+		json_object_put(values);
+		for (size_t k = 0; choices != NULL && k < json_object_array_length(choices); k++) {
+			buf_str(p->out, "<li>");
+			put_text(p, text_of(json_object_array_get_idx(choices, k), "choice"));
+			buf_str(p->out, ": <code>");
+			put_text(p, text_of(json_object_array_get_idx(choices, k), "command"));
+			buf_str(p->out, "</code></li>");
+		}
+		buf_str(p->out, "</ul>");
+	}
+}
+
+static void
+put_facts(struct page *p, struct json_object *peer)
+{
+	buf_str(p->out, "<dl>");
 	put_fact(p, "peer.success", text_of(peer, "last_success"));
 	put_fact(p, "peer.error", text_of(peer, "last_error"));
 	buf_str(p->out, "</dl>");
+}
+
+static void
+put_advice(struct page *p, struct json_object *peer)
+{
+	static const char *const warnings[] = { "held", "held_back" };
+	struct json_object *reasons = member(peer, "reasons");
+
 	for (size_t i = 0; i < 2; i++)
 		if (member(peer, warnings[i]) != NULL) {
 			buf_str(p->out, "<p class=\"advice warn\">");
@@ -214,6 +237,32 @@ put_peer(struct page *p, struct json_object *peer)
 			buf_str(p->out, "</p>");
 		}
 	put_list(p, member(peer, "advice"), "advice.", NULL);
+	put_moved(p, member(peer, "moved_tables"));
+	for (size_t i = 0; reasons != NULL && i < json_object_array_length(reasons); i++) {
+		buf_str(p->out, "<p class=\"advice\">");
+		put_text(p, json_object_get_string(json_object_array_get_idx(reasons, i)));
+		buf_str(p->out, "</p>");
+	}
+}
+
+static void
+put_peer(struct page *p, struct json_object *peer)
+{
+	const char *state = text_of(peer, "state"); /* one of our own words */
+
+	buf_str(p->out, "<article class=\"card\"><div class=\"top\"><h3>");
+	put_text(p, text_of(peer, "name"));
+	buf_fmt(p->out, "</h3><span class=\"pill %s\">", state);
+	put_word_of(p, "state.", state, NULL);
+	buf_str(p->out, "</span></div><p class=\"big\">");
+	put_text(p, text_of(peer, "pending"));
+	buf_str(p->out, " <small>");
+	put_word(p, "peer.pending", NULL);
+	buf_str(p->out, "</small></p><p class=\"lid\">");
+	put_word(p, json_object_get_boolean(member(peer, "in_step")) ? "lid.safe" : strcmp(state, "sending") == 0 ? "lid.open" : "lid.not", NULL);
+	buf_str(p->out, "</p>");
+	put_facts(p, peer);
+	put_advice(p, peer);
 	buf_str(p->out, "</article>");
 }
 
@@ -226,13 +275,128 @@ put_peers(struct page *p)
 		put_peer(p, json_object_array_get_idx(peers, i));
 }
 
+/* --- conflicts: both versions side by side --- */
+
+static const char *const sides[] = { "local", "remote" };
+
+static void
+put_side_head(struct page *p, struct json_object *conflict, const char *side)
+{
+	struct json_object *version = member(conflict, side), *values = json_object_new_object();
+	const char *kept = text_of(conflict, "kept");
+
+	buf_str(p->out, "<th scope=\"col\">");
+	put_word_of(p, "conflicts.", side, NULL);
+	if (strcmp(kept, side) == 0 || strcmp(kept, "both") == 0) {
+		buf_str(p->out, "<span class=\"stands\"> \xc2\xb7 ");
+		put_word(p, "conflicts.stands", NULL);
+		buf_str(p->out, "</span>");
+	}
+	json_object_object_add(values, "node", json_object_get(member(version, "node")));
+	json_object_object_add(values, "at", json_object_get(member(version, "changed_at")));
+	buf_str(p->out, "<small>");
+	put_word(p, "conflicts.who", values);
+	buf_str(p->out, "</small></th>");
+	json_object_put(values);
+}
+
+static void
+put_side_value(struct page *p, struct json_object *conflict, struct json_object *column, const char *side)
+{
+	struct json_object *value = NULL;
+	const char *word = NULL;
+
+	if (json_object_get_boolean(member(member(conflict, side), "deleted")))
+		word = "conflicts.deleted";
+	else if (!json_object_object_get_ex(column, side, &value))
+		word = "conflicts.absent";
+	else if (value == NULL)
+		word = "conflicts.null";
+	buf_str(p->out, word == NULL ? "<td>" : "<td><span class=\"nothing\">");
+	if (word == NULL)
+		put_text(p, json_object_get_string(value));
+	else
+		put_word(p, word, NULL);
+	buf_str(p->out, word == NULL ? "</td>" : "</span></td>");
+}
+
+static void
+put_column(struct page *p, struct json_object *conflict, struct json_object *column)
+{
+	bool both = !json_object_get_boolean(member(member(conflict, "local"), "deleted")) && !json_object_get_boolean(member(member(conflict, "remote"), "deleted"));
+	bool marked = both && json_object_get_boolean(member(column, "differs"));
+
+	buf_str(p->out, marked ? "<tr class=\"differs\"><th scope=\"row\">" : "<tr><th scope=\"row\">");
+	put_text(p, text_of(column, "name"));
+	if (marked) {
+		buf_str(p->out, "<span class=\"hide\"> (");
+		put_word(p, "conflicts.differs", NULL);
+		buf_str(p->out, ")</span>");
+	}
+	buf_str(p->out, "</th>");
+	for (size_t i = 0; i < 2; i++)
+		put_side_value(p, conflict, column, sides[i]);
+	buf_str(p->out, "</tr>");
+}
+
+static void
+put_versus(struct page *p, struct json_object *conflict)
+{
+	struct json_object *columns = member(conflict, "columns");
+
+	if (columns == NULL) {
+		buf_str(p->out, "<p class=\"empty\">");
+		put_word(p, "conflicts.large", NULL);
+		buf_str(p->out, "</p>");
+		return;
+	}
+	buf_str(p->out, "<div class=\"wide\"><table class=\"versus\"><thead><tr><th scope=\"col\">");
+	put_word(p, "conflicts.column", NULL);
+	buf_str(p->out, "</th>");
+	for (size_t i = 0; i < 2; i++)
+		put_side_head(p, conflict, sides[i]);
+	buf_str(p->out, "</tr></thead><tbody>");
+	for (size_t i = 0; i < json_object_array_length(columns); i++)
+		put_column(p, conflict, json_object_array_get_idx(columns, i));
+	buf_str(p->out, "</tbody></table></div>");
+}
+
+static void
+put_conflict(struct page *p, struct json_object *conflict)
+{
+	bool open = json_object_get_boolean(member(conflict, "undecided"));
+	struct json_object *values = json_object_new_object();
+
+	json_object_object_add(values, "table", json_object_get(member(conflict, "table")));
+	json_object_object_add(values, "record", json_object_get(member(conflict, "record_id")));
+	json_object_object_add(values, "rule", json_object_get(member(conflict, "rule")));
+	json_object_object_add(values, "peer", json_object_get(member(conflict, "peer")));
+	json_object_object_add(values, "at", json_object_get(member(conflict, "at")));
+	buf_fmt(p->out, "<details%s><summary><h3>", open ? " open" : "");
+	put_word(p, "conflicts.title", values);
+	buf_str(p->out, "</h3><span class=\"by\">");
+	put_word(p, "conflicts.rule", values);
+	buf_fmt(p->out, "</span><span class=\"pill %s\">", open ? "person" : "decided");
+	put_word(p, open ? "conflicts.undecided" : "conflicts.decided", NULL);
+	buf_str(p->out, "</span></summary><div>");
+	put_versus(p, conflict);
+	buf_fmt(p->out, "<p><code>agent --resolve %s --keep local|remote</code></p></div></details>", text_of(conflict, "id"));
+	json_object_put(values);
+}
+
 static void
 put_conflicts(struct page *p)
 {
-	static const struct column columns[] = { { "parked.id", "id", NULL }, { "parked.table", "table", NULL }, { "parked.record", "record_id", NULL },
-		{ "conflicts.policy", "rule", NULL }, { "parked.peer", "peer", NULL }, { "activity.at", "at", NULL } };
+	struct json_object *list = member(p->review, "conflicts");
+	size_t n = list == NULL ? 0 : json_object_array_length(list);
 
-	put_table(p, member(p->review, "conflicts"), COLUMNS(columns), "conflicts.none");
+	if (n == 0) {
+		buf_str(p->out, "<p class=\"empty\">");
+		put_word(p, "conflicts.none", NULL);
+		buf_str(p->out, "</p>");
+	}
+	for (size_t i = 0; i < n; i++)
+		put_conflict(p, json_object_array_get_idx(list, i));
 }
 
 static void
@@ -263,9 +427,21 @@ put_audit(struct page *p)
 }
 
 static void
+put_stat(struct page *p, const char *name, const char *text)
+{
+	buf_str(p->out, "<div><dt>");
+	put_word_of(p, "counts.", name, NULL);
+	buf_str(p->out, "</dt><dd>");
+	put_text(p, text);
+	buf_str(p->out, "</dd></div>");
+}
+
+static void
 put_counts(struct page *p)
 {
+	static const char *const sizes[] = { "queue_bytes", "conflict_bytes", "free_bytes" };
 	struct json_object *counts = member(p->state, "counts"), *queue = member(counts, "queue");
+	char text[MEASURE_MAX];
 
 	if (counts == NULL) {
 		buf_str(p->out, "<p class=\"empty\">");
@@ -275,13 +451,30 @@ put_counts(struct page *p)
 	}
 	buf_str(p->out, "<dl class=\"stats\">");
 	json_object_object_foreach(queue, name, n) {
-		buf_str(p->out, "<div><dt>");
-		put_word_of(p, "counts.", name, NULL);
-		buf_str(p->out, "</dt><dd>");
-		put_text(p, json_object_get_string(n));
-		buf_str(p->out, "</dd></div>");
+		put_stat(p, name, json_object_get_string(n));
 	}
+	put_stat(p, "conflicts", text_of(counts, "conflicts"));
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+		if (member(counts, sizes[i]) != NULL)
+			put_stat(p, sizes[i], measure_size(json_object_get_uint64(member(counts, sizes[i])), text));
 	buf_str(p->out, "</dl>");
+}
+
+/* Each replicated table, and how it travels. */
+static void
+put_tables(struct page *p)
+{
+	static const struct column columns[] = { { "counts.table", "table", NULL }, { "counts.changes", "pending", NULL }, { "tables.priority", "priority", "tables." },
+		{ "tables.direction", "direction", "tables." }, { "conflicts.policy", "rule", NULL } };
+	struct json_object *counts = member(p->state, "counts"), *list = member(counts, "tables"), *pending = member(counts, "pending_by_table");
+
+	for (size_t i = 0; list != NULL && i < json_object_array_length(list); i++) {
+		struct json_object *one = json_object_array_get_idx(list, i), *n = member(pending, text_of(one, "table"));
+
+		json_object_object_add(one, "pending", n == NULL ? json_object_new_int(0) : json_object_get(n));
+	}
+	if (counts != NULL)
+		put_table(p, list, COLUMNS(columns), "tables.none");
 }
 
 static void
@@ -350,10 +543,102 @@ put_sentence(struct page *p)
 	put_word_of(p, "sentence.", headline(p), NULL);
 }
 
+static bool
+is_lid_safe(const struct page *p)
+{
+	return json_object_get_boolean(member(p->state, "lid_safe"));
+}
+
+static void
+put_lid_class(struct page *p)
+{
+	buf_str(p->out, is_lid_safe(p) ? "safe" : "");
+}
+
+static void
+put_lid(struct page *p)
+{
+	const char *is = headline(p);
+	bool moving = strcmp(is, "sending") == 0 || strcmp(is, "filling") == 0;
+
+	if (strcmp(is, "unknown") != 0 && strcmp(is, "alone") != 0)
+		put_word(p, is_lid_safe(p) ? "lid.yes" : moving ? "lid.wait" : "lid.later", NULL);
+}
+
+static void
+put_startup(struct page *p)
+{
+	struct json_object *is = member(p->state, "startup");
+
+	if (is == NULL)
+		return;
+	json_object_object_add(is, "n", json_object_get(member(is, "records")));
+	buf_str(p->out, "<p>");
+	put_word(p, "startup.is", is);
+	buf_str(p->out, "</p>");
+}
+
+/* One thing to do; values: what the word names. */
+static void
+put_item(struct page *p, const char *name, struct json_object *values)
+{
+	buf_str(p->out, "<li>");
+	put_word_of(p, "todo.", name, values);
+	buf_str(p->out, "</li>");
+}
+
+static void
+put_peer_items(struct page *p, struct json_object *peer)
+{
+	static const char *const names[] = { "deletes", "held", "tables", "undecided", "parked" };
+	struct json_object *advice = member(peer, "advice"), *values = json_object_new_object();
+
+	json_object_object_add(values, "peer", json_object_get(member(peer, "name")));
+	for (size_t i = 0; advice != NULL && i < json_object_array_length(advice); i++)
+		for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
+			if (strcmp(json_object_get_string(json_object_array_get_idx(advice, i)), names[k]) == 0) {
+				json_object_object_add(values, "n", json_object_get(member(peer, names[k])));
+				put_item(p, names[k], values);
+			}
+	json_object_put(values);
+}
+
+/* What concerns tables; the cards say what else is to be done. */
+static void
+put_table_items(struct page *p, struct json_object *counts)
+{
+	struct json_object *fresh = member(counts, "new_tables"), *triggers = member(counts, "app_triggers"), *numbering = member(counts, "numbering");
+
+	if (json_object_get_int64(member(counts, "dirty_tables")) > 0)
+		put_item(p, "dirty", NULL);
+	for (size_t i = 0; fresh != NULL && i < json_object_array_length(fresh); i++) {
+		struct json_object *values = json_object_new_object();
+
+		json_object_object_add(values, "table", json_object_get(json_object_array_get_idx(fresh, i)));
+		put_item(p, "new_table", values);
+		json_object_put(values);
+	}
+	for (size_t i = 0; triggers != NULL && i < json_object_array_length(triggers); i++)
+		put_item(p, "triggers", json_object_array_get_idx(triggers, i));
+	if (numbering != NULL && json_object_array_length(numbering) > 0)
+		put_item(p, "numbering", NULL);
+}
+
 static void
 put_todo(struct page *p)
 {
-	(void)p; /* each peer's card says it */
+	struct json_object *peers = member(p->state, "peers");
+	size_t before;
+
+	buf_str(p->out, "<ul>");
+	before = p->out->len;
+	for (size_t i = 0; peers != NULL && i < json_object_array_length(peers); i++)
+		put_peer_items(p, json_object_array_get_idx(peers, i));
+	put_table_items(p, member(p->state, "counts"));
+	if (p->out->len == before)
+		buf_cut(p->out, before - (sizeof "<ul>" - 1));
+	else
+		buf_str(p->out, "</ul>");
 }
 
 static void
@@ -368,6 +653,7 @@ static const struct {
 	void (*put)(struct page *p);
 } parts[] = {
 	{ "token", put_token }, { "node", put_node }, { "hero_class", put_hero_class }, { "headline", put_headline }, { "sentence", put_sentence },
+	{ "lid", put_lid }, { "lid_class", put_lid_class }, { "startup", put_startup }, { "tables", put_tables },
 	{ "todo", put_todo }, { "peers", put_peers }, { "conflicts", put_conflicts }, { "parked", put_parked }, { "counts", put_counts },
 	{ "activity", put_activity }, { "audit", put_audit }, { "setup", put_setup }, { "versions", put_versions }, { "wrong", put_wrong },
 };

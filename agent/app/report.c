@@ -1,4 +1,5 @@
-/* Reading and printing the state of a node. Not here: the exit code (app/verbs), HTTP (app/monitor). */
+/* Reading the state of a node; its JSON. Not here: how people read it (app/status), the exit code (app/verbs), HTTP
+ * (app/monitor). */
 #include "config.h"
 
 #include "app/report.h"
@@ -14,15 +15,10 @@
 #include "capture/guard.h"
 #include "change/moved.h"
 #include "change/renewal.h"
-#include "sync/ceiling.h"
 #include "sync/drift.h"
 #include "wire/line.h"
 
 #define MIB ((uint64_t)1024 * 1024)
-/* Millions of changes, hundreds of thousands of kept versions: no laptop needs so many, and there is time to look. */
-#define STORED_WARN (1024 * MIB)
-/* A group of a hundred thousand records of usual size needs a tenth of it. */
-#define FREE_WARN (1024 * MIB)
 
 static void
 set_text(char *out, size_t size, const struct db_rows *rows, size_t column)
@@ -70,7 +66,6 @@ read_reasons(struct db *db, struct report_peer *to, struct err *e)
 	bool more = false, ok;
 
 	buf_init(&to->reasons, REPORT_TEXT_MAX);
-	buf_init(&to->reasons_text, REPORT_TEXT_MAX);
 	if (!db_query(db, "SELECT DISTINCT last_error FROM sync_owed WHERE peer=? AND state IN ('retry','waiting') AND last_error IS NOT NULL"
 			  " AND table_name NOT IN (SELECT table_name FROM sync_drift WHERE peer=?) ORDER BY 1 LIMIT ?",
 		DB_ARGS(db_text(to->name), db_text(to->name), db_u64(REPORT_REASONS_MAX)), &rows, e))
@@ -79,7 +74,6 @@ read_reasons(struct db *db, struct report_peer *to, struct err *e)
 	while ((ok = db_rows_next(rows, &more, e)) && more) {
 		buf_str(&to->reasons, to->reasons.len > 1 ? "," : "");
 		line_quote(&to->reasons, db_rows_text(rows, 0), db_rows_len(rows, 0));
-		buf_fmt(&to->reasons_text, "                 %s\n", db_rows_text(rows, 0));
 	}
 	buf_char(&to->reasons, ']');
 	db_rows_free(rows);
@@ -94,14 +88,13 @@ struct moved_reader {
 static void
 put_choices(struct moved_reader *r, const struct moved *m)
 {
-	struct buf *json = &r->to->moved, *text = &r->to->moved_text, command;
+	struct buf *json = &r->to->moved, command;
 
 	for (int i = 0; i < MOVED_CHOICES; i++) {
 		const char *what;
 
 		buf_init(&command, REPORT_TEXT_MAX);
 		moved_put_choice(&command, m, r->to->name, r->self, i, &what);
-		buf_fmt(text, "                 %-18s %s\n", what, buf_cstr(&command));
 		buf_fmt(json, "%s{\"choice\":\"%s\",\"command\":", i > 0 ? "," : "", what);
 		line_quote(json, buf_cstr(&command), command.len);
 		buf_char(json, '}');
@@ -113,8 +106,7 @@ static bool
 take_moved(const struct moved *m, void *arg, struct err *e)
 {
 	struct moved_reader *r = arg;
-	struct buf *json = &r->to->moved, *text = &r->to->moved_text;
-	bool held = strcmp(m->state, "held") == 0;
+	struct buf *json = &r->to->moved;
 
 	(void)e;
 	buf_str(json, json->len > 1 ? ",{\"table\":" : "{\"table\":");
@@ -127,10 +119,7 @@ take_moved(const struct moved *m, void *arg, struct err *e)
 	else
 		line_quote(json, m->message, strlen(m->message));
 	buf_str(json, ",\"choices\":[");
-	buf_str(text, held ? "  held:          " : "  waiting:       ");
-	moved_put_sentence(text, m);
-	buf_char(text, '\n');
-	if (held)
+	if (strcmp(m->state, "held") == 0)
 		put_choices(r, m);
 	buf_str(json, "]}");
 	return true;
@@ -143,7 +132,6 @@ read_moved(struct db *db, struct report_peer *to, const char *self, struct err *
 	bool ok;
 
 	buf_init(&to->moved, REPORT_TEXT_MAX);
-	buf_init(&to->moved_text, REPORT_TEXT_MAX);
 	buf_char(&to->moved, '[');
 	ok = moved_visit(db, to->name, take_moved, &r, e) && moved_count(db, to->name, &to->tables_held, &to->tables_moved, e);
 	buf_char(&to->moved, ']');
@@ -241,8 +229,6 @@ put_parked(struct report *r, const struct db_rows *rows)
 	put_pair(&r->parked, "reason", rows, 5);
 	put_pair(&r->parked, "refused_at", rows, 6);
 	buf_char(&r->parked, '}');
-	buf_fmt(&r->parked_text, "%8s  %-12s %-24s %-20s %s\n", db_rows_text(rows, 0), db_rows_text(rows, 1), db_rows_text(rows, 2),
-	    db_rows_text(rows, 3), db_rows_text(rows, 5) == NULL ? "" : db_rows_text(rows, 5));
 }
 
 static bool
@@ -308,13 +294,14 @@ note_app_trigger(const char *table, const char *trigger, bool chosen, void *arg)
 {
 	struct report *r = arg;
 
+	if (r->waiting_tables++ == 0)
+		(void)snprintf(r->waiting_why, sizeof r->waiting_why, "table %s is not replicated: trigger %s of the app %s", table, trigger,
+		    chosen ? "is not guarded: run agent --install" : "has no app_triggers in agent.conf (agent --check)");
 	buf_str(&r->app_triggers, r->app_triggers.len > 1 ? ",{\"table\":" : "{\"table\":");
 	line_quote(&r->app_triggers, table, strlen(table));
 	buf_str(&r->app_triggers, ",\"trigger\":");
 	line_quote(&r->app_triggers, trigger, strlen(trigger));
 	buf_fmt(&r->app_triggers, ",\"problem\":\"%s\"}", chosen ? "not guarded" : "no choice");
-	buf_fmt(&r->app_triggers_text, "table %s is not replicated: trigger %s of the app %s (agent --check)\n", table, trigger,
-	    chosen ? "is not guarded: run agent --install" : "has no app_triggers in agent.conf");
 }
 
 /* Tables that agent.conf asks for and that --install has not seen. Most of the time there are none, and no table is
@@ -342,16 +329,17 @@ read_new_tables(struct db *db, const struct conf *conf, struct report *r, struct
 	bool any = false, *is_new = NULL, ok;
 
 	buf_init(&r->new_tables, REPORT_TEXT_MAX);
-	buf_init(&r->new_tables_text, REPORT_TEXT_MAX);
 	buf_char(&r->new_tables, '[');
 	ok = any_unknown(db, conf, &any, e) && (!any || (catalog_read(db, conf, &c, e) && install_judge_keys(c, e) && guard_judge(db, conf, c, e)));
 	ok = ok && (!any || drift_find_new(db, c, &is_new, e));
 	for (size_t i = 0; ok && any && i < c->ntables; i++) {
 		if (!is_new[i])
 			continue;
+		r->fresh_tables++;
+		if (r->waiting_tables++ == 0)
+			(void)snprintf(r->waiting_why, sizeof r->waiting_why, "table %s is new and not replicated yet: run agent --install", c->tables[i].name);
 		buf_str(&r->new_tables, r->new_tables.len > 1 ? "," : "");
 		line_quote(&r->new_tables, c->tables[i].name, strlen(c->tables[i].name));
-		buf_fmt(&r->new_tables_text, "table %s is new and not replicated yet: run agent --install\n", c->tables[i].name);
 	}
 	buf_char(&r->new_tables, ']');
 	free(is_new);
@@ -372,7 +360,6 @@ read_app_triggers(struct db *db, const struct conf *conf, struct report *r, stru
 	bool ok;
 
 	buf_init(&r->app_triggers, REPORT_TEXT_MAX);
-	buf_init(&r->app_triggers_text, REPORT_TEXT_MAX);
 	buf_char(&r->app_triggers, '[');
 	ok = guard_waiting(db, conf, &r->node, note_app_trigger, r, e);
 	buf_char(&r->app_triggers, ']');
@@ -414,7 +401,6 @@ put_numbering(const char *finding, const char *remedy, void *arg)
 	buf_str(&r->numbering, ",\"remedy\":");
 	line_quote(&r->numbering, remedy, strlen(remedy));
 	buf_char(&r->numbering, '}');
-	buf_fmt(&r->numbering_text, "warning: %s: %s\n", finding, remedy);
 }
 
 /* Only where it matters; the look at the columns is made when there is something to say. */
@@ -429,7 +415,6 @@ drop_numbering(struct db *db, const struct conf *conf, struct report *r, struct 
 	if (n == 0) {
 		buf_reset(&r->numbering);
 		buf_char(&r->numbering, '[');
-		buf_reset(&r->numbering_text);
 	}
 	return true;
 }
@@ -468,7 +453,6 @@ put_oneway(const char *table, const char *finding, const char *remedy, void *arg
 	buf_str(&r->oneway, ",\"remedy\":");
 	line_quote(&r->oneway, remedy, strlen(remedy));
 	buf_char(&r->oneway, '}');
-	buf_fmt(&r->oneway_text, "warning: %s: %s\n", finding, remedy);
 }
 
 /* Directions of tables, as both sides have them. */
@@ -505,8 +489,10 @@ read_stored(struct db *db, const struct conf *conf, struct report *r, struct err
 static void
 withhold_while_filling(struct report *r)
 {
-	for (size_t i = 0; i < r->npeers; i++)
-		r->peers[i].in_step = r->peers[i].in_step && !(r->filling.any && strcmp(r->filling.peer, r->peers[i].name) == 0);
+	for (size_t i = 0; i < r->npeers; i++) {
+		r->peers[i].filling = r->filling.any && strcmp(r->filling.peer, r->peers[i].name) == 0;
+		r->peers[i].in_step = r->peers[i].in_step && !r->peers[i].filling;
+	}
 }
 
 static void
@@ -514,23 +500,21 @@ prepare(const struct conf *conf, struct report *out)
 {
 	memset(out, 0, sizeof *out);
 	buf_init(&out->parked, REPORT_TEXT_MAX);
-	buf_init(&out->parked_text, REPORT_TEXT_MAX);
 	buf_init(&out->activity, REPORT_TEXT_MAX);
 	buf_init(&out->tables, REPORT_TEXT_MAX);
 	buf_init(&out->numbering, REPORT_TEXT_MAX);
-	buf_init(&out->numbering_text, REPORT_TEXT_MAX);
 	buf_init(&out->oneway, REPORT_TEXT_MAX);
-	buf_init(&out->oneway_text, REPORT_TEXT_MAX);
 	out->database = conf->database.name;
 	out->max_queue = conf->sync.max_queue;
 	out->max_conflicts = conf->sync.max_conflicts;
 }
 
 bool
-report_read_quick(struct db *db, const struct conf *conf, uint64_t dirty_tables, struct report *out, struct err *e)
+report_read_quick(struct db *db, const struct conf *conf, const struct report_tables *known, struct report *out, struct err *e)
 {
 	prepare(conf, out);
-	out->dirty_tables = dirty_tables;
+	out->dirty_tables = known->dirty;
+	out->waiting_tables = known->waiting;
 	if (schema_enter(db, conf, &out->node, e) && witness_check(db, &out->node, e) && filling_load(db, &out->filling, e) &&
 	    read_peers(db, conf, NULL, true, out, e) && read_activity(db, out, e)) {
 		withhold_while_filling(out);
@@ -572,25 +556,18 @@ report_free(struct report *r)
 {
 	for (size_t i = 0; i < r->npeers; i++) {
 		buf_free(&r->peers[i].reasons);
-		buf_free(&r->peers[i].reasons_text);
 		buf_free(&r->peers[i].moved);
-		buf_free(&r->peers[i].moved_text);
 	}
 	free(r->peers);
 	r->peers = NULL;
 	buf_free(&r->parked);
-	buf_free(&r->parked_text);
 	buf_free(&r->activity);
 	buf_free(&r->tables);
 	buf_free(&r->new_tables);
-	buf_free(&r->new_tables_text);
 	buf_free(&r->app_triggers);
-	buf_free(&r->app_triggers_text);
 	buf_free(&r->trees_text);
 	buf_free(&r->numbering);
-	buf_free(&r->numbering_text);
 	buf_free(&r->oneway);
-	buf_free(&r->oneway_text);
 }
 
 bool
@@ -599,13 +576,13 @@ report_needs_person(const struct report *r)
 	for (size_t i = 0; i < r->npeers; i++)
 		if (r->peers[i].parked + r->peers[i].undecided > 0 || r->peers[i].tables_held > 0 || r->peers[i].held[0] != '\0' || r->peers[i].deletes[0] != '\0')
 			return true;
-	return r->dirty_tables > 0 || r->new_tables_text.len > 0 || r->app_triggers_text.len > 0;
+	return r->dirty_tables + r->waiting_tables > 0;
 }
 
 bool
 report_disk(const struct report *r, unsigned percent, char *out, size_t size)
 {
-	uint64_t stored = STORED_WARN / 100 * percent, left = FREE_WARN / percent * 100;
+	uint64_t stored = REPORT_STORED_WARN / 100 * percent, left = REPORT_FREE_WARN / percent * 100;
 
 	if (r->queue_bytes > stored)
 		(void)snprintf(out, size, "the queue has %llu MiB", (unsigned long long)(r->queue_bytes / MIB));
@@ -625,106 +602,6 @@ report_time_us(const char *text)
 	const char *fraction = strptime(text, "%Y-%m-%d %H:%M:%S", &tm);
 
 	return fraction == NULL ? 0 : (int64_t)timegm(&tm) * 1000000 + (int64_t)(strtod(fraction, NULL) * 1e6 + 0.5);
-}
-
-/* --- for people --- */
-
-static const char *
-or_never(const char *text)
-{
-	return text[0] == '\0' ? "never" : text;
-}
-
-static void
-peer_text(const struct report_peer *p, struct buf *out)
-{
-	buf_fmt(out, "peer %s (%s): %s\n", p->name, p->url[0] == '\0' ? "no url: it comes for what is here" : p->url, p->held[0] != '\0' ? "HELD" : p->in_step ? "in step" : p->paused ? "paused" : "not in step");
-	if (p->held[0] != '\0')
-		buf_fmt(out, "  held:          %s\n", p->held);
-	if (p->deletes[0] != '\0')
-		buf_fmt(out, "  held back:     its deletions here: %s\n", p->deletes);
-	buf_fmt(out, "  pending:       %llu%s\n", (unsigned long long)p->pending, p->url[0] == '\0' && p->pending > 0 ? ", to be fetched by it" : "");
-	if (p->retry + p->waiting + p->parked + p->discarded > 0)
-		buf_fmt(out, "  refused there: %llu to be tried again, %llu waiting, %llu parked (agent --parked), %llu discarded\n",
-		    (unsigned long long)p->retry, (unsigned long long)p->waiting, (unsigned long long)p->parked, (unsigned long long)p->discarded);
-	buf_put(out, buf_cstr(&p->reasons_text), p->reasons_text.len);
-	buf_put(out, buf_cstr(&p->moved_text), p->moved_text.len);
-	if (p->tables_held > 0)
-		buf_fmt(out, "  or at once, without losing a record of either side: agent --verify --repair --peer %s\n", p->name);
-	if (p->undecided > 0)
-		buf_fmt(out, "  NOT DECIDED:   %llu conflicts (agent --conflicts)\n", (unsigned long long)p->undecided);
-	if (p->refused_here > 0)
-		buf_fmt(out, "  refused here:  %llu of its records (agent --parked there)\n", (unsigned long long)p->refused_here);
-	buf_fmt(out, "  last success:  %s\n", or_never(p->last_success));
-	if (p->last_error[0] != '\0')
-		buf_fmt(out, "  last error:    %s (%s)\n", p->last_error, p->last_error_at);
-	buf_fmt(out, "  records:       %llu sent, %llu applied here (last: %s)\n", (unsigned long long)p->records_sent,
-	    (unsigned long long)p->records_applied, or_never(p->last_applied));
-}
-
-static void
-ceilings_text(const struct report *r, struct buf *out)
-{
-	uint64_t changes = r->pending + r->synced + r->failed + r->superseded;
-
-	if (ceiling_is_near(changes, r->max_queue))
-		buf_fmt(out, "  WARNING: the queue holds %llu changes, max_queue allows %u. Above it changes that every peer has go before retention_days, then the peer that has"
-			     " waited longest is given up and begins anew: bring it home, or agent --unpair, or raise max_queue\n", (unsigned long long)changes, r->max_queue);
-	if (ceiling_is_near(r->conflicts, r->max_conflicts))
-		buf_fmt(out, "  WARNING: %llu conflicts are kept, max_conflicts allows %u. Above it those that were decided more than a day ago go, the oldest first;"
-			     " decide (agent --conflicts), or raise max_conflicts\n", (unsigned long long)r->conflicts, r->max_conflicts);
-}
-
-/* Said well before a disk is full: an app's write that cannot be recorded fails. */
-static void
-stored_text(const struct report *r, struct buf *out)
-{
-	buf_fmt(out, "stored: queue %llu MiB, conflicts %llu MiB", (unsigned long long)(r->queue_bytes / MIB), (unsigned long long)(r->conflict_bytes / MIB));
-	if (r->free_bytes != UINT64_MAX)
-		buf_fmt(out, "; free in state_dir: %llu MiB", (unsigned long long)(r->free_bytes / MIB));
-	buf_char(out, '\n');
-	if (r->queue_bytes > STORED_WARN)
-		buf_str(out, "  WARNING: the queue is large: is a peer away, paused or held, or a record parked? A peer that does not come back: agent --unpair\n");
-	if (r->conflict_bytes > STORED_WARN)
-		buf_str(out, "  WARNING: many or large versions are kept of conflicts: decided ones go after 90 days (or retention_days), undecided ones when they are decided\n");
-	ceilings_text(r, out);
-	if (r->free_bytes < FREE_WARN)
-		buf_str(out, "  WARNING: little room for groups on their way (state_dir); a group that finds none waits\n");
-}
-
-void
-report_text(const struct report *r, struct buf *out)
-{
-	buf_fmt(out, "node %s, database %s\n", r->node.name, r->database);
-	for (size_t i = 0; i < r->npeers; i++)
-		peer_text(&r->peers[i], out);
-	if (r->filling.any)
-		buf_fmt(out, "this node is being filled from %s: %llu rows so far (agent --startup --peer %s goes on)\n", r->filling.peer,
-		    (unsigned long long)r->filling.records, r->filling.peer);
-	if (r->npeers == 0)
-		buf_str(out, "no peers: add a [peer NAME] section to agent.conf\n");
-	buf_fmt(out, "queue: %llu pending, %llu synced, %llu failed, %llu superseded; conflicts kept: %llu, not decided: %llu\n", (unsigned long long)r->pending,
-	    (unsigned long long)r->synced, (unsigned long long)r->failed, (unsigned long long)r->superseded, (unsigned long long)r->conflicts, (unsigned long long)r->undecided);
-	stored_text(r, out);
-	buf_put(out, buf_cstr(&r->numbering_text), r->numbering_text.len);
-	buf_put(out, buf_cstr(&r->oneway_text), r->oneway_text.len);
-	if (r->dirty_tables > 0)
-		buf_fmt(out, "%llu tables were altered under their triggers and wrote meanwhile: run agent --install, which names them, then compare them with the peer\n", (unsigned long long)r->dirty_tables);
-	buf_put(out, buf_cstr(&r->new_tables_text), r->new_tables_text.len);
-	buf_put(out, buf_cstr(&r->app_triggers_text), r->app_triggers_text.len);
-	buf_put(out, buf_cstr(&r->trees_text), r->trees_text.len);
-}
-
-void
-report_parked_text(const struct report *r, struct buf *out)
-{
-	if (r->parked_text.len == 0) {
-		buf_str(out, "nothing is parked\n");
-		return;
-	}
-	buf_fmt(out, "%8s  %-12s %-24s %-20s %s\n", "id", "peer", "table", "record", "reason");
-	buf_put(out, r->parked_text.data, r->parked_text.len);
-	buf_str(out, "agent --retry ID|all tries again; agent --discard ID gives up: the peer keeps its own\n");
 }
 
 /* --- JSON --- */

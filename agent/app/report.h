@@ -13,8 +13,14 @@ enum {
 	REPORT_PARKED_MAX = 1000,  /* parked records listed */
 	REPORT_REASONS_MAX = 5,	   /* reasons listed for each peer */
 	REPORT_ACTIVITY_MAX = 20,  /* recent groups listed */
+	REPORT_WHY_MAX = 1024,
 	REPORT_TEXT_MAX = 4 * 1024 * 1024
 };
+
+/* Where the disk becomes a matter for a person. Stored: millions of changes, hundreds of thousands of kept versions: no
+ * laptop needs so many, and there is time to look. Free: a group of a hundred thousand records needs a tenth of it. */
+#define REPORT_STORED_WARN ((uint64_t)1024 * 1024 * 1024)
+#define REPORT_FREE_WARN ((uint64_t)1024 * 1024 * 1024)
 
 struct report_peer {
 	char name[CONF_NAME_MAX + 1];
@@ -35,11 +41,10 @@ struct report_peer {
 	char deletes[ALLOWANCE_TEXT_MAX]; /* what this node holds back of the peer, "" = nothing */
 	char clock_skew_ms[24];
 	struct buf reasons;	/* JSON array: why records wait, each reason once */
-	struct buf reasons_text;
 	struct buf moved;	/* JSON array: tables that nothing is sent from */
-	struct buf moved_text;
 	uint64_t tables_moved, tables_held; /* all of them; those that wait for a person */
 	bool in_step; /* everything committed here is there */
+	bool filling; /* a startup from it has not come to its end */
 };
 
 struct report {
@@ -51,30 +56,31 @@ struct report {
 	uint64_t conflicts;
 	uint64_t undecided; /* of them: a person decides */
 	uint64_t dirty_tables;
+	uint64_t fresh_tables;	 /* new ones, not replicated yet */
+	uint64_t waiting_tables; /* those, and triggers of the app that nobody has chosen about: not replicated */
+	char waiting_why[REPORT_WHY_MAX]; /* the first of them, "" = none */
 	uint64_t queue_bytes, conflict_bytes, sync_bytes; /* that their tables take; all of the sync schema */
 	unsigned max_queue, max_conflicts;    /* as agent.conf says */
 	uint64_t free_bytes; /* where state_dir is; UINT64_MAX: not known */
 	struct filling filling; /* a startup that has not come to its end */
-	struct buf new_tables; /* JSON array: tables that could be replicated and are not yet; and as text lines */
-	struct buf new_tables_text;
-	struct buf app_triggers; /* JSON array: triggers of the app without a choice, or not guarded; and as text lines */
-	struct buf app_triggers_text;
-	struct buf trees_text; /* upload folders that are not in step */
-	struct buf parked;   /* JSON array of parked records, and as text lines */
-	struct buf parked_text;
+	struct buf new_tables; /* JSON array: tables that could be replicated and are not yet */
+	struct buf app_triggers; /* JSON array: triggers of the app without a choice, or not guarded */
+	struct buf trees_text; /* upload folders that are not in step, as lines */
+	struct buf parked;   /* JSON array of parked records */
 	struct buf activity; /* JSON array, newest first */
 	struct buf tables;   /* JSON object: table -> pending changes */
-	struct buf numbering; /* JSON array: nodes whose new rows get numbers that others give, too; and as text */
-	struct buf numbering_text;
-	struct buf oneway; /* JSON array: tables whose directions here and at a peer do not fit together; and as text */
-	struct buf oneway_text;
+	struct buf numbering; /* JSON array: nodes whose new rows get numbers that others give, too */
+	struct buf oneway; /* JSON array: tables whose directions here and at a peer do not fit together */
 };
 
 /* peer: only this one (ERR_USAGE when there is none of that name), or NULL. */
 MUST_CHECK bool report_read(struct db *db, const struct conf *conf, const char *peer, struct report *out, struct err *e);
 /* Two halves for a page that is open. Quick: peers, parked, activity, a few milliseconds however long the queue is;
- * what the other half knows of dirty tables it is told. Whole tables are counted by the other one. */
-MUST_CHECK bool report_read_quick(struct db *db, const struct conf *conf, uint64_t dirty_tables, struct report *out, struct err *e);
+ * what the other half knows of tables it is told. Whole tables are counted by the other one. */
+struct report_tables {
+	uint64_t dirty, waiting; /* dirty_tables, waiting_tables */
+};
+MUST_CHECK bool report_read_quick(struct db *db, const struct conf *conf, const struct report_tables *known, struct report *out, struct err *e);
 MUST_CHECK bool report_read_counts(struct db *db, const struct conf *conf, struct report *out, struct err *e);
 /* Of a peer, as JSON without the closing brace; the second half as JSON members, each with a comma before it. */
 void report_put_peer(const struct report_peer *p, struct buf *out);
@@ -86,11 +92,8 @@ bool report_needs_person(const struct report *r);
 bool report_disk(const struct report *r, unsigned percent, char *out, size_t size);
 /* A time of the report, "2026-11-21 02:03:04.123456" in UTC, as microseconds since 1970; 0 for "". */
 int64_t report_time_us(const char *text);
-/* For people, and as JSON (docs/protocol.md, status). */
-void report_text(const struct report *r, struct buf *out);
+/* As JSON (docs/protocol.md, status); only parked records. */
 void report_json(const struct report *r, struct buf *out);
-/* Only parked records. */
-void report_parked_text(const struct report *r, struct buf *out);
 void report_parked_json(const struct report *r, struct buf *out);
 
 #endif

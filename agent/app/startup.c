@@ -6,25 +6,24 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "app/install.h"
+#include "app/progress.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/measure.h"
+#include "base/screen.h"
 #include "sync/drain.h"
 #include "wire/line.h"
 
 enum {
-	PROGRESS_MS = 500,
 	WHY_QUOTED_MAX = 8 * ERR_MSG_MAX
 };
 
 /* What a terminal shows. */
 struct display {
-	int64_t start_ms, shown_ms;
-	int64_t table_ms; /* when the table began */
-	size_t done;	  /* tables before it */
-	bool shown;
+	int64_t start_ms;
+	struct progress progress;
 };
 
 static atomic_bool interrupted;
@@ -40,26 +39,11 @@ static void
 show(const struct startup_progress *p, void *arg)
 {
 	struct display *d = arg;
-	int64_t now = clock_mono_ms(), ms;
-	uint64_t rate;
+	char what[PROGRESS_WHAT_MAX];
 
-	if (d->table_ms == 0 || d->done != p->done) {
-		d->table_ms = now;
-		d->done = p->done;
-	}
-	if (now - d->shown_ms < PROGRESS_MS)
-		return;
-	d->shown_ms = now;
-	d->shown = true;
-	ms = now - d->table_ms;
-	rate = ms > 0 ? p->records * 1000 / (uint64_t)ms : 0;
-	(void)fprintf(stderr, "\rtable %zu of %zu, %s: %llu records", p->done + 1, p->tables, p->table, (unsigned long long)p->records);
-	if (p->about > p->records)
-		(void)fprintf(stderr, " of about %llu", (unsigned long long)p->about);
-	(void)fprintf(stderr, ", %llu a second", (unsigned long long)rate);
-	if (rate > 0 && p->about > p->records)
-		(void)fprintf(stderr, ", about %llu s left", (unsigned long long)((p->about - p->records) / rate));
-	(void)fputs("\033[K", stderr);
+	(void)snprintf(what, sizeof what, "table %zu of %zu, %s", p->done + 1, p->tables, p->table);
+	progress_begin(&d->progress, what);
+	progress_show(&d->progress, p->records, p->about, "records");
 }
 
 static void
@@ -77,18 +61,34 @@ print_json(const struct conf_peer *peer, const struct startup_report *r, enum ex
 }
 
 static void
-print_text(const struct conf_peer *peer, const struct startup_report *r, const struct display *d)
+print_text(const struct conf_peer *peer, const struct startup_report *r, const struct display *d, struct screen *s)
 {
-	(void)printf("filled from peer %s: %llu tables, %llu rows copied in %.1f s\n", peer->name, (unsigned long long)r->tables, (unsigned long long)r->copied,
+	const struct screen_item item = { .indent = 2, .column = 2 }, bad = { .indent = 2, .column = 2, .ink = INK_BAD };
+	char n[MEASURE_MAX], m[MEASURE_MAX];
+
+	screen_fmt(s, INK_GOOD, "filled from peer %s: %s tables, %s rows copied in %.1f s", peer->name, measure_count(r->tables, n), measure_count(r->copied, m),
 	    (double)(clock_mono_ms() - d->start_ms) / 1000.0);
 	if (r->removed > 0)
-		(void)printf("  %llu rows that only this node had are kept in the conflict store (agent --conflicts)\n", (unsigned long long)r->removed);
+		screen_item_fmt(s, &item, "%s rows that only this node had are kept in the conflict store (agent --conflicts)", measure_count(r->removed, n));
 	if (r->sent > 0)
-		(void)printf("  %llu records that only this node has, or has in a later version, are sent with the next drain\n", (unsigned long long)r->sent);
+		screen_item_fmt(s, &item, "%s records that only this node has, or has in a later version, are sent with the next drain", measure_count(r->sent, n));
 	if (r->coming > 0)
-		(void)printf("  %llu records come with the next drain of %s\n", (unsigned long long)r->coming, peer->name);
+		screen_item_fmt(s, &item, "%s records come with the next drain of %s", measure_count(r->coming, n), peer->name);
 	if (r->failed > 0)
-		(void)printf("  %llu tables could not be filled; agent --status names them: %s\n", (unsigned long long)r->failed, r->why);
+		screen_item_fmt(s, &bad, "%s tables could not be filled; agent --status names them: %s", measure_count(r->failed, n), r->why);
+}
+
+static bool
+print_report(const struct cli *cli, const struct conf_peer *peer, const struct startup_report *r, const struct display *d, struct err *e)
+{
+	struct screen s;
+	bool ok;
+
+	screen_init(&s, cli->colour, WHY_QUOTED_MAX);
+	print_text(peer, r, d, &s);
+	ok = screen_print(&s, e);
+	screen_free(&s);
+	return ok;
 }
 
 /* --peer, or the only one there is. */
@@ -105,7 +105,11 @@ choose_peer(const struct cli *cli, const struct conf *conf, struct err *e)
 		(void)err_set(e, ERR_USAGE, "there are %zu peers: say which one fills this node, with --peer NAME", conf->npeers);
 	else if (cli->peer == NULL)
 		peer = &conf->peers[0];
-	return peer;
+	if (peer == NULL || peer->url[0] != '\0')
+		return peer;
+	(void)err_set(e, ERR_USAGE, "peer %s has no url here, and a startup calls the peer: give it one for the time ([peer %s] url), or, on a node without any rows, start"
+				    " agent --serve ([sync] startup = auto): it fills itself when %s comes", peer->name, peer->name, peer->name);
+	return NULL;
 }
 
 /* Tables as they are there, and our triggers on them. */
@@ -125,6 +129,140 @@ create_tables(const struct cli *cli, const struct conf *conf, struct drain *d, s
 	quiet.json = false;
 	quiet.peer = NULL;
 	return install_run(&quiet, conf, e) == EXIT_DONE;
+}
+
+/* --- the dry run --- */
+
+/* What is found is printed table by table. */
+struct outlook {
+	const struct cli *cli;
+	const struct conf_peer *peer;
+	struct progress progress;
+	uint64_t copied;
+	size_t failed, missing, tables;
+};
+
+static void
+put_text(const char *name, const char *text)
+{
+	struct buf out;
+
+	buf_init(&out, WHY_QUOTED_MAX);
+	line_quote(&out, text, strlen(text));
+	(void)printf("\"%s\":%s", name, text[0] == '\0' ? "null" : buf_cstr(&out));
+	buf_free(&out);
+}
+
+static void
+print_table_json(const struct outlook *o, const struct prospect_table *t)
+{
+	const struct compare_result *r = &t->found;
+
+	(void)fputs(o->tables > 0 ? ",{" : "{", stdout);
+	put_text("table", t->table);
+	(void)printf(",\"missing\":%s,\"records\":%llu,\"missing_here\":%llu,\"missing_there\":%llu,\"different\":%llu,\"busy\":%llu,\"pending\":%llu,",
+	    t->missing ? "true" : "false", (unsigned long long)r->records, (unsigned long long)r->only_there, (unsigned long long)r->only_here,
+	    (unsigned long long)r->different, (unsigned long long)r->busy, (unsigned long long)r->pending);
+	put_text("error", t->problem == NULL ? "" : t->problem);
+	(void)putchar('}');
+}
+
+static void
+print_line(uint64_t n, const char *what, const char *whose)
+{
+	if (n > 0)
+		(void)printf("  %llu %s%s\n", (unsigned long long)n, what, whose);
+}
+
+static void
+print_table(const struct outlook *o, const struct prospect_table *t)
+{
+	const struct compare_result *r = &t->found;
+	const char *peer = o->peer->name;
+
+	if (t->missing || t->problem != NULL) {
+		(void)printf("%s: %s\n", t->table,
+		    t->problem != NULL ? t->problem : o->cli->create_tables ? "missing here: created, and all its rows copied" : "missing here: not filled without --create-tables");
+		return;
+	}
+	(void)printf("%s: %llu rows here%s\n", t->table, (unsigned long long)r->records, r->only_there + r->only_here + r->different + r->busy + r->pending == 0 ? ", equal" : "");
+	print_line(r->only_there, "to be copied from ", peer);
+	if (o->cli->force) {
+		print_line(r->only_here, "only here: removed, and kept in the conflict store", "");
+		print_line(r->different + r->busy + r->pending, "that differ: replaced, ours are kept; from ", peer);
+		return;
+	}
+	print_line(r->only_here, "only here: they stay, and are sent to ", peer);
+	print_line(r->different, "that differ: the later version that is known stays, else that of ", peer);
+	print_line(r->busy, "changed there: they come as changes of ", peer);
+	print_line(r->pending, "changed here and not sent yet: they stay, and are sent to ", peer);
+}
+
+static void
+on_table(const struct prospect_table *t, void *arg)
+{
+	struct outlook *o = arg;
+
+	progress_clear(&o->progress);
+	if (o->cli->json)
+		print_table_json(o, t);
+	else if (!o->cli->quiet || t->problem != NULL)
+		print_table(o, t);
+	o->tables++;
+	o->copied += t->found.only_there;
+	o->failed += t->problem != NULL;
+	o->missing += t->missing;
+}
+
+static void
+on_look(const char *table, uint64_t records, void *arg)
+{
+	struct outlook *o = arg;
+
+	progress_begin(&o->progress, table);
+	progress_show(&o->progress, records, 0, "records");
+}
+
+static void
+print_end(const struct outlook *o, const struct prospect *p, enum exit_code code, const struct err *e)
+{
+	if (o->cli->json) {
+		(void)printf("],\"begins_anew\":%s,\"goes_on\":%s,", p->anew ? "true" : "false", p->goes_on ? "true" : "false");
+		put_text("why", p->why);
+		(void)printf(",\"exit_code\":%d,", (int)code);
+		put_text("error", e->msg);
+		(void)puts("}");
+		return;
+	}
+	if (o->cli->quiet || e->code != ERR_NONE)
+		return;
+	if (p->anew)
+		(void)printf("the link would begin anew: %s\n", p->why);
+	if (p->goes_on)
+		(void)printf("a startup that was cut would go on\n");
+	(void)printf("%llu rows would be copied from peer %s, and %zu tables are missing here; nothing was changed\n", (unsigned long long)o->copied, o->peer->name, o->missing);
+}
+
+/* What would be done, while nothing is. */
+static enum exit_code
+foretell(const struct cli *cli, const struct conf *conf, const struct conf_peer *peer, struct err *e)
+{
+	struct outlook o = { .cli = cli, .peer = peer };
+	struct prospect p = { .copy = cli->force, .visit = on_table, .arg = &o };
+	struct drain *d = NULL;
+	enum exit_code code;
+
+	progress_init(&o.progress, cli->quiet || cli->json);
+	p.progress = on_look;
+	if (cli->json)
+		(void)printf("{\"peer\":\"%s\",\"dry_run\":true,\"tables\":[", peer->name);
+	code = drain_new(conf, peer, &interrupted, &d, e) && drain_prospect(d, &p, e) ? EXIT_DONE : cli_exit_code(e);
+	progress_clear(&o.progress);
+	if (code == EXIT_DONE && o.failed > 0)
+		code = EXIT_PERSON;
+	print_end(&o, &p, code, e);
+	drain_free(d);
+	return code;
 }
 
 /* A person's Ctrl-C ends between two pages; nothing is lost by a harder end either. */
@@ -152,18 +290,20 @@ startup_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	if (peer == NULL)
 		return cli_exit_code(e);
 	catch_signals();
-	how.progress = !cli->quiet && !cli->json && isatty(STDERR_FILENO) == 1 ? show : NULL;
+	if (cli->dry_run)
+		return foretell(cli, conf, peer, e);
+	progress_init(&display.progress, cli->quiet || cli->json);
+	how.progress = show;
 	code = drain_new(conf, peer, &interrupted, &d, e) && (!cli->create_tables || create_tables(cli, conf, d, e)) && drain_startup(d, &how, &report, e) ? EXIT_DONE : cli_exit_code(e);
-	if (display.shown)
-		(void)fputs("\r\033[K", stderr);
+	progress_clear(&display.progress);
 	if (code != EXIT_DONE && e->code == ERR_STOPPED)
 		(void)err_set(e, ERR_STOPPED, "stopped; agent --startup --peer %s goes on where it was", peer->name);
 	if (code == EXIT_DONE && report.failed > 0)
 		code = EXIT_PERSON;
 	if (cli->json)
 		print_json(peer, &report, code, e);
-	else if (!cli->quiet && e->code == ERR_NONE)
-		print_text(peer, &report, &display);
+	else if (!cli->quiet && e->code == ERR_NONE && !print_report(cli, peer, &report, &display, e))
+		code = EXIT_FAILED;
 	drain_free(d);
 	return code;
 }

@@ -18,11 +18,13 @@
 #include "app/pair.h"
 #include "app/parked.h"
 #include "app/preview.h"
+#include "app/progress.h"
 #include "app/report.h"
 #include "app/rotate.h"
 #include "app/running.h"
 #include "app/serve.h"
 #include "app/startup.h"
+#include "app/status.h"
 #include "app/trees.h"
 #include "app/verify.h"
 #include "base/clock.h"
@@ -142,7 +144,7 @@ send_peer(const struct conf *conf, struct drain *d, struct drained *to, struct e
 }
 
 static enum exit_code
-drain_one(const struct cli *cli, const struct conf *conf, struct drain *d, const struct conf_peer *peer, struct err *e)
+drain_one(const struct cli *cli, const struct conf *conf, struct drain *d, const struct conf_peer *peer, struct progress *progress, struct err *e)
 {
 	struct drained to = { .waits = false };
 	enum exit_code code = EXIT_DONE;
@@ -158,6 +160,7 @@ drain_one(const struct cli *cli, const struct conf *conf, struct drain *d, const
 		code = cli_exit_code(e);
 	else if (person)
 		code = EXIT_PERSON;
+	progress_clear(progress);
 	print_drained(cli, peer, &to, code, e);
 	/* Statuses are for people: a failure to set them now is mended by the next drain. */
 	if (code != EXIT_DATABASE && !to.sent.busy && !drain_tidy(d, &later))
@@ -165,17 +168,28 @@ drain_one(const struct cli *cli, const struct conf *conf, struct drain *d, const
 	return code;
 }
 
+/* What a terminal shows while a backlog is sent. */
+static void
+show_sending(uint64_t records, uint64_t about, void *arg)
+{
+	progress_show(arg, records, about, "records sent");
+}
+
 static enum exit_code
 drain_peer(const struct cli *cli, const struct conf *conf, const struct conf_peer *peer, struct err *e)
 {
 	struct drain *d = NULL;
+	struct progress progress;
 	enum exit_code code;
 
 	if (!drain_new(conf, peer, NULL, &d, e))
 		return cli_exit_code(e);
+	progress_init(&progress, cli->quiet);
+	progress_begin(&progress, peer->name);
+	drain_watch(d, show_sending, &progress);
 	if (cli->allow_deletes)
 		drain_allow_deletes(d);
-	code = cli->dry_run ? preview_peer(cli, conf, d, peer, e) : drain_one(cli, conf, d, peer, e);
+	code = cli->dry_run ? preview_peer(cli, conf, d, peer, e) : drain_one(cli, conf, d, peer, &progress, e);
 	drain_free(d);
 	return code;
 }
@@ -295,45 +309,57 @@ drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 
 /* --- status, parked --- */
 
-typedef void print_fn(const struct report *r, struct buf *out);
+typedef void put_fn(const struct report *r, struct screen *s);
+typedef void json_fn(const struct report *r, struct buf *out);
+
+static bool
+print_report(const struct cli *cli, const struct report *r, put_fn *put, json_fn *json, struct err *e)
+{
+	struct screen s;
+	bool ok;
+
+	if (cli->quiet && !cli->json)
+		return true;
+	screen_init(&s, cli->colour, REPORT_TEXT_MAX * 4);
+	if (cli->json)
+		json(r, &s.out);
+	else
+		put(r, &s);
+	ok = screen_print(&s, e);
+	screen_free(&s);
+	return ok;
+}
 
 static enum exit_code
-print_report(const struct cli *cli, const struct conf *conf, print_fn *text, print_fn *json, struct err *e)
+report_verb(const struct cli *cli, const struct conf *conf, put_fn *put, json_fn *json, struct err *e)
 {
 	enum exit_code code = EXIT_DONE;
 	struct report report;
 	struct db *db = NULL;
-	struct buf out;
 
-	buf_init(&out, REPORT_TEXT_MAX * 4);
-	if (!db_open(&conf->database, &db, e) || !report_read(db, conf, cli->peer, &report, e)) {
+	if (!db_open(&conf->database, &db, e) || !report_read(db, conf, cli->peer, &report, e))
 		code = cli_exit_code(e);
-		goto out;
+	else {
+		if (!print_report(cli, &report, put, json, e))
+			code = EXIT_FAILED;
+		else if (report_needs_person(&report))
+			code = EXIT_PERSON;
+		report_free(&report);
 	}
-	(cli->json ? json : text)(&report, &out);
-	if (!buf_check(&out, "the status", e))
-		code = EXIT_FAILED;
-	else if (!cli->quiet || cli->json)
-		(void)fwrite(buf_cstr(&out), 1, out.len, stdout);
-	if (code == EXIT_DONE && report_needs_person(&report))
-		code = EXIT_PERSON;
-	report_free(&report);
-out:
 	db_close(db);
-	buf_free(&out);
 	return code;
 }
 
 static enum exit_code
 status_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 {
-	return print_report(cli, conf, report_text, report_json, e);
+	return report_verb(cli, conf, status_put, report_json, e);
 }
 
 static enum exit_code
 parked_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 {
-	return print_report(cli, conf, report_parked_text, report_parked_json, e);
+	return report_verb(cli, conf, status_put_parked, report_parked_json, e);
 }
 
 /* --- retry, discard --- */
@@ -373,6 +399,7 @@ settle_parked(const struct cli *cli, const struct conf *conf, struct err *e)
 /* Has everything arrived, does a person have to look? */
 struct arrival {
 	bool there, person;
+	uint64_t left; /* changes that are not there */
 };
 
 /* Is everything up to the id at every peer (or the chosen one)? */
@@ -380,6 +407,7 @@ static bool
 all_there(struct db *db, const struct cli *cli, const struct conf *conf, uint64_t upto, struct arrival *a, struct err *e)
 {
 	a->there = true;
+	a->left = 0;
 	for (size_t i = 0; i < conf->npeers; i++) {
 		struct peer_state state;
 		struct mark acked = { 0 };
@@ -397,6 +425,7 @@ all_there(struct db *db, const struct cli *cli, const struct conf *conf, uint64_
 		if (!ok)
 			return false;
 		a->there = a->there && pending + owed + moved == 0;
+		a->left += pending + owed;
 		a->person = a->person || parked + held + undecided > 0 || state.held[0] != '\0';
 	}
 	return true;
@@ -407,15 +436,26 @@ wait_for_peers(struct db *db, const struct cli *cli, const struct conf *conf, in
 {
 	int64_t until = clock_mono_ms() + seconds * 1000;
 	struct arrival a = { 0 };
-	uint64_t upto;
+	struct progress progress;
+	uint64_t upto, most = 0;
 
 	if (cli->peer != NULL && conf_peer(conf, cli->peer) == NULL)
 		return cli_exit_code((err_set(e, ERR_USAGE, "there is no [peer %s] in %s", cli->peer, conf->path), e));
 
 	if (!db_number(db, "SELECT MAX(id) FROM sync_queue", DB_NO_ARGS, &upto, NULL, e))
 		return cli_exit_code(e);
+	progress_init(&progress, cli->quiet);
+	progress_begin(&progress, "waiting for the peers");
 	for (;;) {
-		if (!all_there(db, cli, conf, upto, &a, e))
+		bool ok = all_there(db, cli, conf, upto, &a, e);
+
+		/* What other drains bring while we look is not counted back. */
+		most = a.left > most ? a.left : most;
+		if (!ok || a.person || a.there || clock_mono_ms() >= until)
+			progress_clear(&progress);
+		else
+			progress_show(&progress, most - a.left, most, "changes have arrived");
+		if (!ok)
 			return cli_exit_code(e);
 		if (a.person) {
 			(void)err_set(e, ERR_HELD, "a person has to look: agent --status, --parked and --conflicts say at what");
@@ -429,6 +469,19 @@ wait_for_peers(struct db *db, const struct cli *cli, const struct conf *conf, in
 		}
 		clock_nap_ms(WAIT_STEP_MS);
 	}
+}
+
+static bool
+print_line(const struct cli *cli, enum ink ink, const char *text, struct err *e)
+{
+	struct screen s;
+	bool ok;
+
+	screen_init(&s, cli->colour, REPORT_TEXT_MAX);
+	screen_line(&s, ink, text);
+	ok = screen_print(&s, e);
+	screen_free(&s);
+	return ok;
 }
 
 static enum exit_code
@@ -447,8 +500,8 @@ wait_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	db_close(db);
 	if (cli->json)
 		(void)printf("{\"arrived\":%s}\n", code == EXIT_DONE ? "true" : "false");
-	else if (code == EXIT_DONE && !cli->quiet)
-		(void)printf("every peer has everything: safe to close the lid\n");
+	else if (code == EXIT_DONE && !cli->quiet && !print_line(cli, INK_GOOD, "every peer has everything: safe to close the lid", e))
+		code = EXIT_FAILED;
 	return code;
 }
 

@@ -5,11 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "app/progress.h"
 #include "apply/rekey.h"
-#include "base/clock.h"
 #include "base/log.h"
+#include "base/measure.h"
+#include "base/screen.h"
 #include "base/text.h"
 #include "change/moved.h"
 #include "sync/compare.h"
@@ -20,10 +21,11 @@ enum {
 	SHOWN_TEXT = 20,	   /* keys of each kind, for people */
 	SHOWN_JSON = 10 * 1000,	   /* the same in JSON */
 	KEYS_TEXT_MAX = 64 * 1024 * 1024,
+	NAME_SHOWN = 65 * 4 + 2, /* a table's name and a colon */
 	KEY_SHOWN = 200,	   /* bytes of one key on a terminal */
 	COLUMNS_TEXT = 10,	   /* records whose differing columns are named, for people */
 	COLUMNS_JSON = 200,	   /* the same in JSON */
-	PROGRESS_MS = 500
+	TEXT_MAX = 128 * 1024 * 1024
 };
 
 static const char *const kind_json[COMPARE_KINDS] = { "missing_there", "missing_here", "different", "busy", "pending" };
@@ -41,7 +43,8 @@ struct verify {
 	/* Of the table being compared. */
 	const char *table;
 	uint64_t about;	     /* rows it seems to have */
-	int64_t start_ms, shown_ms;
+	struct progress progress;
+	size_t widest; /* table name, on a terminal */
 	struct buf keys[COMPARE_KINDS];
 	size_t nkeys[COMPARE_KINDS];
 	struct digest_list unlike; /* records whose differing columns are asked for */
@@ -55,23 +58,8 @@ static void
 show_progress(uint64_t records, void *arg)
 {
 	struct verify *v = arg;
-	int64_t now = clock_mono_ms(), ms = now - v->start_ms;
-	uint64_t rate = ms > 0 ? records * 1000 / (uint64_t)ms : 0;
 
-	if (now - v->shown_ms < PROGRESS_MS)
-		return;
-	v->shown_ms = now;
-	(void)fprintf(stderr, "\r%s: %llu records, %llu a second", v->table, (unsigned long long)records, (unsigned long long)rate);
-	if (rate > 0 && v->about > records)
-		(void)fprintf(stderr, ", about %llu s left", (unsigned long long)((v->about - records) / rate));
-	(void)fputs("\033[K", stderr);
-}
-
-static void
-clear_progress(const struct verify *v)
-{
-	if (v->shown_ms > v->start_ms)
-		(void)fputs("\r\033[K", stderr);
+	progress_show(&v->progress, records, v->about, "records");
 }
 
 /* --- keys --- */
@@ -188,30 +176,69 @@ is_equal(const struct compare_result *r)
 	return r->only_here + r->only_there + r->different == 0;
 }
 
-static void
-print_text(const struct verify *v, const struct compare_result *r)
+/* With separators on a terminal; as digits alone where a program may read it. */
+static const char *
+put_count(const struct screen *s, uint64_t n, char out[MEASURE_MAX])
 {
-	uint64_t count[COMPARE_KINDS];
+	if (s->width > 0)
+		return measure_count(n, out);
+	(void)snprintf(out, MEASURE_MAX, "%llu", (unsigned long long)n);
+	return out;
+}
 
-	count_of(r, count);
-	(void)printf("%s: %llu records%s\n", v->table, (unsigned long long)r->records, is_equal(r) && r->busy + r->pending == 0 ? ", equal" : "");
+static void
+put_kinds(const struct verify *v, const uint64_t count[COMPARE_KINDS], struct screen *s)
+{
+	const struct screen_item item = { .indent = 2, .column = 4 }, bad = { .indent = 2, .column = 4, .ink = INK_BAD }, columns = { .indent = 4, .column = 6 };
+	char n[MEASURE_MAX], more[MEASURE_MAX];
+
 	for (size_t i = 0; i < COMPARE_KINDS; i++) {
+		bool open = i == COMPARE_BUSY || i == COMPARE_PENDING;
+
 		if (count[i] == 0)
 			continue;
-		(void)printf("  %s: %llu (%s", kind_text[i], (unsigned long long)count[i], buf_cstr(&v->keys[i]));
-		(void)printf(count[i] > v->nkeys[i] ? ", and %llu more)\n" : ")\n", (unsigned long long)(count[i] - v->nkeys[i]));
-		if (i == COMPARE_DIFFERENT)
-			(void)fputs(buf_cstr(&v->columns), stdout);
+		screen_item_fmt(s, open ? &item : &bad, count[i] > v->nkeys[i] ? "%s: %s (%s, and %s more)" : "%s: %s (%s)", kind_text[i], put_count(s, count[i], n),
+		    buf_cstr(&v->keys[i]), put_count(s, count[i] - v->nkeys[i], more));
+		for (const char *line = buf_cstr(&v->columns); i == COMPARE_DIFFERENT && *line != '\0'; line += strcspn(line, "\n") + 1)
+			screen_item_fmt(s, &columns, "%.*s", (int)strcspn(line, "\n"), line);
 	}
-	if (r->queued == 0)
-		return;
-	(void)printf("  %llu records queued", (unsigned long long)r->queued);
+}
+
+static void
+put_queued(const struct verify *v, const struct compare_result *r, struct screen *s)
+{
+	const struct screen_item item = { .indent = 2, .column = 4 };
+	char n[MEASURE_MAX];
+
+	put_count(s, r->queued, n);
 	if (v->act == COMPARE_MINE)
-		(void)printf("; they are sent with the next drain\n");
+		screen_item_fmt(s, &item, "%s records queued; they are sent with the next drain", n);
 	else if (v->act == COMPARE_THEIRS)
-		(void)printf(" by %s; they arrive with its next drain\n", v->peer->name);
+		screen_item_fmt(s, &item, "%s records queued by %s; they arrive with its next drain", n, v->peer->name);
 	else
-		(void)printf(" here or by %s; they are sent with the next drain of each side\n", v->peer->name);
+		screen_item_fmt(s, &item, "%s records queued here or by %s; they are sent with the next drain of each side", n, v->peer->name);
+}
+
+static bool
+print_text(const struct verify *v, const struct compare_result *r, struct err *e)
+{
+	uint64_t count[COMPARE_KINDS];
+	bool equal = is_equal(r), done = equal && r->busy + r->pending == 0, ok;
+	char lead[NAME_SHOWN], n[MEASURE_MAX];
+	struct screen_item item = { .lead = lead, .lead_ink = INK_STRONG, .ink = done ? INK_GOOD : equal ? INK_PLAIN : INK_BAD };
+	struct screen s;
+
+	screen_init(&s, v->cli->colour, TEXT_MAX);
+	(void)snprintf(lead, sizeof lead, "%s:", v->table);
+	item.column = s.width > 0 ? v->widest + 2 : 0;
+	screen_item_fmt(&s, &item, "%s records%s", put_count(&s, r->records, n), done ? ", equal" : "");
+	count_of(r, count);
+	put_kinds(v, count, &s);
+	if (r->queued > 0)
+		put_queued(v, r, &s);
+	ok = screen_print(&s, e);
+	screen_free(&s);
+	return ok;
 }
 
 /* --- one table --- */
@@ -226,18 +253,17 @@ guess_rows(struct verify *v, struct err *e)
 static enum exit_code
 verify_table(struct verify *v, struct err *e)
 {
-	bool terminal = !v->cli->quiet && isatty(STDERR_FILENO) == 1;
-	struct compare_watch watch = { .record = note_key, .progress = terminal ? show_progress : NULL, .spare_counters = true, .arg = v };
+	struct compare_watch watch = { .record = note_key, .progress = show_progress, .spare_counters = true, .arg = v };
 	struct compare_result r = { 0 };
 	uint64_t last = 0;
 	struct err other = { 0 };
 	bool ok;
 
 	v->about = 0;
-	v->start_ms = v->shown_ms = clock_mono_ms();
+	progress_begin(&v->progress, v->table);
 	forget_keys(v);
 	ok = guess_rows(v, e) && db_number(v->db, "SELECT MAX(id) FROM sync_queue", DB_NO_ARGS, &last, NULL, e) && link_open(&v->link, e) && compare_table_watched(&v->link, v->catalog, v->table, v->act, &watch, &r, e);
-	clear_progress(v);
+	progress_clear(&v->progress);
 	if (ok && !unlike_find(&v->link, v->catalog, catalog_table(v->catalog, v->table), &v->unlike, note_columns, v, &other))
 		log_info(v->peer->name, "which columns of table %s differ cannot be told: %s", v->table, other.msg);
 	/* A table that waited for a person: the choice is made, or there is nothing to choose. */
@@ -247,7 +273,7 @@ verify_table(struct verify *v, struct err *e)
 	if (v->cli->json)
 		print_json(v, &r, e);
 	else if (ok && (!v->cli->quiet || (!is_equal(&r) && v->act == COMPARE_LOOK)))
-		print_text(v, &r);
+		ok = print_text(v, &r, e);
 	v->first = false;
 	if (!ok)
 		return e->code == ERR_PEER_REFUSED ? EXIT_PERSON : cli_exit_code(e);
@@ -294,9 +320,22 @@ enter(struct verify *v, struct err *e)
 {
 	if (!db_open(&v->conf->database, &v->db, e) || !schema_enter(v->db, v->conf, &v->node, e) || !catalog_read(v->db, v->conf, &v->catalog, e))
 		return false;
+	for (size_t i = 0; i < v->catalog->ntables; i++) {
+		size_t width = text_width(v->catalog->tables[i].name, strlen(v->catalog->tables[i].name));
+
+		v->widest = v->catalog->tables[i].problem == NULL && width > v->widest ? width : v->widest;
+	}
 	if (v->cli->table != NULL && catalog_table(v->catalog, v->cli->table) == NULL)
 		return err_set(e, ERR_USAGE, "table %s does not exist or is not replicated", v->cli->table);
 	return true;
+}
+
+/* A comparison asks the peer, over a connection of ours. */
+static bool
+can_be_asked(const struct conf_peer *peer, struct err *e)
+{
+	return peer->url[0] != '\0' || err_set(e, ERR_PEER, "peer %s has no url here, and a comparison calls the peer: run agent --verify there. It compares both sides all the same,"
+							    " and --repair --from NODE there takes the records of either", peer->name);
 }
 
 /* The tables on both sides must not be compared with a peer that is somebody else: opening the link asks. */
@@ -311,7 +350,7 @@ verify_peer(struct verify *v, struct err *e)
 	else if (!v->cli->quiet)
 		(void)printf("with peer %s:\n", v->peer->name);
 	v->first = true;
-	code = peer_register(v->db, v->peer->name, e) && link_open(&v->link, e) ? verify_tables(v, e) : cli_exit_code(e);
+	code = can_be_asked(v->peer, e) && peer_register(v->db, v->peer->name, e) && link_open(&v->link, e) ? verify_tables(v, e) : cli_exit_code(e);
 	client_free(v->link.client);
 	v->link.client = NULL;
 	if (v->cli->json)
@@ -386,6 +425,7 @@ verify_run(const struct cli *cli, const struct conf *conf, struct err *e)
 	struct verify v = { .cli = &chosen, .conf = conf };
 	enum exit_code code;
 
+	progress_init(&v.progress, cli->quiet);
 	for (size_t i = 0; i < COMPARE_KINDS; i++)
 		buf_init(&v.keys[i], KEYS_TEXT_MAX);
 	buf_init(&v.columns, KEYS_TEXT_MAX);

@@ -234,6 +234,23 @@ check_keys(const struct pass *p, struct err *e)
 	return rekey_is_news(p->db, p->catalog, &news, e) && (!news || err_set(e, ERR_DB_BUSY, "a table's primary key was altered meanwhile"));
 }
 
+enum {
+	REFUSED_SHOWN = 10 /* refused records that get a line in the log */
+};
+
+/* What came of the group, as people grep for it. The sender names what was refused, too, and how often it tries. */
+static void
+log_outcome(const struct pass *p)
+{
+	for (size_t i = 0; i < p->refused.n && i < REFUSED_SHOWN; i++) {
+		const struct refused *r = &p->refused.items[i];
+
+		log_warning(p->peer, "Sync refused here: table %s record %.*s: %s", r->table, (int)r->key_len, r->key, r->reason);
+	}
+	log_info(p->peer, "Sync applied: %llu records up to epoch %llu, %zu refused", (unsigned long long)p->applied, (unsigned long long)p->header.upto.epoch,
+	    p->refused.n);
+}
+
 static bool
 finish(struct pass *p, int64_t started_ms, struct buf *answer, struct err *e)
 {
@@ -289,6 +306,7 @@ finish_watched(struct applier *a, struct pass *p, int64_t started_ms, struct buf
 
 	if ((a->watch && !allowance_applied(a->db, p->peer, p->header.last, e)) || !finish(p, started_ms, answer, e))
 		return false;
+	log_outcome(p);
 	if (a->watch && allowance_is_quiet(a->db, &quiet, &ignored))
 		a->watch = !quiet;
 	return true;

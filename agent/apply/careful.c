@@ -144,13 +144,26 @@ excuse_children(struct careful *c, struct err *e)
 	return true;
 }
 
+/* The records of which a person is asked, in the group's order. */
+struct rivals {
+	size_t *asked, n;
+};
+
 static bool
 visit_rivals(struct chunk *c, void *arg, struct err *e)
 {
-	(void)arg;
-	for (size_t i = 0; i < c->n; i++)
-		if (c->items[i].decision.verdict == VERDICT_APPLY && c->items[i].meta.operation != 'd' && !undecided_keep_rival(c, &c->items[i], e))
+	struct rivals *to = arg;
+
+	for (size_t i = 0; i < c->n; i++) {
+		bool asked = false;
+
+		if (c->items[i].decision.verdict != VERDICT_APPLY || c->items[i].meta.operation == 'd')
+			continue;
+		if (!undecided_keep_rival(c, &c->items[i], &asked, e))
 			return false;
+		if (asked)
+			to->asked[to->n++] = c->items[i].number;
+	}
 	return true;
 }
 
@@ -159,20 +172,25 @@ visit_rivals(struct chunk *c, void *arg, struct err *e)
 static bool
 keep_rivals(struct careful *c, struct err *e)
 {
-	struct round d = { .chunk = c->chunk, .reader = c->reader, .visit = visit_rivals, .arg = c };
+	struct rivals rivals = { .asked = calloc(c->deferred.n + 1, sizeof *rivals.asked) };
+	struct round d = { .chunk = c->chunk, .reader = c->reader, .visit = visit_rivals, .arg = &rivals };
 	size_t *todo = calloc(c->deferred.n + 1, sizeof *todo), n = 0;
-	bool ok;
+	bool ok = todo != NULL && rivals.asked != NULL;
 
-	if (todo == NULL)
-		return err_set(e, ERR_MEMORY, "out of memory for refusals");
-	for (size_t i = 0; c->pass->header.last && i < c->deferred.n; i++)
+	if (!ok)
+		(void)err_set(e, ERR_MEMORY, "out of memory for refusals");
+	for (size_t i = 0; ok && c->pass->header.last && i < c->deferred.n; i++)
 		if (c->deferred.items[i].db_errno == REFUSED_DUPLICATE)
 			todo[n++] = c->deferred.items[i].number;
 	if (n > 1)
 		qsort(todo, n, sizeof *todo, by_number);
 	d.todo = todo;
 	d.ntodo = n;
-	ok = n == 0 || round_run(&d, e);
+	ok = ok && (n == 0 || round_run(&d, e));
+	for (size_t i = 0; rivals.n > 0 && i < c->deferred.n; i++) /* both versions are kept: a decision has seen this one */
+		if (bsearch(&c->deferred.items[i].number, rivals.asked, rivals.n, sizeof *rivals.asked, by_number) != NULL)
+			c->deferred.items[i].kind = REFUSED_UNDECIDED;
+	free(rivals.asked);
 	free(todo);
 	return ok;
 }

@@ -38,8 +38,11 @@ conflict_judge(enum conf_policy policy, const struct facts *f)
 		d.verdict = VERDICT_KEEP;
 		return d;
 	}
-	if (f->counter_key && f->inserted && !f->here && !f->same) {
+	/* Nor is what was deleted here under a number that both gave what now comes under it. Both rows may have been on
+	 * their way when both were deleted: then each side has the other's now, and hears of it. */
+	if (f->counter_key && f->inserted && !f->here && !f->same && (!f->decided || f->local_inserted)) {
 		d.supersede = true;
+		d.requeue = f->local_inserted;
 		return d;
 	}
 	if (policy == POLICY_MANUAL && !f->same && !f->weak && !f->local_weak && !(f->decided && f->local_decided)) {

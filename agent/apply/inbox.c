@@ -281,7 +281,7 @@ list_ids(struct db *db, const struct inbox_filter *f, struct db_rows **rows, str
 		buf_fmt(&sql, " AND %s=?", column[i]);
 		args[nargs++] = values[i];
 	}
-	buf_str(&sql, " ORDER BY id DESC LIMIT ?");
+	buf_fmt(&sql, " ORDER BY %sid DESC LIMIT ?", f->undecided_first ? "verdict='ask' AND resolved_at IS NULL DESC, " : "");
 	args[nargs++] = db_u64(f->most);
 	ok = buf_check(&sql, "a statement", e) && db_query(db, buf_cstr(&sql), args, nargs, rows, e);
 	buf_free(&sql);
@@ -347,7 +347,8 @@ inbox_parse_row(char *text, size_t len, struct line_value *pairs, size_t max, si
 
 /* --- a person's decision --- */
 
-static const char rule_unique[] = "unique", rule_preferred[] = "unique, prefer";
+static const char rule_unique[] = "unique";
+const char inbox_rule_preferred[] = "unique, prefer";
 
 struct decider {
 	struct db *db;
@@ -365,6 +366,7 @@ struct decider {
 	char now[32];	/* the decision's time: later than both versions, whatever the clocks say */
 	const char *author; /* whose decision it is; NULL: this node's */
 	struct db_rows *rival; /* the row that has the value now */
+	struct db_rows *twin;  /* the record as it was kept, under its other key */
 	char table_name[65 * 4];
 	struct buf key;
 	struct buf versions[2]; /* as kept: the local row, the remote one */
@@ -379,7 +381,7 @@ struct decider {
 bool
 inbox_is_unique(const struct inbox_conflict *c)
 {
-	return strcmp(c->rule, rule_unique) == 0 || strcmp(c->rule, rule_preferred) == 0;
+	return strcmp(c->rule, rule_unique) == 0 || strcmp(c->rule, inbox_rule_preferred) == 0;
 }
 
 static bool
@@ -526,7 +528,7 @@ run_unchecked(struct decider *d, struct statement *st, struct err *e)
 static bool
 write_record(struct decider *d, struct err *e)
 {
-	bool gone = d->deleted[d->keep], ok = true;
+	bool gone = d->deleted[d->keep], moves = d->twin != NULL, ok = true;
 	struct statement *st;
 
 	if (gone && !d->here)
@@ -535,13 +537,13 @@ write_record(struct decider *d, struct err *e)
 	if (st == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a statement");
 	buf_init(&st->sql, TEMPLATE_SQL_MAX);
-	buf_str(&st->sql, gone ? "DELETE FROM " : d->here ? "UPDATE " : "INSERT INTO ");
+	buf_str(&st->sql, gone ? "DELETE FROM " : d->here || moves ? "UPDATE " : "INSERT INTO ");
 	template_table(&st->sql, d->catalog->database, d->table->name);
 	if (!gone)
 		put_assignments(d, st);
-	if (d->here) {
+	if (d->here || moves) {
 		buf_str(&st->sql, " WHERE ");
-		ok = record_put_match(d->db, &st->sql, d->table, d->key.data, d->key.len);
+		ok = record_put_match(d->db, &st->sql, d->table, moves ? db_rows_text(d->twin, 0) : d->key.data, moves ? db_rows_len(d->twin, 0) : d->key.len);
 	}
 	ok = ok && buf_check(&st->sql, "a record", e) && (run_statement(d, st, e) || run_unchecked(d, st, e));
 	buf_free(&st->sql);
@@ -626,20 +628,56 @@ supersede(struct decider *d, const char *key, size_t len, const unsigned char *h
 	return ok;
 }
 
-/* A decision has seen both versions: nothing of the record is owed any more or unsettled with that peer, and every
- * peer gets it whole. So is what another peer has an undecided version of, which is kept; what that has sent and was
- * refused for another reason nobody has looked at. An update even where the row is new: two inserts under one
- * automatic number would be two rows, and somebody may decide on the other side at the same time. */
+/* A decision has seen both versions: nothing of the record is owed any more, and every peer gets it whole. What a peer
+ * has an undecided version of is settled, since that is kept. What came later, and was refused for another reason,
+ * nobody has looked at. An update even where the row is new: two inserts under one automatic number would be two rows,
+ * and somebody may decide on the other side at the same time. */
 static bool
-queue_record(struct decider *d, const char *key, size_t len, bool gone, struct err *e)
+queue_record(struct decider *d, const char *key, size_t len, const char *operation, uint64_t link, struct err *e)
 {
 	unsigned char hash[PEER_HASH_BYTES];
 
 	return peer_record_hash(d->table_name, key, len, hash, e) && supersede(d, key, len, hash, e) &&
-	    db_exec(d->db, "DELETE FROM sync_unsettled WHERE record_hash=? AND (peer=? OR peer IN (SELECT peer FROM sync_undecided WHERE record_hash=?))",
-		DB_ARGS(db_bytes(hash, sizeof hash), db_text(d->peer), db_bytes(hash, sizeof hash)), e) &&
-	    db_exec(d->db, "INSERT INTO sync_queue (id, table_name, operation, record_id, changed_at, whole, origin) VALUES (NEXTVAL(sync_sequence), ?, ?, ?, ?, 1, ?)",
-		DB_ARGS(db_text(d->table_name), db_text(gone ? "delete" : "update"), db_bytes(key, len), db_text(d->now), db_text(d->author)), e);
+	    db_exec(d->db, "DELETE FROM sync_unsettled WHERE record_hash=? AND kind IN ('collision','manual')",
+		DB_ARGS(db_bytes(hash, sizeof hash)), e) &&
+	    db_exec(d->db, "INSERT INTO sync_queue (id, table_name, operation, record_id, changed_at, whole, origin, link) VALUES (NEXTVAL(sync_sequence), ?, ?, ?, ?, 1, ?, ?)",
+		DB_ARGS(db_text(d->table_name), db_text(operation), db_bytes(key, len), db_text(d->now), db_text(d->author), link == 0 ? db_null() : db_u64(link)), e);
+}
+
+static bool
+queue_gone(struct decider *d, const char *key, size_t len, bool gone, struct err *e)
+{
+	return queue_record(d, key, len, gone ? "delete" : "update", 0, e);
+}
+
+static bool
+queue_own(struct decider *d, bool gone, struct err *e)
+{
+	return queue_gone(d, d->key.data, d->key.len, gone, e);
+}
+
+/* The record has had another key until now, here or there: told as any changed key is. */
+static bool
+queue_moved(struct decider *d, const struct line_value *from, const struct line_value *to, struct err *e)
+{
+	uint64_t link;
+
+	return queue_record(d, from->data, from->len, "delete", 0, e) && db_number(d->db, "SELECT LASTVAL(sync_sequence)", DB_NO_ARGS, &link, NULL, e) &&
+	    queue_record(d, to->data, to->len, "insert", link, e);
+}
+
+static bool
+parse_version(struct decider *d, enum inbox_keep from, struct err *e)
+{
+	d->npairs = 0;
+	if (d->deleted[from])
+		return true;
+	if (d->pairs == NULL && (d->pairs = calloc(INBOX_PAIRS, sizeof *d->pairs)) == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a record");
+	buf_reset(&d->chosen);
+	buf_put(&d->chosen, d->versions[from].data, d->versions[from].len);
+	(void)buf_cstr(&d->chosen);
+	return buf_check(&d->chosen, "a kept version", e) && inbox_parse_row(d->chosen.data, d->chosen.len, d->pairs, INBOX_PAIRS, &d->npairs, e);
 }
 
 static bool
@@ -647,23 +685,16 @@ parse_chosen(struct decider *d, struct err *e)
 {
 	enum inbox_keep from = d->unique ? INBOX_REMOTE : d->keep; /* the record's own version says which value it is about */
 
-	if (d->deleted[from])
-		return true;
-	d->pairs = calloc(INBOX_PAIRS, sizeof *d->pairs);
-	buf_put(&d->chosen, d->versions[from].data, d->versions[from].len);
-	if (d->pairs == NULL)
-		return err_set(e, ERR_MEMORY, "out of memory for a record");
-	(void)buf_cstr(&d->chosen);
-	if (!buf_check(&d->chosen, "a kept version", e) || !inbox_parse_row(d->chosen.data, d->chosen.len, d->pairs, INBOX_PAIRS, &d->npairs, e))
+	if (!parse_version(d, from, e))
 		return false;
-	return d->npairs > 0 || err_set(e, ERR_USAGE, "conflict %llu: only the version that was overwritten is kept; the other one is what the repair brought", (unsigned long long)d->id);
+	return d->deleted[from] || d->npairs > 0 || err_set(e, ERR_USAGE, "conflict %llu: only the version that was overwritten is kept; the other one is what the repair brought", (unsigned long long)d->id);
 }
 
 /* Does writing the chosen version make foreign keys act? Then the triggers have to see it. */
 static bool
 has_actions(const struct decider *d)
 {
-	bool gone = d->unique || d->deleted[d->keep];
+	bool gone = d->unique || d->deleted[d->keep] || d->twin != NULL;
 
 	for (size_t i = 0; i < d->catalog->nkeys; i++)
 		if (strcmp(d->catalog->keys[i].parent, d->table_name) == 0 &&
@@ -685,10 +716,13 @@ mute_triggers(struct decider *d, const struct node_identity *node, struct err *e
 	return db_exec_text(d->db, sql, (size_t)len, e);
 }
 
-/* --- another row has the record's unique value --- */
+/* --- another row has the record's unique value, or its other key --- */
 
+typedef bool rival_fn(const struct rival_question *q, struct db_rows **rows, struct err *e);
+
+/* The row here that the chosen version leads to. */
 static bool
-find_rival(struct decider *d, struct err *e)
+find_by(struct decider *d, rival_fn *find, struct db_rows **rows, struct err *e)
 {
 	struct rival_question q = { .db = d->db, .database = d->catalog->database, .table = d->table, .key = d->key.data, .key_len = d->key.len };
 	const struct line_value **values = calloc(d->table->ncolumns + 1, sizeof *values);
@@ -700,9 +734,15 @@ find_rival(struct decider *d, struct err *e)
 		if (!chosen_value(d, &d->table->columns[i], &values[i]))
 			values[i] = NULL;
 	q.values = values;
-	ok = rival_find(&q, &d->rival, e);
+	ok = find(&q, rows, e);
 	free(values);
 	return ok;
+}
+
+static bool
+find_rival(struct decider *d, struct err *e)
+{
+	return find_by(d, rival_find, &d->rival, e);
 }
 
 /* Has the peer never had the row? Then nothing of it is lost there when it goes here. */
@@ -723,32 +763,50 @@ rival_is_new(struct decider *d, bool *is, struct err *e)
 	return true;
 }
 
+/* What is kept of here is the row as it is now. */
+static bool
+renew_kept(struct decider *d, const struct db_rows *now, struct err *e)
+{
+	struct inbox_version last = { .checks = d->table->checks };
+	struct buf row;
+	bool ok;
+
+	buf_init(&row, INBOX_ROW_MAX);
+	inbox_put_read(&row, d->table, now);
+	last.row = row.data;
+	last.row_len = row.len;
+	ok = buf_check(&row, "a record", e) && inbox_renew_local(d->db, d->id, &last, e);
+	buf_free(&row);
+	return ok;
+}
+
+static bool
+delete_row(struct decider *d, const struct db_rows *now, struct err *e)
+{
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, TEMPLATE_SQL_MAX);
+	buf_str(&sql, "DELETE FROM ");
+	template_table(&sql, d->catalog->database, d->table->name);
+	buf_str(&sql, " WHERE ");
+	ok = record_put_match(d->db, &sql, d->table, db_rows_text(now, 0), db_rows_len(now, 0)) || err_set(e, ERR_INTERNAL, "table %s: a malformed key", d->table_name);
+	ok = ok && buf_check(&sql, "a record", e) && db_exec_text(d->db, sql.data, sql.len, e);
+	buf_free(&sql);
+	return ok || err_prefix(e, "table %s", d->table_name);
+}
+
 /* Our row goes, and the record takes its value. */
 static bool
 drop_rival(struct decider *d, struct err *e)
 {
-	struct inbox_version last = { .checks = d->table->checks };
-	bool new_here = false, ok;
-	struct buf row, sql;
+	bool new_here = false;
 
 	if (!rival_is_new(d, &new_here, e))
 		return false;
 	if (!new_here && !d->decided)
 		return err_set(e, ERR_HELD, "the row of table %s that has the value here is on %s as well and must not go: run agent --resolve on %s, with --keep local", d->table_name, d->peer, d->peer);
-	buf_init(&row, INBOX_ROW_MAX);
-	buf_init(&sql, TEMPLATE_SQL_MAX);
-	inbox_put_read(&row, d->table, d->rival);
-	last.row = row.data;
-	last.row_len = row.len;
-	buf_str(&sql, "DELETE FROM ");
-	template_table(&sql, d->catalog->database, d->table->name);
-	buf_str(&sql, " WHERE ");
-	ok = record_put_match(d->db, &sql, d->table, db_rows_text(d->rival, 0), db_rows_len(d->rival, 0)) || err_set(e, ERR_INTERNAL, "table %s: a malformed key", d->table_name);
-	ok = ok && buf_check(&row, "a record", e) && buf_check(&sql, "a record", e) && inbox_renew_local(d->db, d->id, &last, e) && db_exec_text(d->db, sql.data, sql.len, e) &&
-	    queue_record(d, db_rows_text(d->rival, 0), db_rows_len(d->rival, 0), true, e);
-	buf_free(&row);
-	buf_free(&sql);
-	return ok || err_prefix(e, "table %s", d->table_name);
+	return renew_kept(d, d->rival, e) && delete_row(d, d->rival, e) && queue_gone(d, db_rows_text(d->rival, 0), db_rows_len(d->rival, 0), true, e);
 }
 
 /* Ours stays as it is and travels again; the record goes back to what it is here, or goes. */
@@ -757,7 +815,7 @@ insist(struct decider *d, struct err *e)
 {
 	if (d->rival == NULL)
 		return err_set(e, ERR_USAGE, "conflict %llu: no row has that value here any more; run agent --retry all on %s and drain there", (unsigned long long)d->id, d->peer);
-	return queue_record(d, d->key.data, d->key.len, !d->here, e) && queue_record(d, db_rows_text(d->rival, 0), db_rows_len(d->rival, 0), false, e);
+	return queue_own(d, !d->here, e) && queue_gone(d, db_rows_text(d->rival, 0), db_rows_len(d->rival, 0), false, e);
 }
 
 static bool
@@ -767,7 +825,7 @@ decide_unique(struct decider *d, const struct node_identity *node, struct err *e
 		return false;
 	if (d->keep == INBOX_LOCAL)
 		return insist(d, e);
-	return (d->rival == NULL || drop_rival(d, e)) && keep_current(d, node, e) && write_record(d, e) && queue_record(d, d->key.data, d->key.len, false, e);
+	return (d->rival == NULL || drop_rival(d, e)) && keep_current(d, node, e) && write_record(d, e) && queue_own(d, false, e);
 }
 
 /* An ordinary edit of all columns but the counters: what was counted, here or there, goes on adding up. */
@@ -788,19 +846,78 @@ queue_edit(struct decider *d, struct err *e)
 	return ok;
 }
 
+/* A key that lost or won: the record may be under the other one. What has been changed since may be another record. */
+static bool
+find_twin(struct decider *d, struct err *e)
+{
+	struct buf row;
+	bool ok;
+
+	if (d->unique || d->here || d->deleted[INBOX_LOCAL] || (d->asked && !d->decided))
+		return true;
+	if (!parse_version(d, INBOX_LOCAL, e) || !find_by(d, rival_under_key, &d->twin, e))
+		return false;
+	if (d->twin == NULL)
+		return true;
+	buf_init(&row, INBOX_ROW_MAX);
+	inbox_put_read(&row, d->table, d->twin);
+	ok = buf_check(&row, "a record", e);
+	if (ok && !same_text(&row, &d->versions[INBOX_LOCAL])) {
+		db_rows_free(d->twin);
+		d->twin = NULL;
+	}
+	buf_free(&row);
+	return ok;
+}
+
+/* It gets the key of the version that is chosen. */
+static bool
+decide_twin(struct decider *d, struct err *e)
+{
+	const char *text = db_rows_text(d->twin, 0);
+	struct line_value here = { .len = db_rows_len(d->twin, 0) }, there = { d->key.data, d->key.len };
+
+	memcpy(&here.data, &text, sizeof text); /* only read */
+	if (d->keep == INBOX_LOCAL)
+		return queue_moved(d, &there, &here, e);
+	if (d->deleted[INBOX_REMOTE])
+		return delete_row(d, d->twin, e) && queue_gone(d, here.data, here.len, true, e);
+	return write_record(d, e) && queue_moved(d, &here, &there, e);
+}
+
+/* A version that lost may have another key than the one that stayed: then the record goes back to that. */
+static bool
+queue_written(struct decider *d, struct err *e)
+{
+	struct line_value from = { d->key.data, d->key.len }, to;
+	struct db_rows *moved = NULL;
+	const char *text;
+	bool ok = d->deleted[d->keep] || find_by(d, rival_under_key, &moved, e);
+
+	if (ok && moved != NULL) {
+		text = db_rows_text(moved, 0);
+		memcpy(&to.data, &text, sizeof text); /* only read */
+		to.len = db_rows_len(moved, 0);
+		ok = queue_moved(d, &from, &to, e);
+	} else if (ok)
+		ok = d->counts ? queue_edit(d, e) : queue_own(d, d->deleted[d->keep], e);
+	db_rows_free(moved);
+	return ok;
+}
+
 static bool
 decide_version(struct decider *d, const struct node_identity *node, struct err *e)
 {
+	if (d->twin != NULL)
+		return decide_twin(d, e);
 	d->counts = mask_is_wanted(d->table) && d->table->ncounters > 0 && d->here && !d->deleted[d->keep] && !d->asked;
-	if (d->counts)
-		return keep_current(d, node, e) && write_record(d, e) && queue_edit(d, e);
-	return keep_current(d, node, e) && write_record(d, e) && queue_record(d, d->key.data, d->key.len, d->deleted[d->keep], e);
+	return keep_current(d, node, e) && write_record(d, e) && queue_written(d, e);
 }
 
 static bool
 decide(struct decider *d, const struct node_identity *node, struct err *e)
 {
-	return db_begin(d->db, e) && load_conflict(d, e) && take_time(d, e) && mute_triggers(d, node, e) && parse_chosen(d, e) && lock_record(d, e) &&
+	return db_begin(d->db, e) && load_conflict(d, e) && take_time(d, e) && lock_record(d, e) && find_twin(d, e) && mute_triggers(d, node, e) && parse_chosen(d, e) &&
 	    (d->unique ? decide_unique : decide_version)(d, node, e) && inbox_end(d->db, d->id, d->keep, e) &&
 	    db_exec(d->db, "UPDATE sync_undecided SET decision=LASTVAL(sync_sequence) WHERE conflict=?", DB_ARGS(db_u64(d->id)), e) && db_commit(d->db, e);
 }
@@ -830,6 +947,7 @@ static void
 decider_free(struct decider *d)
 {
 	db_rows_free(d->rival);
+	db_rows_free(d->twin);
 	free(d->pairs);
 	buf_free(&d->key);
 	buf_free(&d->versions[0]);
@@ -882,7 +1000,7 @@ prefer(struct decider *d, const struct inbox_preference *p, struct err *e)
 		return err_set(e, ERR_USAGE, "another row has the value now, or none");
 	return insist(d, e) && inbox_end(d->db, d->id, INBOX_LOCAL, e) &&
 	    db_exec(d->db, "UPDATE sync_conflict SET policy=?, verdict='keep', local_changed_at=?, local_origin=? WHERE id=?",
-		DB_ARGS(db_text(rule_preferred), db_text(p->changed_at), db_text(p->node), db_u64(d->id)), e) &&
+		DB_ARGS(db_text(inbox_rule_preferred), db_text(p->changed_at), db_text(p->node), db_u64(d->id)), e) &&
 	    db_exec(d->db, "UPDATE sync_undecided SET decision=LASTVAL(sync_sequence) WHERE conflict=?", DB_ARGS(db_u64(d->id)), e) && db_commit(d->db, e);
 }
 

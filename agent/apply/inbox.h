@@ -41,6 +41,7 @@ struct inbox_filter {
 	const char *key;   /* NULL: all */
 	uint64_t id;	   /* 0: all */
 	uint64_t most;	   /* newest first */
+	bool undecided_first;
 };
 
 /* Keep a conflict, in the transaction that is open: peer, table, key, rule, verdict and both versions of *c (the
@@ -88,6 +89,8 @@ struct inbox_preference {
 	size_t rival_len;
 };
 MUST_CHECK bool inbox_prefer(struct db *db, const struct node_identity *node, const struct catalog *catalog, const struct inbox_preference *p, struct err *e);
+/* The rule's name in a conflict that it has decided so. */
+extern const char inbox_rule_preferred[];
 /* Is it about two rows, of which only one can have a unique value? */
 bool inbox_is_unique(const struct inbox_conflict *c);
 

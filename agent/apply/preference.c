@@ -9,7 +9,33 @@
 #include "apply/inbox.h"
 #include "base/log.h"
 #include "change/peer.h"
-#include "change/trace.h"
+
+enum preference
+preference_of(const char *preferred, const char *node, const struct trace *ours)
+{
+	bool theirs_is = strcmp(node, preferred) == 0, ours_is = strcmp(ours->node, preferred) == 0;
+
+	if (!ours->fresh || theirs_is == ours_is)
+		return PREFERENCE_ASK;
+	return ours_is ? PREFERENCE_OURS : PREFERENCE_THEIRS;
+}
+
+bool
+preference_trace(struct db *db, const char *self, const char *table, const char *peer, const struct digest_list *rows, struct trace **out, struct err *e)
+{
+	struct trace_question q = { .db = db, .table = table, .self = self, .peer = peer };
+	struct mark acked = { 0 };
+	struct peer_state state;
+	bool found = false, ok;
+
+	*out = NULL;
+	ok = peer_load(db, peer, &state, e) && queue_load_mark(db, state.acked_epoch, &acked, &found, e) &&
+	    (found || err_set(e, ERR_HELD, "the epoch that %s has acknowledged is not kept any more", peer));
+	q.seen = &acked;
+	ok = ok && trace_find(&q, rows, out, e);
+	mark_free(&acked);
+	return ok;
+}
 
 /* The open pairs of one table, and what is known of the rows here. */
 struct choice {
@@ -18,7 +44,6 @@ struct choice {
 	const struct catalog *catalog;
 	const struct table *table;
 	const char *peer;
-	struct mark acked;
 	uint64_t ids[PREFERENCES_AT_ONCE];
 	struct digest_list rivals;
 };
@@ -49,14 +74,13 @@ choose_one(const struct choice *c, size_t i, const struct trace *t, struct err *
 static bool
 choose(struct choice *c, struct err *e)
 {
-	const struct trace_question q = { .db = c->db, .table = c->table->name, .self = c->node->name, .peer = c->peer, .seen = &c->acked };
 	struct trace *traces = NULL;
-	bool ok = trace_find(&q, &c->rivals, &traces, e);
+	bool ok = preference_trace(c->db, c->node->name, c->table->name, c->peer, &c->rivals, &traces, e);
 
 	for (size_t i = 0; ok && i < c->rivals.n; i++)
 		ok = choose_one(c, i, &traces[i], e);
 	free(traces);
-	if (!ok && e->code == ERR_LIMIT) { /* too much is on its way: later */
+	if (!ok && (e->code == ERR_LIMIT || e->code == ERR_HELD)) { /* too much is on its way: later */
 		err_clear(e);
 		return true;
 	}
@@ -83,19 +107,11 @@ read_open(struct choice *c, struct err *e)
 }
 
 static bool
-load_acked(struct choice *c, bool *found, struct err *e)
-{
-	struct peer_state state;
-
-	return peer_load(c->db, c->peer, &state, e) && queue_load_mark(c->db, state.acked_epoch, &c->acked, found, e);
-}
-
-static bool
 choose_in_tables(struct choice *c, struct err *e)
 {
-	bool found = false, ok = load_acked(c, &found, e);
+	bool ok = true;
 
-	for (size_t i = 0; ok && found && i < c->catalog->ntables; i++) {
+	for (size_t i = 0; ok && i < c->catalog->ntables; i++) {
 		c->table = &c->catalog->tables[i];
 		if (c->table->policy == POLICY_PREFER && c->table->problem == NULL)
 			ok = read_open(c, e) && (c->rivals.n == 0 || choose(c, e));
@@ -141,7 +157,6 @@ preference_decide(struct db *db, const struct node_identity *node, const struct 
 	digest_list_init(&c->rivals, (size_t)PREFERENCES_AT_ONCE * CATALOG_KEY_BYTES * 2);
 	ok = choose_in_tables(c, e);
 	digest_list_free(&c->rivals);
-	mark_free(&c->acked);
 	free(c);
 	return ok;
 }

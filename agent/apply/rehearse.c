@@ -9,9 +9,11 @@
 #include "apply/careful.h"
 #include "apply/family.h"
 #include "apply/fit.h"
+#include "apply/inbox.h"
 #include "apply/judge.h"
 #include "apply/namesake.h"
 #include "apply/outcome.h"
+#include "apply/preference.h"
 #include "apply/rival.h"
 #include "apply/round.h"
 #include "apply/undecided.h"
@@ -27,6 +29,8 @@ struct rehearsal {
 	bool *brought; /* by the catalog's index: the group has rows of the table */
 	const struct table *looked_at; /* has_unique is about this table */
 	bool has_unique;
+	struct item *pairs[CHUNK_RECORDS]; /* of this chunk: another row here has its unique value */
+	struct digest_list rivals;	   /* the keys of those rows */
 	int64_t until_ms;
 };
 
@@ -68,15 +72,17 @@ list_conflict(struct rehearsal *r, const struct chunk *c, const struct item *ite
 
 /* --- what the server would refuse --- */
 
-/* NULL: nothing is known against it. text: room for a reason. */
+/* *found: another row has its unique value, and is noted. */
 static bool
-find_rival(struct rehearsal *r, struct chunk *c, const struct item *item, char text[MESSAGE_REASON_MAX], const char **reason, struct err *e)
+find_rival(struct rehearsal *r, struct chunk *c, struct item *item, bool *found, struct err *e)
 {
 	const struct table *t = c->target.table;
 	const struct line_value *values[CATALOG_COLUMNS];
 	const struct rival_question q = { c->pass->db, c->target.database, t, values, item->meta.key, item->meta.key_len, item->meta.old_key, item->meta.old_key_len };
 	struct db_rows *rival = NULL;
+	bool ok = true;
 
+	*found = false;
 	if (r->looked_at != t && !rival_possible(&q, &r->has_unique, e))
 		return false;
 	r->looked_at = t;
@@ -88,11 +94,56 @@ find_rival(struct rehearsal *r, struct chunk *c, const struct item *item, char t
 		return false;
 	/* One that the group changes as well may have given the value up by then. */
 	if (rival != NULL && !look_names(&c->pass->look, record_hash(t->name, db_rows_text(rival, 0), db_rows_len(rival, 0)))) {
-		(void)snprintf(text, MESSAGE_REASON_MAX, "table %s: record %.200s has its value of a unique key", t->name, db_rows_text(rival, 0));
-		*reason = text;
+		*found = true;
+		r->pairs[r->rivals.n] = item;
+		ok = digest_list_add(&r->rivals, db_rows_text(rival, 0), db_rows_len(rival, 0), NULL, e);
 	}
 	db_rows_free(rival);
-	return true;
+	return ok;
+}
+
+static void
+list_pair(struct rehearsal *r, const struct chunk *c, size_t i, const struct trace *ours)
+{
+	const struct item *item = r->pairs[i];
+	enum preference stays = ours == NULL ? PREFERENCE_ASK : preference_of(c->target.table->preferred, judge_node(c, item), ours);
+	struct rehearsal_finding f = finding_of(c, item, "conflict", NULL);
+	char text[MESSAGE_REASON_MAX];
+
+	if (stays == PREFERENCE_ASK) {
+		(void)snprintf(text, sizeof text, "table %s: record %.200s has its value of a unique key; a person decides", c->target.table->name, digest_key(&r->rivals, &r->rivals.rows[i]));
+		f.kind = "refused";
+		f.reason = text;
+	} else {
+		f.verdict = stays == PREFERENCE_OURS ? "keep" : "apply";
+		f.rule = inbox_rule_preferred;
+		f.local_changed_at = ours->changed_at;
+		f.local_node = ours->node;
+		f.remote_changed_at = item->meta.changed_at;
+		f.remote_node = judge_node(c, item);
+	}
+	list(r, &f);
+}
+
+/* The chunk's records that another row has the unique value of: each side would keep its own, unless the rule
+ * decides. */
+static bool
+list_pairs(struct rehearsal *r, const struct chunk *c, struct err *e)
+{
+	struct trace *ours = NULL;
+	bool ok = true;
+
+	if (r->rivals.n > 0 && c->target.table->policy == POLICY_PREFER)
+		ok = preference_trace(c->pass->db, c->pass->conf->node.name, c->target.table->name, c->pass->peer, &r->rivals, &ours, e);
+	if (!ok && (e->code == ERR_LIMIT || e->code == ERR_HELD)) { /* then a person looks, for the time being */
+		err_clear(e);
+		ok = true;
+	}
+	for (size_t i = 0; ok && i < r->rivals.n; i++)
+		list_pair(r, c, i, ours == NULL ? NULL : &ours[i]);
+	digest_list_reset(&r->rivals);
+	free(ours);
+	return ok;
 }
 
 /* A parent that is not here, and that the group does not bring. */
@@ -128,6 +179,7 @@ look_at_written(struct rehearsal *r, struct chunk *c, struct item *item, struct 
 {
 	const char *parent = NULL, *reason = NULL, *kind = "refused";
 	char text[MESSAGE_REASON_MAX];
+	bool rival = false;
 
 	if (!namesake_parent(c, item, &parent, e))
 		return false;
@@ -142,7 +194,7 @@ look_at_written(struct rehearsal *r, struct chunk *c, struct item *item, struct 
 		reason = text;
 	} else if (c->pass->header.follows) {
 		; /* the groups before may bring the parent, and set the value free */
-	} else if (!find_rival(r, c, item, text, &reason, e) || (reason == NULL && !find_orphan(r, c, item, text, &reason, e)))
+	} else if (!find_rival(r, c, item, &rival, e) || (!rival && !find_orphan(r, c, item, text, &reason, e)))
 		return false;
 	if (reason != NULL) {
 		const struct rehearsal_finding f = finding_of(c, item, kind, reason);
@@ -193,7 +245,7 @@ visit(struct chunk *c, void *arg, struct err *e)
 			return false;
 		r->head.all = clock_mono_ms() < r->until_ms;
 	}
-	return true;
+	return list_pairs(r, c, e);
 }
 
 /* --- the whole --- */
@@ -240,6 +292,7 @@ rehearse_run(struct pass *p, struct pass_reader *reader, struct buf *out, struct
 	bool ok;
 
 	buf_init(&r.lines, REHEARSAL_ANSWER_MAX);
+	digest_list_init(&r.rivals, (size_t)CHUNK_RECORDS * CATALOG_KEY_BYTES * 2);
 	r.chunk = d.chunk = chunk_new(p, e);
 	p->family = family_new(p, e);
 	ok = r.chunk != NULL && p->family != NULL && careful_survey(p, reader, e) && note_brought(&r, e) && round_run(&d, e);
@@ -253,6 +306,7 @@ rehearse_run(struct pass *p, struct pass_reader *reader, struct buf *out, struct
 	family_free(p->family);
 	p->family = NULL;
 	free(r.brought);
+	digest_list_free(&r.rivals);
 	buf_free(&r.lines);
 	return ok;
 }

@@ -71,7 +71,7 @@ add_column(struct condition *to, const struct rival_question *q, const char *nam
 }
 
 static bool
-look_for(const struct rival_question *q, const struct condition *c, struct db_rows **rows, struct err *e)
+look_for(const struct rival_question *q, const struct condition *c, const char *lock, struct db_rows **rows, struct err *e)
 {
 	struct buf sql;
 	bool more = false, ok;
@@ -80,6 +80,7 @@ look_for(const struct rival_question *q, const struct condition *c, struct db_ro
 	record_select_any(&sql, q->database, q->table);
 	buf_str(&sql, " WHERE ");
 	buf_put(&sql, c->sql.data, c->sql.len);
+	buf_str(&sql, lock);
 	ok = buf_check(&sql, "a unique value", e) && db_query(q->db, buf_cstr(&sql), c->args, c->n, rows, e);
 	/* Several: one that has the record's own key is no rival. */
 	while (ok && (ok = db_rows_next(*rows, &more, e)) && more) {
@@ -115,7 +116,7 @@ rival_find(const struct rival_question *q, struct db_rows **rows, struct err *e)
 	while (ok && *rows == NULL) {
 		ok = db_rows_next(columns, &more, e);
 		if (ok && (!more || db_rows_u64(columns, 3) == 1)) { /* the key before is complete */
-			ok = !c.usable || c.n == 0 || look_for(q, &c, rows, e);
+			ok = !c.usable || c.n == 0 || look_for(q, &c, "", rows, e);
 			buf_reset(&c.sql);
 			c.n = 0;
 			c.usable = true;
@@ -125,6 +126,24 @@ rival_find(const struct rival_question *q, struct db_rows **rows, struct err *e)
 		add_column(&c, q, db_rows_text(columns, 1), db_rows_len(columns, 1), db_rows_u64(columns, 2));
 	}
 	db_rows_free(columns);
+	buf_free(&c.sql);
+	return ok;
+}
+
+bool
+rival_under_key(const struct rival_question *q, struct db_rows **rows, struct err *e)
+{
+	struct condition c = { .usable = true };
+	bool ok;
+
+	*rows = NULL;
+	buf_init(&c.sql, TEMPLATE_SQL_MAX);
+	for (size_t i = 0; i < q->table->nkey && c.usable; i++) {
+		const char *name = q->table->columns[q->table->key[i]].name;
+
+		add_column(&c, q, name, strlen(name), 0);
+	}
+	ok = !c.usable || look_for(q, &c, " FOR UPDATE", rows, e);
 	buf_free(&c.sql);
 	return ok;
 }

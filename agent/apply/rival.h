@@ -19,6 +19,8 @@ struct rival_question {
 /* *rows: the row as record_select reads it, at its first row, or NULL: none was found. A unique key over a
  * generated column is not looked at, since no version carries its value. Free with db_rows_free. */
 MUST_CHECK bool rival_find(const struct rival_question *q, struct db_rows **rows, struct err *e);
+/* The same for the primary key, locked: the row whose key the values name, where that is another one than key. */
+MUST_CHECK bool rival_under_key(const struct rival_question *q, struct db_rows **rows, struct err *e);
 /* Has the table a unique key beside the primary one? */
 MUST_CHECK bool rival_possible(const struct rival_question *q, bool *possible, struct err *e);
 /* Is the row there that the record points at by the foreign key? True also where that cannot be told. */

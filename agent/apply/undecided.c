@@ -222,7 +222,7 @@ rival_version(struct chunk *c, const struct db_rows *rival, struct inbox_version
 }
 
 bool
-undecided_keep_rival(struct chunk *c, const struct item *item, struct err *e)
+undecided_keep_rival(struct chunk *c, const struct item *item, bool *asked, struct err *e)
 {
 	const struct table *t = c->target.table;
 	struct inbox_conflict kept = conflict_of(c, item, "unique");
@@ -230,7 +230,8 @@ undecided_keep_rival(struct chunk *c, const struct item *item, struct err *e)
 	struct buf remote, local;
 	bool ok = find_rival(c, item, &rival, e);
 
-	if (!ok || rival == NULL)
+	*asked = ok && rival != NULL;
+	if (!*asked)
 		return ok; /* refused as before; the reason names the key */
 	buf_init(&local, INBOX_ROW_MAX);
 	inbox_put_read(&local, t, rival);

@@ -17,8 +17,8 @@ bool undecided_owes(const struct pass *p, uint64_t hash);
 bool undecided_is_collision(const struct chunk *c, const struct item *item);
 /* Neither version may go (VERDICT_ASK): keep both for a person, or renew what is kept. */
 MUST_CHECK bool undecided_keep(struct chunk *c, const struct item *item, struct err *e);
-/* The server has refused the record for a unique value: keep it and the row that has the value. */
-MUST_CHECK bool undecided_keep_rival(struct chunk *c, const struct item *item, struct err *e);
+/* The server has refused the record for a unique value: keep it and the row that has the value. *asked: there is one. */
+MUST_CHECK bool undecided_keep_rival(struct chunk *c, const struct item *item, bool *asked, struct err *e);
 /* The record was taken, or the local version stays by a verdict: what was open about it has ended. */
 MUST_CHECK bool undecided_end(struct chunk *c, const struct item *item, struct err *e);
 

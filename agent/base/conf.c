@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/conf_file.h"
 #include "base/conf_value.h"
+#include "base/logfile.h"
 #include "base/text.h"
 
 enum {
@@ -190,6 +191,10 @@ static const struct conf_option_row options[] = {
 	    .kind = CONF_LEVEL, AT(log, level) },
 	{ INFO("log", "target", "stderr", "stderr, syslog or file PATH"),
 	    .kind = CONF_TARGET, AT(log, target), .min = 1, .max = TEXT_MAX },
+	{ INFO("log", "max_size", "10M", "size at which the log file is put aside as PATH.1"),
+	    .kind = CONF_SIZE, AT(log, max_bytes), .min = 4096, .max = (int64_t)1 << 40 },
+	{ INFO("log", "keep", "4", "how many log files that were put aside are kept"),
+	    .kind = CONF_NUMBER, AT(log, keep), .min = 0, .max = LOGFILE_KEEP_MAX },
 };
 
 enum {

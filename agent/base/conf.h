@@ -123,6 +123,8 @@ struct conf_tree {
 struct conf_log {
 	enum log_level level;
 	char *target;
+	int64_t max_bytes; /* 0: no limit */
+	unsigned keep;
 };
 
 struct conf {

@@ -353,6 +353,31 @@ set_duration(const struct conf_option_row *o, void *base, const char *text, stru
 	return bad(o, text, want, e);
 }
 
+static const char want_size[] = "a size of 4K or more, such as 512K, 10M or 1G, or off";
+
+/* "10M": K, M, G are powers of 1024. off is 0. */
+static bool
+set_size(const struct conf_option_row *o, void *base, const char *text, struct err *e)
+{
+	static const char letters[] = "KMG";
+	const char *p = text, *unit;
+	int64_t n = 0;
+	int shift;
+
+	if (strcmp(text, "off") == 0) {
+		*(int64_t *)field(o, base) = 0;
+		return true;
+	}
+	if (!number_at(&p, o->max, &n))
+		return bad(o, text, want_size, e);
+	unit = *p == '\0' ? NULL : strchr(letters, *p);
+	shift = unit == NULL ? 0 : 10 * (int)(unit - letters + 1);
+	if ((*p != '\0' && (unit == NULL || p[1] != '\0')) || n > o->max >> shift || n << shift < o->min)
+		return bad(o, text, want_size, e);
+	*(int64_t *)field(o, base) = n << shift;
+	return true;
+}
+
 static bool
 set_mode(const struct conf_option_row *o, void *base, const char *text, struct err *e)
 {
@@ -629,6 +654,7 @@ static set_value *const setters[] = {
 	[CONF_NUMBER] = set_number,
 	[CONF_DAYS] = set_number,
 	[CONF_DURATION] = set_duration,
+	[CONF_SIZE] = set_size,
 	[CONF_MODE] = set_mode,
 	[CONF_KEEP] = set_keep,
 	[CONF_FILE_LIMIT] = set_file_limit,

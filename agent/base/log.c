@@ -5,11 +5,11 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -18,13 +18,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/logfile.h"
 #include "base/text.h"
 
 enum {
 	LOG_TEXT_MAX = 2048, /* bytes of one event's text before escaping */
 	LOG_LINE_MAX = 4096, /* one line in one write(2): PIPE_BUF on Linux, so that the lines of two
 				threads or programs do not mix even in a pipe */
-	LOG_MODE = 0600	     /* lines name tables, records and addresses */
 };
 
 static const struct {
@@ -37,49 +37,46 @@ static const struct {
 	[LOG_LEVEL_DEBUG] = { "debug", LOG_DEBUG },
 };
 
-/* The one log of the process. fd and to_syslog are set by log_open before threads exist. */
+/* The one log of the process. What is behind the level is set by log_open before threads exist. */
 static struct {
 	atomic_int level;
-	int fd;
-	bool to_syslog;
-} state = { .level = LOG_LEVEL_INFO, .fd = STDERR_FILENO };
+	struct logfile *file; /* NULL: stderr or syslog */
+	bool to_syslog, to_journal;
+} state = { .level = LOG_LEVEL_INFO };
 
+/* Is our stderr the stream that systemd made for us? A child's need not be, though the variable is inherited. */
 static bool
-open_file(const char *path, struct err *e)
+is_journal(void)
 {
+	const char *stream = getenv("JOURNAL_STREAM");
+	char here[64];
 	struct stat st;
-	/* O_NONBLOCK: a FIFO in the file's place must not stop us at start. */
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, LOG_MODE);
 
-	if (fd < 0 && errno == ELOOP)
-		return err_set(e, ERR_CONFIG, "log file %s is a symbolic link; name the file itself in [log] target", path);
-	if (fd < 0)
-		return err_errno(e, ERR_CONFIG, "cannot write the log file %s of [log] target", path);
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-		(void)close(fd);
-		return err_set(e, ERR_CONFIG, "log file %s is not a regular file; change [log] target", path);
-	}
-	state.fd = fd;
-	return true;
+	if (stream == NULL || fstat(STDERR_FILENO, &st) != 0)
+		return false;
+	(void)snprintf(here, sizeof here, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	return strcmp(stream, here) == 0;
 }
 
 bool
-log_open(enum log_level level, const char *target, struct err *e)
+log_open(const struct log_options *o, struct err *e)
 {
 	static const char file[] = "file ";
 
 	log_close();
-	log_set_level(level);
-	if (strcmp(target, "stderr") == 0)
+	log_set_level(o->level);
+	if (strcmp(o->target, "stderr") == 0) {
+		state.to_journal = is_journal();
 		return true;
-	if (strcmp(target, "syslog") == 0) {
+	}
+	if (strcmp(o->target, "syslog") == 0) {
 		openlog("agent", LOG_PID, LOG_DAEMON);
 		state.to_syslog = true;
 		return true;
 	}
-	if (strncmp(target, file, sizeof file - 1) == 0)
-		return open_file(target + sizeof file - 1, e);
-	return err_set(e, ERR_CONFIG, "log target must be stderr, syslog or file PATH, not \"%.60s\"", target);
+	if (strncmp(o->target, file, sizeof file - 1) == 0)
+		return logfile_open(o->target + sizeof file - 1, o->max_bytes, o->keep, &state.file, e);
+	return err_set(e, ERR_CONFIG, "log target must be stderr, syslog or file PATH, not \"%.60s\"", o->target);
 }
 
 void
@@ -87,10 +84,9 @@ log_close(void)
 {
 	if (state.to_syslog)
 		closelog();
-	if (state.fd != STDERR_FILENO)
-		(void)close(state.fd);
-	state.to_syslog = false;
-	state.fd = STDERR_FILENO;
+	logfile_close(state.file);
+	state.file = NULL;
+	state.to_syslog = state.to_journal = false;
 }
 
 void
@@ -123,8 +119,12 @@ stamp(char *out, size_t size)
 static void
 write_line(const char *line, size_t len)
 {
+	if (state.file != NULL) {
+		logfile_put(state.file, line, len);
+		return;
+	}
 	while (len > 0) {
-		ssize_t n = write(state.fd, line, len);
+		ssize_t n = write(STDERR_FILENO, line, len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -170,7 +170,9 @@ log_line(enum log_level level, const char *peer, const char *fmt, ...)
 		text[0] = '\0';
 	else if ((size_t)made >= sizeof text)
 		memcpy(text + sizeof text - 4, "...", 4); /* show the cut */
-	if (!state.to_syslog) {
+	if (state.to_journal)
+		len = (size_t)snprintf(line, 128, "<%d>%s ", level_of[level].priority, level_of[level].word);
+	else if (!state.to_syslog) {
 		stamp(when, sizeof when);
 		len = (size_t)snprintf(line, 128, "%s %s ", when, level_of[level].word);
 	}

@@ -4,13 +4,22 @@
 #define TANDEM_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* Where lines go: "stderr" (default), "syslog" or "file PATH". Call once from main. */
-MUST_CHECK bool log_open(enum log_level level, const char *target, struct err *e);
+/* Where lines go. */
+struct log_options {
+	enum log_level level;
+	const char *target; /* "stderr", "syslog" or "file PATH"; borrowed during log_open */
+	uint64_t max_bytes; /* of a file before it is put aside (base/logfile); 0: never */
+	unsigned keep;
+};
+/* Call once from main. On stderr, when that is the journal of systemd, lines begin with their priority (sd-daemon(3)) and
+ * leave the time to it. */
+MUST_CHECK bool log_open(const struct log_options *o, struct err *e);
 void log_close(void);
 /* Lower or raise the level afterwards (-q, -v). */
 void log_set_level(enum log_level level);

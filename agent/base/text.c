@@ -1,9 +1,12 @@
-/* Text for people. Lives here: UTF-8, escaping, misspelt words, wiping. Not here: the file format
- * of agent.conf (conf_file), the line format of the log (log). */
+/* Text for people. Lives here: UTF-8, escaping, how wide text is and where a line of it ends, misspelt words,
+ * wiping. Not here: the file format of agent.conf (conf_file), the line format of the log (log), colours (screen). */
 #include "base/text.h"
 
+#include <locale.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <wchar.h>
 
 enum {
 	WORD_MAX = 31 /* longest word text_distance looks at: its table stays on the stack */
@@ -106,6 +109,75 @@ text_escape(const char *in, size_t len, char *out, size_t size)
 	}
 	out[used] = '\0';
 	return used;
+}
+
+/* --- on a terminal --- */
+
+/* The C library knows how wide characters are, in a locale of UTF-8 alone; the program itself has none. */
+static locale_t utf8_locale;
+static pthread_once_t utf8_once = PTHREAD_ONCE_INIT;
+
+static void
+make_locale(void)
+{
+	utf8_locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+}
+
+/* Columns of the first character; *taken: its bytes. Marks that stand on another character have none. */
+static size_t
+first_width(const char *s, size_t len, size_t *taken)
+{
+	uint32_t code = 0;
+	size_t n = text_utf8(s, len, &code);
+	int width = n == 0 || utf8_locale == (locale_t)0 ? 1 : wcwidth((wchar_t)code);
+
+	*taken = n == 0 ? 1 : n;
+	return width < 0 ? 1 : (size_t)width;
+}
+
+static locale_t
+enter_locale(void)
+{
+	(void)pthread_once(&utf8_once, make_locale);
+	return utf8_locale == (locale_t)0 ? (locale_t)0 : uselocale(utf8_locale);
+}
+
+static void
+leave_locale(locale_t before)
+{
+	if (before != (locale_t)0)
+		(void)uselocale(before);
+}
+
+size_t
+text_width(const char *s, size_t len)
+{
+	locale_t before = enter_locale();
+	size_t width = 0;
+
+	for (size_t i = 0, taken; i < len; i += taken)
+		width += first_width(s + i, len - i, &taken);
+	leave_locale(before);
+	return width;
+}
+
+size_t
+text_fold(const char *s, size_t len, size_t width)
+{
+	locale_t before = enter_locale();
+	size_t used = 0, blank = 0, i = 0;
+
+	for (size_t taken; i < len; i += taken) {
+		used += first_width(s + i, len - i, &taken);
+		if (s[i] == ' ')
+			blank = i; /* may hang over the edge: it is not printed */
+		else if (used > width && i > 0)
+			break;
+	}
+	leave_locale(before);
+	if (i >= len)
+		return len;
+	return blank > 0 ? blank : i;
 }
 
 static size_t

@@ -233,12 +233,12 @@ mend_one(const struct scope *s, const struct site *site, struct err *e)
 static bool
 install_one(const struct scope *s, const struct site *site, struct err *e)
 {
-	if (judge(s, site) == NULL) {
-		s->report->right++;
-		return true;
-	}
-	s->report->installed++;
-	return mend_one(s, site, e);
+	bool right = judge(s, site) == NULL;
+
+	*(right ? &s->report->right : &s->report->installed) += 1;
+	if (s->report->step != NULL)
+		s->report->step(s->report, s->report->arg);
+	return right || mend_one(s, site, e);
 }
 
 static bool
@@ -313,7 +313,7 @@ trigger_install(struct db *db, const struct conf *conf, const struct catalog *c,
 	char *account = NULL;
 	bool ok;
 
-	memset(report, 0, sizeof *report);
+	report->installed = report->right = report->removed = 0;
 	ok = own_account(db, &account, e) && found_judge(db, conf, &list, e) &&
 	    db_exec(db, "SET sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO', lock_wait_timeout=?", DB_ARGS(db_u64(TRIGGER_WAIT_S)), e) &&
 	    (s.account = account, visit_all(&s, &list, install_one, e));

@@ -14,6 +14,9 @@ struct trigger_report {
 	size_t installed; /* triggers created or replaced */
 	size_t right;	  /* found as they should be */
 	size_t removed;	  /* of tables that are no longer wanted */
+	/* Set by the caller: told after each; or NULL. */
+	void (*step)(const struct trigger_report *r, void *arg);
+	void *arg;
 };
 
 /* Put the triggers on every usable table of c and on every parent whose foreign keys change one, and take

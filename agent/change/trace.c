@@ -54,8 +54,8 @@ visit(const struct change *c, void *arg, bool *stop, struct err *e)
 	struct trace wanted, *found;
 
 	(void)stop;
-	if (!mark_contains(s->q->seen, c->id) && s->unseen++ >= TRACE_ROWS_MAX)
-		return err_set(e, ERR_LIMIT, "more than %d changes are still on their way to %s; compare when they have arrived", TRACE_ROWS_MAX, s->q->peer);
+	if (!mark_contains(s->q->seen, c->id) && s->unseen++ >= TRACE_UNSEEN_MAX)
+		return err_set(e, ERR_LIMIT, "more than %d changes are still on their way to %s; compare when they have arrived (agent --drain)", TRACE_UNSEEN_MAX, s->q->peer);
 	if (c->key == NULL || strcmp(c->table, s->q->table) != 0 || s->n == 0)
 		return true;
 	wanted.hash = record_hash(c->table, c->key, c->key_len);

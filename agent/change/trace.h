@@ -7,7 +7,8 @@
 #include "change/peer.h"
 
 enum {
-	TRACE_ROWS_MAX = 200 * 1000 /* rows of the queue that one look reads: about 0.2 s */
+	TRACE_ROWS_MAX = 200 * 1000,	     /* rows of the queue that a look for versions goes back: about 0.2 s */
+	TRACE_UNSEEN_MAX = 5 * 1000 * 1000 /* rows that the mark does not contain: a look at so many takes about 5 s, within any timeout */
 };
 
 /* Of one record. */
@@ -27,7 +28,7 @@ struct trace_question {
 	bool versions; /* look back over the last TRACE_ROWS_MAX changes, seen or not */
 };
 
-/* out: n traces in the order of keys, to be freed by the caller. ERR_LIMIT: more than TRACE_ROWS_MAX changes
+/* out: n traces in the order of keys, to be freed by the caller. ERR_LIMIT: more than TRACE_UNSEEN_MAX changes
  * are not in the mark. */
 MUST_CHECK bool trace_find(const struct trace_question *q, const struct digest_list *keys, struct trace **out, struct err *e);
 

@@ -20,7 +20,7 @@ enum {
 	FANOUT = 16,		/* a range that differs is cut into so many */
 	LEAF_ROWS = 32,		/* a range of so few is listed */
 	LEAF_ROWS_MANY = 1000,	/* the same where most ranges differ: narrowing would find nothing equal */
-	GAP_ROWS = 100		/* so many more there than here: what lies between ours is fetched range by range */
+	GAP_ROWS = 100		/* rows that make a gap: fetching one costs as much as looking at so many records one by one */
 };
 
 struct range {
@@ -263,11 +263,18 @@ filler_of(const struct asker *a)
 	return a->watch == NULL ? NULL : a->watch->filler;
 }
 
-/* Is it a range where we have next to nothing? */
+/* Has the peer many more rows in the range than we have? */
+static bool
+is_thin(const struct asker *a, const struct range *r)
+{
+	return filler_of(a) != NULL && r->there > r->sum.rows && r->there - r->sum.rows > GAP_ROWS;
+}
+
+/* Is it worth while to fetch what lies between our rows, gap by gap? */
 static bool
 is_gap(const struct asker *a, const struct range *r)
 {
-	return filler_of(a) != NULL && (r->sum.rows == 0 || (r->there > r->sum.rows && r->there - r->sum.rows > GAP_ROWS));
+	return filler_of(a) != NULL && (r->sum.rows == 0 || (is_thin(a, r) && (r->there - r->sum.rows) / (r->sum.rows + 1) >= GAP_ROWS));
 }
 
 /* What lies between our rows is fetched; ours are looked at one by one. */
@@ -350,6 +357,18 @@ leaf_rows(const struct ranges *r)
 	return r->n >= FANOUT && differing > r->n / 2 ? LEAF_ROWS_MANY : LEAF_ROWS;
 }
 
+/* A range that differs: filled, listed, or cut for the next level. Where ours lie in a heap beside a large gap, cutting
+ * finds the gap. */
+static bool
+narrow_one(struct asker *a, const struct range *r, size_t leaf, struct ranges *parts, struct err *e)
+{
+	if (r->sum.rows <= leaf && is_gap(a, r))
+		return fill_range(a, r, false, e);
+	if (r->sum.rows <= LEAF_ROWS || (r->sum.rows <= leaf && (!is_thin(a, r) || r->there <= LEAF_ROWS_MANY)))
+		return list_range(a, r, e);
+	return cut_range(a, r, parts, e);
+}
+
 /* Ranges that differ are cut until they are small, then listed. Each level has at most an FANOUTth of the rows
  * of the one above, so this goes a few levels deep at most. */
 static bool
@@ -369,10 +388,7 @@ narrow(struct asker *a, struct ranges *r, struct err *e)
 
 		if (!one->differs)
 			continue;
-		if (one->sum.rows <= leaf && is_gap(a, one))
-			ok = fill_range(a, one, false, e);
-		else
-			ok = one->sum.rows <= leaf ? list_range(a, one, e) : cut_range(a, one, &parts, e);
+		ok = narrow_one(a, one, leaf, &parts, e);
 		if (ok && parts.n + FANOUT > COMPARE_ITEMS) {
 			ok = narrow(a, &parts, e);
 			ranges_free(&parts);
@@ -499,6 +515,52 @@ compare_peek(struct link *l, const struct catalog *c, const struct table *t, boo
 	*rows = page.n > 0;
 	digest_list_free(&page);
 	asker_free(&a);
+	return ok;
+}
+
+bool
+compare_may_fill(struct link *l, const struct catalog *c, const struct table *t, struct err *e)
+{
+	struct asker a = { .l = l, .table = t, .act = COMPARE_LOOK, .digest = { .db = l->db, .database = c->database, .table = t } };
+	bool more, ok;
+
+	asker_init(&a);
+	ok = ask_begin(&a, ASK_FETCH, e) && ask_send(&a, &more, e); /* no row: definitions are looked at first */
+	asker_free(&a);
+	return ok;
+}
+
+bool
+compare_count_there(struct asker *a, const struct digest_range *r, bool skip_high, struct err *e)
+{
+	struct digest_range rest = *r;
+	struct digest_list page;
+	char *low = NULL;
+	bool more = true, ok = true;
+
+	digest_list_init(&page, COMPARE_ANSWER_MAX);
+	while (ok && more) {
+		const struct digest_row *last;
+
+		digest_list_reset(&page);
+		ok = ask_page(a, &rest, &page, &more, e);
+		if (!ok || page.n == 0)
+			break;
+		last = &page.rows[page.n - 1];
+		a->out->only_there += page.n;
+		if (skip_high && last->key_len == r->high_len && memcmp(digest_key(&page, last), r->high, r->high_len) == 0)
+			a->out->only_there--;
+		if (a->watch->progress != NULL)
+			a->watch->progress(a->out->records + a->out->only_there, a->watch->arg);
+		free(low);
+		rest.low_len = last->key_len;
+		ok = copy_key(digest_key(&page, last), rest.low_len, &low) || err_set(e, ERR_MEMORY, "out of memory for a comparison");
+		rest.low = low;
+		if (ok && stopped(a))
+			ok = err_set(e, ERR_STOPPED, "stopped");
+	}
+	free(low);
+	digest_list_free(&page);
 	return ok;
 }
 

@@ -57,6 +57,10 @@ struct compare_watch {
 
 /* Has the table a row at the peer? */
 MUST_CHECK bool compare_peek(struct link *l, const struct catalog *c, const struct table *t, bool *rows, struct err *e);
+/* Would the peer give rows of the table to whoever fills it? ERR_PEER_REFUSED: the definitions differ too much. */
+MUST_CHECK bool compare_may_fill(struct link *l, const struct catalog *c, const struct table *t, struct err *e);
+/* Add the peer's rows of the range (its upper bound itself left out, where skip_high) to what only it has. */
+MUST_CHECK bool compare_count_there(struct asker *a, const struct digest_range *r, bool skip_high, struct err *e);
 /* A person has made the table agree with the peer: if it is held there, it is compared again by the peer itself. An older
  * peer leaves it held. */
 MUST_CHECK bool compare_say_settled(struct link *l, const struct catalog *c, const char *table, struct err *e);

@@ -136,23 +136,42 @@ create(struct defining *d, struct err *e)
 	return true;
 }
 
+/* Ask, and then create, or only say. */
+static bool
+define(struct defining *d, void (*visit)(const char *table, void *arg), void *arg, struct err *e)
+{
+	struct link *l = d->link;
+	struct buf answer;
+	bool ok;
+
+	buf_init(&answer, COMPARE_ANSWER_MAX * 2);
+	ok = db_open(&l->conf->database, &d->db, e) && db_use(d->db, l->conf->database.name, e) && ask(d, &answer, e) && (visit != NULL || create(d, e));
+	for (size_t i = 0; i < d->n; i++) {
+		if (ok && visit != NULL)
+			visit(d->tables[i].name, arg);
+		free(d->tables[i].name);
+		free(d->tables[i].definition);
+	}
+	free(d->tables);
+	db_close(d->db);
+	buf_free(&answer);
+	return ok;
+}
+
 bool
 define_missing(struct link *l, uint64_t *created, struct err *e)
 {
 	struct defining d = { .link = l };
-	struct buf answer;
-	bool ok;
+	bool ok = define(&d, NULL, NULL, e);
 
-	*created = 0;
-	buf_init(&answer, COMPARE_ANSWER_MAX * 2);
-	ok = db_open(&l->conf->database, &d.db, e) && db_use(d.db, l->conf->database.name, e) && ask(&d, &answer, e) && create(&d, e);
 	*created = ok ? d.n : 0;
-	for (size_t i = 0; i < d.n; i++) {
-		free(d.tables[i].name);
-		free(d.tables[i].definition);
-	}
-	free(d.tables);
-	db_close(d.db);
-	buf_free(&answer);
 	return ok;
+}
+
+bool
+define_look(struct link *l, void (*visit)(const char *table, void *arg), void *arg, struct err *e)
+{
+	struct defining d = { .link = l };
+
+	return define(&d, visit, arg, e);
 }

@@ -8,5 +8,7 @@
  * ERR_INPUT: a definition that is not let through (db/blueprint), before anything of that table is created. The link
  * must be open. */
 MUST_CHECK bool define_missing(struct link *l, uint64_t *created, struct err *e);
+/* Name those tables, and create none. */
+MUST_CHECK bool define_look(struct link *l, void (*visit)(const char *table, void *arg), void *arg, struct err *e);
 
 #endif

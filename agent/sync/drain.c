@@ -21,7 +21,11 @@
 enum {
 	HELLO_TRIES = 3, /* in one run: the first, one for a stale session, one for another position */
 	STARTUP_PAUSE_MS = 1000, /* between two looks for a startup that was cut */
-	STARTUP_WAIT_S = 60 /* for a drain that is running */
+	STARTUP_WAIT_S = 60, /* for a drain that is running */
+	BACKLOG_ROWS = 20 * 1000, /* changes that are sent before a startup: it looks each record up among those that are not */
+	TABLES_SHOWN = 6,    /* tables of a group that its line in the log names ... */
+	TABLE_SHOWN_MAX = 64, /* ... and bytes of each name */
+	TABLES_TEXT_MAX = TABLES_SHOWN * (TABLE_SHOWN_MAX + 24) + 32
 };
 
 struct drain {
@@ -38,6 +42,9 @@ struct drain {
 	bool allow_deletes; /* a person's yes to whatever is found */
 	bool fill_blank; /* a node that has never been filled fills itself */
 	int64_t startup_at; /* for a startup to go on with, not before */
+	drain_progress_fn *progress; /* or NULL */
+	void *progress_arg;
+	uint64_t first_id, last_id; /* of the queue, when this run began to send: progress is told by them */
 };
 
 bool
@@ -255,7 +262,34 @@ struct sending {
 	int status;
 	bool ok;
 	struct err e;
+	char tables[TABLES_TEXT_MAX]; /* for the log */
 };
+
+/* "orders 3, riders 2": what the group has of which tables. */
+static void
+put_tables(const struct group *g, char out[TABLES_TEXT_MAX])
+{
+	const struct collapse *c = &g->collapse;
+	uint64_t *records = log_wants(LOG_LEVEL_INFO) ? calloc(c->ntables + 1, sizeof *records) : NULL;
+	size_t shown = 0, more = 0, len = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; records != NULL && i < c->n; i++)
+		records[c->entries[i].table] += c->entries[i].send;
+	for (size_t i = 0; records != NULL && i < c->ntables; i++) {
+		if (records[i] == 0)
+			continue;
+		if (shown == TABLES_SHOWN) {
+			more++;
+			continue;
+		}
+		len += (size_t)snprintf(out + len, TABLES_TEXT_MAX - len, "%s%.*s %llu", shown++ == 0 ? "" : ", ", TABLE_SHOWN_MAX,
+		    collapse_table_name(c, i), (unsigned long long)records[i]);
+	}
+	if (more > 0)
+		(void)snprintf(out + len, TABLES_TEXT_MAX - len, " and %zu more", more);
+	free(records);
+}
 
 static void *
 send_main(void *arg)
@@ -290,9 +324,29 @@ take_answer(struct drain *d, struct sending *s, struct drain_report *report, boo
 	report->records += settled.applied;
 	report->refused += settled.refused;
 	report->parked += settled.parked;
-	log_info(d->peer->name, "Sync success: %llu records up to epoch %llu, %llu refused", (unsigned long long)settled.applied,
-	    (unsigned long long)s->group->upto.epoch, (unsigned long long)settled.refused);
+	log_info(d->peer->name, "Sync success: %llu records up to epoch %llu, %llu refused (%s)", (unsigned long long)settled.applied,
+	    (unsigned long long)s->group->upto.epoch, (unsigned long long)settled.refused, s->tables);
 	return true;
+}
+
+/* The ids that are behind us say about how many records are still to come. */
+static void
+tell_progress(struct drain *d, const struct group *g, const struct drain_report *report)
+{
+	uint64_t done, all;
+
+	if (d->progress == NULL)
+		return;
+	if (d->last_id == 0) {
+		struct err ignored; /* then nobody knows how much it is */
+
+		d->first_id = g->base.high;
+		if (!db_number(d->db, "SELECT MAX(id) FROM sync_queue", DB_NO_ARGS, &d->last_id, NULL, &ignored))
+			d->last_id = g->upto.high;
+	}
+	done = g->upto.high > d->first_id ? g->upto.high - d->first_id : 0;
+	all = d->last_id > d->first_id ? d->last_id - d->first_id : 0;
+	d->progress(report->records, done > 0 && all > done && report->records > 0 ? (uint64_t)((double)report->records * (double)all / (double)done) : 0, d->progress_arg);
 }
 
 static void
@@ -325,8 +379,9 @@ send_one(struct drain *d, struct group *g, struct group *next, struct drain_repo
 	pthread_t thread;
 	bool threaded, ok;
 
-	log_debug(d->peer->name, "sending epoch %llu: %llu records, %llu bytes", (unsigned long long)g->upto.epoch, (unsigned long long)g->records,
-	    (unsigned long long)group_size(g));
+	put_tables(g, s.tables);
+	log_info(d->peer->name, "Sync queued: epoch %llu, %llu records, %llu bytes (%s)", (unsigned long long)g->upto.epoch, (unsigned long long)g->records,
+	    (unsigned long long)group_size(g), s.tables);
 	buf_init(&s.answer, MESSAGE_ANSWER_MAX);
 	threaded = (!g->last_part || report->groups > 0) && pthread_create(&thread, NULL, send_main, &s) == 0;
 	if (!threaded)
@@ -342,6 +397,8 @@ send_one(struct drain *d, struct group *g, struct group *next, struct drain_repo
 		(void)pthread_join(thread, NULL);
 	}
 	ok = take_answer(d, &s, report, again, e);
+	if (ok)
+		tell_progress(d, g, report);
 	/* What was refused just now must be listed in the next group: build it again. */
 	*next_ready = *next_ready && ok && !*again && report->refused == refused;
 	if (!ok)
@@ -532,6 +589,43 @@ drain_define(struct drain *d, bool copy, uint64_t *created, struct err *e)
 	return ok;
 }
 
+/* Does so much wait for a peer that has had changes of ours before? */
+static bool
+has_backlog(struct drain *d, bool *yes, struct err *e)
+{
+	uint64_t high = 0, late = 0;
+	struct peer_state state;
+	struct mark acked = { 0 };
+	bool found = false, ok;
+
+	*yes = false;
+	if (!peer_load(d->db, d->peer->name, &state, e) || state.fresh)
+		return e->code == ERR_NONE;
+	ok = queue_load_mark(d->db, state.acked_epoch, &acked, &found, e) && (!found || queue_peek(d->db, &acked, &high, &late, e));
+	*yes = ok && found && high > acked.high && high - acked.high > BACKLOG_ROWS;
+	mark_free(&acked);
+	return ok;
+}
+
+/* What cannot be sent, since the link has to begin anew, or for whatever other reason, is compared like everything else. */
+static bool
+send_backlog(struct drain *d, struct err *e)
+{
+	struct drain_report report = { 0 };
+	bool yes;
+
+	if (!has_backlog(d, &yes, e) || !yes)
+		return e->code == ERR_NONE;
+	if (send_everything(d, false, &report, e))
+		log_info(d->peer->name, "before the startup: %llu records that waited here are sent", (unsigned long long)report.records);
+	else if (e->code == ERR_STOPPED || db_is_lost(d->db))
+		return false;
+	else
+		log_info(d->peer->name, "what waits here is compared, not sent: %s", e->msg);
+	err_clear(e);
+	return true;
+}
+
 bool
 drain_startup(struct drain *d, const struct startup_options *how, struct startup_report *report, struct err *e)
 {
@@ -541,10 +635,24 @@ drain_startup(struct drain *d, const struct startup_options *how, struct startup
 		return false;
 	if (!taken)
 		return err_set(e, ERR_DB_BUSY, "another drain to peer %s has been running for %d s; try again when it is done", d->peer->name, STARTUP_WAIT_S);
-	ok = witness_reread(d->db, &d->node, e) && startup_run(&d->link, how, report, e);
+	ok = witness_reread(d->db, &d->node, e) && (how->copy || send_backlog(d, e)) && startup_run(&d->link, how, report, e);
 	ok = note_outcome(d, ok, e);
 	release_lock(d);
 	return ok;
+}
+
+bool
+drain_prospect(struct drain *d, struct prospect *p, struct err *e)
+{
+	d->link.rehearsing = true;
+	return connect_db(d, e) && prospect_look(&d->link, p, e);
+}
+
+void
+drain_watch(struct drain *d, drain_progress_fn *progress, void *arg)
+{
+	d->progress = progress;
+	d->progress_arg = arg;
 }
 
 void
@@ -568,6 +676,7 @@ drain_run(struct drain *d, bool retry, struct drain_report *report, struct err *
 	if (d->has_quiet)
 		mark_free(&d->quiet);
 	d->has_quiet = false;
+	d->last_id = 0;
 	ok = say_anew(d, e) && link_tell_links(&d->link, e) && fill_first(d, e) && decide_rivals(d, e) &&
 	    send_everything(d, retry, report, e);
 	ok = note_outcome(d, ok, e);

@@ -9,6 +9,7 @@
 #include "db/schema.h"
 #include "sync/carry.h"
 #include "sync/group.h"
+#include "sync/prospect.h"
 #include "sync/startup.h"
 #include "wire/rehearsal.h"
 
@@ -32,6 +33,10 @@ void drain_use_shelf(struct drain *d, struct shelf *shelf);
 /* Is there a way to the peer now? False: it has no url, and is not waiting at the shelf. */
 bool drain_has_way(const struct drain *d);
 
+/* Told while a backlog is sent: records that the peer has by now, and about how many there will be (0: not known yet). */
+typedef void drain_progress_fn(uint64_t records, uint64_t about, void *arg);
+void drain_watch(struct drain *d, drain_progress_fn *progress, void *arg);
+
 /* Is there anything for the peer? One or two cheap queries. retry: count records that were refused. */
 MUST_CHECK bool drain_look(struct drain *d, bool retry, bool *pending, struct err *e);
 /* Send until nothing is pending. retry: at the end, once more what was refused. An error is noted in
@@ -41,6 +46,8 @@ MUST_CHECK bool drain_run(struct drain *d, bool retry, struct drain_report *repo
 MUST_CHECK bool drain_files(struct drain *d, struct carry_report *report, struct err *e);
 /* Fill this node from the peer, or go on with that; waits for a drain that is running. */
 MUST_CHECK bool drain_startup(struct drain *d, const struct startup_options *how, struct startup_report *report, struct err *e);
+/* What that would do; nothing is changed, here or there. */
+MUST_CHECK bool drain_prospect(struct drain *d, struct prospect *p, struct err *e);
 /* Create the tables that are missing here from the peer's definitions; copy: what for is --startup --force. */
 MUST_CHECK bool drain_define(struct drain *d, bool copy, uint64_t *created, struct err *e);
 /* The startup without being asked where this node has never been filled ([sync] startup = auto). */

@@ -187,7 +187,7 @@ task_done(void *job)
 		if (t->e.code == ERR_NONE)
 			(void)err_set(&t->e, ERR_STOPPED, "stopping");
 		count_add(COUNT_RECEIVING_FAILED, t->peer, err_word(t->e.code));
-		log_warning(t->peer, "%s", t->e.msg);
+		log_warning(t->peer, "Sync refused with %d %s: %s", status, code, t->e.msg);
 		request_fail(t->request, status, code, "%s", t->e.msg);
 	} else
 		request_reply(t->request, t->status, type_lines, buf_cstr(&t->answer), t->answer.len);

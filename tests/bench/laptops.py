@@ -97,7 +97,7 @@ class Laptops:
             if not match:
                 continue
             when = datetime.fromisoformat(match.group(1) + "+00:00").timestamp()
-            if "sending epoch" in match.group(2):
+            if "Sync queued" in match.group(2):
                 carried.build += when - last
                 last = when
             elif "Sync success" in match.group(2):

@@ -76,6 +76,20 @@ def _take(two: Pair, window: Browser) -> None:
     window.js("window.scrollTo(0, 0)")
     time.sleep(1)
     window.picture(DOCS / "page-phone.png")
+    _take_held(two, window)
+
+
+def _take_held(two: Pair, window: Browser) -> None:
+    """On a projector, in the dark: bert's laptop was put back to a backup."""
+    two.bert.stop_serve()
+    hand.sync(two.anna, "UPDATE sync_peer SET held=%s",
+              ["peer bert has received changes that this node does not know: restored from a backup, or cloned?:"
+               " run agent --install --peer bert here: the link begins anew, all tables are compared and merged"])
+    window.size(1600, 900)
+    window.shows("#peer-bert", "begins anew")
+    window.js("window.scrollTo(0, 0)")
+    time.sleep(1)
+    window.picture(DOCS / "page-held.png")
 
 
 if __name__ == "__main__":

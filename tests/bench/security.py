@@ -19,7 +19,7 @@ from bench.figures import Part, Table, median, number
 from bench.laptops import Carried, Laptops
 from bench.watch import cpu_seconds
 
-_BYTES = re.compile(r"sending epoch \d+: \d+ records, (\d+) bytes")
+_BYTES = re.compile(r"Sync queued: epoch \d+, \d+ records, (\d+) bytes")
 _MODES = ("http", "tls", "sealed")
 
 

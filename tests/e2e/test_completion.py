@@ -66,6 +66,7 @@ def test_arguments_that_can_be_known_are_offered(complete: Complete) -> None:
     assert complete("--drain", "--peer", "b") == ["bert"]
     assert complete("--config", "other.conf", "--unpair", "d") == ["dora"]
     assert complete("--resolve", "--keep", "r") == ["remote"]
+    assert complete("--status", "--color", "al") == ["always"]
     assert "other.conf" in complete("--config", "oth")
     assert complete("--completion", "f") == ["fish"]
 

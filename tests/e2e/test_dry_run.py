@@ -143,6 +143,25 @@ def test_what_would_be_refused_is_foretold_with_its_reason(fresh_pair: Pair) -> 
     assert ("refused", "c", "91") in {(one["kind"], one["table"], one["record_id"]) for one in said["findings"]}
 
 
+@pytest.mark.parametrize("preferred", ["anna", "bert", "cleo"])
+def test_of_two_rows_with_one_unique_value_the_one_that_the_rule_prefers_is_foretold(fresh_pair: Pair, preferred: str) -> None:
+    for node in fresh_pair.nodes:
+        node.change_conf({"table p": {"conflict": f"prefer {preferred}"}})
+    anna, bert = _start(fresh_pair, "CREATE TABLE p (id INT PRIMARY KEY, mail VARCHAR(40) UNIQUE)")
+    anna.sql("INSERT INTO p VALUES (10, 'm')")
+    bert.sql("INSERT INTO p VALUES (20, 'M')")
+    [found] = _rehearse(fresh_pair)["findings"]
+    assert (found["table"], found["record_id"]) == ("p", "10")
+    if preferred == "cleo":
+        assert found["kind"] == "refused" and "record 20 has its value" in found["reason"] and "a person decides" in found["reason"]
+        return
+    assert (found["kind"], found["rule"], found["verdict"]) == ("conflict", "unique, prefer", "apply" if preferred == "anna" else "keep")
+    assert (found["here_node"], found["there_node"]) == ("anna", "bert") and found["there_changed_at"]
+    fresh_pair.start_serve()
+    until(lambda: [node.drain() for node in fresh_pair.nodes] and anna.sql("SELECT * FROM p") == bert.sql("SELECT * FROM p"), 60, "it is decided")
+    assert anna.sql("SELECT id FROM p") == [(10 if preferred == "anna" else 20,)]
+
+
 def test_values_that_change_hands_within_the_group_are_no_refusal(fresh_pair: Pair) -> None:
     anna, _ = _start(fresh_pair, "CREATE TABLE p (id INT PRIMARY KEY, mail VARCHAR(40) UNIQUE)", "INSERT INTO p VALUES (1,'one'),(2,'two')")
     hand.transaction(anna, "UPDATE p SET mail='three' WHERE id=1", "UPDATE p SET mail='one' WHERE id=2", "INSERT INTO p VALUES (3, 'two')")

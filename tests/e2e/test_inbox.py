@@ -21,9 +21,9 @@ def _listed(node: Node, *args: str) -> list[dict[str, Any]]:
     return kept
 
 
-def _conflict(pair: Pair, older: str, newer: str) -> tuple[Node, dict[str, Any]]:
+def _conflict(pair: Pair, older: str, newer: str, *more: str) -> tuple[Node, dict[str, Any]]:
     """Anna's statement is the older one and loses; the node that kept it, and what it kept."""
-    hand.everywhere(pair, TABLE, ROW)
+    hand.everywhere(pair, TABLE, ROW, *more)
     pair.install()
     pair.anna.sql(older)
     pair.bert.sql(newer)
@@ -54,7 +54,9 @@ def test_people_read_who_when_and_which_columns(fresh_pair: Pair) -> None:
     node, kept = _conflict(fresh_pair, "UPDATE t SET v='anna\n\x1b[31m'", "UPDATE t SET v='bert'")
     text = node.agent("--conflicts", check=0).stdout
     assert f"{kept['id']}: table t, record 1" in text and "(kept)" in text
-    assert 'v: local "' in text and "\x1b" not in text
+    row, = [line for line in text.splitlines() if line.startswith("  v ")]
+    assert '"bert"' in row and 'anna\\n\\x1b[31m' in row and "\x1b" not in text, "one line, whatever it holds"
+    assert "local: " in text and "remote: " in text
     assert node.agent("--conflicts", "-q", check=0).stdout == ""
     assert _listed(node, "--table", "t") == [kept]
     assert _listed(node, "--table", "other") == []
@@ -108,6 +110,20 @@ def test_what_came_after_the_conflict_is_kept_when_a_person_overrules_it(fresh_p
     fresh_pair.settle()
     node.agent("--resolve", str(kept["id"]), "--keep", "remote", check=0)
     assert [c["local"]["row"]["v"] for c in _listed(node) if c["rule"] == "resolve"] == ["later"]
+
+
+@pytest.mark.parametrize("ddl", [(), ("CREATE TABLE c (id INT PRIMARY KEY, t INT, FOREIGN KEY (t) REFERENCES t (id) ON UPDATE CASCADE)", "INSERT INTO c VALUES (1,1)")],
+                         ids=["alone", "with children"])
+def test_a_key_that_lost_can_be_made_the_winner(fresh_pair: Pair, ddl: tuple[str, ...]) -> None:
+    _conflict(fresh_pair, "UPDATE t SET id=5 WHERE id=1", "UPDATE t SET id=7 WHERE id=1", *ddl)
+    assert fresh_pair.bert.sql("SELECT id FROM t") == [(7,)]
+    node, kept = next((node, one) for node in fresh_pair.nodes for one in _listed(node) if one["local"]["row"] and one["remote"]["row"])
+    for key in (5, 7, 7):
+        node.agent("--resolve", str(kept["id"]), "--keep", "local" if kept["local"]["row"]["id"] == str(key) else "remote", check=0)
+        fresh_pair.settle()
+        fresh_pair.assert_equal()
+        assert fresh_pair.bert.sql("SELECT id FROM t") == [(key,)]
+        assert not ddl or fresh_pair.bert.sql("SELECT t FROM c") == [(key,)]
 
 
 def test_wrong_decisions_are_refused_and_change_nothing(fresh_pair: Pair) -> None:

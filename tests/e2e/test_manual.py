@@ -20,9 +20,9 @@ def _open(node: Node) -> list[dict[str, Any]]:
     return [one for one in kept if one["undecided"]]
 
 
-def _apart(pair: Pair, annas: str, berts: str, n: int = 1) -> tuple[Node, Node]:
+def _apart(pair: Pair, annas: str, berts: str, n: int = 1, more: tuple[str, ...] = ()) -> tuple[Node, Node]:
     """Both have changed the record, and both sides list it as undecided."""
-    hand.everywhere(pair, T, "INSERT INTO t VALUES (1,'first',0),(2,'second',0)")
+    hand.everywhere(pair, T, "INSERT INTO t VALUES (1,'first',0),(2,'second',0)", *more)
     for node in pair.nodes:
         node.change_conf({"sync": {"interval": "10s", "conflict": "manual"}})
     asked = pair.anna.agent("--check")
@@ -95,6 +95,27 @@ def test_a_changed_key_that_waited_leaves_no_row_under_the_old_one(fresh_pair: P
     bert.drain(check=(DONE, PERSON))  # before anna tries hers again
     _agree(fresh_pair)
     assert anna.sql("SELECT id, v FROM t ORDER BY id") == [(2, "second"), (7, "bert" if keep == "local" else "first")]
+
+
+def test_a_version_that_came_after_the_one_that_was_decided_about_is_not_overwritten(fresh_pair: Pair) -> None:
+    parents = ("CREATE TABLE p (id INT PRIMARY KEY)", "ALTER TABLE t MODIFY id INT AUTO_INCREMENT, ADD p INT, ADD FOREIGN KEY (p) REFERENCES p (id)")
+    anna, bert = _apart(fresh_pair, "INSERT INTO t (id, v) VALUES (7, 'anna')", "INSERT INTO t (id, v) VALUES (7, 'bert')", more=parents)
+    fresh_pair.stop_serve()
+    bert.sql("DELETE FROM t WHERE id=7")
+    bert.start_serve()
+    until(lambda: anna.agent("--retry", "all", check=None) and anna.drain(check=None) and bert.sql("SELECT v FROM t WHERE id=7") == [("anna",)], 60, "bert has anna's")
+    bert.stop_serve()
+    hand.unseen(bert, "INSERT INTO p VALUES (5)")
+    bert.sql("UPDATE t SET v='bert goes on', p=5 WHERE id=7")
+    anna.start_serve()
+    bert.drain(check=None)  # refused: anna has no such parent
+    anna.stop_serve()
+    for one in _open(anna):
+        anna.agent("--resolve", str(one["id"]), "--keep", "local", check=DONE)
+    bert.start_serve()
+    anna.drain(check=None)
+    kept = [str(row) for node in fresh_pair.nodes for row in hand.sync(node, "SELECT CONCAT_WS(' ', local_row, remote_row) FROM sync_conflict")]
+    assert bert.sql("SELECT v FROM t WHERE id=7") == [("bert goes on",)] or any("bert goes on" in row for row in kept), kept
 
 
 @pytest.mark.parametrize("keep", ["local", "remote"])

@@ -134,13 +134,14 @@ def test_wrong_keys_have_to_wait_and_the_right_one_with_them(two: Pair) -> None:
 def test_the_page_tells_what_happens_without_reloading(two: Pair, page: Browser) -> None:
     page.js("window.sameVisit = true")
     page.shows("#headline", "In step")
-    assert "close the lid" in page.text("#sentence")
+    assert page.text("#lid") == "Safe to close the lid"
     two.bert.stop_serve()
     two.anna.sql("INSERT INTO many VALUES (1, 1), (2, 2)")
     page.shows("#headline", lambda text: text == "Not in step")
+    assert "Closing the lid loses nothing" in page.text("#lid")
     card = page.shows("#peer-bert", lambda text: "2 pending" in text and "not running" in text)
-    assert "refused the connection" in card and "start agent --serve on it" in card
-    page.shows("#counts", lambda text: "many" in text)
+    assert "refused the connection" in card and "Start it there: agent --serve" in card
+    page.shows("#tables", "many")
     two.bert.start_serve()
     page.shows("#headline", "In step")
     page.shows("#activity", "sent")
@@ -197,6 +198,19 @@ def test_a_conflict_is_shown_side_by_side_and_decided(two: Pair, page: Browser) 
     _apart(two, 1, "Paris", "Oxford")
     page.alive()
     page.shows("#headline", "Needs you")
+    page.shows("#conflict-list", lambda text: "Paris" in text and "Oxford" in text)
+    page.scripts(False)  # read without JavaScript: the same two columns, and the command instead of buttons
+    try:
+        page.visit(two.anna)
+        (row,) = page.all(".versus tr.differs")
+        assert [cell.text for cell in row.find_elements("css selector", "td")] == ["Paris", "Oxford"]
+        heads = [cell.text for cell in page.all(".versus thead th")]
+        assert "anna" in heads[1] and "bert" in heads[2] and "conflicts to decide: 1" in page.one("#todo").text
+        assert re.search(r"agent --resolve \d+ --keep local\|remote", page.one("#conflict-list").text)
+    finally:
+        page.scripts(True)
+    page.visit(two.anna)
+    page.alive()
     page.shows("#conflict-list", lambda text: "Paris" in text and "Oxford" in text)
     marked = page.js("return [...document.querySelectorAll('.versus tr.differs')].map(r => [...r.children].map(c => c.innerText.trim()))")
     assert [row[1:] for row in marked] == [["Paris", "Oxford"]] and "town" in marked[0][0]
@@ -338,6 +352,52 @@ def test_nothing_that_comes_from_the_database_becomes_markup(two: Pair, page: Br
         page.confirm()
         until(lambda: len(page.all("#conflict-list .pill.person")) == left, 60, "one less to decide")  # noqa: B023
     page.shows("#headline", "In step")
+    page.console()
+
+
+HELD = f"a {MARKUP} was restored: run agent --install --peer bert here: the link begins anew"
+
+
+@pytest.fixture
+def troubled(two: Pair) -> Iterator[Pair]:
+    """Bert is away; anna's link is held, a table waits for a choice, another is new, and a startup was cut: each named by
+    something that looks like markup."""
+    two.bert.stop_serve()
+    two.anna.sql("CREATE TABLE `new <i>&'` (id INT PRIMARY KEY)")
+    for sql, values in (("UPDATE sync_peer SET held=%s, last_error=%s, last_error_at=NOW(6), failures=3", [HELD, MARKUP]),
+                        ("INSERT INTO sync_drift (peer, table_name, act, state, reason, records) VALUES ('bert', %s, 'look', 'held', %s, 3)",
+                         [HOSTILE_TABLE, MARKUP]),
+                        ("INSERT INTO sync_startup (peer, state, copy, records) VALUES ('bert', 'filling', 0, 1234567)", []),
+                        ("INSERT INTO sync_startup_table (peer, table_name, records) VALUES ('bert', %s, 77)", [HOSTILE_TABLE])):
+        hand.sync(two.anna, sql, values)
+    yield two
+    for sql in ("UPDATE sync_peer SET held=NULL, last_error=NULL, failures=0", "DELETE FROM sync_drift", "DELETE FROM sync_startup", "DELETE FROM sync_startup_table"):
+        hand.sync(two.anna, sql)
+    two.anna.sql("DROP TABLE `new <i>&'`")
+    two.bert.start_serve()
+
+
+def test_what_waits_for_a_person_is_named_with_its_remedy_wherever_it_stands(troubled: Pair, page: Browser) -> None:
+    anna = troubled.anna
+    card = page.shows("#peer-bert", lambda text: MARKUP in text and HOSTILE_TABLE in " ".join(text.split()))
+    assert "was restored: run agent --install --peer bert" in card and "mine to there" in card
+    assert "agent --install --peer bert" in page.js("return [...document.querySelectorAll('#peer-bert .command code')].map(c => c.textContent)")
+    commands = page.js("return [...document.querySelectorAll('#peer-bert .choices code')].map(c => c.textContent)")
+    assert len(commands) == 3 and all("--repair" in one and HOSTILE_TABLE.split()[0] in one for one in commands)
+    page.click("#peer-bert .copy")
+    page.shows("#said", lambda text: "Copied" in text or "Selected" in text)
+    page.shows("#startup", lambda text: "1,234,567 rows" in text and HOSTILE_TABLE in " ".join(text.split()))
+    page.shows("#todo", lambda text: "Table new <i>&' is new" in text and "the link is held" in text)
+    page.shows("#tables", lambda text: HOSTILE_TABLE in " ".join(text.split()) and "both ways" in text and "a person decides" in text)
+    page.shows("#counts", lambda text: "queue on disk" in text and "KiB" in text and "free for groups" in text)
+    page.button("Try again now", "#peers")
+    page.shows("#said", "Sending now")
+    assert not page.all("main img, main b, main i, main u, main script")
+    plain = anna.get("/", anna.monitor_key)[1].decode()
+    body = plain.split("<body>")[1].replace("<button", "").replace("<br", "")
+    assert "<img" not in body and "<b" not in body and "<i>" not in body and not re.search(r"\{\{[a-z>]", plain)
+    for wanted in ("&lt;img src=x onerror=alert(1)&gt;", "new &lt;i&gt;&amp;&#39;", "1234567 rows", "mine to there", "The link waits for you"):
+        assert wanted in body, wanted
     page.console()
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,11 +94,14 @@ def fresh_pair(lasting_pair: Pair) -> Iterator[Pair]:
 def _typed(node: Node, *args: str) -> tuple[int, str]:
     """A verb at a terminal, where somebody types the administrator's password: exit code, screen."""
     master, slave = pty.openpty()
-    with subprocess.Popen(node.command(*args), stdin=slave, stdout=slave, stderr=slave, cwd=node.folder,
-                          preexec_fn=process.dies_with_parent()) as child:
-        os.close(slave)
-        screen, said = b"", False
+    child = subprocess.Popen(node.command(*args), stdin=slave, stdout=slave, stderr=slave, cwd=node.folder,
+                             preexec_fn=process.dies_with_parent())
+    os.close(slave)
+    screen, said, deadline = b"", False, time.monotonic() + 60
+    try:
         while True:
+            ready, _, _ = select.select([master], [], [], max(0, deadline - time.monotonic()))
+            assert ready, f"it waits: {screen!r}"
             try:
                 screen += os.read(master, 4096)
             except OSError:  # the other end is closed
@@ -104,8 +109,10 @@ def _typed(node: Node, *args: str) -> tuple[int, str]:
             if b"password of the database administrator" in screen and not said:
                 said = True
                 os.write(master, ADMIN_PASSWORD.encode() + b"\n")
-        os.close(master)
         return child.wait(60), screen.decode()
+    finally:
+        os.close(master)
+        process.end(child)
 
 
 def test_an_administrator_installs_and_leaves_an_account_with_the_documented_rights(two: Pair) -> None:

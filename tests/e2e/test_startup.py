@@ -82,6 +82,37 @@ def test_rows_that_are_older_newer_or_only_here(fresh_pair: Pair) -> None:
         assert rows(two.anna) == rows(two.bert) and len(rows(two.bert)) == 5002
 
 
+def test_rows_that_are_missing_between_others_come_in_few_questions(fresh_pair: Pair) -> None:
+    """Every seventh row is here, an older version of it; as with keys that are random."""
+    with begun(fresh_pair, TABLE, there=(numbers(21000), "DELETE FROM t WHERE id BETWEEN 7001 AND 14000", "INSERT INTO t SELECT seq, 'far', 1 FROM seq_50001_to_60000"),
+               here=("INSERT INTO t SELECT seq * 7, 'older', 1 FROM seq_1_to_3000",)) as two:
+        two.anna.sql("DELETE FROM t WHERE id BETWEEN 7001 AND 14000")
+        wire = two.wire["anna", "bert"]
+        before = len(wire.exchanges)
+        said = startup(two.anna)
+        assert said["copied"] == 24000 and said["failed"] == 0
+        assert len(wire.exchanges) - before < 150
+        assert rows(two.anna) == rows(two.bert)
+
+
+@pytest.mark.slow
+def test_many_changes_that_were_not_sent_do_not_stop_a_startup(fresh_pair: Pair) -> None:
+    """More than a look for versions goes back to: they are sent first, over a link that has been used."""
+    with begun(fresh_pair, TABLE, there=(numbers(1000),), here=(numbers(1000),)) as two:
+        two.anna.sql("UPDATE t SET v = 'first' WHERE id = 1")
+        two.anna.drain(check=0)
+        two.bert.stop_serve()
+        for node, first, last in ((two.anna, 2001, 207000), (two.bert, 300001, 330000)):
+            node.sql("UPDATE t SET v = %s WHERE id BETWEEN 10 AND 20", [f"of {node.name}"])
+            node.sql(f"INSERT INTO t SELECT seq, 'not sent', 1 FROM seq_{first}_to_{last}")
+        two.bert.start_serve()
+        said = startup(two.anna)
+        assert said["failed"] == 0 and said["copied"] >= 30000
+        two.settle(120)
+        two.assert_equal()
+        assert len(rows(two.anna)) == 236000
+
+
 def test_force_makes_a_copy_and_keeps_what_it_removes(fresh_pair: Pair) -> None:
     child = "CREATE TABLE c (id INT PRIMARY KEY, t INT, FOREIGN KEY (t) REFERENCES t (id) ON DELETE CASCADE)"
     with begun(fresh_pair, TABLE, child, there=(numbers(3000),),
@@ -237,5 +268,66 @@ def test_missing_tables_are_created(fresh_pair: Pair) -> None:
     two.bert.sql("CREATE TABLE parts (id INT PRIMARY KEY) PARTITION BY HASH (id)")
     two.bert.install()
     two.bert.sql("INSERT INTO parts VALUES (1)")
-    ran = two.anna.agent("--startup", "--create-tables", check=1)
-    assert "create it here by hand" in ran.stderr and two.anna.sql("SHOW TABLES LIKE 'parts'") == []
+    # The peer looks at its tables once a second.
+    until(lambda: "create it here by hand" in two.anna.agent("--startup", "--create-tables", check=(0, 1)).stderr, what="it is refused")
+    assert two.anna.sql("SHOW TABLES LIKE 'parts'") == []
+
+
+def _foretold(node: Node, *args: str, check: int = 0) -> dict[str, Any]:
+    """What --dry-run says of each table, and of all."""
+    said = startup(node, "--dry-run", *args, check=check)
+    assert said["dry_run"]
+    return said | {"tables": {table["table"]: table for table in said["tables"]}}
+
+
+def _state(two: Pair) -> list[Any]:
+    """Everything that a startup changes, on both sides; a row is made for a peer that is met, whatever is asked."""
+    return [[rows(node, name) for (name,) in node.sql("SHOW TABLES")] +
+            [sync(node, f"SELECT * FROM {name}") for name in ("sync_queue", "sync_epoch", "sync_owed", "sync_drift", "sync_renewal", "sync_startup",
+                                                              "sync_conflict", "sync_cursor")] +
+            [sync(node, "SELECT peer, acked_epoch, acked_stamp, held FROM sync_peer")] for node in two.nodes]
+
+
+def test_a_dry_run_says_table_by_table_what_a_startup_would_do_and_changes_nothing(fresh_pair: Pair) -> None:
+    child = "CREATE TABLE c (id INT PRIMARY KEY, t INT, FOREIGN KEY (t) REFERENCES t (id))"
+    with begun(fresh_pair, TABLE, child, "CREATE TABLE d (id INT PRIMARY KEY, v VARCHAR(40))", "CREATE TABLE e (id INT PRIMARY KEY)",
+               there=(numbers(3000), "INSERT INTO c SELECT seq, seq FROM seq_1_to_12000 WHERE seq <= 3000", "INSERT INTO e VALUES (1)"),
+               here=("INSERT INTO t SELECT seq, CONCAT('value ', seq), seq * 7 FROM seq_1_to_500", "INSERT INTO t VALUES (-1, 'only here', 0), (9000, 'only here', 0)",
+                     "UPDATE t SET v = 'old' WHERE id IN (5, 50)", "INSERT INTO e VALUES (1)")) as two:
+        two.bert.sql("ALTER TABLE d MODIFY v VARCHAR(80)")
+        two.bert.sql("CREATE TABLE late (id INT PRIMARY KEY)")
+        two.bert.install()
+        before = _state(two)
+        said = _foretold(two.anna, check=5)
+        assert said["begins_anew"] and "nothing was exchanged" in said["why"] and not said["goes_on"]
+        table = said["tables"]["t"]
+        assert [table[kind] for kind in ("records", "missing_here", "missing_there", "different", "error")] == [502, 2500, 2, 2, None]
+        assert said["tables"]["c"]["missing_here"] == 3000 and said["tables"]["e"]["missing_here"] == 0
+        assert "column v is varchar(80)" in said["tables"]["d"]["error"] and said["tables"]["late"]["missing"]
+        text = two.anna.agent("--startup", "--dry-run", check=5).stdout
+        assert "2500 to be copied from bert" in text and "2 only here: they stay, and are sent to bert" in text and "e: 1 rows here, equal" in text
+        assert "late: missing here: not filled without --create-tables" in text and "5500 rows would be copied" in text and "nothing was changed" in text
+        forced = two.anna.agent("--startup", "--dry-run", "--force", "--create-tables", check=5).stdout
+        assert "2 only here: removed, and kept" in forced and "late: missing here: created" in forced
+        assert two.anna.sql("SHOW TABLES LIKE 'late'") == [] and _state(two) == before
+        # And so it comes.
+        done = startup(two.anna, "--create-tables", check=5)
+        assert (done["copied"], done["sent"], done["failed"]) == (5502, 2, 1)
+
+
+def test_a_dry_run_where_the_link_has_to_begin_anew_holds_nothing(fresh_pair: Pair) -> None:
+    with begun(fresh_pair, TABLE, there=(numbers(2000),), here=(numbers(2000),)) as two:
+        two.anna.sql("UPDATE t SET v = 'sent' WHERE id = 2")
+        two.anna.drain(check=0)
+        two.anna.sql(f"DROP DATABASE {two.anna.sync_database}")
+        two.anna.install()
+        two.anna.sql("UPDATE t SET v = 'mine' WHERE id IN (1, 2, 3)")
+        two.bert.sql("DELETE FROM t WHERE id > 1990")
+        before = _state(two)
+        said = _foretold(two.anna)
+        assert said["begins_anew"] and "another database" in said["why"]
+        table = said["tables"]["t"]
+        assert table["missing_there"] + table["busy"] == 10 and table["different"] + table["pending"] == 3
+        assert _state(two) == before
+        two.bert.stop_serve()
+        two.anna.agent("--startup", "--dry-run", check=4)

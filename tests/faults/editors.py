@@ -13,7 +13,7 @@ import json
 import os
 import random
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -159,20 +159,20 @@ def seen(editors: Iterable[Editor]) -> set[str]:
     return _read(editor.path for editor in editors).seen
 
 
-def _kept(nodes: Iterable[Node]) -> set[str]:
+def kept(nodes: Iterable[Node]) -> set[str]:
     """Values in kept conflicts of any node."""
     found = set()
     for node in nodes:
         for row in hand.sync(node, "SELECT local_row, remote_row FROM sync_conflict WHERE table_name='notes'"):
-            found |= {json.loads(version)["value"] for version in row if version is not None}
+            found |= {json.loads(version).get("value") for version in row if version is not None}  # {}: not known there
     return found
 
 
-def wrong_notes(nodes: list[Node], editors: Iterable[Editor]) -> list[str]:
-    """What contradicts the editors' notes, one readable line each."""
+def wrong_notes(nodes: list[Node], editors: Iterable[Editor], gone: Collection[str] = ()) -> list[str]:
+    """What contradicts the editors' notes, one readable line each. gone: with a disk."""
     edits = _read(editor.path for editor in editors)
     rows = {value: key for key, value in nodes[0].sql("SELECT id, value FROM notes")}
-    accounted = rows.keys() | edits.seen | _kept(nodes)
+    accounted = rows.keys() | edits.seen | kept(nodes) | set(gone)
     lost = sorted(value for value in edits.acknowledged if value not in accounted)
     strange = sorted(value for value in rows if value not in edits.begun)
     return ([f"written, acknowledged, and lost without a trace: {lost[:10]} ({len(lost)})"] if lost else []) + \

@@ -13,6 +13,7 @@ load     SQL files into a server (campus, Chinook)
 compare  are two databases equal, by our own reading of them
 proxy    Proxy: a link that can be cut, stalled, doubled, changed, counted
 node     Node: one laptop (server, app database, agent.conf, agent)
+blank    Blank: a laptop on which nothing is set up yet, for scripts/setup and the docs
 backup   dumps and copies of datadirs, as people make them
 clock    a server's clock set wrong while it runs (clock.c)
 pair     Pair and Cluster: laptops that are each other's peers

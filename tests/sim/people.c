@@ -231,12 +231,11 @@ unused_key(const struct world *w)
 
 /* Earlier changes of the record, where nothing depends on them (inbox.c, supersede). */
 static void
-replace_changes(struct world *w, struct node *n, int peer, int table, int key)
+replace_changes(struct world *w, struct node *n, int table, int key)
 {
 	for (int i = 0; i < w->n; i++) {
 		struct side *side = &n->store.sides[i];
 		struct debt *d = store_debt(side, table, key);
-		bool looked_at = w->wrong == WRONG_DECIDED_ALL || i == peer || store_undecided(side, table, key) != NULL;
 		size_t left = 0;
 
 		if (d != NULL && d->link == 0) {
@@ -244,7 +243,7 @@ replace_changes(struct world *w, struct node *n, int peer, int table, int key)
 			store_drop_debt(side, d);
 		}
 		for (size_t k = 0; k < side->nunsettled; k++)
-			if (side->unsettled[k].table != table || side->unsettled[k].key != key || !looked_at)
+			if (side->unsettled[k].table != table || side->unsettled[k].key != key || (!side->unsettled[k].asked && w->wrong != WRONG_DECIDED_ALL))
 				side->unsettled[left++] = side->unsettled[k];
 		side->nunsettled = left;
 	}
@@ -258,7 +257,7 @@ replace_changes(struct world *w, struct node *n, int peer, int table, int key)
 
 /* agent --resolve ID --keep local|remote (inbox_resolve). False: what was kept does not fit any more. */
 static bool
-resolve(struct world *w, struct node *n, int peer, struct undecided *u)
+resolve(struct world *w, struct node *n, struct undecided *u)
 {
 	struct row *row = &n->store.rows[u->table][u->key];
 	struct queued q = { .id = n->store.next_id++, .table = u->table, .key = u->key, .origin = NOBODY, .via = NOBODY, .whole = true, .visible = true };
@@ -266,11 +265,13 @@ resolve(struct world *w, struct node *n, int peer, struct undecided *u)
 
 	if (people_lock(n, u->table, u->key))
 		return false;
+	/* The version from here has another key, under which it still is: the server refuses it a second time. */
+	remote = remote || (u->local_key != 0 && u->local_key != u->key && n->store.rows[u->table][u->local_key].here);
 	if (row->here)
 		keep_row(&n->store, row);
 	if (remote)
 		*row = u->row;
-	replace_changes(w, n, peer, u->table, u->key);
+	replace_changes(w, n, u->table, u->key);
 	q.operation = row->here ? OP_UPDATE : OP_DELETE;
 	node_time(w, n, q.changed_at);
 	(void)store_enqueue(&n->store, &q);
@@ -288,7 +289,7 @@ resolve_all(struct world *w, struct node *n, int peer)
 
 	for (size_t i = 0; i < side->nundecided; i++)
 		if (side->undecided[i].decision == 0)
-			did = resolve(w, n, peer, &side->undecided[i]) || did;
+			did = resolve(w, n, &side->undecided[i]) || did;
 	return did;
 }
 
@@ -299,7 +300,7 @@ people_resolve(struct world *w, struct node *n, int peer)
 	size_t at = side->nundecided == 0 ? 0 : chance_below(w, side->nundecided);
 
 	if (side->nundecided > 0 && side->undecided[at].decision == 0)
-		(void)resolve(w, n, peer, &side->undecided[at]);
+		(void)resolve(w, n, &side->undecided[at]);
 }
 
 static void

@@ -87,17 +87,19 @@ find_unsettled(struct side *side, int table, int key)
 	return NULL;
 }
 
-static void
+static struct unsettled *
 add_unsettled(struct receiving *r, int table, int key)
 {
 	struct side *side = r->side;
+	struct unsettled *known = find_unsettled(side, table, key);
 
-	if (find_unsettled(side, table, key) != NULL)
-		return;
+	if (known != NULL)
+		return known;
 	side->unsettled = realloc(side->unsettled, (side->nunsettled + 1) * sizeof *side->unsettled);
 	if (side->unsettled == NULL)
 		abort();
-	side->unsettled[side->nunsettled++] = (struct unsettled){ table, key, side->cursor.epoch };
+	side->unsettled[side->nunsettled] = (struct unsettled){ table, key, side->cursor.epoch, false };
+	return &side->unsettled[side->nunsettled++];
 }
 
 static bool
@@ -539,6 +541,15 @@ relay(struct receiving *r, struct work *work)
 	columns_texts_free(&texts);
 }
 
+/* The key of the row that the verdict is about, 0: none is here. */
+static int
+key_here(const struct work *work)
+{
+	const struct line_value *row = lineage_row(&work->item);
+
+	return row == NULL ? 0 : key_number(row == work->local ? work->sent->key : row == &work->old_local ? work->sent->old_key : work->now_key);
+}
+
 /* Neither version may go (undecided_keep). */
 static void
 ask(struct receiving *r, struct work *work)
@@ -546,6 +557,7 @@ ask(struct receiving *r, struct work *work)
 	const struct sent *sent = work->sent;
 	struct undecided *u = store_add_undecided(r->side, sent->table, key_number(sent->key));
 
+	u->local_key = key_here(work);
 	(void)snprintf(u->changed_at, sizeof u->changed_at, "%s", sent->changed_at);
 	u->node = work->item.meta.origin == NULL ? r->peer : node_number(work->item.meta.origin);
 	u->row = sent->row;
@@ -724,7 +736,7 @@ all_rounds(struct receiving *r)
 		if (work->done && !work->refused)
 			continue;
 		r->w->refusals++;
-		r->out->refused[r->out->nrefused++] = (struct refused_record){ work->sent->table, key_number(work->sent->key), work->because != WAITING };
+		r->out->refused[r->out->nrefused++] = (struct refused_record){ work->sent->table, key_number(work->sent->key), work->because != WAITING, work->because == COLLISION };
 		note(r->w, "%s: %s %s refused (%s)", r->n->name, table_names[work->sent->table], work->sent->key, work->because == COLLISION ? "collision" : "refused");
 	}
 }
@@ -802,7 +814,7 @@ finish(struct receiving *r)
 {
 	forget_settled(r);
 	for (size_t i = 0; i < r->out->nrefused; i++)
-		add_unsettled(r, r->out->refused[i].table, r->out->refused[i].key);
+		add_unsettled(r, r->out->refused[i].table, r->out->refused[i].key)->asked = r->out->refused[i].asked;
 	set_cursor(r);
 	flush_relays(r);
 	r->out->status = 200;
@@ -834,7 +846,7 @@ take_records(struct receiving *r)
 		if (r->g->records[i].operation != 'o')
 			r->works[r->nworks++] = (struct work){ .sent = &r->g->records[i] };
 		else
-			add_unsettled(r, r->g->records[i].table, key_number(r->g->records[i].key));
+			(void)add_unsettled(r, r->g->records[i].table, key_number(r->g->records[i].key));
 }
 
 static void

@@ -59,7 +59,7 @@ enum wrong {
 	WRONG_LOOK_FIRST,     /* rows are looked at without waiting for who writes them */
 	WRONG_BLIND,	      /* whatever arrives is written */
 	WRONG_PREFER_LAST,    /* who judges does not ask which node is preferred */
-	WRONG_DECIDED_ALL,    /* a decision counts as having seen what any peer has sent */
+	WRONG_DECIDED_ALL,    /* a decision counts as having seen what was refused for another reason */
 	WRONG_ONE_TIME,	      /* merge: one time for all columns of a record */
 	WRONG_VALUE_WINS,     /* add: a counter's value is taken where both sides counted */
 	WRONG_DIFFERENCE_LOST, /* add: a change that lost its columns does not count any more */
@@ -122,11 +122,13 @@ struct debt {
 struct unsettled {
 	int table, key;
 	uint64_t seen_before;
+	bool asked; /* refused last because a person is asked, and not for another reason */
 };
 
 /* A row of sync_undecided, with the version that the peer holds. */
 struct undecided {
 	int table, key;
+	int local_key; /* under which the record is here, 0: it is not */
 	char changed_at[QUEUE_TIME_LEN + 1];
 	int node;
 	struct row row;
@@ -136,6 +138,7 @@ struct undecided {
 struct refused_record {
 	int table, key;
 	bool counted;
+	bool asked; /* a person is */
 };
 
 /* What a group is answered; kept with the cursor. */

@@ -11,6 +11,7 @@ enum {
 	STEPS_SPREAD = 140,
 	REST_ROUNDS = 60,  /* exchanges of every link until nothing moves any more */
 	PERSON_ROUNDS = 40, /* times that a person decides */
+	LETTERS_MAX = 10000, /* of one drain without any trouble: some hundred groups at most */
 	HELLO_TRIES = 3
 };
 
@@ -648,8 +649,11 @@ world_drain(struct world *w, int from, int to)
 	w->now_us += 1000;
 	w->nodes[from].callers[to].hellos = 0;
 	call(w, from, to, true);
-	while (w->nletters > 0)
+	for (int i = 0; w->nletters > 0 && w->failure[0] == '\0'; i++) {
+		if (i == LETTERS_MAX)
+			fail(w, "a drain from %s to %s has no end", w->nodes[from].name, w->nodes[to].name);
 		deliver_one(w);
+	}
 	return w->groups + w->mended > before;
 }
 

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -355,7 +357,7 @@ open_log(enum log_level level)
 	struct err e;
 
 	(void)snprintf(target, sizeof target, "file %s", at("log"));
-	assert_true(log_open(level, target, &e));
+	assert_true(log_open(&(struct log_options){ .level = level, .target = target }, &e));
 }
 
 static void
@@ -433,11 +435,11 @@ a_log_file_is_private_appended_and_no_link(void **state)
 	assert_non_null(strstr(text, "line 1\n"));
 	(void)snprintf(target, sizeof target, "file %s", at("log"));
 	assert_int_equal(symlink("/dev/null", at("log")), 0);
-	assert_false(log_open(LOG_LEVEL_INFO, target, &e));
+	assert_false(log_open(&(struct log_options){ .level = LOG_LEVEL_INFO, .target = target }, &e));
 	assert_non_null(strstr(e.msg, "symbolic link"));
 	assert_int_equal(unlink(at("log")), 0);
 	assert_int_equal(mkfifo(at("log"), 0600), 0);
-	assert_false(log_open(LOG_LEVEL_INFO, target, &e));
+	assert_false(log_open(&(struct log_options){ .level = LOG_LEVEL_INFO, .target = target }, &e));
 	assert_int_equal(unlink(at("log")), 0);
 }
 
@@ -447,11 +449,11 @@ an_unusable_target_is_refused(void **state)
 	struct err e;
 
 	(void)state;
-	assert_false(log_open(LOG_LEVEL_INFO, "printer", &e));
+	assert_false(log_open(&(struct log_options){ .level = LOG_LEVEL_INFO, .target = "printer" }, &e));
 	assert_int_equal(e.code, ERR_CONFIG);
-	assert_false(log_open(LOG_LEVEL_INFO, "file /nonexistent/dir/log", &e));
+	assert_false(log_open(&(struct log_options){ .level = LOG_LEVEL_INFO, .target = "file /nonexistent/dir/log" }, &e));
 	assert_int_equal(e.code, ERR_CONFIG);
-	assert_true(log_open(LOG_LEVEL_INFO, "stderr", &e));
+	assert_true(log_open(&(struct log_options){ .level = LOG_LEVEL_INFO, .target = "stderr" }, &e));
 	log_close();
 }
 
@@ -490,6 +492,164 @@ lines_of_several_threads_do_not_mix(void **state)
 		assert_memory_equal(p + 23, "Z info peer=anna thread ", 24);
 	}
 	assert_int_equal(lines, THREADS * LINES);
+}
+
+/* Log so many numbered lines of 100 bytes to a file of so many kept ones. */
+static void
+log_numbers(int n, uint64_t max_bytes, unsigned keep)
+{
+	char target[220];
+	struct err e;
+
+	(void)snprintf(target, sizeof target, "file %s", at("log"));
+	assert_true(log_open(&(struct log_options){ .level = LOG_LEVEL_INFO, .target = target, .max_bytes = max_bytes, .keep = keep }, &e));
+	for (int i = 0; i < n; i++)
+		log_info(NULL, "%0*d", 100 - 30, i);
+	log_close();
+}
+
+static void
+a_log_file_is_put_aside_when_it_has_grown(void **state)
+{
+	char text[10000];
+
+	(void)state;
+	log_numbers(100, 1000, 3); /* 9 or 10 lines of 100 bytes in each file */
+	assert_int_equal(access(at("log.4"), F_OK), -1);
+	for (int i = 3; i >= 0; i--) {
+		char name[16];
+		size_t len;
+
+		(void)snprintf(name, sizeof name, i == 0 ? "log" : "log.%d", i);
+		len = slurp(name, text, sizeof text);
+		assert_in_range(len, 100, 1000);
+		if (i == 0)
+			assert_non_null(strstr(text, "00099\n")); /* the newest is in the file itself */
+		else
+			assert_in_range(len, 900, 1000);
+	}
+	log_numbers(30, 1000, 0); /* nothing is kept */
+	assert_int_equal(access(at("log.1"), F_OK), -1);
+	assert_in_range(slurp("log", text, sizeof text), 100, 1000);
+	log_numbers(30, 0, 3); /* no limit */
+	assert_in_range(slurp("log", text, sizeof text), 2900, 3100);
+	assert_int_equal(access(at("log.1"), F_OK), -1);
+}
+
+/* As logrotate does it, and as people do: the next line goes into a new file. */
+static void
+a_log_file_that_was_taken_away_is_made_anew(void **state)
+{
+	char text[1000], from[200];
+
+	(void)state;
+	open_log(LOG_LEVEL_INFO);
+	log_info(NULL, "before");
+	(void)snprintf(from, sizeof from, "%s", at("log"));
+	assert_int_equal(rename(from, at("log.old")), 0);
+	log_info(NULL, "after");
+	(void)slurp("log.old", text, sizeof text);
+	assert_non_null(strstr(text, "before"));
+	assert_null(strstr(text, "after"));
+	(void)slurp("log", text, sizeof text); /* which removes it */
+	assert_non_null(strstr(text, "after"));
+	assert_int_equal(symlink("/dev/null", at("log")), 0);
+	log_info(NULL, "not through a link"); /* nowhere, rather than there */
+	assert_int_equal(unlink(at("log")), 0);
+	log_info(NULL, "again");
+	log_close();
+	(void)slurp("log", text, sizeof text);
+	assert_non_null(strstr(text, "again"));
+}
+
+/* A folder that nobody may rename in: lines are not lost. (root may, so a folder stands in the way.) */
+static void
+a_log_file_that_cannot_be_put_aside_grows(void **state)
+{
+	char text[10000];
+
+	(void)state;
+	assert_int_equal(mkdir(at("log.1"), 0700), 0);
+	assert_int_equal(mkdir(at("log.1/x"), 0700), 0);
+	log_numbers(30, 1000, 1);
+	assert_in_range(slurp("log", text, sizeof text), 2900, 3100);
+	assert_int_equal(rmdir(at("log.1/x")), 0);
+	assert_int_equal(rmdir(at("log.1")), 0);
+}
+
+/* Several programs, each putting aside: no line is lost, none is doubled, none is cut. */
+static void
+programs_share_a_log_file_that_is_put_aside(void **state)
+{
+	enum { PROGRAMS = 3, LINES_EACH = 300, KEPT = 200 };
+	static bool seen[PROGRAMS][LINES_EACH];
+	char text[10000], name[16];
+	int lines = 0, status;
+
+	(void)state;
+	for (int p = 0; p < PROGRAMS; p++) {
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			char target[220];
+
+			(void)snprintf(target, sizeof target, "file %s", at("log"));
+			if (!log_open(&(struct log_options){ .level = LOG_LEVEL_INFO, .target = target, .max_bytes = 4000, .keep = KEPT }, NULL))
+				_exit(1);
+			for (int i = 0; i < LINES_EACH; i++)
+				log_info(NULL, "program %d line %d, which is rather long so that files fill up", p, i);
+			log_close();
+			_exit(0);
+		}
+	}
+	for (int p = 0; p < PROGRAMS; p++)
+		assert_true(wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	for (int i = 0; i <= KEPT; i++) {
+		(void)snprintf(name, sizeof name, i == 0 ? "log" : "log.%d", i);
+		if (access(at(name), F_OK) != 0)
+			continue;
+		(void)slurp(name, text, sizeof text);
+		for (char *line = text, *lf; (lf = strchr(line, '\n')) != NULL; line = lf + 1) {
+			int p, n;
+
+			assert_int_equal(sscanf(line + 23, "Z info program %d line %d, which", &p, &n), 2);
+			assert_false(seen[p][n]);
+			seen[p][n] = true;
+			lines++;
+		}
+	}
+	assert_int_equal(lines, PROGRAMS * LINES_EACH);
+}
+
+/* Where systemd reads our stderr it wants the priority, and knows the time. */
+static void
+lines_for_the_journal_have_their_priority(void **state)
+{
+	char text[1000], stream[64];
+	struct stat st;
+	struct err e;
+	int kept = dup(STDERR_FILENO), fd = open(at("err"), O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+	(void)state;
+	assert_true(kept >= 0 && fd >= 0 && dup2(fd, STDERR_FILENO) == STDERR_FILENO && fstat(fd, &st) == 0);
+	(void)snprintf(stream, sizeof stream, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
+	assert_true(log_open(&(struct log_options){ .level = LOG_LEVEL_DEBUG, .target = "stderr" }, &e));
+	log_error("anna", "no\n<0>way");
+	log_debug(NULL, "small");
+	log_close();
+	assert_int_equal(setenv("JOURNAL_STREAM", "1:1", 1), 0); /* inherited, and not our stderr */
+	assert_true(log_open(&(struct log_options){ .level = LOG_LEVEL_INFO, .target = "stderr" }, &e));
+	log_info(NULL, "plain");
+	log_close();
+	assert_int_equal(unsetenv("JOURNAL_STREAM"), 0);
+	assert_int_equal(dup2(kept, STDERR_FILENO), STDERR_FILENO);
+	(void)close(kept);
+	(void)close(fd);
+	(void)slurp("err", text, sizeof text);
+	assert_ptr_equal(strstr(text, "<3>error peer=anna no\\n<0>way\n<7>debug small\n20"), text);
+	assert_non_null(strstr(text, "Z info plain\n"));
 }
 
 static void
@@ -532,6 +692,11 @@ main(void)
 		cmocka_unit_test(a_log_file_is_private_appended_and_no_link),
 		cmocka_unit_test(an_unusable_target_is_refused),
 		cmocka_unit_test(lines_of_several_threads_do_not_mix),
+		cmocka_unit_test(a_log_file_is_put_aside_when_it_has_grown),
+		cmocka_unit_test(a_log_file_that_was_taken_away_is_made_anew),
+		cmocka_unit_test(a_log_file_that_cannot_be_put_aside_grows),
+		cmocka_unit_test(programs_share_a_log_file_that_is_put_aside),
+		cmocka_unit_test(lines_for_the_journal_have_their_priority),
 		cmocka_unit_test(logging_keeps_errno),
 	};
 

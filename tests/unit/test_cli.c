@@ -16,6 +16,7 @@
 
 #include "app/cli.h"
 #include "app/init.h"
+#include "app/verbs.h"
 #include "base/conf.h"
 #include "base/process.h"
 
@@ -561,6 +562,101 @@ the_process_is_prepared(void **state)
 	assert_int_equal(umask(old), 077);
 }
 
+/* --- the manual page ---------------------------------------------------------------------------------- */
+
+enum {
+	MANUAL_MAX = 200 * 1000
+};
+
+/* docs/agent.8 below the source tree, or NULL where the tests run without it. */
+static char *
+read_manual(void)
+{
+	const char *top = getenv("srcdir"); /* set by make check */
+	char name[1000], *manual;
+	FILE *f;
+	size_t n;
+
+	(void)snprintf(name, sizeof name, "%s/docs/agent.8", top == NULL ? "." : top);
+	f = fopen(name, "r");
+	if (f == NULL)
+		return NULL;
+	manual = calloc(1, MANUAL_MAX);
+	assert_non_null(manual);
+	manual[0] = '\n'; /* so that every line has one before it */
+	n = fread(manual + 1, 1, MANUAL_MAX - 2, f);
+	assert_true(n > 0 && n < MANUAL_MAX - 2);
+	(void)fclose(f);
+	return manual;
+}
+
+/* The next "-word" of a line ".It Fl -a , -b Ar c", without its hyphen; *p goes on behind it. False at the end. */
+static bool
+next_item(const char **p, char *word, size_t size)
+{
+	static const char head[] = "\n.It Fl ";
+
+	for (const char *at = *p; (at = strstr(at, " -")) != NULL; at++) {
+		const char *line = at;
+
+		while (*line != '\n')
+			line--;
+		if (strncmp(line, head, sizeof head - 1) != 0)
+			continue;
+		(void)snprintf(word, size, "%.*s", (int)strcspn(at + 2, " \n"), at + 2);
+		*p = at + 2;
+		return true;
+	}
+	return false;
+}
+
+static bool
+in_manual(const char *manual, const char *name)
+{
+	char word[64];
+
+	while (next_item(&manual, word, sizeof word))
+		if (strcmp(word, name) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_verb_or_option(const char *name)
+{
+	struct cli_option o;
+
+	for (const struct verb *v = verb_table; v->name != NULL; v++)
+		if (strcmp(v->name, name) == 0)
+			return true;
+	for (size_t i = 0; cli_option(i, &o); i++)
+		if (strcmp(o.name, name) == 0)
+			return true;
+	return false;
+}
+
+static void
+the_manual_page_has_every_verb_and_option_and_no_other(void **state)
+{
+	char *manual = read_manual(), word[64];
+	const char *p = manual;
+	struct cli_option o;
+
+	(void)state;
+	if (manual == NULL)
+		skip();
+	for (const struct verb *v = verb_table; v->name != NULL; v++)
+		if (!in_manual(manual, v->name))
+			fail_msg("docs/agent.8 lacks .It Fl -%s", v->name);
+	for (size_t i = 0; cli_option(i, &o); i++)
+		if (!in_manual(manual, o.name))
+			fail_msg("docs/agent.8 lacks .It Fl -%s", o.name);
+	while (next_item(&p, word, sizeof word))
+		if (!is_verb_or_option(word))
+			fail_msg("docs/agent.8 has -%s, which agent does not take", word);
+	free(manual);
+}
+
 #define T(name) cmocka_unit_test_teardown(name, clean)
 
 int
@@ -578,6 +674,7 @@ main(void)
 		T(the_peer_section_is_ready_when_its_comments_are_removed), T(two_inits_make_different_secrets),
 		T(init_never_overwrites), T(init_answers_in_json_without_secrets), T(init_names_a_directory_that_is_not_there),
 		T(a_private_directory_is_made_with_those_above_it), T(the_process_is_prepared),
+		T(the_manual_page_has_every_verb_and_option_and_no_other),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -457,7 +457,7 @@ unknown_and_doubled_words_are_refused(void **state)
 	refuses(BASE "[snyc]\n", 7, "unknown section [snyc]; there are [node], [database]");
 	refuses(BASE "pasword = hunter2\n", 7, "unknown option \"pasword\"; [database] has host, port, socket, user, password");
 	refuses(BASE "Host = x\n", 7, "unknown option \"Host\"");
-	refuses(BASE "[log]\nhost = x\n", 8, "unknown option \"host\"; [log] has level, target");
+	refuses(BASE "[log]\nhost = x\n", 8, "unknown option \"host\"; [log] has level, target, max_size, keep");
 	refuses(BASE "a_name_that_is_so_long_that_libinih_would_cut_it_somewhere_in_the_middle = x\n", 7, "unknown option");
 	refuses(BASE "host = a\nport = 1\nhost = a\n", 9, "host was given in line 7 already");
 	refuses(BASE "[node]\n", 7, "[node] was given in line 1 already");
@@ -569,6 +569,8 @@ what_is_not_given_has_its_default(void **state)
 	assert_int_equal(conf->peers[0].key[31], 0x90);
 	assert_int_equal(conf->log.level, LOG_LEVEL_INFO);
 	assert_string_equal(conf->log.target, "stderr");
+	assert_int_equal(conf->log.max_bytes, 10 * 1024 * 1024);
+	assert_int_equal(conf->log.keep, 4);
 	assert_string_equal(conf->tables[0].priority, "normal");
 	assert_string_equal(conf->tables[0].direction, "both");
 	assert_ptr_equal(conf_peer(conf, "berta"), &conf->peers[0]);
@@ -888,6 +890,9 @@ a_key_for_metrics_may_be_left_out(void **state)
 static void
 log_options_are_judged(void **state)
 {
+	static const char *const sizes[] = { "", "0", "4095", "3K", "-1M", "1T", "10MB", "10 M", "1025G", "99999999999999999999G", "K" };
+	char text[500];
+
 	(void)state;
 	accepts(BASE "[log]\nlevel = debug\ntarget = file /var/log/agent.log\n");
 	assert_int_equal(conf->log.level, LOG_LEVEL_DEBUG);
@@ -896,6 +901,20 @@ log_options_are_judged(void **state)
 	refuses(BASE "[log]\nlevel = loud\n", 8, "level must be error, warning, info or debug, not \"loud\"");
 	refuses(BASE "[log]\ntarget = file agent.log\n", 8, "target must be stderr, syslog or");
 	refuses(BASE "[log]\ntarget = printer\n", 8, "target must be stderr, syslog or");
+	accepts(BASE "[log]\nmax_size = 512K\nkeep = 0\n");
+	assert_int_equal(conf->log.max_bytes, 512 * 1024);
+	assert_int_equal(conf->log.keep, 0);
+	accepts(BASE "[log]\nmax_size = 4096\n");
+	assert_int_equal(conf->log.max_bytes, 4096);
+	accepts(BASE "[log]\nmax_size = 1024G\n");
+	assert_int_equal(conf->log.max_bytes, (int64_t)1 << 40);
+	accepts(BASE "[log]\nmax_size = off\n");
+	assert_int_equal(conf->log.max_bytes, 0);
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+		(void)snprintf(text, sizeof text, "%s[log]\nmax_size = %s\n", BASE, sizes[i]);
+		refuses(text, 8, "max_size must be a size of 4K or more, such as 512K, 10M or 1G, or off");
+	}
+	refuses(BASE "[log]\nkeep = 1001\n", 8, "keep must be a number from 0 to 1000");
 }
 
 static void
@@ -1037,7 +1056,7 @@ the_example_has_every_option_with_its_default(void **state)
 			fail_msg("[%s] %s = %s", o->section, o->name, o->fallback == NULL ? "..." : o->fallback);
 		assert_true(strlen(o->help) > 5);
 	}
-	assert_int_equal(n, 61);
+	assert_int_equal(n, 63);
 	assert_null(conf_option(n + 1));
 }
 
@@ -1092,7 +1111,7 @@ the_example_is_valid_once_its_keys_are_fresh(void **state)
 	free(text);
 }
 
-/* docs/agent.8 below the source tree, or NULL where the tests run without it. */
+/* docs/agent.conf.5 below the source tree, or NULL where the tests run without it. */
 static char *
 manual_page(void)
 {
@@ -1101,7 +1120,7 @@ manual_page(void)
 	FILE *f;
 	size_t n;
 
-	(void)snprintf(name, sizeof name, "%s/docs/agent.8", top == NULL ? "." : top);
+	(void)snprintf(name, sizeof name, "%s/docs/agent.conf.5", top == NULL ? "." : top);
 	f = fopen(name, "r");
 	if (f == NULL)
 		return NULL;
@@ -1139,6 +1158,32 @@ the_manual_page_has_every_option_with_its_default(void **state)
 		if (at == NULL || at > end)
 			fail_msg("[%s] lacks %s", o->section, item);
 	}
+	free(text);
+}
+
+/* Nothing stands there that the table has not. */
+static void
+the_manual_page_has_no_other_option(void **state)
+{
+	char *text = manual_page(), name[64];
+	size_t items = 0, options = 0;
+
+	(void)state;
+	if (text == NULL)
+		skip();
+	while (conf_option(options) != NULL)
+		options++;
+	for (const char *p = text; (p = strstr(p, "\n.It Ic ")) != NULL; items++) {
+		bool known = false;
+
+		p += strlen("\n.It Ic ");
+		(void)snprintf(name, sizeof name, "%.*s", (int)strcspn(p, " \n"), p);
+		for (size_t i = 0; i < options; i++)
+			known = known || strcmp(conf_option(i)->name, name) == 0;
+		if (!known)
+			fail_msg("docs/agent.conf.5 has %s, which is no option", name);
+	}
+	assert_int_equal(items, options);
 	free(text);
 }
 
@@ -1252,8 +1297,8 @@ main(void)
 		T(a_file_from_before_tls_must_say_what_it_wants),
 		T(wildcards_match_as_people_expect), T(a_table_is_wanted_when_named_and_not_excluded),
 		T(the_example_has_every_option_with_its_default), T(the_example_is_valid_once_its_keys_are_fresh),
-		T(the_manual_page_has_every_option_with_its_default), T(a_tree_is_read_with_its_defaults), T(a_tree_names_a_folder_of_its_own),
-		T(what_a_tree_says_must_fit_together), T(freeing_nothing_is_allowed),
+		T(the_manual_page_has_every_option_with_its_default), T(the_manual_page_has_no_other_option), T(a_tree_is_read_with_its_defaults),
+		T(a_tree_names_a_folder_of_its_own), T(what_a_tree_says_must_fit_together), T(freeing_nothing_is_allowed),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -92,8 +92,8 @@ by_the_rules(unsigned bits, bool wins)
 		return (struct decision){ VERDICT_ASK, false, false, false };
 	if ((bits & COUNTER) && (bits & HERE) && (bits & REMOVED) && (bits & LOCAL_MADE))
 		return (struct decision){ VERDICT_KEEP, false, false, false };
-	if ((bits & COUNTER) && (bits & INSERTED) && !(bits & HERE))
-		return (struct decision){ VERDICT_APPLY, false, false, true };
+	if ((bits & COUNTER) && (bits & INSERTED) && !(bits & HERE) && (!(bits & DECIDED) || (bits & LOCAL_INSERTED)))
+		return (struct decision){ VERDICT_APPLY, false, (bits & LOCAL_INSERTED) != 0, true };
 	if ((bits & WHOLE) || (bits & LOCAL_WHOLE) || !(bits & HERE))
 		return (struct decision){ wins ? VERDICT_APPLY : VERDICT_KEEP, true, true, true };
 	return (struct decision){ wins ? VERDICT_APPLY : VERDICT_KEEP, true, false, wins };
@@ -162,8 +162,10 @@ static const struct {
 	    { VERDICT_APPLY, true, true, true } },
 	{ "insert against insert of one number, same content", HERE | WHOLE | INSERTED | LOCAL_WHOLE | LOCAL_INSERTED | COUNTER | SAME, NEWER,
 	    { VERDICT_APPLY, false, false, true } },
-	{ "insert of a number that was made and deleted here", WHOLE | INSERTED | LOCAL_WHOLE | LOCAL_INSERTED | COUNTER, NEWER,
-	    { VERDICT_APPLY, false, false, true } },
+	{ "insert of a number that was deleted here", WHOLE | INSERTED | LOCAL_WHOLE | COUNTER, OLDER, { VERDICT_APPLY, false, false, true } },
+	{ "insert of a number that was made and deleted here", WHOLE | INSERTED | LOCAL_WHOLE | LOCAL_INSERTED | COUNTER, OLDER,
+	    { VERDICT_APPLY, false, true, true } },
+	{ "a verdict's insert of a number that was deleted here", WHOLE | INSERTED | LOCAL_WHOLE | COUNTER | DECIDED, OLDER, { VERDICT_KEEP, true, true, true } },
 	{ "delete of a number that was given anew here", HERE | WHOLE | REMOVED | LOCAL_WHOLE | LOCAL_INSERTED | LOCAL_MADE | COUNTER, NEWER,
 	    { VERDICT_KEEP, false, false, false } },
 	{ "delete of a key that was made anew here, no counter", HERE | WHOLE | REMOVED | LOCAL_WHOLE | LOCAL_INSERTED | LOCAL_MADE, NEWER,
@@ -226,7 +228,7 @@ test_both_sides(void **state)
 static bool
 another_row(const struct facts *f)
 {
-	return f->counter_key && ((f->removed && f->local_made && f->here) || (f->inserted && !f->here));
+	return f->counter_key && ((f->removed && f->local_made && f->here) || (f->inserted && !f->here && (!f->decided || f->local_inserted)));
 }
 
 static void
