@@ -137,6 +137,7 @@ function todo() {
   for (const table of c.new_tables) say("new_table", { table });
   for (const one of c.app_triggers) say("triggers", one);
   if (c.numbering.length > 0) say("numbering", {});
+  for (const one of c.directions || []) say("oneway", one);
   if (c.queue_bytes > GIB) say("queue_large", { size: size(c.queue_bytes) });
   if (c.conflict_bytes > GIB) say("conflicts_large", { size: size(c.conflict_bytes) });
   if (c.free_bytes !== null && c.free_bytes < GIB) say("room", { size: size(c.free_bytes) });
@@ -343,7 +344,7 @@ function showState() {
   $("node").textContent = state.node + " · " + state.database;
   answer(state.headline);
   const c = state.counts;
-  part("todo", [state.peers.map((p) => [p.name, p.advice, p.undecided, p.parked]), c && [c.dirty_tables, c.new_tables, c.app_triggers, c.numbering, size(c.queue_bytes), size(c.conflict_bytes), c.free_bytes < GIB]], todo);
+  part("todo", [state.peers.map((p) => [p.name, p.advice, p.undecided, p.parked]), c && [c.dirty_tables, c.new_tables, c.app_triggers, c.numbering, c.directions, size(c.queue_bytes), size(c.conflict_bytes), c.free_bytes < GIB]], todo);
   part("startup", state.startup, startup);
   part("peers", state.peers, () => state.peers.map(card));
   part("counts", c, counts);

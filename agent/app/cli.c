@@ -9,6 +9,7 @@
 #include <json-c/json_c_version.h>
 #include <mysql.h>
 #include <openssl/crypto.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,8 @@ enum {
 	WORD_MAX = 31,	    /* longer words are no verb and no option */
 	NEAR = 2,	    /* slips of the finger that still suggest a word */
 	COLUMN = 26,	    /* of --help's second column */
-	WIDTH = 100	    /* of --help */
+	WIDTH = 100,	    /* of --help */
+	SAY_MAX = 8192	    /* bytes of a line of cli_say */
 };
 
 /* --- options --------------------------------------------------------------------------------- */
@@ -360,6 +362,37 @@ cli_parse(int argc, char **argv, const struct verb *verbs, struct cli *out, stru
 	out->admin_user = s.value[OPTION_ADMIN_USER];
 	out->admin_password_file = s.value[OPTION_ADMIN_PASSWORD];
 	return true;
+}
+
+/* --- what people read --- */
+
+void
+cli_complain(const char *text)
+{
+	char line[ERR_MSG_MAX * 2];
+
+	(void)text_escape(text, strlen(text), line, sizeof line);
+	(void)fprintf(stderr, "agent: %s\n", line);
+}
+
+void
+cli_say(const struct cli *cli, enum ink ink, const char *fmt, ...)
+{
+	char text[SAY_MAX];
+	struct screen s;
+	struct err e;
+	va_list ap;
+
+	if (cli->quiet || cli->json)
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	screen_init(&s, cli->colour, 2 * SAY_MAX * SAY_MAX);
+	screen_line(&s, ink, text);
+	if (!screen_print(&s, &e))
+		cli_complain(e.msg);
+	screen_free(&s);
 }
 
 /* --- --help -------------------------------------------------------------------------------------- */

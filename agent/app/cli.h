@@ -75,6 +75,10 @@ struct cli_option {
 bool cli_option(size_t i, struct cli_option *out);
 /* Does that verb take the i-th option? NULL: does every verb? */
 bool cli_takes(size_t i, const char *verb);
+/* An error's line on stderr. Text of errors comes from files, servers and peers: nothing of it steers the terminal. */
+void cli_complain(const char *text);
+/* A line of a result on stdout, escaped like that and folded on a terminal; nothing with -q or --json. */
+void cli_say(const struct cli *cli, enum ink ink, const char *fmt, ...) PRINTF_FMT(3, 4);
 /* The exit code that an error means. */
 enum exit_code cli_exit_code(const struct err *e);
 

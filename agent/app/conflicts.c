@@ -398,7 +398,7 @@ resolve_all(struct db *db, const struct cli *cli, const struct node_identity *no
 			continue;
 		}
 		if (!whole)
-			(void)fprintf(stderr, "agent: %s\n", e->msg);
+			cli_complain(e->msg);
 		*e = one;
 		whole = false;
 		if (one.code != ERR_HELD && one.code != ERR_USAGE)

@@ -189,7 +189,7 @@ print_tables(const struct cli *cli, const struct catalog *c, const struct done *
 	print_counts(cli, done, usable, &json, buf_cstr(&given));
 	for (size_t i = 0; !cli->json && !cli->quiet && i < c->ntables; i++)
 		if (c->tables[i].problem != NULL && !c->tables[i].view)
-			(void)printf("not replicated: table %s %s: %s\n", c->tables[i].name, c->tables[i].problem, c->tables[i].remedy);
+			cli_say(cli, INK_WARN, "not replicated: table %s %s: %s", c->tables[i].name, c->tables[i].problem, c->tables[i].remedy);
 	buf_free(&json);
 	buf_free(&given);
 }
@@ -199,8 +199,7 @@ print_wrong(const struct table *t, const char *what, void *arg)
 {
 	const struct cli *cli = arg;
 
-	if (!cli->quiet && !cli->json)
-		(void)printf("would mend: a trigger of table %s is %s\n", t->name, what);
+	cli_say(cli, INK_PLAIN, "would mend: a trigger of table %s is %s", t->name, what);
 }
 
 static void
@@ -208,8 +207,7 @@ print_wrong_guard(const char *table, const char *trigger, bool guarded, void *ar
 {
 	const struct cli *cli = arg;
 
-	if (!cli->quiet && !cli->json)
-		(void)printf("would %s trigger %s of the app on table %s\n", guarded ? "guard" : "take the guard off", trigger, table);
+	cli_say(cli, INK_PLAIN, "would %s trigger %s of the app on table %s", guarded ? "guard" : "take the guard off", trigger, table);
 }
 
 static bool
@@ -220,7 +218,7 @@ is_without_choice(const struct conf *conf, const struct table *t)
 
 /* What to write into agent.conf, ready to be copied. */
 static void
-print_choices(const struct conf *conf, const struct catalog *c)
+print_choices(const struct cli *cli, const struct conf *conf, const struct catalog *c)
 {
 	size_t n = 0;
 
@@ -232,7 +230,10 @@ print_choices(const struct conf *conf, const struct catalog *c)
 		if (n++ == 0)
 			(void)printf("\nThe app's own triggers need a choice. guard: they fire for the app alone, and what they write is replicated.\n"
 				     "run: they also fire when a change arrives. Add one of the two lines to [sync] of %s, for all tables, or for each:\n", conf->path);
-		(void)printf("\n[table %s]\napp_triggers = guard\napp_triggers = run\n", t->name);
+		cli_say(cli, INK_PLAIN, "%s", "");
+		cli_say(cli, INK_STRONG, "[table %s]", t->name);
+		cli_say(cli, INK_PLAIN, "app_triggers = guard");
+		cli_say(cli, INK_PLAIN, "app_triggers = run");
 	}
 }
 
@@ -254,7 +255,7 @@ refuse_undecided(const struct cli *cli, const struct conf *conf, const struct ca
 	if (n == 0)
 		return true;
 	if (!cli->json && !cli->quiet)
-		print_choices(conf, c);
+		print_choices(cli, conf, c);
 	return err_set(e, ERR_HELD, "%zu table%s with triggers of the app %s not replicated: %s; --check says what to do", n, n == 1 ? "" : "s",
 	    n == 1 ? "is" : "are", names);
 }

@@ -5,24 +5,12 @@
 #include <curl/curl.h>
 #include <mysql.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "app/cli.h"
 #include "app/verbs.h"
 #include "base/conf.h"
 #include "base/log.h"
 #include "base/process.h"
-#include "base/text.h"
-
-/* Text of an error comes from files, servers and peers: nothing of it may steer the terminal. */
-static void
-complain(const char *text)
-{
-	char line[ERR_MSG_MAX * 2];
-
-	(void)text_escape(text, strlen(text), line, sizeof line);
-	(void)fprintf(stderr, "agent: %s\n", line);
-}
 
 static bool
 open_log(const struct cli *cli, const struct conf *conf, struct err *e)
@@ -80,9 +68,9 @@ main(int argc, char **argv)
 	process_prepare();
 	code = run(argc, argv, &e);
 	if (code != EXIT_DONE && e.msg[0] != '\0')
-		complain(e.msg);
+		cli_complain(e.msg);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
-		complain("the output could not be written; is the disk full?");
+		cli_complain("the output could not be written; is the disk full?");
 		code = code == EXIT_DONE ? EXIT_FAILED : code;
 	}
 	return (int)code;

@@ -607,7 +607,8 @@ put_peer_items(struct page *p, struct json_object *peer)
 static void
 put_table_items(struct page *p, struct json_object *counts)
 {
-	struct json_object *fresh = member(counts, "new_tables"), *triggers = member(counts, "app_triggers"), *numbering = member(counts, "numbering");
+	struct json_object *fresh = member(counts, "new_tables"), *triggers = member(counts, "app_triggers"), *numbering = member(counts, "numbering"),
+	    *oneway = member(counts, "directions");
 
 	if (json_object_get_int64(member(counts, "dirty_tables")) > 0)
 		put_item(p, "dirty", NULL);
@@ -622,6 +623,8 @@ put_table_items(struct page *p, struct json_object *counts)
 		put_item(p, "triggers", json_object_array_get_idx(triggers, i));
 	if (numbering != NULL && json_object_array_length(numbering) > 0)
 		put_item(p, "numbering", NULL);
+	for (size_t i = 0; oneway != NULL && i < json_object_array_length(oneway); i++)
+		put_item(p, "oneway", json_object_array_get_idx(oneway, i));
 }
 
 static void

@@ -374,6 +374,29 @@ outcome(const struct preview *p, bool person)
 	return p->found.why_not.code == ERR_NONE || p->peer->paused || p->peer->url[0] == '\0' ? EXIT_DONE : cli_exit_code(&p->found.why_not);
 }
 
+/* Line by line: names and reasons come from databases and the peer. */
+static void
+print_text(const struct cli *cli, const struct buf *text)
+{
+	struct screen s;
+	struct err e;
+
+	if (cli->quiet)
+		return;
+	screen_init(&s, cli->colour, OUT_MAX);
+	for (const char *line = buf_cstr(text); *line != '\0';) {
+		size_t indent = strspn(line, " "), len = strcspn(line + indent, "\n");
+		const struct screen_item item = { .indent = indent, .column = indent };
+
+		screen_item_fmt(&s, &item, "%.*s", (int)len, line + indent);
+		line += indent + len;
+		line += *line == '\n';
+	}
+	if (!screen_print(&s, &e))
+		cli_complain(e.msg);
+	screen_free(&s);
+}
+
 enum exit_code
 preview_peer(const struct cli *cli, const struct conf *conf, struct drain *d, const struct conf_peer *peer, struct err *e)
 {
@@ -398,8 +421,10 @@ preview_peer(const struct cli *cli, const struct conf *conf, struct drain *d, co
 	}
 	if (cli->json)
 		buf_fmt(&out, ",\"exit_code\":%d}", (int)code);
-	if (cli->json || !cli->quiet)
+	if (cli->json)
 		(void)fwrite(out.data, 1, out.len, stdout);
+	else
+		print_text(cli, &out);
 	if (ok && code == EXIT_PEER)
 		*e = p.found.why_not;
 	forget_tables(&p);

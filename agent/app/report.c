@@ -15,6 +15,7 @@
 #include "capture/guard.h"
 #include "change/moved.h"
 #include "change/renewal.h"
+#include "sync/ceiling.h"
 #include "sync/drift.h"
 #include "wire/line.h"
 
@@ -582,12 +583,17 @@ report_needs_person(const struct report *r)
 bool
 report_disk(const struct report *r, unsigned percent, char *out, size_t size)
 {
-	uint64_t stored = REPORT_STORED_WARN / 100 * percent, left = REPORT_FREE_WARN / percent * 100;
+	uint64_t stored = REPORT_STORED_WARN * percent / 100, left = REPORT_FREE_WARN * 100 / percent;
+	uint64_t changes = r->pending + r->synced + r->failed + r->superseded;
 
 	if (r->queue_bytes > stored)
 		(void)snprintf(out, size, "the queue has %llu MiB", (unsigned long long)(r->queue_bytes / MIB));
 	else if (r->conflict_bytes > stored)
 		(void)snprintf(out, size, "kept versions of conflicts have %llu MiB", (unsigned long long)(r->conflict_bytes / MIB));
+	else if (ceiling_is_near(changes * 100 / percent, r->max_queue))
+		(void)snprintf(out, size, "the queue holds %llu changes, max_queue allows %u", (unsigned long long)changes, r->max_queue);
+	else if (ceiling_is_near(r->conflicts * 100 / percent, r->max_conflicts))
+		(void)snprintf(out, size, "%llu conflicts are kept, max_conflicts allows %u", (unsigned long long)r->conflicts, r->max_conflicts);
 	else if (r->free_bytes < left)
 		(void)snprintf(out, size, "%llu MiB are free in state_dir", (unsigned long long)(r->free_bytes / MIB));
 	else

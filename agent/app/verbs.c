@@ -80,10 +80,11 @@ print_drained(const struct cli *cli, const struct conf_peer *peer, const struct 
 		else
 			print_quoted(e->msg);
 		(void)fputs("}", stdout);
-	} else if (!cli->quiet && report->busy)
-		(void)printf("another drain to peer %s is running\n", peer->name);
-	else if (!cli->quiet && report->groups > 0)
-		(void)printf("peer %s: %llu records sent, %llu refused\n", peer->name, (unsigned long long)report->records, (unsigned long long)report->refused);
+	} else if (report->busy)
+		cli_say(cli, INK_PLAIN, "another drain to peer %s is running", peer->name);
+	else if (report->groups > 0)
+		cli_say(cli, report->refused > 0 ? INK_WARN : INK_PLAIN, "peer %s: %llu records sent, %llu refused", peer->name, (unsigned long long)report->records,
+		    (unsigned long long)report->refused);
 	if (!cli->json && !cli->quiet && to->fetched.groups > 0)
 		(void)printf("peer %s: %llu records fetched, %llu refused here\n", peer->name, (unsigned long long)to->fetched.records, (unsigned long long)to->fetched.refused);
 	if (!cli->json && !cli->quiet && to->files.contents > 0)
@@ -295,7 +296,7 @@ drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 		c = drain_peer(cli, conf, &conf->peers[i], &one);
 		if (one.msg[0] != '\0' && c != EXIT_DONE) {
 			if (e->msg[0] != '\0')
-				(void)fprintf(stderr, "agent: %s\n", e->msg);
+				cli_complain(e->msg);
 			*e = one;
 		}
 		code = worse(c, code);
@@ -471,19 +472,6 @@ wait_for_peers(struct db *db, const struct cli *cli, const struct conf *conf, in
 	}
 }
 
-static bool
-print_line(const struct cli *cli, enum ink ink, const char *text, struct err *e)
-{
-	struct screen s;
-	bool ok;
-
-	screen_init(&s, cli->colour, REPORT_TEXT_MAX);
-	screen_line(&s, ink, text);
-	ok = screen_print(&s, e);
-	screen_free(&s);
-	return ok;
-}
-
 static enum exit_code
 wait_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 {
@@ -500,8 +488,8 @@ wait_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	db_close(db);
 	if (cli->json)
 		(void)printf("{\"arrived\":%s}\n", code == EXIT_DONE ? "true" : "false");
-	else if (code == EXIT_DONE && !cli->quiet && !print_line(cli, INK_GOOD, "every peer has everything: safe to close the lid", e))
-		code = EXIT_FAILED;
+	else if (code == EXIT_DONE)
+		cli_say(cli, INK_GOOD, "every peer has everything: safe to close the lid");
 	return code;
 }
 

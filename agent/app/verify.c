@@ -307,7 +307,7 @@ verify_tables(struct verify *v, struct err *e)
 		if (one.code == ERR_NONE)
 			continue;
 		if (e->code != ERR_NONE)
-			(void)fprintf(stderr, "agent: %s\n", e->msg);
+			cli_complain(e->msg);
 		*e = one;
 		if (one.code != ERR_PEER_REFUSED && one.code != ERR_USAGE)
 			break;
@@ -379,7 +379,7 @@ verify_peers(struct verify *v, struct err *e)
 		if (one.code == ERR_NONE)
 			continue;
 		if (e->code != ERR_NONE)
-			(void)fprintf(stderr, "agent: %s\n", e->msg);
+			cli_complain(e->msg);
 		*e = one;
 	}
 	if (v->cli->json)

@@ -294,7 +294,7 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 		item->decision = conflict_judge(c->target.table->policy, &f);
 	else if (!merge_item(c, item, &f, &f.same, e))
 		return false;
-	d = c->pass->ndisputes == 0 ? NULL : pass_decided(c->pass, item->hash, f.changed_at, f.node);
+	d = c->pass->ndisputes == 0 ? NULL : pass_decided(c->pass, item->hash, seen, f.changed_at, f.node);
 	if (d != NULL && !judge_decided(c, item, d, &f, e))
 		return false;
 	if (d != NULL && item->changed_as_old) /* what was written here under its old key no decision was about */

@@ -428,12 +428,12 @@ is_decided(const struct pass *p, uint64_t hash)
 }
 
 const struct dispute *
-pass_decided(const struct pass *p, uint64_t hash, const char *changed_at, const char *node)
+pass_decided(const struct pass *p, uint64_t hash, const struct mark *seen, const char *changed_at, const char *node)
 {
 	const struct dispute *d = pass_dispute(p, hash), *end = p->disputes + p->ndisputes;
 
 	for (; d != NULL && d < end && d->hash == hash; d++)
-		if (d->decided && version_compare(changed_at, node, d->changed_at, d->node) <= 0)
+		if (d->decided && !mark_contains(seen, d->decision) && version_compare(changed_at, node, d->changed_at, d->node) <= 0)
 			return d;
 	return NULL;
 }

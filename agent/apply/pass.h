@@ -23,7 +23,8 @@ struct dispute {
 	uint64_t hash;
 	uint64_t owed_id;  /* the newest change of ours that it has refused */
 	uint64_t conflict; /* 0: it is a debt */
-	bool decided;	   /* here, by a person; the peer has not heard of it yet */
+	bool decided;	   /* here, by a person; the peer has not acknowledged that yet */
+	uint64_t decision; /* then: the change of ours that it is */
 	char changed_at[QUEUE_TIME_LEN + 1], node[CONF_NAME_MAX + 1]; /* then: the peer's version that the decision has seen */
 	bool rival;	   /* another row has the record's unique value */
 };
@@ -111,8 +112,9 @@ void pass_reader_free(struct pass_reader *r);
 /* Remember a record that is listed as owed. One that never came here (its table is held there) is unsettled like
  * one that was refused: what goes back of it has not seen the sender's change. */
 MUST_CHECK bool pass_note_owed(struct pass *p, const struct pass_reader *r, struct err *e);
-/* The decision of ours, on its way to the peer, that has seen the peer's version of the record; NULL: none. */
-const struct dispute *pass_decided(const struct pass *p, uint64_t hash, const char *changed_at, const char *node);
+/* The decision of ours that has seen the peer's version of the record, and that the peer had not seen when it sent
+ * that; NULL: none. seen: what counts as seen for the record. */
+const struct dispute *pass_decided(const struct pass *p, uint64_t hash, const struct mark *seen, const char *changed_at, const char *node);
 /* The first dispute about the record with this hash (others follow it), or NULL. */
 const struct dispute *pass_dispute(const struct pass *p, uint64_t hash);
 /* What a SELECT of rows that are judged ends with. */

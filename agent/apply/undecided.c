@@ -50,7 +50,7 @@ add_conflicts(struct pass *p, struct err *e)
 	struct db_rows *rows = NULL;
 	bool more = false, ok;
 
-	ok = db_query(p->db, "SELECT c.table_name, c.record_id, c.id, u.rival_id IS NOT NULL, u.decision IS NOT NULL, c.remote_changed_at, c.remote_origin"
+	ok = db_query(p->db, "SELECT c.table_name, c.record_id, c.id, u.rival_id IS NOT NULL, IFNULL(u.decision, 0), c.remote_changed_at, c.remote_origin"
 			     " FROM sync_undecided u JOIN sync_conflict c ON c.id=u.conflict WHERE u.peer=?", DB_ARGS(db_text(p->peer)), &rows, e);
 	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
 		struct dispute d = {
@@ -58,6 +58,7 @@ add_conflicts(struct pass *p, struct err *e)
 			.conflict = db_rows_u64(rows, 2),
 			.rival = db_rows_u64(rows, 3) != 0,
 			.decided = db_rows_u64(rows, 4) != 0,
+			.decision = db_rows_u64(rows, 4),
 		};
 
 		(void)snprintf(d.changed_at, sizeof d.changed_at, "%s", db_rows_text(rows, 5));

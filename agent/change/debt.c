@@ -92,9 +92,14 @@ debt_state(unsigned attempts, unsigned max_attempts, bool counted)
 void
 debt_step_back(struct entry *entry, struct entry *old, size_t key, size_t key_len, bool exists, uint64_t *link)
 {
+	uint64_t left = *link;
+
 	*link = 0;
 	if (exists)
 		return; /* another record has that key now: no move, an ordinary update */
+	/* Another record had it since, and came from elsewhere: what ended it is told by itself. */
+	if (old != NULL && old->link > left)
+		return;
 	/* Born here since the peer's last word: a row of its own under that key is another one and must not be
 	 * moved. The delete goes by itself. */
 	if (old != NULL && old->first == OP_INSERT && old->link == 0)

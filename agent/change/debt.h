@@ -37,7 +37,7 @@ void debt_note(struct entry *entry, const struct owed *o, const struct debt_befo
 const char *debt_state(unsigned attempts, unsigned max_attempts, bool counted);
 
 /* One step back from the record of the entry, whose key was that of old (or NULL) before, at the offset; exists: there is a
- * record under old now. *link: where that one came from in turn, or 0. */
+ * record under old now. *link: the change that left that key; then where the record came from in turn, or 0. */
 void debt_step_back(struct entry *entry, struct entry *old, size_t key, size_t key_len, bool exists, uint64_t *link);
 /* The record is gone, and the peer may have it under the key from before, whose end nothing else tells. */
 bool debt_left_behind(const struct entry *entry);

@@ -11,8 +11,12 @@
 #include "change/record.h"
 
 enum {
-	STATEMENT_TIMEOUT = 1969 /* the server's error when max_statement_time is over */
+	STATEMENT_TIMEOUT = 1969, /* the server's error when max_statement_time is over */
+	BYTES_PLAIN = 1024,	  /* longer text enters a row's checksum as a hash */
+	SHA1_DIGITS = 40
 };
+
+static_assert(DIGEST_SUM_ROWS * SHA1_DIGITS <= 1024 * 1024, "a range's checksums fit into group_concat_max_len");
 
 /* --- lists --- */
 
@@ -129,18 +133,10 @@ digest_list_find(const struct digest_list *l, const char *key, size_t key_len)
 	return NULL;
 }
 
-void
-digest_sum_add(struct digest_sum *to, const unsigned char sum[DIGEST_BYTES])
-{
-	to->rows++;
-	for (size_t i = 0; i < DIGEST_BYTES; i++)
-		to->sum[i] ^= sum[i];
-}
-
 bool
 digest_sum_equal(const struct digest_sum *a, const struct digest_sum *b)
 {
-	return a->rows == b->rows && memcmp(a->sum, b->sum, DIGEST_BYTES) == 0;
+	return a->rows == b->rows && memcmp(a->sum, b->sum, sizeof a->sum) == 0;
 }
 
 /* --- the checksum --- */
@@ -162,27 +158,60 @@ has_fraction(const struct column *col)
 	return strncmp(col->type, "time(", 5) == 0 || strncmp(col->type, "datetime(", 9) == 0 || strncmp(col->type, "timestamp(", 10) == 0;
 }
 
-/* Numbers and times have no comma in them and are never "-" alone; of everything else the hash of its raw
- * bytes, so that no charset is converted and no text can be taken for two. What a wider type would only write
- * with more zeros is written without them. */
+/* The raw bytes, or the hash of a long value. (CAST AS BINARY takes longer than CONVERT.) */
+static void
+put_raw(struct buf *sql, const struct column *col)
+{
+	bool long_ones = col->octets == 0 || col->octets > BYTES_PLAIN; /* 0: a geometry */
+
+	if (long_ones) {
+		buf_str(sql, "IF(LENGTH(");
+		db_quote_name(sql, col->name);
+		buf_fmt(sql, ")>%d,SHA1(", BYTES_PLAIN);
+		db_quote_name(sql, col->name);
+		buf_str(sql, "),");
+	}
+	buf_str(sql, "CONVERT(");
+	db_quote_name(sql, col->name);
+	buf_str(sql, long_ones ? " USING binary))" : " USING binary)");
+}
+
+/* Text and bytes: their length before them, so that no charset is converted, no text can be taken for two, and a row's
+ * parts together are not more than the server joins. */
+static void
+put_bytes(struct buf *sql, const struct column *col)
+{
+	buf_str(sql, col->nullable ? "IFNULL(LENGTH(" : "LENGTH(");
+	db_quote_name(sql, col->name);
+	buf_str(sql, col->nullable ? "),'-'),':',IFNULL(" : "),':',");
+	put_raw(sql, col);
+	buf_str(sql, col->nullable ? ",''),','" : ",','");
+}
+
+/* Numbers and times have no comma in them and are never "-" alone. What a wider type would only write with more zeros is
+ * written without them. */
 static void
 put_part(struct buf *sql, const struct column *col)
 {
-	bool plain = col->kind == COLUMN_PLAIN || col->kind == COLUMN_FLOAT || col->kind == COLUMN_TIMESTAMP || col->kind == COLUMN_CHOICE;
-	bool bits = col->kind == COLUMN_BIT, fraction = has_fraction(col);
+	bool cast = col->kind == COLUMN_BIT || col->kind == COLUMN_TYPED, fraction = has_fraction(col);
 
-	buf_str(sql, plain ? "IFNULL(" : bits ? "IFNULL(CAST(" : "IFNULL(MD5(");
+	if (col->kind == COLUMN_TEXT || col->kind == COLUMN_CHARS || col->kind == COLUMN_BYTES) {
+		put_bytes(sql, col);
+		return;
+	}
+	buf_str(sql, col->nullable ? "IFNULL(" : "");
+	buf_str(sql, cast ? "CAST(" : "");
 	buf_str(sql, fraction ? "TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM " : "");
 	template_read(sql, col);
 	buf_str(sql, fraction ? "))" : "");
-	buf_str(sql, plain ? ",'-'),','" : bits ? " AS UNSIGNED),'-'),','" : "),'-'),','");
+	buf_str(sql, !cast ? "" : col->kind == COLUMN_BIT ? " AS UNSIGNED)" : " AS CHAR)");
+	buf_str(sql, col->nullable ? ",'-'),','" : ",','");
 }
 
-/* "SET STATEMENT ... FOR SELECT key, sum FROM table FORCE INDEX (PRIMARY)" */
+/* "SHA1(...)" of a row. */
 static bool
-put_select(struct buf *sql, const struct digest *d, struct err *e)
+put_checksum(struct buf *sql, const struct table *t, struct err *e)
 {
-	const struct table *t = d->table;
 	const struct column **sorted = calloc(t->ncolumns + 1, sizeof(const struct column *));
 
 	if (sorted == NULL)
@@ -190,19 +219,37 @@ put_select(struct buf *sql, const struct digest *d, struct err *e)
 	for (size_t i = 0; i < t->ncolumns; i++)
 		sorted[i] = &t->columns[i];
 	qsort(sorted, t->ncolumns, sizeof(const struct column *), by_name);
-	buf_fmt(sql, "SET STATEMENT max_statement_time=%d FOR SELECT ", DIGEST_STATEMENT_S);
-	template_key(sql, t, "");
 	for (size_t i = 0; i < t->ncolumns; i++) {
-		buf_str(sql, i == 0 ? ",MD5(CONCAT(" : ",");
+		buf_str(sql, i == 0 ? "SHA1(CONCAT(" : ",");
 		put_part(sql, sorted[i]);
 	}
 	free(sorted);
-	buf_str(sql, ")) FROM ");
-	template_table(sql, d->database, t->name);
-	buf_str(sql, " FORCE INDEX (PRIMARY)");
+	buf_str(sql, "))");
 	return true;
 }
 
+static void
+put_from(struct buf *sql, const struct digest *d)
+{
+	buf_str(sql, " FROM ");
+	template_table(sql, d->database, d->table->name);
+	buf_str(sql, " FORCE INDEX (PRIMARY)");
+}
+
+/* "SET STATEMENT ... FOR SELECT key, sum FROM table FORCE INDEX (PRIMARY)" */
+static bool
+put_select(struct buf *sql, const struct digest *d, struct err *e)
+{
+	buf_fmt(sql, "SET STATEMENT max_statement_time=%d FOR SELECT ", DIGEST_STATEMENT_S);
+	template_key(sql, d->table, "");
+	buf_char(sql, ',');
+	if (!put_checksum(sql, d->table, e))
+		return false;
+	put_from(sql, d);
+	return true;
+}
+
+/* The first digits of a SHA1. */
 static bool
 take_sum(const char *hex, unsigned char out[DIGEST_BYTES])
 {
@@ -216,7 +263,7 @@ take_sum(const char *hex, unsigned char out[DIGEST_BYTES])
 			return false;
 		out[i] = (unsigned char)((high - digits) << 4 | (low - digits));
 	}
-	return hex[2 * DIGEST_BYTES] == '\0';
+	return true;
 }
 
 /* --- bounds --- */
@@ -367,50 +414,63 @@ put_limit(struct buf *sql, const struct digest *d, const char *key, size_t len, 
 	return ok || err_set(e, ERR_INPUT, "table %s: a malformed key", d->table->name);
 }
 
-bool
-digest_put_range(const struct digest *d, struct buf *sql, const struct digest_range *r, uint64_t limit, struct err *e)
+/* " WHERE ..." */
+static bool
+put_where(struct buf *sql, const struct digest *d, const struct digest_range *r, struct err *e)
 {
-	const struct table *t = d->table;
-
 	if (r->low != NULL || r->high != NULL)
 		buf_str(sql, " WHERE ");
 	if (r->low != NULL && !put_limit(sql, d, r->low, r->low_len, false, e))
 		return false;
 	if (r->low != NULL && r->high != NULL)
 		buf_str(sql, " AND ");
-	if (r->high != NULL && !put_limit(sql, d, r->high, r->high_len, true, e))
-		return false;
+	return r->high == NULL || put_limit(sql, d, r->high, r->high_len, true, e);
+}
+
+/* " ORDER BY ..." */
+static void
+put_order(struct buf *sql, const struct table *t, const char *way)
+{
 	for (size_t i = 0; i < t->nkey; i++) {
 		buf_str(sql, i == 0 ? " ORDER BY " : ",");
 		db_quote_name(sql, t->columns[t->key[i]].name);
+		buf_str(sql, way);
 	}
+}
+
+bool
+digest_put_range(const struct digest *d, struct buf *sql, const struct digest_range *r, uint64_t limit, struct err *e)
+{
+	if (!put_where(sql, d, r, e))
+		return false;
+	put_order(sql, d->table, "");
 	buf_fmt(sql, " LIMIT %llu", (unsigned long long)limit);
 	return buf_check(sql, "a statement that compares", e);
 }
 
 /* --- reading --- */
 
-/* Into a list or a sum. */
-struct taking {
-	struct digest_list *list;
-	struct digest_sum *sum;
-};
-
 static bool
-take_row(const struct taking *to, const struct db_rows *row, struct err *e)
+take_row(struct digest_list *to, const struct db_rows *row, struct err *e)
 {
 	unsigned char sum[DIGEST_BYTES];
 	const char *key = db_rows_text(row, 0), *hex = db_rows_text(row, 1);
 
 	if (key == NULL || hex == NULL || !take_sum(hex, sum))
 		return err_set(e, ERR_INTERNAL, "a row has no checksum");
-	if (to->sum != NULL)
-		digest_sum_add(to->sum, sum);
-	return to->list == NULL || digest_list_add(to->list, key, db_rows_len(row, 0), sum, e);
+	return digest_list_add(to, key, db_rows_len(row, 0), sum, e);
 }
 
 static bool
-read_rows(const struct digest *d, const struct buf *sql, const struct taking *to, struct err *e)
+timed(bool ok, struct err *e)
+{
+	if (!ok && e->db_errno == STATEMENT_TIMEOUT)
+		e->code = ERR_DB_BUSY;
+	return ok;
+}
+
+static bool
+read_rows(const struct digest *d, const struct buf *sql, struct digest_list *to, struct err *e)
 {
 	struct db_rows *rows = NULL;
 	bool more = false, ok;
@@ -422,34 +482,102 @@ read_rows(const struct digest *d, const struct buf *sql, const struct taking *to
 	while (!ok && rows != NULL && more && db_rows_next(rows, &more, NULL) && more)
 		; /* empty the result: the connection stays usable */
 	db_rows_free(rows);
-	if (!ok && e->db_errno == STATEMENT_TIMEOUT)
-		e->code = ERR_DB_BUSY;
-	return ok;
-}
-
-static bool
-read_range(const struct digest *d, const struct digest_range *r, uint64_t limit, const struct taking *to, struct err *e)
-{
-	struct buf sql;
-	bool ok;
-
-	buf_init(&sql, DIGEST_SQL_MAX);
-	ok = put_select(&sql, d, e) && digest_put_range(d, &sql, r, limit, e) && read_rows(d, &sql, to, e);
-	buf_free(&sql);
-	return ok;
+	return timed(ok, e);
 }
 
 bool
 digest_scan(const struct digest *d, const struct digest_range *r, uint64_t limit, struct digest_list *out, struct err *e)
 {
-	return read_range(d, r, limit, &(struct taking){ .list = out }, e);
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, DIGEST_SQL_MAX);
+	ok = put_select(&sql, d, e) && digest_put_range(d, &sql, r, limit, e) && read_rows(d, &sql, out, e);
+	buf_free(&sql);
+	return ok;
+}
+
+/* "SET STATEMENT ... FOR SELECT COUNT(*), sum FROM ... WHERE ...". Rows are read in the order of the primary key, so they
+ * are joined in that order; if they were not, equal ranges would be looked at row by row and found equal then. */
+static bool
+put_sum(struct buf *sql, const struct digest *d, const struct digest_range *r, struct err *e)
+{
+	buf_fmt(sql, "SET STATEMENT max_statement_time=%d FOR SELECT COUNT(*),SHA1(GROUP_CONCAT(", DIGEST_SUM_S);
+	if (!put_checksum(sql, d->table, e))
+		return false;
+	buf_str(sql, " SEPARATOR ''))");
+	put_from(sql, d);
+	if (!put_where(sql, d, r, e))
+		return false;
+	buf_fmt(sql, " LIMIT ROWS EXAMINED %d", DIGEST_SUM_ROWS * 2);
+	return buf_check(sql, "a statement that compares", e);
+}
+
+/* Of more rows the server may have cut the text. */
+static uint64_t
+most_rows(const struct digest *d)
+{
+	uint64_t packet = db_packet_max(d->db) / SHA1_DIGITS;
+
+	return packet < DIGEST_SUM_ROWS ? packet : DIGEST_SUM_ROWS;
+}
+
+static bool
+too_many(struct err *e)
+{
+	return err_set(e, ERR_DB_BUSY, "a range of too many rows");
+}
+
+static bool
+take_total(const struct digest *d, const struct db_rows *row, struct digest_sum *out, struct err *e)
+{
+	out->rows = db_rows_u64(row, 0);
+	if (out->rows > most_rows(d))
+		return too_many(e);
+	return out->rows == 0 || (db_rows_text(row, 1) != NULL && take_sum(db_rows_text(row, 1), out->sum)) ||
+	    err_set(e, ERR_INTERNAL, "a range has no checksum");
+}
+
+/* The server sums up: what would go from it to the agent row by row costs more than the checksums. */
+bool
+digest_sum_up(const struct digest *d, const struct digest_range *r, struct digest_sum *out, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+	struct buf sql;
+
+	memset(out, 0, sizeof *out);
+	buf_init(&sql, DIGEST_SQL_MAX);
+	ok = put_sum(&sql, d, r, e) && timed(db_query(d->db, buf_cstr(&sql), DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e), e);
+	/* Of a row that it cannot join, and of what it cuts off, the server only warns. */
+	ok = ok && (more && !db_warned(d->db) ? take_total(d, rows, out, e) : too_many(e));
+	db_rows_free(rows);
+	buf_free(&sql);
+	return ok;
 }
 
 bool
-digest_sum_up(const struct digest *d, const struct digest_range *r, uint64_t limit, struct digest_sum *out, struct err *e)
+digest_bound(const struct digest *d, const struct digest_range *r, uint64_t rows, struct buf *key, bool *found, struct err *e)
 {
-	memset(out, 0, sizeof *out);
-	return read_range(d, r, limit + 1, &(struct taking){ .sum = out }, e);
+	struct db_rows *result = NULL;
+	struct buf sql;
+	bool ok;
+
+	*found = false;
+	buf_reset(key);
+	buf_init(&sql, DIGEST_SQL_MAX);
+	buf_fmt(&sql, "SET STATEMENT max_statement_time=%d FOR SELECT ", DIGEST_STATEMENT_S);
+	template_key(&sql, d->table, "");
+	put_from(&sql, d);
+	ok = put_where(&sql, d, r, e);
+	put_order(&sql, d->table, rows == 0 ? " DESC" : "");
+	buf_fmt(&sql, " LIMIT %llu,1", (unsigned long long)(rows == 0 ? 0 : rows - 1));
+	ok = ok && buf_check(&sql, "a statement that compares", e) && db_query(d->db, buf_cstr(&sql), DB_NO_ARGS, &result, e) && db_rows_next(result, found, e);
+	if (ok && *found)
+		buf_put(key, db_rows_text(result, 0), db_rows_len(result, 0));
+	db_rows_free(result);
+	buf_free(&sql);
+	return timed(ok, e) && buf_check(key, "a key", e);
 }
 
 /* --- by key --- */
@@ -479,7 +607,7 @@ find_some(const struct digest *d, const struct digest_list *keys, size_t from, s
 	buf_init(&sql, DIGEST_SQL_MAX);
 	ok = put_select(&sql, d, e) &&
 	    (record_put_keys(d->db, &sql, d->table, n, key_of, &part) || err_set(e, ERR_INPUT, "table %s: a malformed key", d->table->name)) &&
-	    buf_check(&sql, "a list of keys", e) && read_rows(d, &sql, &(struct taking){ .list = found }, e);
+	    buf_check(&sql, "a list of keys", e) && read_rows(d, &sql, found, e);
 	buf_free(&sql);
 	return ok;
 }

@@ -7,8 +7,10 @@
 #include "capture/template.h"
 
 enum {
-	DIGEST_BYTES = 16,	     /* MD5: equal rows are to be found, not forged ones */
+	DIGEST_BYTES = 16,	     /* of SHA1's 20, which processors know and servers are quicker with than with MD5 */
 	DIGEST_STATEMENT_S = 5,	     /* longest time of one statement; it holds no lock */
+	DIGEST_SUM_S = 1,	     /* the same of one that sums up a range: a longer one is taken in parts */
+	DIGEST_SUM_ROWS = 25 * 1000, /* of such a range: their checksums, 40 digits each, are one text of at most 1 MiB (db/db) */
 	DIGEST_FIRST_ROWS = 50,	     /* of a statement whose rows may be of any size; then as many as are quick */
 	DIGEST_QUICK_MS = 100,
 	DIGEST_SQL_MAX = 64 * 1024 * 1024
@@ -51,12 +53,11 @@ struct digest_range {
 	size_t low_len, high_len;
 };
 
-/* How many rows a range has, and their checksums combined: equal sets of rows give equal sums. */
+/* How many rows a range has, and the hash of their checksums in the order of the key. */
 struct digest_sum {
 	uint64_t rows;
 	unsigned char sum[DIGEST_BYTES];
 };
-void digest_sum_add(struct digest_sum *to, const unsigned char sum[DIGEST_BYTES]);
 bool digest_sum_equal(const struct digest_sum *a, const struct digest_sum *b);
 
 /* Could this be a key of the table? What comes from elsewhere must pass here before it becomes SQL. */
@@ -68,8 +69,10 @@ bool digest_range_is_inverted(const struct table *t, const struct digest_range *
 MUST_CHECK bool digest_put_range(const struct digest *d, struct buf *sql, const struct digest_range *r, uint64_t limit, struct err *e);
 /* Append the range's first rows, at most limit, to out. ERR_DB_BUSY: it took longer than DIGEST_STATEMENT_S. */
 MUST_CHECK bool digest_scan(const struct digest *d, const struct digest_range *r, uint64_t limit, struct digest_list *out, struct err *e);
-/* The range's count and sum; it stops counting at limit + 1 rows. */
-MUST_CHECK bool digest_sum_up(const struct digest *d, const struct digest_range *r, uint64_t limit, struct digest_sum *out, struct err *e);
+/* The range's count and sum. ERR_DB_BUSY: it took longer than DIGEST_SUM_S, or has more than DIGEST_SUM_ROWS. */
+MUST_CHECK bool digest_sum_up(const struct digest *d, const struct digest_range *r, struct digest_sum *out, struct err *e);
+/* The key of the range's rows-th row, 0: of its last one. *found = false: it has fewer. ERR_DB_BUSY as above. */
+MUST_CHECK bool digest_bound(const struct digest *d, const struct digest_range *r, uint64_t rows, struct buf *key, bool *found, struct err *e);
 /* out gets one row for each of keys, in the same order: the row that the column's own collation finds under
  * that key, with the key as it is spelled here; or none. Ends early, at one key at least, when it is until_ms of
  * clock_mono_ms (0: never). */

@@ -377,6 +377,12 @@ db_affected(const struct db *db)
 	return db->affected;
 }
 
+bool
+db_warned(const struct db *db)
+{
+	return mysql_warning_count(db->mysql) > 0;
+}
+
 /* --- rows --- */
 
 static bool

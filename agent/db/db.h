@@ -62,6 +62,8 @@ MUST_CHECK bool db_exec(struct db *db, const char *sql, const struct db_arg *arg
 MUST_CHECK bool db_exec_text(struct db *db, const char *sql, size_t len, struct err *e);
 /* Rows changed (or matched, for UPDATE) by the last statement. */
 uint64_t db_affected(const struct db *db);
+/* The last statement had warnings. */
+bool db_warned(const struct db *db);
 
 /* A SELECT. db_query holds all rows in memory; db_stream reads row by row from the server, and
  * nothing else may run on the connection until db_rows_free. */

@@ -38,22 +38,43 @@ ask_has_room(const struct asker *a)
 }
 
 static bool
-call(struct asker *a, int *status, struct err *e)
+call(struct asker *a, struct err *e)
 {
-	return client_call(a->l->client, "POST", "/api/sync/verify", a->question.data, a->question.len, status, &a->answer, e);
+	a->called = true;
+	return client_call(a->l->client, "POST", "/api/sync/verify", a->question.data, a->question.len, &a->status, &a->answer, e);
+}
+
+bool
+ask_call(struct asker *a, struct err *e)
+{
+	a->called = false;
+	if (!client_is_open(a->l->client))
+		return err_set(e, ERR_PEER, "no session with peer %s", a->l->peer->name);
+	return buf_check(&a->question, "a question", e) && call(a, e);
 }
 
 bool
 ask_try(struct asker *a, bool *more, struct err *e)
 {
-	int status = 0;
-
-	if (!client_is_open(a->l->client))
-		return err_set(e, ERR_PEER, "no session with peer %s", a->l->peer->name);
-	if (!buf_check(&a->question, "a question", e) || !call(a, &status, e))
+	if (!ask_call(a, e))
 		return false;
-	if (status != 200)
-		return err_set(e, ERR_PEER, "peer %s answered HTTP %d", a->l->peer->name, status);
+	if (a->status != 200)
+		return err_set(e, ERR_PEER, "peer %s answered HTTP %d", a->l->peer->name, a->status);
+	compare_reader_init(&a->reader, a->answer.data, a->answer.len);
+	return compare_parse_answer(&a->reader, more, e);
+}
+
+static bool
+judge(struct asker *a, bool answered, bool *more, struct err *e)
+{
+	struct link *l = a->l;
+
+	if (!answered && client_not_found(l->client))
+		return err_set(e, ERR_PEER_REFUSED, "peer %s cannot compare: its agent is older than this one; bring both to the same version", l->peer->name);
+	if (!answered)
+		return false;
+	if (a->status != 200)
+		return link_refused(l, a->status, &a->answer, e);
 	compare_reader_init(&a->reader, a->answer.data, a->answer.len);
 	return compare_parse_answer(&a->reader, more, e);
 }
@@ -62,7 +83,6 @@ bool
 ask_send(struct asker *a, bool *more, struct err *e)
 {
 	struct link *l = a->l;
-	int status = 0;
 	bool ok = false;
 
 	if (l->stop != NULL && atomic_load(l->stop))
@@ -72,19 +92,22 @@ ask_send(struct asker *a, bool *more, struct err *e)
 	for (int tries = 0; !ok && tries < HELLO_TRIES; tries++) {
 		if (!link_open(l, e))
 			return false;
-		ok = call(a, &status, e);
+		ok = call(a, e);
 		if (ok || !client_unauthorised(l->client))
 			break;
 		client_close(l->client); /* the peer was restarted: hello, and once more */
 	}
-	if (!ok && client_not_found(l->client))
-		return err_set(e, ERR_PEER_REFUSED, "peer %s cannot compare: its agent is older than this one; bring both to the same version", l->peer->name);
-	if (!ok)
-		return false;
-	if (status != 200)
-		return link_refused(l, status, &a->answer, e);
-	compare_reader_init(&a->reader, a->answer.data, a->answer.len);
-	return compare_parse_answer(&a->reader, more, e);
+	return judge(a, ok, more, e);
+}
+
+bool
+ask_take(struct asker *a, bool called, bool *more, struct err *e)
+{
+	if (called || (a->called && !client_unauthorised(a->l->client)))
+		return judge(a, called, more, e);
+	err_clear(e);
+	client_close(a->l->client);
+	return ask_send(a, more, e);
 }
 
 bool

@@ -15,9 +15,12 @@ struct asker {
 	struct compare_result *out;
 	struct digest digest;
 	struct buf question, answer;
+	int status; /* HTTP */
+	bool called; /* the question was sent */
 	struct compare_reader reader; /* of the answer */
 	bool dirty; /* here are writes that the triggers could not name (change/moved) */
 	uint64_t step;		      /* rows of the next range */
+	size_t batch;		      /* ranges of the next question */
 	struct digest_list suspects;  /* keys that are to be looked at once more */
 	struct cursor_state seen;     /* of ASK_KEYS: what was here of the peer before our rows were read */
 };
@@ -29,6 +32,10 @@ bool ask_has_room(const struct asker *a);
 MUST_CHECK bool ask_send(struct asker *a, bool *more, struct err *e);
 /* The same for a thread of its own: only where a session is open, and without the database. */
 MUST_CHECK bool ask_try(struct asker *a, bool *more, struct err *e);
+/* Only the call itself, for a thread of its own as above; ask_take then says what became of it, and calls once more with a
+ * new hello where that was missing. e: the call's error, in and out. */
+MUST_CHECK bool ask_call(struct asker *a, struct err *e);
+MUST_CHECK bool ask_take(struct asker *a, bool called, bool *more, struct err *e);
 /* An answer that brings nothing on, or more than was asked. Both return false. */
 bool ask_got_nothing(const struct asker *a, struct err *e);
 bool ask_got_too_much(const struct asker *a, struct err *e);

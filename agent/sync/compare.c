@@ -1,8 +1,9 @@
-/* The asking side of a comparison. Lives here: the walk over the table, narrowing, lists of
- * what is left. Not here: the answering side (sync/inspect), asking (sync/ask), what becomes of
+/* The asking side of a comparison. Lives here: the walk over the table, sums on both sides at once, narrowing,
+ * lists of what is left. Not here: the answering side (sync/inspect), asking (sync/ask), what becomes of
  * what seems to differ (sync/doubt), reading rows (change/digest). */
 #include "sync/compare.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +12,14 @@
 #include "sync/doubt.h"
 
 enum {
-	STEP_FIRST = 1000,	/* rows of the first range; then as many as fit into STEP_MS */
+	STEP_FIRST = 1000,	/* rows of the first ranges; then as many as fit into STEP_MS */
 	STEP_MIN = 16,
-	STEP_MAX = 50 * 1000,
+	STEP_MAX = 16 * 1024,	/* a range is two statements here; of one in which a record differs all are looked at again */
+	STEP_GROWTH = 4,
+	BATCH_FIRST = 4,	/* ranges of the first question */
 	STEP_MS = 200,		/* of a statement here, or of a range there */
-	BATCH_MS = 1000,	/* of reading here before the peer is asked */
-	BATCH_ROWS = 200 * 1000,
+	BATCH_MS = 1000,	/* of reading on each side for one question */
+	BATCH_ROWS = 100 * 1000,
 	FANOUT = 16,		/* a range that differs is cut into so many */
 	LEAF_ROWS = 32,		/* a range of so few is listed */
 	LEAF_ROWS_MANY = 1000,	/* the same where most ranges differ: narrowing would find nothing equal */
@@ -26,8 +29,10 @@ enum {
 struct range {
 	char *low, *high; /* NULL: open */
 	size_t low_len, high_len;
-	struct digest_sum sum; /* here */
+	struct digest_sum sum; /* here, once it is summed */
 	uint64_t there; /* rows; UINT64_MAX: not known */
+	uint64_t about; /* rows it was meant to have */
+	bool summed, busy; /* busy: adding it up took too long */
 	bool differs;
 };
 
@@ -63,7 +68,7 @@ copy_key(const char *key, size_t len, char **out)
 }
 
 static bool
-ranges_add(struct ranges *r, const struct digest_range *bounds, const struct digest_sum *sum, struct err *e)
+ranges_add(struct ranges *r, const struct digest_range *bounds, uint64_t about, struct err *e)
 {
 	struct range *to;
 
@@ -78,7 +83,7 @@ ranges_add(struct ranges *r, const struct digest_range *bounds, const struct dig
 	}
 	to = &r->ranges[r->n++];
 	memset(to, 0, sizeof *to);
-	to->sum = *sum;
+	to->about = about;
 	to->low_len = bounds->low_len;
 	to->high_len = bounds->high_len;
 	return (copy_key(bounds->low, bounds->low_len, &to->low) && copy_key(bounds->high, bounds->high_len, &to->high)) ||
@@ -91,27 +96,111 @@ bounds_of(const struct range *r)
 	return (struct digest_range){ .low = r->low, .low_len = r->low_len, .high = r->high, .high_len = r->high_len };
 }
 
-static struct digest_sum
-sum_of(const struct digest_list *l, size_t from, size_t n)
+/* How many rows it has there; where that is not known: a sum's rows, which are too many or slow. */
+static uint64_t
+there_of(const struct range *r)
 {
-	struct digest_sum sum = { 0 };
+	return r->there == UINT64_MAX ? DIGEST_SUM_ROWS : r->there;
+}
 
-	for (size_t i = from; i < from + n; i++)
-		digest_sum_add(&sum, l->rows[i].sum);
-	return sum;
+/* How many of our rows it has, as far as is known. */
+static uint64_t
+rows_of(const struct range *r)
+{
+	return r->busy ? r->about : r->sum.rows;
 }
 
 /* --- sums --- */
 
-/* So many rows that reading them takes about STEP_MS. */
+/* So many rows that adding them up takes about STEP_MS, and so many ranges of them that all take BATCH_MS. */
 static void
 adapt(struct asker *a, uint64_t rows, int64_t ms)
 {
-	uint64_t fit = ms <= 0 ? STEP_MAX : rows * STEP_MS / (uint64_t)ms;
+	uint64_t took = ms <= 0 ? 1 : (uint64_t)ms, fit = rows * STEP_MS / took, batch = rows * BATCH_MS / took;
 
-	if (fit > a->step * 2)
-		fit = a->step * 2;
+	if (fit > a->step * STEP_GROWTH)
+		fit = a->step * STEP_GROWTH;
 	a->step = fit < STEP_MIN ? STEP_MIN : fit > STEP_MAX ? STEP_MAX : fit;
+	batch = (batch > BATCH_ROWS ? BATCH_ROWS : batch) / a->step;
+	a->batch = batch < 1 ? 1 : batch > COMPARE_ITEMS ? COMPARE_ITEMS : (size_t)batch;
+}
+
+/* Ours of one range. One that takes too long differs, so that it is cut. */
+static bool
+sum_range(struct asker *a, struct range *r, struct err *e)
+{
+	struct digest_range bounds = bounds_of(r);
+
+	if (r->summed)
+		return true;
+	r->summed = true;
+	if (digest_sum_up(&a->digest, &bounds, &r->sum, e))
+		return true;
+	if (e->code != ERR_DB_BUSY || db_is_lost(a->digest.db))
+		return false;
+	err_clear(e);
+	r->busy = true;
+	if (a->step > r->about / FANOUT)
+		a->step = r->about / FANOUT < STEP_MIN ? STEP_MIN : r->about / FANOUT;
+	return true;
+}
+
+/* The question for the peer's sums, on its way while ours are summed up: no database is touched here. */
+struct asking {
+	struct asker *asker;
+	bool ok;
+	int64_t ms;
+	struct err e;
+};
+
+static void *
+asking_main(void *arg)
+{
+	struct asking *asking = arg;
+	int64_t start = clock_mono_ms();
+
+	asking->ok = ask_call(asking->asker, &asking->e);
+	asking->ms = clock_mono_ms() - start;
+	return NULL;
+}
+
+/* Ours of ranges from..to. */
+static bool
+sum_ranges(struct asker *a, struct ranges *r, size_t from, size_t to, struct err *e)
+{
+	int64_t start = clock_mono_ms();
+	uint64_t rows = 0;
+
+	for (size_t i = from; i < to; i++) {
+		uint64_t more = r->ranges[i].summed ? 0 : 1;
+
+		if (!sum_range(a, &r->ranges[i], e))
+			return false;
+		rows += more * r->ranges[i].sum.rows;
+	}
+	if (rows > 0)
+		adapt(a, rows, clock_mono_ms() - start);
+	return true;
+}
+
+/* Send the question about ranges from..to, and sum up ours meanwhile. */
+static bool
+ask_and_sum(struct asker *a, struct ranges *r, size_t from, size_t to, int64_t *ms, struct err *e)
+{
+	struct asking asking = { .asker = a };
+	bool threaded, more, ok;
+	pthread_t thread;
+
+	a->called = false;
+	threaded = pthread_create(&thread, NULL, asking_main, &asking) == 0;
+	ok = sum_ranges(a, r, from, to, e);
+	if (threaded)
+		(void)pthread_join(thread, NULL);
+	*ms = asking.ms;
+	if (!ok)
+		return false;
+	*e = asking.e;
+	return ask_take(a, asking.ok, &more, e);
 }
 
 static bool
@@ -132,36 +221,35 @@ take_sums(struct asker *a, struct ranges *r, size_t *at, struct err *e)
 		if (!compare_parse_sum(&a->reader, &there, &known, e))
 			return false;
 		range->there = known ? there.rows : UINT64_MAX;
-		range->differs = !known || !digest_sum_equal(&there, &range->sum);
+		range->differs = !known || range->busy || !digest_sum_equal(&there, &range->sum);
 	}
 }
 
-/* Ask for the sums of all ranges, in as many questions as it takes. */
+/* The sums of all ranges on both sides at the same time, in as many questions as it takes. */
 static bool
-ask_sums(struct asker *a, struct ranges *r, struct err *e)
+compare_sums(struct asker *a, struct ranges *r, struct err *e)
 {
 	for (size_t at = 0; at < r->n;) {
-		size_t before = at;
-		int64_t start = clock_mono_ms();
+		size_t before = at, to = at;
 		uint64_t rows = 0;
-		bool more;
+		int64_t ms;
 
 		if (!ask_begin(a, ASK_SUMS, e))
 			return false;
-		for (size_t i = at; i < r->n && i - at < COMPARE_ITEMS && ask_has_room(a); i++) {
-			struct digest_range bounds = bounds_of(&r->ranges[i]);
+		for (; to < r->n && to - at < COMPARE_ITEMS && ask_has_room(a); to++) {
+			struct digest_range bounds = bounds_of(&r->ranges[to]);
 
 			compare_put_range(&a->question, &bounds);
 		}
-		if (!ask_send(a, &more, e) || !take_sums(a, r, &at, e))
+		if (!ask_and_sum(a, r, at, to, &ms, e) || !take_sums(a, r, &at, e))
 			return false;
 		if (at == before)
 			return ask_got_nothing(a, e);
 		for (size_t i = before; i < at; i++)
 			rows += r->ranges[i].sum.rows;
 		/* A range there shall take no longer than one here. */
-		if ((clock_mono_ms() - start) / (int64_t)(at - before) > STEP_MS)
-			adapt(a, rows / (at - before), (clock_mono_ms() - start) / (int64_t)(at - before));
+		if (rows > 0 && ms / (int64_t)(at - before) > STEP_MS)
+			adapt(a, rows, ms);
 	}
 	return true;
 }
@@ -267,14 +355,14 @@ filler_of(const struct asker *a)
 static bool
 is_thin(const struct asker *a, const struct range *r)
 {
-	return filler_of(a) != NULL && r->there > r->sum.rows && r->there - r->sum.rows > GAP_ROWS;
+	return filler_of(a) != NULL && there_of(r) > rows_of(r) && there_of(r) - rows_of(r) > GAP_ROWS;
 }
 
 /* Is it worth while to fetch what lies between our rows, gap by gap? */
 static bool
 is_gap(const struct asker *a, const struct range *r)
 {
-	return filler_of(a) != NULL && (r->sum.rows == 0 || (is_thin(a, r) && (r->there - r->sum.rows) / (r->sum.rows + 1) >= GAP_ROWS));
+	return filler_of(a) != NULL && (rows_of(r) == 0 || (is_thin(a, r) && (there_of(r) - rows_of(r)) / (rows_of(r) + 1) >= GAP_ROWS));
 }
 
 /* What lies between our rows is fetched; ours are looked at one by one. */
@@ -317,33 +405,42 @@ fill_range(struct asker *a, const struct range *r, bool frontier, struct err *e)
 
 /* --- narrowing --- */
 
+/* The range up to its step-th row of ours. *last: it has fewer, or not one more. */
+static bool
+cut_part(struct asker *a, struct digest_range *part, uint64_t step, struct buf *key, bool *last, struct err *e)
+{
+	bool found;
+
+	if (!digest_bound(&a->digest, part, step, key, &found, e))
+		return false;
+	*last = !found || (part->high != NULL && part->high_len == key->len && memcmp(part->high, buf_cstr(key), key->len) == 0);
+	if (found) {
+		part->high = buf_cstr(key);
+		part->high_len = key->len;
+	}
+	return true;
+}
+
 /* Cut a range into FANOUT parts of about equally many of our rows. */
 static bool
 cut_range(struct asker *a, const struct range *r, struct ranges *parts, struct err *e)
 {
-	struct digest_range bounds = bounds_of(r), part = bounds;
-	struct digest_list ours;
-	size_t step;
-	bool ok;
+	struct digest_range rest = bounds_of(r);
+	uint64_t step = rows_of(r) / FANOUT + 1;
+	bool last = false, ok = true;
+	struct buf key;
 
-	digest_list_init(&ours, DIGEST_SQL_MAX);
-	ok = digest_scan(&a->digest, &bounds, COMPARE_RANGE_ROWS, &ours, e);
-	step = ours.n / FANOUT + 1;
-	for (size_t from = 0; ok && (from < ours.n || from == 0); from += step) {
-		bool last = ours.n - from <= step;
-		size_t n = last ? ours.n - from : step;
-		struct digest_sum sum = sum_of(&ours, from, n);
-		const struct digest_row *end = last ? NULL : &ours.rows[from + n - 1];
+	buf_init(&key, CATALOG_KEY_BYTES + 1);
+	while (ok && !last) {
+		struct digest_range part = rest;
 
-		part.high = last ? bounds.high : digest_key(&ours, end);
-		part.high_len = last ? bounds.high_len : end->key_len;
-		ok = ranges_add(parts, &part, &sum, e);
-		part.low = part.high;
-		part.low_len = part.high_len;
-		if (last)
-			break;
+		ok = cut_part(a, &part, step, &key, &last, e) && ranges_add(parts, &part, step, e);
+		if (ok) {
+			rest.low = parts->ranges[parts->n - 1].high;
+			rest.low_len = parts->ranges[parts->n - 1].high_len;
+		}
 	}
-	digest_list_free(&ours);
+	buf_free(&key);
 	return ok;
 }
 
@@ -362,9 +459,9 @@ leaf_rows(const struct ranges *r)
 static bool
 narrow_one(struct asker *a, const struct range *r, size_t leaf, struct ranges *parts, struct err *e)
 {
-	if (r->sum.rows <= leaf && is_gap(a, r))
+	if (rows_of(r) <= leaf && is_gap(a, r))
 		return fill_range(a, r, false, e);
-	if (r->sum.rows <= LEAF_ROWS || (r->sum.rows <= leaf && (!is_thin(a, r) || r->there <= LEAF_ROWS_MANY)))
+	if (rows_of(r) <= LEAF_ROWS || (rows_of(r) <= leaf && (!is_thin(a, r) || there_of(r) <= LEAF_ROWS_MANY)))
 		return list_range(a, r, e);
 	return cut_range(a, r, parts, e);
 }
@@ -374,14 +471,13 @@ narrow_one(struct asker *a, const struct range *r, size_t leaf, struct ranges *p
 static bool
 narrow(struct asker *a, struct ranges *r, struct err *e)
 {
-	bool frontier = filler_of(a) != NULL && r->n == 1 && r->ranges[0].sum.rows == 0, ok;
+	bool frontier = filler_of(a) != NULL && r->n == 1 && r->ranges[0].summed, ok;
 	struct ranges parts = { 0 };
 	size_t leaf;
 
 	if (frontier) /* nothing here: whatever is there is fetched, sums or not */
 		return fill_range(a, &r->ranges[0], true, e);
-	ok = ask_sums(a, r, e);
-
+	ok = compare_sums(a, r, e);
 	leaf = leaf_rows(r);
 	for (size_t i = 0; ok && i < r->n; i++) {
 		const struct range *one = &r->ranges[i];
@@ -402,38 +498,47 @@ narrow(struct asker *a, struct ranges *r, struct err *e)
 
 /* --- the walk --- */
 
+/* The key of our last row of the next range, above *bounds; *found: there is one. Where not, and rows are above, who fills
+ * gets the last one's. */
+static bool
+next_bound(struct asker *a, const struct digest_range *bounds, struct buf *key, bool *found, bool *again, struct err *e)
+{
+	*again = false;
+	if (digest_bound(&a->digest, bounds, a->step, key, found, e))
+		return *found || filler_of(a) == NULL || digest_bound(&a->digest, bounds, 0, key, found, e);
+	*again = e->code == ERR_DB_BUSY && a->step > STEP_MIN && !db_is_lost(a->digest.db);
+	if (*again) {
+		err_clear(e);
+		a->step = a->step / FANOUT < STEP_MIN ? STEP_MIN : a->step / FANOUT;
+	}
+	return *again;
+}
+
 /* The next range of our table above the last one of r. *end: it is open above. Who fills gets what lies above all our
  * rows as a range of its own, and that in a batch of its own (*alone). */
 static bool
-next_range(struct asker *a, struct ranges *r, struct digest_range *bounds, struct digest_list *rows, bool *end, bool *alone, struct err *e)
+next_range(struct asker *a, struct ranges *r, struct digest_range *bounds, struct buf *key, bool *end, bool *alone, struct err *e)
 {
-	int64_t start = clock_mono_ms();
-	struct digest_sum sum;
-	bool ok;
+	bool found = false, again = false;
+	struct range *made;
 
-	digest_list_reset(rows);
-	if (!digest_scan(&a->digest, bounds, a->step, rows, e)) {
-		if (e->code != ERR_DB_BUSY || a->step == STEP_MIN || db_is_lost(a->digest.db))
-			return false;
-		err_clear(e);
-		a->step = a->step / FANOUT < STEP_MIN ? STEP_MIN : a->step / FANOUT;
+	if (!next_bound(a, bounds, key, &found, &again, e))
+		return false;
+	*alone = !again && !found && filler_of(a) != NULL;
+	if (again || (*alone && r->n > 0))
 		return true;
+	*end = !found;
+	if (found) {
+		bounds->high = buf_cstr(key);
+		bounds->high_len = key->len;
 	}
-	*alone = filler_of(a) != NULL && rows->n == 0;
-	if (*alone && r->n > 0)
-		return true;
-	*end = filler_of(a) != NULL ? rows->n == 0 : rows->n < a->step;
-	sum = sum_of(rows, 0, rows->n);
-	if (!*end) {
-		bounds->high = digest_key(rows, &rows->rows[rows->n - 1]);
-		bounds->high_len = rows->rows[rows->n - 1].key_len;
-	}
-	ok = ranges_add(r, bounds, &sum, e);
-	a->out->records += rows->n;
-	adapt(a, rows->n, clock_mono_ms() - start);
+	if (!ranges_add(r, bounds, a->step, e))
+		return false;
+	made = &r->ranges[r->n - 1];
+	made->summed = *alone; /* nothing is there */
 	/* The copy in the list lives as long as the batch. */
-	*bounds = (struct digest_range){ .low = r->ranges[r->n - 1].high, .low_len = r->ranges[r->n - 1].high_len };
-	return ok;
+	*bounds = (struct digest_range){ .low = made->high, .low_len = made->high_len };
+	return true;
 }
 
 static bool
@@ -447,18 +552,20 @@ static bool
 walk_batch(struct asker *a, char **low, size_t *low_len, bool *end, struct err *e)
 {
 	struct digest_range bounds = { .low = *low, .low_len = *low_len };
-	uint64_t before = a->out->records;
 	int64_t start = clock_mono_ms();
+	size_t most = a->batch;
 	struct ranges batch = { 0 };
-	struct digest_list rows;
+	struct buf key;
 	char *next = NULL;
 	bool alone = false, ok = true;
 
-	digest_list_init(&rows, DIGEST_SQL_MAX);
-	while (ok && !*end && !alone && batch.n < COMPARE_ITEMS && (batch.n == 0 || (clock_mono_ms() - start < BATCH_MS && a->out->records - before < BATCH_ROWS)))
-		ok = next_range(a, &batch, &bounds, &rows, end, &alone, e);
-	digest_list_free(&rows);
+	buf_init(&key, CATALOG_KEY_BYTES + 1);
+	while (ok && !*end && !alone && (batch.n == 0 || (batch.n < most && clock_mono_ms() - start < BATCH_MS)))
+		ok = next_range(a, &batch, &bounds, &key, end, &alone, e);
+	buf_free(&key);
 	ok = ok && narrow(a, &batch, e) && (copy_key(bounds.low, bounds.low_len, &next) || err_set(e, ERR_MEMORY, "out of memory for a comparison"));
+	for (size_t i = 0; ok && i < batch.n; i++)
+		a->out->records += rows_of(&batch.ranges[i]);
 	*low_len = bounds.low_len;
 	ranges_free(&batch);
 	free(*low);
@@ -569,7 +676,7 @@ compare_table_watched(struct link *l, const struct catalog *c, const char *table
     struct compare_result *out, struct err *e)
 {
 	const struct table *t = catalog_table(c, table);
-	struct asker a = { .l = l, .table = t, .act = what, .watch = watch, .out = out, .step = STEP_FIRST,
+	struct asker a = { .l = l, .table = t, .act = what, .watch = watch, .out = out, .step = STEP_FIRST, .batch = BATCH_FIRST,
 		.digest = { .db = l->db, .database = c->database, .table = t } };
 	bool ok;
 

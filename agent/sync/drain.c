@@ -599,8 +599,10 @@ has_backlog(struct drain *d, bool *yes, struct err *e)
 	bool found = false, ok;
 
 	*yes = false;
-	if (!peer_load(d->db, d->peer->name, &state, e) || state.fresh)
-		return e->code == ERR_NONE;
+	if (!peer_load(d->db, d->peer->name, &state, e))
+		return false;
+	if (state.fresh)
+		return true;
 	ok = queue_load_mark(d->db, state.acked_epoch, &acked, &found, e) && (!found || queue_peek(d->db, &acked, &high, &late, e));
 	*yes = ok && found && high > acked.high && high - acked.high > BACKLOG_ROWS;
 	mark_free(&acked);
@@ -614,8 +616,10 @@ send_backlog(struct drain *d, struct err *e)
 	struct drain_report report = { 0 };
 	bool yes;
 
-	if (!has_backlog(d, &yes, e) || !yes)
-		return e->code == ERR_NONE;
+	if (!has_backlog(d, &yes, e))
+		return false;
+	if (!yes)
+		return true;
 	if (send_everything(d, false, &report, e))
 		log_info(d->peer->name, "before the startup: %llu records that waited here are sent", (unsigned long long)report.records);
 	else if (e->code == ERR_STOPPED || db_is_lost(d->db))

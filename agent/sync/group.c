@@ -515,6 +515,7 @@ follow_link(struct builder *b, struct entry *entry, uint64_t *link, struct err *
 	struct entry *old = NULL;
 	bool more = false, exists = true, ok;
 	size_t key = 0, key_len = 0;
+	uint64_t left = *link;
 
 	ok = db_query(b->g->db, "SELECT record_id FROM sync_queue WHERE id=? AND table_name=?", DB_ARGS(db_u64(*link), db_text(b->table->name)), &rows, e) &&
 	    db_rows_next(rows, &more, e);
@@ -532,6 +533,7 @@ follow_link(struct builder *b, struct entry *entry, uint64_t *link, struct err *
 		return true; /* a key of an older form of the table: an ordinary update */
 	if (key != 0 && old == NULL && !key_exists(b, collapse_text(c, key), key_len, &exists, e))
 		return false;
+	*link = left;
 	debt_step_back(entry, old, key, key_len, exists, link);
 	return true;
 }

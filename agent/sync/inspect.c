@@ -79,8 +79,8 @@ sum_range(struct question *q, const struct digest_range *r, struct err *e)
 {
 	struct digest_sum sum;
 
-	if (digest_sum_up(&q->digest, r, COMPARE_RANGE_ROWS, &sum, e))
-		compare_put_sum(&q->items, sum.rows > COMPARE_RANGE_ROWS ? NULL : &sum);
+	if (digest_sum_up(&q->digest, r, &sum, e))
+		compare_put_sum(&q->items, &sum);
 	else if (e->code == ERR_DB_BUSY && !db_is_lost(q->digest.db)) {
 		err_clear(e);
 		compare_put_sum(&q->items, NULL);

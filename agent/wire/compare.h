@@ -11,7 +11,7 @@ enum {
 	COMPARE_ANSWER_MAX = 4 * 1024 * 1024, /* an answer; what does not fit is asked for again */
 	COMPARE_ITEMS = 1000,		      /* ranges or keys of one question */
 	COMPARE_PAGE_ROWS = 1000,	      /* rows of one list */
-	COMPARE_RANGE_ROWS = 200 * 1000,      /* rows of one range; a larger one must be asked for in parts */
+	COMPARE_RANGE_ROWS = 200 * 1000,      /* rows of one range that is listed */
 	COMPARE_LINE_VALUES = 8,
 	COMPARE_FETCH_ITEMS = 200,	      /* keys whose rows are asked for at once */
 	COMPARE_FILL_BYTES = 4 * 1024 * 1024  /* of a page of rows, before compression; a larger row does not travel like this */
@@ -78,7 +78,7 @@ MUST_CHECK bool compare_parse_definition(const struct compare_reader *r, struct 
 /* Answers: a first line that says whether more follows when asked again, then one line an item. */
 void compare_put_answer(struct buf *out, bool more);
 MUST_CHECK bool compare_parse_answer(struct compare_reader *r, bool *more, struct err *e);
-/* sum NULL: the range has more than COMPARE_RANGE_ROWS rows, or takes too long. */
+/* sum NULL: the range has more than DIGEST_SUM_ROWS rows, or takes too long. */
 void compare_put_sum(struct buf *out, const struct digest_sum *sum);
 MUST_CHECK bool compare_parse_sum(const struct compare_reader *r, struct digest_sum *out, bool *known, struct err *e);
 void compare_put_row(struct buf *out, const char *key, size_t key_len, const unsigned char sum[DIGEST_BYTES]);

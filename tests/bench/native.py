@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from lab import Server, load
 
@@ -19,7 +20,8 @@ REPLICA_OPTIONS = ["--server-id=2"]
 class Native:
     """A master and a replica that starts empty and equal."""
 
-    def __init__(self, options: list[str], buffer_pool: str) -> None:
+    def __init__(self, options: list[str], buffer_pool: str, make: Callable[[Server], None] = work.make_tables) -> None:
+        self._make = make  # the tables
         self.master = Server("master", [*options, *MASTER_OPTIONS], buffer_pool)
         self.replica = Server("replica", [*options, *REPLICA_OPTIONS], buffer_pool)
         self.tables = work.Tables()
@@ -47,7 +49,7 @@ class Native:
             f"CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={self.master.port},"
             f" MASTER_USER='{_ACCOUNT}', MASTER_PASSWORD='{_PASSWORD}', MASTER_USE_GTID=slave_pos")
         load.create_database(self.master, work.DATABASE)
-        work.make_tables(self.master)
+        self._make(self.master)
         self._catch_up()
 
     def _catch_up(self) -> float:

@@ -23,10 +23,10 @@ _VALUES = """CONCAT('Name of number ', {n}), CONCAT('person', {n}, '@example.org
 _NAMES = "name, email, town, note, amount, stock, ratio, born, flags, seen"
 
 
-def make_tables(server: Server, prefix: str = "t", count: int = TABLES) -> None:
+def make_tables(server: Server, prefix: str = "t", count: int = TABLES, database: str = DATABASE) -> None:
     """The empty tables t1, t2, ..."""
     for i in range(1, count + 1):
-        server.sql(f"CREATE OR REPLACE TABLE {prefix}{i} {_COLUMNS}", db=DATABASE)
+        server.sql(f"CREATE OR REPLACE TABLE {prefix}{i} {_COLUMNS}", db=database)
 
 
 class Tables:
@@ -46,6 +46,11 @@ def bulk_insert(table: str, rows: int) -> str:
     """So many rows in one statement and one transaction."""
     return (f"INSERT INTO {table} (id, {_NAMES}) SELECT seq, {_VALUES.format(n='seq')}"
             f" FROM seq_1_to_{rows}")
+
+
+def one_insert(table: str, key: int) -> str:
+    """One row."""
+    return f"INSERT INTO {table} (id, {_NAMES}) VALUES ({key}, {_VALUES.format(n=key)})"
 
 
 def single_inserts(table: str, count: int) -> str:

@@ -13,6 +13,7 @@ import subprocess
 import termios
 import unicodedata
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -70,6 +71,16 @@ def _terminal(node: Node, *args: str, width: int = 80, on_stderr: bool = False, 
 
 def _columns(line: str) -> int:
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in COLOUR.sub("", line))
+
+
+@contextmanager
+def hand_dropped(node: Node, make: str, drop: str) -> Iterator[None]:
+    """Something in the app's database, for a while."""
+    node.sql(make)
+    try:
+        yield
+    finally:
+        node.sql(drop)
 
 
 VERBS = (["--status"], ["--parked"], ["--conflicts"], ["--check"], ["--explain", "riders", "1"])
@@ -156,6 +167,21 @@ def test_nothing_from_the_database_steers_the_terminal(two: Pair) -> None:
                 two.anna.agent("--explain", "Pferde und Höfe 騎手", HOSTILE).stdout):
         assert "evil \\x1b[31m" in ran.replace("\n", "") or "evil" in ran
         assert not set("\x1b\r\u202e") & set(ran)
+
+
+def test_nothing_that_is_printed_elsewhere_steers_the_terminal(two: Pair) -> None:
+    """Names of tables and triggers, what a peer answers: in --install, --check, --drain."""
+    with hand_dropped(two.anna, f"CREATE TABLE `{HOSTILE}x` (v INT)", f"DROP TABLE `{HOSTILE}x`"), \
+            hand_dropped(two.anna, f"CREATE TABLE `{HOSTILE}` (id INT PRIMARY KEY)", f"DROP TABLE `{HOSTILE}`"):
+        for words in (["--install", "--dry-run"], ["--install"], ["--check"], ["--status"], ["--uninstall", "--dry-run"]):
+            ran = two.anna.agent(*words)
+            assert not set("\x1b\r\u202e") & set(ran.stdout + ran.stderr), words
+            assert words[0] not in ("--install", "--check") or "evil \\x1b[31m" in ran.stdout, words
+        two.anna.sql(f"INSERT INTO `{HOSTILE}` VALUES (1)")
+        for words in (["--drain", "--dry-run", "-v"], ["--drain"]):
+            ran = two.anna.agent(*words)
+            assert not set("\x1b\r\u202e") & set(ran.stdout + ran.stderr), words
+    two.anna.install()
 
 
 def test_long_work_shows_how_far_it_is_on_a_terminal_alone(two: Pair) -> None:

@@ -377,7 +377,7 @@ def troubled(two: Pair) -> Iterator[Pair]:
     two.bert.start_serve()
 
 
-def test_what_waits_for_a_person_is_named_with_its_remedy_wherever_it_stands(troubled: Pair, page: Browser) -> None:
+def test_what_waits_for_a_person_is_named_with_its_remedy_wherever_it_stands(troubled: Pair, page: Browser, axe: str) -> None:
     anna = troubled.anna
     card = page.shows("#peer-bert", lambda text: MARKUP in text and HOSTILE_TABLE in " ".join(text.split()))
     assert "was restored: run agent --install --peer bert" in card and "mine to there" in card
@@ -390,6 +390,11 @@ def test_what_waits_for_a_person_is_named_with_its_remedy_wherever_it_stands(tro
     page.shows("#todo", lambda text: "Table new <i>&' is new" in text and "the link is held" in text)
     page.shows("#tables", lambda text: HOSTILE_TABLE in " ".join(text.split()) and "both ways" in text and "a person decides" in text)
     page.shows("#counts", lambda text: "queue on disk" in text and "KiB" in text and "free for groups" in text)
+    for width, scheme in ((320, "dark"), (1280, "light")):
+        page.size(width, 900)
+        page.scheme(scheme)
+        assert page.js("return document.documentElement.scrollWidth") <= width, "the page itself never scrolls sideways"
+        assert page.js(CONTRAST) == [] and page.js(NAMELESS) == [] and (not axe or page.axe(axe) == [])
     page.button("Try again now", "#peers")
     page.shows("#said", "Sending now")
     assert not page.all("main img, main b, main i, main u, main script")

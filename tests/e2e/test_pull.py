@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from lab import Node, Pair, until
+from lab import Node, Pair, hand, until
 from lab.impostor import Impostor
 from lab.proxy import Fault, Kind
 
@@ -70,6 +70,23 @@ def test_one_drain_of_the_side_that_can_call_serves_both_directions(fresh_pair: 
     assert not fresh_pair.wire["bert", "anna"].exchanges
     paths = {x.path for x in fresh_pair.wire["anna", "bert"].exchanges}
     assert {DOWNLOAD, ACKNOWLEDGE} <= paths
+    fresh_pair.assert_equal()
+
+
+def test_the_side_that_cannot_call_says_where_to_compare_and_the_other_repairs_both_ways(fresh_pair: Pair) -> None:
+    anna, bert = _one_way(fresh_pair)
+    bert.start_serve()
+    for node in (anna, bert):
+        hand.unseen(node, f"INSERT INTO t VALUES ({len(node.name) + (node is anna)}, '{node.name}', 0)", f"INSERT INTO t VALUES (9, 'of {node.name}', 0)")
+    assert "run agent --verify there" in bert.agent("--verify", check=4).stderr
+    assert "a startup calls the peer" in bert.agent("--startup", check=2).stderr
+    anna.agent("--verify", check=5)
+    anna.agent("--verify", "--repair", "--from", "bert", check=0)
+    until(lambda: anna.drain().returncode == 0 and anna.sql("SELECT id, v FROM t ORDER BY id") == bert.sql("SELECT id, v FROM t ORDER BY id"), 30, "bert's are here")
+    assert _value(anna, 9) == b"of bert" and _value(anna, 5) is None
+    hand.unseen(bert, "UPDATE t SET v = 'other'")
+    anna.agent("--verify", "--repair", "--from", "anna", check=0)
+    until(lambda: anna.drain().returncode == 0 and _value(bert, 9) == b"of bert", 30, "and anna's there")
     fresh_pair.assert_equal()
 
 

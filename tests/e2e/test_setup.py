@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -279,6 +282,33 @@ def test_triggers_of_the_application_are_guarded_when_nothing_else_is_said(two: 
     said = begin(anna, given).end()
     assert "app_triggers = guard" in anna.conf_path.read_text(), said
     assert "IS NULL THEN" in anna.sql("SHOW CREATE TRIGGER stamp")[0][2]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root sets up for another account")
+def test_root_sets_up_for_another_account_and_over_tcp(two: tuple[Blank, Blank]) -> None:
+    anna = two[0]
+    anna.sql("CREATE USER boss@'127.0.0.1' IDENTIFIED BY 'boss'", None)
+    anna.sql("GRANT ALL ON *.* TO boss@'127.0.0.1' WITH GRANT OPTION", None)
+    place = Path(tempfile.mkdtemp(prefix="tandem-nobody-"))
+    try:
+        place.chmod(0o755)
+        given = anna.answers(user="nobody", config=str(place / "conf" / "agent.conf"), state_dir=str(place / "state"), database="shop", peer="later",
+                             server=f"127.0.0.1:{anna.server.port}", admin="boss", admin_password="boss", server_conf="no")
+        (place / "state").mkdir()
+        shutil.chown(place / "state", "nobody")
+        said = begin(anna, given | {"start": "no"}).end()
+        assert "sudo -u nobody agent --status" in said and "write these three lines" in said
+        conf = place / "conf" / "agent.conf"
+        assert (conf.owner(), conf.stat().st_mode & 0o7777) == ("nobody", 0o600) and conf.parent.owner() == "nobody"
+        before = conf.read_bytes()
+        said = begin(anna, given).end()
+        assert conf.read_bytes() == before and "are in place" in said
+        unit = (anna.folder / "units" / "tandem.service").read_text()
+        assert "User=nobody\n" in unit and f"ReadWritePaths={place}/conf {place}/state\n" in unit
+    finally:
+        anna.end_daemon()
+        anna.sql("DROP USER boss@'127.0.0.1', tandem@'127.0.0.1'", None)
+        shutil.rmtree(place)
 
 
 def test_wrong_usage_and_a_broken_file_are_named(two: tuple[Blank, Blank]) -> None:

@@ -175,6 +175,26 @@ def test_two_spellings_of_one_key_are_one_record_that_differs(fresh_pair: Pair) 
         assert found(compare(two.anna, check=0)["t"]) == {}
 
 
+def test_no_text_is_taken_for_two_and_no_row_for_its_neighbour(fresh_pair: Pair) -> None:
+    fill = ("INSERT INTO t VALUES (1, 'ab', 'c', ''), (2, '', '', NULL), (3, '1:a,', '', ''), (4, '', '', REPEAT('x', 1024)), (5, '', '', REPEAT('x', 1025)),"
+            " (6, '6', '', ''), (7, '7', '', ''), (8, '', '', SHA1(REPEAT('y', 1025))), (9, 'same', 'same', 'same')")
+    with begun(fresh_pair, "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(300), b VARBINARY(300), c TEXT)", fill) as two:
+        unseen(two.anna, "UPDATE t SET a = 'a', b = 'bc' WHERE id = 1", "UPDATE t SET b = NULL WHERE id = 2", "UPDATE t SET a = '1:a', b = ',' WHERE id = 3",
+               "UPDATE t SET c = CONCAT(REPEAT('x', 1023), 'y') WHERE id = 4", "UPDATE t SET c = CONCAT('y', REPEAT('x', 1024)) WHERE id = 5",
+               "UPDATE t SET a = 13 - id WHERE id IN (6, 7)", "UPDATE t SET c = REPEAT('y', 1025) WHERE id = 8")
+        assert found(compare(two.anna, check=5)["t"]) == {"different": ["1", "2", "3", "4", "5", "6", "7", "8"]}
+
+
+def test_a_server_that_takes_small_packets_only_cuts_no_checksums_off(fresh_pair: Pair) -> None:
+    with begun(fresh_pair, TABLE, numbers(30000)) as two:
+        for node in two.nodes:
+            node.server.sql("SET GLOBAL max_allowed_packet = 65536")
+        two.bert.stop_serve()
+        two.bert.start_serve()
+        unseen(two.anna, "UPDATE t SET v = 'other' WHERE id IN (900, 4990, 20000, 30000)")
+        assert found(compare(two.anna, check=5)["t"]) == {"different": ["20000", "30000", "4990", "900"]}
+
+
 def test_few_differences_among_many_records_cost_few_bytes(fresh_pair: Pair) -> None:
     with begun(fresh_pair, TABLE, numbers(100000)) as two:
         unseen(two.bert, "UPDATE t SET n = 0 WHERE id IN (7, 50000, 99999)")

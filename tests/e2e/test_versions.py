@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -89,13 +88,12 @@ def test_what_an_older_version_made_is_migrated_with_changes_pending(fresh_pair:
 
 
 @pytest.fixture(scope="module")
-def next_agent(long_run: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def next_agent(long_run: bool) -> Path:
     """An agent that speaks the protocol's next version."""
     if not long_run:
         pytest.skip("the long form's: it builds an agent")
-    build = tmp_path_factory.mktemp("next") / "build"
-    subprocess.run([_ROOT / "scripts/build", build, "CPPFLAGS=-DTANDEM_MESSAGE_VERSION=2"], cwd=_ROOT, check=True, stdout=subprocess.DEVNULL)
-    yield build / "agent/agent"
+    subprocess.run([_ROOT / "scripts/build", "build-next", "CPPFLAGS=-DTANDEM_MESSAGE_VERSION=2"], cwd=_ROOT, check=True, stdout=subprocess.DEVNULL)
+    return _ROOT / "build-next/agent/agent"
 
 
 @pytest.mark.parametrize("newer", ["sender", "receiver", "who is fetched from", "who fetches"])

@@ -34,8 +34,10 @@ COMMANDS = {
     "crontab": 'if [ "$1" = -u ]; then shift 2; fi\n'
                'case $1 in -l) cat "$BLANK/crontab" ;; -) cat >"$BLANK/crontab" ;; *) exit 2 ;; esac\n',
     "setsid": 'printf "%s" "$3" >"$BLANK/wanted.new"; mv "$BLANK/wanted.new" "$BLANK/wanted"\n',
-    "systemctl": 'echo "systemctl $*" >>"$BLANK/asked"\ncase "$*" in\n'
-                 '"enable --now tandem.service"|"start tandem") sed -n "s/^ExecStart=/exec /p" "$BLANK/units/tandem.service"'
+    "systemctl": 'echo "systemctl $*" >>"$BLANK/asked"\nas=\nuser=$(sed -n s/^User=//p "$BLANK/units/tandem.service" 2>/dev/null)\n'
+                 '[ -z "$user" ] || [ "$user" = "$(id -un)" ] || as="setpriv --reuid=$user --clear-groups --regid=$(id -g "$user") --pdeathsig KILL "\n'
+                 'case "$*" in\n'
+                 '"enable --now tandem.service"|"start tandem") sed -n "s/^ExecStart=/exec $as/p" "$BLANK/units/tandem.service"'
                  ' >"$BLANK/wanted.new"; mv "$BLANK/wanted.new" "$BLANK/wanted" ;;\n'
                  '"stop tandem") echo stop >"$BLANK/wanted.new"; mv "$BLANK/wanted.new" "$BLANK/wanted"\n'
                  '  while [ -e "$BLANK/wanted" ]; do sleep 0.02; done ;;\nesac\n',

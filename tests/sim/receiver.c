@@ -238,7 +238,7 @@ is_decided(struct receiving *r, const struct work *work, const struct facts *f)
 {
 	const struct undecided *u = store_undecided(r->side, work->sent->table, key_number(work->sent->key));
 
-	return u != NULL && u->decision != 0 && version_compare(f->changed_at, f->node, u->changed_at, r->w->nodes[u->node].name) <= 0;
+	return u != NULL && u->decision != 0 && !mark_contains(seen_of(r, work), u->decision) && version_compare(f->changed_at, f->node, u->changed_at, r->w->nodes[u->node].name) <= 0;
 }
 
 /* The chunk of the record's table, with what counts as seen for the record. */

@@ -181,6 +181,8 @@ once_wrong(struct world *w)
 	} found[] = {
 		{ 5518, -1 },	 /* manual: the version from here has a key of its own */
 		{ 8005963, -1 }, /* manual: refused for another reason since it is open */
+		{ 60001621, POLICY_MANUAL }, /* an older version comes from who has seen the decision */
+		{ 60007168, POLICY_MANUAL }, /* a key that another record had since, which moved there */
 		{ 5009304, POLICY_ADD }, /* one number, two rows, both deleted while both were on their way */
 	};
 	bool well = true;

@@ -82,6 +82,44 @@ test_states(void **state)
 	assert_string_equal(debt_state(3, 3, false), "parked");
 }
 
+enum { LEFT = 17, KEY_AT = 40, KEY_LEN = 2 }; /* the change that left the key; where its text stands */
+
+static const struct {
+	const char *name;
+	bool any, exists; /* changes of that key in the group; a row under it */
+	enum operation first;
+	uint64_t link;
+	bool told;
+	uint64_t next; /* where to look next */
+	bool from;     /* the record came from that key, as the peer knows it */
+} steps[] = {
+	{ "the peer has it under that key", true, false, OP_DELETE, 0, false, 0, true },
+	{ "nothing is known of that key", false, false, OP_DELETE, 0, false, 0, true },
+	{ "another row is there", true, true, OP_UPDATE, 0, false, 0, false },
+	{ "it was born there", true, false, OP_INSERT, 0, false, 0, false },
+	{ "it came there from another key", true, false, OP_INSERT, LEFT - 6, false, LEFT - 6, false },
+	{ "it came there from another key, and the peer has it", true, false, OP_INSERT, LEFT - 6, true, 0, true },
+	{ "another row came there from another key, and ended", true, false, OP_INSERT, LEFT + 6, false, 0, false },
+	{ "another row came there since, and ended", true, false, OP_DELETE, LEFT + 6, false, 0, false },
+};
+
+static void
+test_steps(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+		struct entry entry = { .link = LEFT }, old = { .first = steps[i].first, .link = steps[i].link, .told = steps[i].told };
+		uint64_t link = LEFT;
+
+		debt_step_back(&entry, steps[i].any ? &old : NULL, KEY_AT, KEY_LEN, steps[i].exists, &link);
+		if (link != steps[i].next || (entry.old_key == KEY_AT) != steps[i].from)
+			fail_msg("%s", steps[i].name);
+		/* What ended under the key is part of the move, or it is told by itself. */
+		if (steps[i].any && old.done != (steps[i].from || steps[i].next != 0))
+			fail_msg("%s: its end", steps[i].name);
+	}
+}
+
 #define NAMED(text, f) { text, f, NULL, NULL, NULL }
 
 int
@@ -91,6 +129,7 @@ main(void)
 		NAMED("what is owed is tried when it may be, and goes on with what it went out with", test_due),
 		NAMED("an answer speaks of a record only if the group had it", test_answers),
 		NAMED("attempts end in parking", test_states),
+		NAMED("a changed key leads back to the key by which the peer knows the record, and to no other record", test_steps),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
