@@ -148,26 +148,6 @@ note_skipped(void *arg, const char *path, enum fate why)
 	tell_path(arg, path, "not as it is", fate_word(why));
 }
 
-/* In agent.conf patterns stand between commas. */
-static bool
-read_excludes(const struct conf_tree *t, struct exclude **out, struct err *e)
-{
-	char *patterns = strdup(t->exclude);
-	bool ok;
-
-	if (patterns == NULL)
-		return err_set(e, ERR_MEMORY, "out of memory for a tree");
-	for (char *p = patterns; *p != '\0'; p++)
-		if (*p == ',') {
-			*p = '\n';
-			for (char *q = p + 1; *q == ' '; q++)
-				*q = '\n';
-		}
-	ok = exclude_new(patterns, true, out, e) || err_prefix(e, "[tree %s] exclude", t->name);
-	free(patterns);
-	return ok;
-}
-
 /* The rows first, then the files: a file that changed since is named (later.txt). */
 static enum fate
 dump_rows(const struct work *w, const struct snapshot *s, struct err *e)
@@ -237,7 +217,7 @@ back_up(struct work *w, bool *person, struct err *e)
 	uint64_t pruned = 0;
 	enum fate f = FATE_FAILED;
 
-	if (!read_excludes(w->tree, &x, e))
+	if (!exclude_of_option(w->tree->exclude, &x, e))
 		return f;
 	o.exclude = x;
 	o.since_us = w->cli->with_database ? clock_wall_us() : 0;

@@ -90,9 +90,8 @@ static bool
 start(const char *program, const struct conf_database *db, const int fds[3], pid_t *child)
 {
 	char defaults[] = "--defaults-file=/dev/fd/3", *database = db->name;
-	char single[] = "--single-transaction", quick[] = "--quick", routines[] = "--routines", triggers[] = "--triggers", events[] = "--events",
-	     hex[] = "--hex-blob", charset[] = "--default-character-set=utf8mb4", *name = strdup(program), end[] = "--";
-	char *argv[] = { name, defaults, single, quick, routines, triggers, events, hex, charset, end, database, NULL };
+	char single[] = "--single-transaction", quick[] = "--quick", triggers[] = "--triggers", hex[] = "--hex-blob", charset[] = "--default-character-set=utf8mb4", *name = strdup(program), end[] = "--";
+	char *argv[] = { name, defaults, single, quick, triggers, hex, charset, end, database, NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t all;

@@ -139,8 +139,9 @@ content_parse(const char *hex, unsigned char out[CONTENT_BYTES])
 
 /* --- a file ------------------------------------------------------------------------------------ */
 
-bool
-content_is_written(int fd, bool *known)
+/* Does anybody have the open file open for writing (also as a map)? *known false: cannot be told. */
+static bool
+is_written(int fd, bool *known)
 {
 	bool nobody = disk_no_writer(fd);
 
@@ -253,7 +254,7 @@ content_begin(int fd, const char *path, struct content_read *how, struct err *e)
 		return fate_errno(e, "cannot look at", path);
 	if (how->facts.type != 'f')
 		return fate_set(e, FATE_KIND, "cannot read", path);
-	if (content_is_written(fd, &known))
+	if (is_written(fd, &known))
 		return fate_set(e, FATE_BUSY, "is being written:", path);
 	how->leased = known;
 	how->racy = is_racy(&how->facts, begun_us);
@@ -270,7 +271,7 @@ content_end(int fd, const char *path, const struct content_read *how, struct err
 		return fate_errno(e, "cannot look at", path);
 	if (!same_state(&how->facts, &after))
 		return fate_set(e, FATE_CHANGED, "cannot read", path);
-	if (how->leased && content_is_written(fd, &known))
+	if (how->leased && is_written(fd, &known))
 		return fate_set(e, FATE_BUSY, "is being written:", path);
 	return FATE_DONE;
 }

@@ -344,6 +344,24 @@ exclude_new(const char *patterns, bool defaults, struct exclude **out, struct er
 	return true;
 }
 
+bool
+exclude_of_option(const char *option, struct exclude **out, struct err *e)
+{
+	char *lines = strdup(option);
+	bool ok;
+
+	*out = NULL;
+	if (lines == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for the lines of exclude");
+	for (char *p = lines; *p != '\0'; p++)
+		if (*p == ',')
+			for (*p = '\n'; p[1] == ' '; p++)
+				p[1] = '\n';
+	ok = exclude_new(lines, true, out, e);
+	free(lines);
+	return ok;
+}
+
 void
 exclude_free(struct exclude *x)
 {

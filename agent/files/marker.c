@@ -130,22 +130,9 @@ write_draft(const struct beneath *b, const struct buf *text, struct err *e)
 	return f;
 }
 
-/* The draft in the old one's place: both names, so that a crash leaves the one or the other. */
+/* Whole or not at all. */
 static enum fate
-put_draft(const struct beneath *b, struct err *e)
-{
-	enum fate f = beneath_move(b, DRAFT, MARK, MOVE_NEW, e);
-
-	if (f == FATE_EXISTS) {
-		f = beneath_move(b, DRAFT, MARK, MOVE_EXCHANGE, e);
-		if (f == FATE_DONE)
-			f = beneath_remove_file(b, DRAFT, e);
-	}
-	return f == FATE_DONE ? beneath_sync(b, BENEATH_OWN, e) : f;
-}
-
-enum fate
-marker_write(const struct beneath *b, const struct marker *m, struct err *e)
+write_mark(const struct beneath *b, const struct marker *m, struct err *e)
 {
 	struct buf text;
 	enum fate f;
@@ -159,7 +146,9 @@ marker_write(const struct beneath *b, const struct marker *m, struct err *e)
 	buf_fmt(&text, "\ngeneration %" PRIu64 "\n", m->generation);
 	f = buf_check(&text, "the mark of a tree", e) ? write_draft(b, &text, e) : FATE_FAILED;
 	buf_free(&text);
-	return f == FATE_DONE ? put_draft(b, e) : f;
+	if (f == FATE_DONE)
+		f = beneath_move(b, DRAFT, MARK, MOVE_NEW, e);
+	return f == FATE_DONE ? beneath_sync(b, BENEATH_OWN, e) : f;
 }
 
 static enum fate
@@ -190,7 +179,7 @@ marker_make(const struct beneath *b, struct marker *out, struct err *e)
 	out->generation = 1;
 	if (!clock_random(out->id, sizeof out->id, e))
 		return FATE_FAILED;
-	f = marker_write(b, out, e);
+	f = write_mark(b, out, e);
 	return f == FATE_DONE ? beneath_sync(b, "", e) : f;
 }
 

@@ -296,12 +296,19 @@ def test_rows_of_the_same_moment_lie_beside_the_files(fresh_pair: Pair, tmp_path
     (root / "a.jpg").write_text("pixels")
     os.utime(root / "a.jpg", (1, 1))
     anna.change_conf({"tree uploads": {"path": str(root), "mode": "mirror", "source": anna.name}})
+    anna.agent("--install", check=0)
+    anna.server.sql("REVOKE ALL ON app.* FROM tandem@localhost")
+    anna.server.sql("GRANT SELECT, INSERT, UPDATE, DELETE, TRIGGER ON app.* TO tandem@localhost")  # as docs/security.md has them
     told = json.loads(anna.agent("--backup", "uploads", "--with-database", "--to", str(tmp_path / "to"), "--json", check=0).stdout)
     one = tmp_path / "to" / "uploads" / told["snapshot"]
     dump = (one / "database.sql").read_text()
     assert "INSERT INTO `photos` VALUES" in dump and "'a.jpg'" in dump and dump.rstrip().splitlines()[-1].startswith("-- Dump completed")
     assert (one / "files" / "a.jpg").read_text() == "pixels"
     assert (one / "database.sql").stat().st_mode & 0o777 == 0o600
+    assert f"tree {(root / '.sync' / 'tree').read_text().split()[4]}" in (one / "snapshot.txt").read_text()
+    (root / "a.jpg").write_text("other pixels")
+    back = anna.agent("--restore", "uploads", "latest", "--from", str(tmp_path / "to"), check=0).stdout
+    assert "1 replaced" in back and (root / "a.jpg").read_text() == "pixels"
     anna.change_conf({"database": {"password": "wrong"}})
     failed = anna.agent("--backup", "uploads", "--with-database", "--to", str(tmp_path / "to"), check=3)
     assert "mariadb-dump failed" in failed.stderr
