@@ -31,7 +31,7 @@ enum {
 enum option_id {
 	OPTION_CONFIG, OPTION_JSON, OPTION_QUIET, OPTION_VERBOSE, OPTION_COLOUR, OPTION_PEER, OPTION_TABLE,
 	OPTION_DRY_RUN, OPTION_ALLOW_DELETES, OPTION_KEEP, OPTION_REPAIR, OPTION_FROM, OPTION_FORCE,
-	OPTION_CREATE_TABLES, OPTION_URL,
+	OPTION_CREATE_TABLES, OPTION_TO, OPTION_WITH_DATABASE, OPTION_URL,
 	OPTION_ADMIN_USER, OPTION_ADMIN_PASSWORD, OPTION_ASSETS, OPTION_HELP,
 	OPTION_VERSION, OPTIONS
 };
@@ -52,12 +52,14 @@ static const struct option {
 	    "only this peer" },
 	[OPTION_TABLE] = { "table", 0, "NAME", "check conflicts resolve verify", "only this table" },
 	/* Only verbs that keep the promise may stand here. */
-	[OPTION_DRY_RUN] = { "dry-run", 0, NULL, "install uninstall drain startup verify",
+	[OPTION_DRY_RUN] = { "dry-run", 0, NULL, "install uninstall drain startup verify backup restore",
 	    "say what would be done, change nothing" },
 	[OPTION_ALLOW_DELETES] = { "allow-deletes", 0, NULL, "drain", "let mass deletes that were held pass, once" },
 	[OPTION_KEEP] = { "keep", 0, "local|remote", "resolve", "the version that stays" },
 	[OPTION_REPAIR] = { "repair", 0, NULL, "verify", "set going what makes both sides equal" },
-	[OPTION_FROM] = { "from", 0, "NODE", "verify", "with --repair: the records of this node or peer win" },
+	[OPTION_FROM] = { "from", 0, "NODE|DIR", "verify restore", "verify: whose records win, of a node; restore: where snapshots are" },
+	[OPTION_TO] = { "to", 0, "DIR", "backup", "make the snapshot in DIR" },
+	[OPTION_WITH_DATABASE] = { "with-database", 0, NULL, "backup", "put a dump of the application's database into the snapshot" },
 	[OPTION_FORCE] = { "force", 0, NULL, "startup", "become a copy: what only this node has is removed, and kept as conflicts" },
 	[OPTION_CREATE_TABLES] = { "create-tables", 0, NULL, "startup", "create tables that are missing here as they are there" },
 	[OPTION_URL] = { "url", 0, "URL", "pair", "where the other node reaches this one; none: it cannot" },
@@ -160,12 +162,24 @@ take_argument(struct scan *s, const char *equals)
 	return NULL;
 }
 
-/* A verb's second argument. A single - may begin it (a negative key), -- may not. */
-static void
-take_second(struct scan *s)
+/* A verb's second or third argument. A single - may begin it (a negative key), -- may not. */
+static const char *
+take_next(struct scan *s, const char *before)
 {
-	if (s->out->argument != NULL && s->at < s->argc && s->argv[s->at] != NULL && strncmp(s->argv[s->at], "--", 2) != 0)
-		s->out->second = s->argv[s->at++];
+	return before != NULL && s->at < s->argc && s->argv[s->at] != NULL && strncmp(s->argv[s->at], "--", 2) != 0 ? s->argv[s->at++] : NULL;
+}
+
+/* How many arguments a verb takes, and how many it cannot do without. */
+static size_t
+count_arguments(const char *text, bool needed)
+{
+	size_t n = 0;
+
+	for (const char *p = text; p != NULL; p = strchr(p, ' ')) {
+		p += *p == ' ';
+		n += !needed || *p != '[';
+	}
+	return n;
 }
 
 static bool
@@ -183,9 +197,11 @@ take_verb(struct scan *s, const struct verb *v, const char *equals, struct err *
 	s->out->argument = take_argument(s, equals);
 	if (s->out->argument != NULL && s->out->argument[0] == '\0')
 		return err_set(e, ERR_USAGE, "--%s has an empty argument; write agent --%s %s", v->name, v->name, v->argument);
-	if (strchr(v->argument, ' ') != NULL)
-		take_second(s);
-	if ((s->out->argument == NULL && v->argument[0] != '[') || (strchr(v->argument, ' ') != NULL && s->out->second == NULL))
+	if (count_arguments(v->argument, false) > 1)
+		s->out->second = take_next(s, s->out->argument);
+	if (count_arguments(v->argument, false) > 2)
+		s->out->third = take_next(s, s->out->second);
+	if ((s->out->argument != NULL) + (s->out->second != NULL) < (int)count_arguments(v->argument, true))
 		return err_set(e, ERR_USAGE, "--%s needs %s; write agent --%s %s", v->name, v->argument, v->name, v->argument);
 	return true;
 }
@@ -338,6 +354,8 @@ cli_parse(int argc, char **argv, const struct verb *verbs, struct cli *out, stru
 	out->allow_deletes = s.value[OPTION_ALLOW_DELETES] != NULL;
 	out->repair = s.value[OPTION_REPAIR] != NULL;
 	out->from = s.value[OPTION_FROM];
+	out->to = s.value[OPTION_TO];
+	out->with_database = s.value[OPTION_WITH_DATABASE] != NULL;
 	out->create_tables = s.value[OPTION_CREATE_TABLES] != NULL;
 	out->force = s.value[OPTION_FORCE] != NULL;
 	out->url = s.value[OPTION_URL];

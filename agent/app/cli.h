@@ -27,7 +27,7 @@ typedef enum exit_code verb_run(const struct cli *cli, const struct conf *conf, 
 
 struct verb {
 	const char *name;     /* "drain" */
-	const char *argument; /* "ID|all", "[SECONDS]" (optional), "TABLE KEY" (two) or NULL */
+	const char *argument; /* "ID|all", "[SECONDS]" (optional), "TABLE KEY" (two), "TREE [SNAPSHOT] [PATH]" or NULL */
 	bool needs_conf;
 	verb_run *run;
 	const char *help; /* one line */
@@ -37,6 +37,7 @@ struct cli {
 	const struct verb *verb; /* NULL: --help or --version was answered */
 	const char *argument;	 /* NULL when not given */
 	const char *second;	 /* of a verb that takes two; NULL otherwise */
+	const char *third;	 /* of a verb that takes three; NULL otherwise */
 	const char *config;	 /* resolved path: --config, $AGENT_CONF, ./agent.conf, SYSCONFDIR/agent.conf */
 	const char *peer;	 /* --peer NAME or NULL */
 	const char *table;	 /* --table NAME or NULL */
@@ -48,7 +49,9 @@ struct cli {
 	bool allow_deletes;
 	const char *keep;	 /* --keep local|remote or NULL */
 	bool repair;
-	const char *from; /* --from NODE or NULL */
+	const char *from; /* --from NODE or DIR or NULL */
+	const char *to;	  /* --to DIR or NULL */
+	bool with_database;
 	bool force;
 	bool create_tables;
 	const char *url;  /* --url URL or NULL */

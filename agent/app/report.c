@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "app/install.h"
+#include "app/trees.h"
 #include "capture/guard.h"
 #include "change/moved.h"
 #include "change/renewal.h"
@@ -348,6 +349,13 @@ read_new_tables(struct db *db, const struct conf *conf, struct report *r, struct
 }
 
 static bool
+read_trees(struct db *db, const struct conf *conf, struct report *r, struct err *e)
+{
+	buf_init(&r->trees_text, REPORT_TEXT_MAX);
+	return trees_put_waiting(db, conf, &r->trees_text, e);
+}
+
+static bool
 read_app_triggers(struct db *db, const struct conf *conf, struct report *r, struct err *e)
 {
 	bool ok;
@@ -522,7 +530,7 @@ report_read_counts(struct db *db, const struct conf *conf, struct report *out, s
 {
 	prepare(conf, out);
 	if (schema_enter(db, conf, &out->node, e) && filling_load(db, &out->filling, e) && read_stored(db, conf, out, e) && read_counts(db, out, e) &&
-	    read_tables(db, out, e) && read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e) &&
+	    read_tables(db, out, e) && read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_trees(db, conf, out, e) && read_numbering(db, conf, out, e) &&
 	    read_oneway(db, conf, out, e))
 		return true;
 	report_free(out);
@@ -558,6 +566,7 @@ report_free(struct report *r)
 	buf_free(&r->tables);
 	buf_free(&r->new_tables);
 	buf_free(&r->app_triggers);
+	buf_free(&r->trees_text);
 	buf_free(&r->numbering);
 	buf_free(&r->oneway);
 }

@@ -65,6 +65,7 @@ struct report {
 	struct filling filling; /* a startup that has not come to its end */
 	struct buf new_tables; /* JSON array: tables that could be replicated and are not yet */
 	struct buf app_triggers; /* JSON array: triggers of the app without a choice, or not guarded */
+	struct buf trees_text; /* upload folders that are not in step, as lines */
 	struct buf parked;   /* JSON array of parked records */
 	struct buf activity; /* JSON array, newest first */
 	struct buf tables;   /* JSON object: table -> pending changes */

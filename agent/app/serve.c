@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "base/service.h"
+#include "files/watch.h"
 #include "net/shelf.h"
 #include "net/tls.h"
 #include "sync/carry.h"
@@ -49,6 +50,8 @@ enum {
 	LOOK_MS = 1000,	       /* at the upload folders here, and no more than a hundredth of the time */
 	LOOK_SHARE = 100,
 	LOOK_MAX_MS = 60 * 60 * 1000,
+	LOOK_HEARD_SHARE = 10, /* when something was heard */
+	LOOK_STEP_MS = 20,
 	PAIRED_WAIT_MS = 300	       /* between pairing and reading agent.conf again: its answer is on its way */
 };
 
@@ -171,6 +174,8 @@ pump_files(struct pump *p, struct drain *d, struct err *e)
 		return false;
 	if (!report.owed || report.contents > 0)
 		p->files_ms = FILES_AGAIN_MS;
+	if (report.contents > 0)
+		p->retry_at = 0; /* rows that waited for their files */
 	p->files_at = clock_mono_ms() + (report.owed ? p->files_ms : FILES_IDLE_MS);
 	if (report.owed && report.contents == 0)
 		p->files_ms = p->files_ms * 2 > FILES_AGAIN_MAX_MS ? FILES_AGAIN_MAX_MS : p->files_ms * 2;
@@ -194,8 +199,10 @@ pump_once(struct pump *p, struct drain *d, bool *worked, struct err *e)
 		*worked = report.groups > 0;
 		if (!report.busy)
 			plan_retry(p, &report, retry);
-		if (report.groups > 0)
+		if (report.groups > 0) {
 			p->files_at = 0;
+			p->files_ms = FILES_AGAIN_MS;
+		}
 	}
 	if (!pump_files(p, d, e))
 		return false;
@@ -290,40 +297,87 @@ fetch_main(void *arg)
 
 /* --- upload folders --- */
 
-static void
-look_once(const struct conf *conf, struct db **db, struct err *e)
+/* One tree's looks: soon after something was heard, else by the clock. */
+struct lookout {
+	struct watch *watch;
+	int64_t at;	/* the next look by the clock */
+	int64_t rest;	/* not before, whatever is heard: looks take a tenth of the time at most */
+	bool heard;
+};
+
+static bool
+look_connect(const struct conf *conf, struct db **db, struct err *e)
 {
 	struct node_identity node;
-	struct carry_look look;
 
-	if (*db != NULL && db_is_lost(*db)) {
-		db_close(*db);
-		*db = NULL;
+	if (*db != NULL && !db_is_lost(*db))
+		return true;
+	db_close(*db);
+	*db = NULL;
+	if (db_open(&conf->database, db, e) && schema_enter(*db, conf, &node, e))
+		return true;
+	db_close(*db);
+	*db = NULL;
+	return false;
+}
+
+static void
+look_once(struct pump *p, struct lookout *l, const struct conf_tree *tree, struct db *db)
+{
+	struct carry_look look = { .busy = false };
+	int64_t began = clock_mono_ms(), took, pause;
+	struct err e = { 0 };
+
+	l->heard = false;
+	if (!carry_look_one(db, p->conf, tree, l->watch, 0, &look, &e))
+		log_warning(NULL, "tree %s: %s", tree->name, e.msg);
+	took = clock_mono_ms() - began;
+	pause = took * LOOK_SHARE < LOOK_MS ? LOOK_MS : took * LOOK_SHARE;
+	l->rest = began + took + took * LOOK_HEARD_SHARE;
+	/* What a person decides about two versions changes the list alone. */
+	if (tree->mode != TREE_TWO_WAY && l->watch != NULL && watch_is_whole(l->watch) && !look.held)
+		pause = LOOK_MAX_MS;
+	l->at = began + took + (look.busy ? tree->settle_ms / 2 + LOOK_STEP_MS : pause < LOOK_MAX_MS ? pause : LOOK_MAX_MS);
+}
+
+static void
+look_round(struct pump *p, struct lookout *all, struct db **db)
+{
+	int64_t now = clock_mono_ms();
+	struct err e = { 0 };
+
+	for (size_t i = 0; i < p->conf->ntrees; i++) {
+		struct lookout *l = &all[i];
+
+		l->heard = (l->watch != NULL && watch_heard(l->watch)) || l->heard;
+		if ((now < l->at && !l->heard) || now < l->rest)
+			continue;
+		if (look_connect(p->conf, db, &e))
+			look_once(p, l, &p->conf->trees[i], *db);
+		else
+			l->rest = now + LOOK_MS; /* the drains say what is wrong with the database */
 	}
-	if (*db == NULL && (!db_open(&conf->database, db, e) || !schema_enter(*db, conf, &node, e))) {
-		db_close(*db);
-		*db = NULL;
-		return;
-	}
-	if (!carry_look_here(*db, conf, 0, &look, e))
-		log_warning(NULL, "upload folders: %s", e->msg);
 }
 
 static void *
 look_main(void *arg)
 {
 	struct pump *p = arg;
+	struct lookout *all = calloc(p->conf->ntrees, sizeof *all);
 	struct db *db = NULL;
+	struct err e;
 
 	(void)mysql_thread_init();
-	while (!pump_stopped(p)) {
-		struct err e = { 0 };
-		int64_t began = clock_mono_ms(), pause;
-
-		look_once(p->conf, &db, &e);
-		pause = (clock_mono_ms() - began) * LOOK_SHARE;
-		pump_nap(p, pause < LOOK_MS ? LOOK_MS : pause > LOOK_MAX_MS ? LOOK_MAX_MS : pause);
+	for (size_t i = 0; all != NULL && i < p->conf->ntrees; i++)
+		if (!watch_new(&p->conf->trees[i], &all[i].watch, &e))
+			log_warning(NULL, "%s", e.msg);
+	while (all != NULL && !pump_stopped(p)) {
+		look_round(p, all, &db);
+		pump_nap(p, LOOK_STEP_MS);
 	}
+	for (size_t i = 0; all != NULL && i < p->conf->ntrees; i++)
+		watch_free(all[i].watch);
+	free(all);
 	db_close(db);
 	mysql_thread_end();
 	return NULL;

@@ -378,6 +378,8 @@ put_findings(const struct report *r, struct screen *s)
 
 		screen_fmt(s, INK_WARN, "warning: %s: %s", word_of(one, "finding"), word_of(one, "remedy"));
 	}
+	for (const char *p = buf_cstr(&r->trees_text); *p != '\0'; p += strcspn(p, "\n") + 1)
+		screen_fmt(s, INK_WARN, "%.*s", (int)strcspn(p, "\n"), p);
 	json_object_put(oneway);
 	json_object_put(numbering);
 	json_object_put(fresh);

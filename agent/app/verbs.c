@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/backup.h"
 #include "app/completion.h"
 #include "app/conflicts.h"
 #include "app/doctor.h"
@@ -24,6 +25,7 @@
 #include "app/serve.h"
 #include "app/startup.h"
 #include "app/status.h"
+#include "app/trees.h"
 #include "app/verify.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -111,6 +113,20 @@ fetch_peer(const struct conf *conf, const struct conf_peer *peer, struct fetch_r
 	return ok;
 }
 
+/* Rows that waited for their files. */
+static bool
+send_again(struct drain *d, struct drained *to, struct err *e)
+{
+	struct drain_report more;
+
+	if (!drain_run(d, true, &more, e))
+		return false;
+	to->sent.groups += more.groups;
+	to->sent.records += more.records;
+	to->sent.owed = more.owed;
+	return true;
+}
+
 static bool
 send_peer(const struct conf *conf, struct drain *d, struct drained *to, struct err *e)
 {
@@ -121,7 +137,11 @@ send_peer(const struct conf *conf, struct drain *d, struct drained *to, struct e
 	to->waits = pending && !drain_has_way(d);
 	if (pending && !to->waits && !drain_run(d, true, &to->sent, e))
 		return false;
-	return conf->ntrees == 0 || !drain_has_way(d) || drain_files(d, &to->files, e);
+	if (conf->ntrees == 0 || !drain_has_way(d))
+		return true;
+	if (!drain_files(d, &to->files, e))
+		return false;
+	return to->files.contents == 0 || !to->sent.owed || send_again(d, to, e);
 }
 
 static enum exit_code
@@ -509,6 +529,7 @@ const struct verb verb_table[] = {
 	{ "serve", NULL, true, serve_run, "the daemon: receive, show the page, drain by itself" },
 	{ "reload", NULL, true, reload_verb, "have the running --serve read agent.conf again: peers added, paused, removed" },
 	{ "status", NULL, true, status_verb, "pending changes and last success of each peer" },
+	{ "trees", NULL, true, trees_run, "upload folders: files and bytes, what waits and why" },
 	{ "startup", NULL, true, startup_verb, "bring this node up to a peer's state: first fill, or after a loss" },
 	{ "verify", NULL, true, verify_run, "compare the tables with each peer record by record; --repair makes them equal" },
 	{ "parked", NULL, true, parked_verb, "changes that a peer refused as often as allowed" },
@@ -518,6 +539,8 @@ const struct verb verb_table[] = {
 	{ "resolve", "ID|all", true, resolve_run, "make one version of a conflict stand, on every node" },
 	{ "explain", "TABLE KEY", true, explain_run, "one record's life: captured, sent, applied, refused, in conflict" },
 	{ "wait", "[SECONDS]", true, wait_verb, "return when every peer has everything committed here up to now" },
+	{ "backup", "TREE", true, backup_run, "a dated snapshot of an upload folder; old ones go by [tree] backup_keep" },
+	{ "restore", "TREE [SNAPSHOT] [PATH]", true, restore_verb, "bring files back from a snapshot; without one: list them" },
 	{ "completion", "bash|zsh|fish", false, completion_verb, "a script that lets the shell complete verbs and options" },
 	{ NULL, NULL, false, NULL, NULL },
 };

@@ -2,6 +2,7 @@
  * (apply/careful). */
 #include "apply/quick.h"
 
+#include "apply/attachment.h"
 #include "apply/columns.h"
 #include "apply/family.h"
 #include "apply/fit.h"
@@ -14,6 +15,7 @@ struct quick {
 	struct pass_reader *reader;
 	struct target target;
 	bool open;
+	struct attachment file; /* of the table, while open */
 	bool cascades; /* the server would change other rows when one of the table is deleted */
 	bool follows;  /* or when other columns than the key change */
 	struct buf keys; /* of deletes that wait until it is known that no children remain */
@@ -149,6 +151,8 @@ open_section(struct quick *q, struct err *e)
 	q->cascades = family_cascades(q->pass, q->reader->table);
 	q->follows = family_follows(q->pass, q->reader->table);
 	q->open = target_open(&q->target, q->pass->db, q->pass->catalog->database, q->reader->table, &q->reader->section, e);
+	if (q->open)
+		attachment_of(q->pass, q->reader->table, q->target.map, &q->file);
 	return q->open;
 }
 
@@ -166,7 +170,9 @@ take_line(struct quick *q, enum pass_line what, bool *careful, struct err *e)
 	}
 	if (q->reader->meta.operation == 'o')
 		return pass_note_owed(q->pass, q->reader, e);
-	*careful = !is_plain(q) || (q->pass->ndisputes > 0 && undecided_concerns(q->pass, record_hash(q->target.table->name, q->reader->meta.key, q->reader->meta.key_len)));
+	if (q->file.any && !attachment_waits(q->pass, &q->file, &q->reader->meta, q->reader->values + RECORD_FIXED, q->reader->reason, careful, e))
+		return false;
+	*careful = *careful || !is_plain(q) || (q->pass->ndisputes > 0 && undecided_concerns(q->pass, record_hash(q->target.table->name, q->reader->meta.key, q->reader->meta.key_len)));
 	return *careful || write_record(q, careful, e);
 }
 

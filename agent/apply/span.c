@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "apply/attachment.h"
 #include "apply/cascade.h"
 #include "apply/fit.h"
 #include "apply/follow.h"
@@ -108,12 +109,25 @@ put_parent_aside(struct chunk *c, struct item *item, struct refused_list *to, st
 	return refused_add(to, &r, e);
 }
 
+/* A row whose file has not come. */
+static bool
+put_early_aside(struct chunk *c, struct item *item, const struct attachment *file, bool *waits, struct err *e)
+{
+	char text[MESSAGE_REASON_MAX];
+
+	return attachment_waits(c->pass, file, &item->meta, item->values, text, waits, e) && (!*waits || put_waiting_aside(c, item, text, e));
+}
+
 /* What is not written at all. */
 static bool
 put_unwritable_aside(struct chunk *c, struct refused_list *refused, struct err *e)
 {
+	struct attachment file;
+
+	attachment_of(c->pass, c->target.table, c->target.map, &file);
 	for (size_t i = 0; i < c->n; i++) {
 		struct item *item = &c->items[i];
+		bool early = false;
 		const char *parent;
 		struct err why = { 0 };
 
@@ -131,7 +145,9 @@ put_unwritable_aside(struct chunk *c, struct refused_list *refused, struct err *
 			continue;
 		if (!namesake_parent(c, item, &parent, e) || (parent != NULL && !put_child_aside(c, item, parent, e)))
 			return false;
-		if (parent != NULL)
+		if (parent == NULL && file.any && !put_early_aside(c, item, &file, &early, e))
+			return false;
+		if (parent != NULL || early)
 			continue;
 		if (target_too_large(&c->target, item->values, why.msg)) {
 			if (!put_aside(c, item, refused, &why, e))

@@ -93,6 +93,12 @@ struct conf_table {
 	char *file_wait; /* strict, off or a duration */
 };
 
+/* backup_keep: which snapshots stay. */
+struct conf_keep {
+	unsigned days, weeks; /* the newest of each of so many days and weeks that have one */
+	unsigned least;	      /* so many of the newest in any case */
+};
+
 /* An upload folder (docs/files.md). */
 enum tree_mode { TREE_MIRROR, TREE_TWO_WAY, TREE_PUSH, TREE_PULL };
 
@@ -109,6 +115,8 @@ struct conf_tree {
 	struct conf_limit max_delete; /* rows: files */
 	int64_t settle_ms;
 	char *after; /* command that gets the changed paths */
+	char *backup_to; /* directory of snapshots; "": in state_dir */
+	struct conf_keep backup_keep;
 	enum tree_mode mode;
 };
 

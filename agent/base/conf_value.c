@@ -19,6 +19,7 @@ enum {
 	HOST_MAX = 255,		    /* bytes of a DNS name */
 	PIN_BASE64 = 44,	    /* a SHA-256 in base64, with its one = */
 	PERCENT_MAX = 100,
+	KEEP_MAX = 10000, /* snapshots of 27 years, one a day */
 	MAX_DELETE_ROWS = 1000000000, /* more is no limit */
 	FILE_WAIT_MS_MAX = 7 * 86400 * 1000 /* a row that waits longer has lost its file */
 };
@@ -414,6 +415,34 @@ refuse:
 	return bad(o, text, "a number of files, a comma and a share from 1% to 100%, such as \"50 files, 10%\", or off", e);
 }
 
+/* A number up to KEEP_MAX and the word behind it; *p goes past both. */
+static bool
+keep_at(const char **p, const char *word, unsigned *out)
+{
+	int64_t n;
+
+	if (!number_at(p, KEEP_MAX, &n) || strncmp(*p, word, strlen(word)) != 0)
+		return false;
+	*p += strlen(word);
+	*out = (unsigned)n;
+	return true;
+}
+
+static bool
+set_keep(const struct conf_option_row *o, void *base, const char *text, struct err *e)
+{
+	static const char least[] = "at least ";
+	struct conf_keep *out = field(o, base);
+	const char *p = text;
+
+	if (keep_at(&p, " days, ", &out->days) && keep_at(&p, " weeks, ", &out->weeks) && strncmp(p, least, sizeof least - 1) == 0) {
+		p += sizeof least - 1;
+		if (keep_at(&p, "", &out->least) && *p == '\0' && out->least >= 1)
+			return true;
+	}
+	return bad(o, text, "like \"7 days, 4 weeks, at least 3\"", e);
+}
+
 static int
 nibble(char c)
 {
@@ -627,6 +656,7 @@ static set_value *const setters[] = {
 	[CONF_DURATION] = set_duration,
 	[CONF_SIZE] = set_size,
 	[CONF_MODE] = set_mode,
+	[CONF_KEEP] = set_keep,
 	[CONF_FILE_LIMIT] = set_file_limit,
 	[CONF_KEY] = set_key,
 	[CONF_LEVEL] = set_level,

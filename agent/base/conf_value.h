@@ -33,6 +33,7 @@ enum conf_kind {
 	CONF_DURATION,	 /* int64_t, milliseconds */
 	CONF_SIZE,	 /* int64_t, bytes; 0: off */
 	CONF_MODE,	 /* unsigned: permissions in octal digits; empty: 0 */
+	CONF_KEEP,	 /* struct conf_keep: "7 days, 4 weeks, at least 3" */
 	CONF_FILE_LIMIT, /* struct conf_limit: "50 files, 10%" or off */
 	CONF_KEY,	 /* unsigned char [CONF_KEY_BYTES] */
 	CONF_LEVEL,	 /* enum log_level */

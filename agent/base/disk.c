@@ -127,6 +127,12 @@ disk_begin_write(int fd)
 	(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
+bool
+disk_sync_all(int fd)
+{
+	return syncfs(fd) == 0;
+}
+
 #else
 
 bool
@@ -198,6 +204,14 @@ void
 disk_begin_write(int fd)
 {
 	(void)fd;
+}
+
+bool
+disk_sync_all(int fd)
+{
+	(void)fd;
+	sync();
+	return true;
 }
 
 #endif

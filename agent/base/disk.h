@@ -39,6 +39,8 @@ bool disk_share(int from, int to, uint64_t at, uint64_t len);
 bool disk_punch(int fd, uint64_t at, uint64_t len);
 /* Bring what was written to the disk without waiting for it. */
 void disk_begin_write(int fd);
+/* Wait until all that was written to the file system of fd is on the disk. */
+bool disk_sync_all(int fd);
 /* Reading from front to back. */
 void disk_sequential(int fd);
 /* f_fsid, and the bytes that are free for us. */

@@ -26,6 +26,8 @@ enum {
 struct half {
 	struct store *store;
 	struct content content;
+	struct listing_row row; /* of the path that it is for, where a peer brings it */
+	char *path;
 };
 
 /* A file on its way: all there, not yet under its name. */
@@ -33,6 +35,7 @@ struct incoming {
 	struct half *half;
 	char *path;
 	struct what content;
+	struct what was; /* what it takes the place of */
 	struct store_expect expect;
 	struct store_look look;
 };
@@ -46,6 +49,7 @@ struct arrival {
 	arrive_wish *wish;
 	void *wish_arg;
 	bool removing; /* the second round */
+	bool removals; /* it is needed */
 	char **directories; /* to be removed when they are empty */
 	size_t ndirectories;
 	/* A large content that comes in several calls stays open: opening it reads all that is there. */
@@ -78,6 +82,7 @@ half_free(struct half *h)
 		return;
 	store_free(h->store);
 	content_free(&h->content);
+	free(h->path);
 	free(h);
 }
 
@@ -139,6 +144,25 @@ park(struct arrival *a, const char *path, enum fate f, const struct err *why, st
 	(void)snprintf(text, sizeof text, "%s: %.400s", fate_word(f), why->msg);
 	log_debug(NULL, "tree %s: %s", a->tree->t->name, text);
 	return listing_fail(a->tree->list, path, strlen(path), text, e);
+}
+
+/* A link that leads out, a pipe: looks do not see such things, and they stand in the way all the same. They go to the
+ * conflicts; a file or a directory there is for the next look. */
+static enum fate
+clear_stranger(struct arrival *a, const char *path, struct err *e)
+{
+	struct file_facts facts;
+	struct buf name;
+	enum fate f = beneath_look(a->tree->root, path, &facts, e);
+
+	if (f != FATE_DONE)
+		return f;
+	if (facts.type == 'f' || facts.type == 'd')
+		return fate_set(e, FATE_EXISTS, "something stands at", path);
+	buf_init(&name, BENEATH_PATH_MAX);
+	f = trash_put(a->lost, path, path, &name, NULL, e);
+	buf_free(&name);
+	return f;
 }
 
 /* --- looks --- */
@@ -205,10 +229,14 @@ publish(struct arrival *a, struct incoming *in, struct buf *name, struct err *e)
 	if (f == FATE_DONE) {
 		(void)close(fd);
 		f = store_publish(in->half->store, in->path, &in->expect, &bins, &out, name, e);
+		if (f == FATE_EXISTS && in->expect.nothing && clear_stranger(a, in->path, e) == FATE_DONE)
+			f = store_publish(in->half->store, in->path, &in->expect, &bins, &out, name, e);
 	}
 	if (f != FATE_DONE)
 		return park(a, in->path, f, e, e);
 	a->tally.written++;
+	if (out.any && out.expected && !listing_trashed(a->tree->list, &in->was, buf_cstr(name), e))
+		return false;
 	if (out.any && !out.expected)
 		log_warning(NULL, "tree %s: %s had been changed here meanwhile; that version is in %s", a->tree->t->name, in->path, buf_cstr(name));
 	return note_right(a, in->path, &in->content, NULL, e);
@@ -270,11 +298,13 @@ join(struct arrival *a, struct half *half, const struct listing_row *row, struct
 		log_warning(NULL, "tree %s: owner or group cannot be set by this account; all else works", a->tree->t->name);
 		a->owner_said = true;
 	}
-	if (f != FATE_DONE) {
+	if (f != FATE_DONE) { /* row may be the content's own */
+		bool ok = park(a, row->path, f, e, e);
+
 		half_free(half);
-		return park(a, row->path, f, e, e);
+		return ok;
 	}
-	*in = (struct incoming){ .half = half, .path = strdup(row->path), .content = row->s.listed, .look = look };
+	*in = (struct incoming){ .half = half, .path = strdup(row->path), .content = row->s.listed, .was = row->s.here, .look = look };
 	in->expect.nothing = row->s.here.len == 0;
 	in->expect.facts = row->facts;
 	beneath_filesystem(a->tree->root, &in->expect.facts.dev, &fsid); /* not remembered: it changes with every boot */
@@ -316,6 +346,12 @@ take_what_is_here(struct arrival *a, struct store *store, const struct listing_r
 		else if (found)
 			f = take_from(a, store, buf_cstr(&path), e);
 	}
+	if (f == FATE_DONE && store_missing(store) > 0) {
+		if (!listing_find_trashed(a->tree->list, &row->s.listed, &path, &found, e))
+			f = FATE_FAILED;
+		else if (found)
+			f = take_from(a, store, buf_cstr(&path), e);
+	}
 	if (f == FATE_DONE && store_missing(store) > 0 && what_kind(&row->s.here) == 'f' && content_count(row->size) > 1)
 		f = take_from(a, store, row->path, e);
 	buf_free(&path);
@@ -348,7 +384,8 @@ want_list(struct arrival *a, const struct listing_row *row, struct err *e)
 	struct arrive_want w = { .size = row->size, .list = true };
 
 	memcpy(w.hash, row->s.listed.bytes + 1, sizeof w.hash);
-	return a->tally.wants++ >= ARRIVE_WANTS || a->wish(a->wish_arg, &w, e);
+	a->tally.wants++;
+	return a->wish(a->wish_arg, &w, e);
 }
 
 /* The first run of blocks that are not there. */
@@ -362,7 +399,19 @@ want_blocks(struct arrival *a, const struct half *h, struct err *e)
 		;
 	for (; w.from + w.count < h->content.nblocks && w.count < ARRIVE_RUN && !store_has(h->store, w.from + w.count); w.count++)
 		;
-	return a->tally.wants++ >= ARRIVE_WANTS || a->wish(a->wish_arg, &w, e);
+	a->tally.wants++;
+	return a->wish(a->wish_arg, &w, e);
+}
+
+/* One block, and it is nowhere here. */
+static bool
+want_small(struct arrival *a, const struct listing_row *row, struct err *e)
+{
+	struct arrive_want w = { .size = row->size, .count = 1 };
+
+	memcpy(w.hash, row->s.listed.bytes + 1, sizeof w.hash);
+	a->tally.wants++;
+	return a->wish(a->wish_arg, &w, e);
 }
 
 static bool
@@ -372,6 +421,12 @@ want_file(struct arrival *a, const struct listing_row *row, struct err *e)
 	bool known = false, ok;
 	enum fate f;
 
+	if (a->tally.wants >= ARRIVE_WANTS) { /* enough for one answer; there will be another */
+		a->tally.wants++;
+		return true;
+	}
+	if (content_count(row->size) == 1 && !row->elsewhere && !is_on_its_way(a, &row->s.listed))
+		return want_small(a, row, e);
 	if (is_on_its_way(a, &row->s.listed) && !finish_group(a, e))
 		return false;
 	f = half_open(a, row->s.listed.bytes + 1, row->size, &h, &known, e);
@@ -420,6 +475,8 @@ make_directory(struct arrival *a, const struct listing_row *row, struct err *e)
 			(void)close(fd);
 			f = beneath_make_directory(a->tree->root, row->path, look.mode, e);
 		}
+		if (f == FATE_EXISTS && clear_stranger(a, row->path, e) == FATE_DONE)
+			f = beneath_make_directory(a->tree->root, row->path, look.mode, e);
 		/* Made on the way to a file below it. */
 		if (f == FATE_EXISTS && beneath_look(a->tree->root, row->path, &facts, e) == FATE_DONE && facts.type == 'd')
 			f = FATE_DONE;
@@ -484,14 +541,26 @@ remove_file(struct arrival *a, const struct listing_row *row, struct err *e)
 {
 	struct file_facts facts;
 	struct buf name;
-	enum fate f = beneath_look(a->tree->root, row->path, &facts, e);
+	bool named = false, ok = true;
+	enum fate f;
+
+	/* The rows that dropped it come first. */
+	if (!listing_is_named(a->tree->list, a->tree->conf, row->path, &named, e))
+		return false;
+	if (named)
+		return true;
+	f = beneath_look(a->tree->root, row->path, &facts, e);
 
 	if (f == FATE_DONE && !is_as_known(&facts, &row->facts))
 		f = FATE_CHANGED;
 	buf_init(&name, BENEATH_PATH_MAX);
 	if (f == FATE_DONE)
 		f = trash_put(a->replaced, row->path, row->path, &name, NULL, e);
+	if (f == FATE_DONE)
+		ok = listing_trashed(a->tree->list, &row->s.here, buf_cstr(&name), e);
 	buf_free(&name);
+	if (!ok)
+		return false;
 	if (f != FATE_DONE && f != FATE_GONE)
 		return park(a, row->path, f, e, e);
 	a->tally.removed++;
@@ -568,12 +637,17 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 			return false;
 		act = a->tree->t->mode == TREE_TWO_WAY ? VERDICT_NOTHING : VERDICT_TAKE;
 	}
+	if (act == VERDICT_TAKE && row->failed) { /* one try between two looks: its content would come over and over */
+		a->tally.failed++;
+		return true;
+	}
 	if (act != VERDICT_TAKE || exclude_path(a->tree->exclude, row->path, directory))
 		return true;
 	if (!is_sound(row, e)) {
 		a->tally.failed++;
 		return true;
 	}
+	a->removals = a->removals || row->s.listed.len == 0;
 	return a->removing ? take_away(a, row, e) : put_right(a, row, e);
 }
 
@@ -584,6 +658,10 @@ remove_all(struct arrival *a, struct err *e)
 	struct listing_counts n;
 	bool ok;
 
+	if (a->tree->t->mode == TREE_PULL)
+		return true;
+	if (!a->removals)
+		return tell_brake(a->tree, 0, 0, 0, &a->tally.held, e) && listing_forget_gone(a->tree->list, e);
 	if (!listing_count(a->tree->list, &n, e) || !tell_brake(a->tree, n.here, n.deletions, 0, &a->tally.held, e))
 		return false;
 	if (a->tally.held)
@@ -601,6 +679,7 @@ arrive_settle(struct arrival *a, arrive_wish *wish, void *arg, struct arrive_rep
 	bool ok;
 
 	a->tally = (struct arrive_report){ 0 };
+	a->removals = false;
 	a->wish = wish;
 	a->wish_arg = arg;
 	ok = listing_unlike(a->tree->list, &a->tree->looks, on_unlike, a, e) && finish_group(a, e) && listing_tell_flush(a->tree->list, e) &&
@@ -613,22 +692,19 @@ arrive_settle(struct arrival *a, arrive_wish *wish, void *arg, struct arrive_rep
 
 /* --- what comes --- */
 
-struct landing_place {
-	struct arrival *a;
-	bool done;
-};
-
+/* The first path that wants the content, copied. */
 static bool
-join_first(void *arg, const struct listing_row *row, struct err *e)
+take_place(void *arg, const struct listing_row *row, struct err *e)
 {
-	struct landing_place *l = arg;
-	struct half *h = l->a->large;
+	struct half *h = arg;
 
-	if (l->done || !is_sound(row, e))
+	if (h->path != NULL || !is_sound(row, e))
 		return true;
-	l->done = true;
-	l->a->large = NULL;
-	return join(l->a, h, row, e);
+	h->row = *row;
+	h->path = strdup(row->path);
+	h->row.path = h->path;
+	h->row.link = h->row.link_here = h->row.node = NULL;
+	return h->path != NULL || err_set(e, ERR_MEMORY, "out of memory for a file");
 }
 
 /* The size that the list gives it. */
@@ -642,36 +718,46 @@ first_size(void *arg, const struct listing_row *row, struct err *e)
 
 /* Only what the list names and the folder lacks is written at all. */
 static bool
-open_wanted(struct arrival *a, const unsigned char hash[CONTENT_BYTES], const struct what *c, bool *wanted, struct err *e)
+open_wanted(struct arrival *a, const unsigned char hash[CONTENT_BYTES], bool *wanted, struct err *e)
 {
-	uint64_t size = 0;
+	struct half place = { .path = NULL };
+	struct what c;
 	bool known = false;
+	enum fate f;
 
 	*wanted = a->large != NULL && memcmp(a->large->content.id, hash, CONTENT_BYTES) == 0;
 	if (*wanted)
 		return true;
 	close_large(a);
-	if (!listing_wanting(a->tree->list, c, first_size, &size, e))
-		return false;
-	if (size == 0 || is_on_its_way(a, c))
+	what_set(&c, 'f', hash);
+	if (is_on_its_way(a, &c))
 		return true;
-	if (half_open(a, hash, size - 1, &a->large, &known, e) != FATE_DONE)
-		return err_set(e, ERR_IO, "tree %s: %.400s", a->tree->t->name, e->msg);
-	*wanted = known;
-	return true;
+	if (!listing_wanting(a->tree->list, &c, take_place, &place, e)) {
+		free(place.path);
+		return false;
+	}
+	if (place.path == NULL)
+		return true;
+	f = half_open(a, hash, place.row.size, &a->large, &known, e);
+	*wanted = f == FATE_DONE && known;
+	if (*wanted) {
+		a->large->row = place.row;
+		a->large->path = place.path;
+		return true;
+	}
+	free(place.path);
+	return f == FATE_DONE || err_set(e, ERR_IO, "tree %s: %.400s", a->tree->t->name, e->msg);
 }
 
 bool
 arrive_block(struct arrival *a, const unsigned char hash[CONTENT_BYTES], size_t at, const void *data, size_t len, struct err *e)
 {
-	struct landing_place l = { .a = a };
 	const struct content *want;
-	struct what c;
+	struct half *whole;
 	bool wanted;
 	enum fate f = FATE_DONE;
 
-	what_set(&c, 'f', hash);
-	if (!open_wanted(a, hash, &c, &wanted, e))
+	if (!open_wanted(a, hash, &wanted, e))
 		return false;
 	if (!wanted)
 		return true;
@@ -686,10 +772,9 @@ arrive_block(struct arrival *a, const unsigned char hash[CONTENT_BYTES], size_t 
 		return err_set(e, ERR_IO, "tree %s: %.400s", a->tree->t->name, e->msg);
 	if (store_missing(a->large->store) > 0)
 		return true;
-	if (!listing_wanting(a->tree->list, &c, join_first, &l, e))
-		return false;
-	close_large(a);
-	return true;
+	whole = a->large;
+	a->large = NULL;
+	return join(a, whole, &whole->row, e);
 }
 
 bool

@@ -16,10 +16,10 @@ enum {
 	BRAKE_TEXT_MAX = 256
 };
 
-/* max_delete = "50 files, 10%". */
+/* max_delete = "50 files, 10%": held when both are passed, so the larger of them counts. */
 struct brake_limit {
 	uint64_t files;
-	unsigned percent; /* 100 and more: no limit by share */
+	unsigned percent; /* 100: never more */
 };
 
 /* What a pass came to. */
@@ -44,13 +44,5 @@ enum brake_verdict {
 
 /* Rows of the verdict in the order in which they are asked. */
 enum brake_verdict brake_judge(const struct brake_limit *limit, const struct brake_facts *facts, char why[BRAKE_TEXT_MAX]);
-const char *brake_word(enum brake_verdict v);
-
-/* "50 files, 10%", "50 files", "10%", "off". Both given: held when BOTH are passed (the larger of them counts). */
-bool brake_parse(const char *text, struct brake_limit *out);
-
-/* Is path in one of the subtrees (or one of them itself)? For what was not read and for lost mounts: nothing
- * in it is deleted. */
-bool brake_covers(const char *const *subtrees, size_t n, const char *path);
 
 #endif

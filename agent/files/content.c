@@ -139,8 +139,9 @@ content_parse(const char *hex, unsigned char out[CONTENT_BYTES])
 
 /* --- a file ------------------------------------------------------------------------------------ */
 
-bool
-content_is_written(int fd, bool *known)
+/* Does anybody have the open file open for writing (also as a map)? *known false: cannot be told. */
+static bool
+is_written(int fd, bool *known)
 {
 	bool nobody = disk_no_writer(fd);
 
@@ -180,7 +181,7 @@ read_block(struct reading *r, uint64_t at, size_t len, struct err *e)
 		if (n < 0)
 			return fate_errno(e, "cannot read", r->path);
 		if (n == 0)
-			return fate_set(e, FATE_CHANGED, "cannot hash", r->path);
+			return fate_set(e, FATE_CHANGED, "cannot read", r->path);
 		got += (size_t)n;
 	}
 	return FATE_DONE;
@@ -244,32 +245,51 @@ is_racy(const struct file_facts *facts, int64_t begun_us)
 }
 
 enum fate
-content_file(int fd, const char *path, struct content *out, struct content_read *how, struct err *e)
+content_begin(int fd, const char *path, struct content_read *how, struct err *e)
 {
-	struct reading r = { .fd = fd, .path = path };
 	int64_t begun_us = clock_wall_us();
-	struct file_facts after;
-	bool known, written;
-	enum fate f;
+	bool known;
 
-	*out = (struct content){ .blocks = NULL };
 	if (!disk_look(fd, "", &how->facts))
 		return fate_errno(e, "cannot look at", path);
 	if (how->facts.type != 'f')
-		return fate_set(e, FATE_KIND, "cannot hash", path);
-	if (content_is_written(fd, &known))
+		return fate_set(e, FATE_KIND, "cannot read", path);
+	if (is_written(fd, &known))
 		return fate_set(e, FATE_BUSY, "is being written:", path);
 	how->leased = known;
+	how->racy = is_racy(&how->facts, begun_us);
+	return FATE_DONE;
+}
+
+enum fate
+content_end(int fd, const char *path, const struct content_read *how, struct err *e)
+{
+	struct file_facts after;
+	bool known;
+
+	if (!disk_look(fd, "", &after))
+		return fate_errno(e, "cannot look at", path);
+	if (!same_state(&how->facts, &after))
+		return fate_set(e, FATE_CHANGED, "cannot read", path);
+	if (how->leased && is_written(fd, &known))
+		return fate_set(e, FATE_BUSY, "is being written:", path);
+	return FATE_DONE;
+}
+
+enum fate
+content_file(int fd, const char *path, struct content *out, struct content_read *how, struct err *e)
+{
+	struct reading r = { .fd = fd, .path = path };
+	enum fate f;
+
+	*out = (struct content){ .blocks = NULL };
+	f = content_begin(fd, path, how, e);
+	if (f != FATE_DONE)
+		return f;
 	r.size = how->facts.size;
 	f = hash_all(&r, out, e);
-	if (f == FATE_DONE && !disk_look(fd, "", &after))
-		f = fate_errno(e, "cannot look at", path);
-	written = f == FATE_DONE && known && content_is_written(fd, &known);
-	if (f == FATE_DONE && !same_state(&how->facts, &after))
-		f = fate_set(e, FATE_CHANGED, "cannot hash", path);
-	else if (written)
-		f = fate_set(e, FATE_BUSY, "is being written:", path);
-	how->racy = is_racy(&how->facts, begun_us);
+	if (f == FATE_DONE)
+		f = content_end(fd, path, how, e);
 	if (f != FATE_DONE)
 		content_free(out);
 	return f;

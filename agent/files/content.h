@@ -55,7 +55,8 @@ struct content_read {
 MUST_CHECK enum fate content_file(int fd, const char *path, struct content *out, struct content_read *how, struct err *e);
 /* The same by path; a file that changes is tried again a few times. */
 MUST_CHECK enum fate content_path(const struct beneath *b, const char *path, struct content *out, struct content_read *how, struct err *e);
-/* Does anybody have the open file open for writing (also as a map)? *known false: cannot be told. */
-bool content_is_written(int fd, bool *known);
+/* For who reads an open file in another way: look before (FATE_KIND, FATE_BUSY) and after (FATE_CHANGED, FATE_BUSY). */
+MUST_CHECK enum fate content_begin(int fd, const char *path, struct content_read *how, struct err *e);
+MUST_CHECK enum fate content_end(int fd, const char *path, const struct content_read *how, struct err *e);
 
 #endif

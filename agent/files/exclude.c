@@ -87,9 +87,9 @@ match_member(const char *p, unsigned char c, bool *hit)
 static const char *
 match_set(const char *p, unsigned char c, bool *fits)
 {
-	bool not = *p == '!' || *p == '^', hit = false, first = true;
+	bool negated = *p == '!' || *p == '^', hit = false, first = true;
 
-	p += not;
+	p += negated;
 	while (first || *p != ']') {
 		const char *behind = match_class(p, c, &hit);
 
@@ -100,7 +100,7 @@ match_set(const char *p, unsigned char c, bool *fits)
 		p = behind;
 		first = false;
 	}
-	*fits = hit != not;
+	*fits = hit != negated;
 	return p + 1;
 }
 
@@ -342,6 +342,24 @@ exclude_new(const char *patterns, bool defaults, struct exclude **out, struct er
 	}
 	*out = x;
 	return true;
+}
+
+bool
+exclude_of_option(const char *option, struct exclude **out, struct err *e)
+{
+	char *lines = strdup(option);
+	bool ok;
+
+	*out = NULL;
+	if (lines == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for the lines of exclude");
+	for (char *p = lines; *p != '\0'; p++)
+		if (*p == ',')
+			for (*p = '\n'; p[1] == ' '; p++)
+				p[1] = '\n';
+	ok = exclude_new(lines, true, out, e);
+	free(lines);
+	return ok;
 }
 
 void

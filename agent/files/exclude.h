@@ -22,6 +22,8 @@ extern const char exclude_defaults[];
 
 /* defaults: exclude_defaults stand before the patterns. */
 MUST_CHECK bool exclude_new(const char *patterns, bool defaults, struct exclude **out, struct err *e);
+/* The same from an option of agent.conf, where patterns stand between commas; with the defaults. */
+MUST_CHECK bool exclude_of_option(const char *option, struct exclude **out, struct err *e);
 void exclude_free(struct exclude *x);
 /* Is this entry left out, given that the directories above it are not (a walk's question)? .sync in
  * the root always is. */

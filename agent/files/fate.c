@@ -15,24 +15,23 @@ enum {
 
 static const struct {
 	const char *word;
-	bool passes;
 	enum err_code code;
 } fates[FATES] = {
-	[FATE_DONE] = { "done", false, ERR_NONE },
-	[FATE_GONE] = { "gone", false, ERR_IO },
-	[FATE_EXISTS] = { "exists", false, ERR_IO },
-	[FATE_BUSY] = { "busy", true, ERR_IO },
-	[FATE_CHANGED] = { "changed", true, ERR_IO },
-	[FATE_ESCAPES] = { "escapes", false, ERR_INPUT },
-	[FATE_BAD_NAME] = { "bad name", false, ERR_INPUT },
-	[FATE_TOO_LONG] = { "name too long", false, ERR_IO },
-	[FATE_KIND] = { "other kind", false, ERR_IO },
-	[FATE_DENIED] = { "denied", false, ERR_IO },
-	[FATE_READ_ONLY] = { "read-only", false, ERR_IO },
-	[FATE_FULL] = { "no room", true, ERR_IO },
-	[FATE_CORRUPT] = { "corrupt", true, ERR_INPUT },
-	[FATE_OFFLINE] = { "offline", false, ERR_HELD },
-	[FATE_FAILED] = { "failed", true, ERR_IO },
+	[FATE_DONE] = { "done", ERR_NONE },
+	[FATE_GONE] = { "gone", ERR_IO },
+	[FATE_EXISTS] = { "exists", ERR_IO },
+	[FATE_BUSY] = { "busy", ERR_IO },
+	[FATE_CHANGED] = { "changed", ERR_IO },
+	[FATE_ESCAPES] = { "escapes", ERR_INPUT },
+	[FATE_BAD_NAME] = { "bad name", ERR_INPUT },
+	[FATE_TOO_LONG] = { "name too long", ERR_IO },
+	[FATE_KIND] = { "other kind", ERR_IO },
+	[FATE_DENIED] = { "denied", ERR_IO },
+	[FATE_READ_ONLY] = { "read-only", ERR_IO },
+	[FATE_FULL] = { "no room", ERR_IO },
+	[FATE_CORRUPT] = { "corrupt", ERR_INPUT },
+	[FATE_OFFLINE] = { "offline", ERR_HELD },
+	[FATE_FAILED] = { "failed", ERR_IO },
 };
 
 enum fate
@@ -79,12 +78,6 @@ const char *
 fate_word(enum fate f)
 {
 	return fates[f].word;
-}
-
-bool
-fate_passes(enum fate f)
-{
-	return fates[f].passes;
 }
 
 /* The path for a message: printable, a long one cut to its end. */

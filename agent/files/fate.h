@@ -29,8 +29,6 @@ enum fate {
 enum fate fate_of_errno(int error);
 /* "gone", "no room", ...: one word or two for JSON, log and page. */
 const char *fate_word(enum fate f);
-/* May trying again later help without a person (busy, changed, full, failed)? */
-bool fate_passes(enum fate f);
 
 /* Set e to "WHAT PATH: why" from errno, the path escaped and cut to its end, and return what errno
  * means. what is like "cannot open". */

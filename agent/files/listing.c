@@ -9,13 +9,14 @@
 #include "base/asset.h"
 #include "capture/template.h"
 #include "db/bulk.h"
+#include "wire/line.h"
 
 enum {
 	SQL_MAX = 16 * 1024,
 	IDS_SQL_MAX = 256 * 1024,
 	NUMBER_MAX = 24,
 	NOTE_VALUES = 14,
-	TELL_VALUES = 8,
+	TELL_VALUES = 10,
 	FIND_TRIES = 4, /* paths with one content, of which the first may have changed since it was seen */
 	BLOCKS_SQL_MAX = 2 * CONTENT_BLOCKS_MAX * CONTENT_BYTES + 4096
 };
@@ -24,7 +25,7 @@ struct listing {
 	struct db *db;
 	const char *tree; /* its name */
 	struct buf table; /* the list, quoted, with its database */
-	struct bulk *note, *tell, *agree;
+	struct bulk *note, *tell, *own, *agree;
 };
 
 static bool
@@ -42,12 +43,13 @@ find_table(struct listing *l, const struct conf *conf, const struct conf_tree *t
 	return n > 0 || err_set(e, ERR_DB_MISSING, "tree %s has no list in the database yet (table %s): run agent --install", tree->name, name);
 }
 
-static const char sql_agree[] = "UPDATE sync_file_local SET base=content WHERE tree=? AND path_id=?";
+static const char sql_agree[] = "UPDATE sync_file_local SET base=content, own=0 WHERE tree=? AND path_id=?";
+static const char sql_own[] = "UPDATE sync_file_local SET base=content, own=1 WHERE tree=? AND path_id=?";
 
 static const char sql_note[] =
     "INSERT INTO sync_file_local (tree, path_id, path, content, base, size, mtime_ns, ctime_ns, ino, mode, uid, gid, racy, link)"
     " VALUES (?,?,?,?,IFNULL(?,''),?,?,?,?,?,?,?,?,?)"
-    " ON DUPLICATE KEY UPDATE base=IF(VALUES(base)='', base, VALUES(base)), content=VALUES(content), size=VALUES(size), mtime_ns=VALUES(mtime_ns),"
+    " ON DUPLICATE KEY UPDATE own=IF(VALUES(base)='', own, 0), base=IF(VALUES(base)='', base, VALUES(base)), content=VALUES(content), size=VALUES(size), mtime_ns=VALUES(mtime_ns),"
     " ctime_ns=VALUES(ctime_ns), ino=VALUES(ino), mode=VALUES(mode), uid=VALUES(uid), gid=VALUES(gid), racy=VALUES(racy), link=VALUES(link),"
     " state='ok', error=''";
 
@@ -55,17 +57,18 @@ static bool
 prepare(struct listing *l, struct err *e)
 {
 	static const bool note[NOTE_VALUES] = { [1] = true, [2] = true, [3] = true, [4] = true, [13] = true };
-	static const bool tell[TELL_VALUES] = { [0] = true, [1] = true, [2] = true, [6] = true };
+	static const bool tell[TELL_VALUES] = { [0] = true, [1] = true, [2] = true, [6] = true, [8] = true, [9] = true };
 	static const bool agree[2] = { [1] = true };
 	struct buf sql;
 	bool ok;
 
 	buf_init(&sql, SQL_MAX);
-	buf_fmt(&sql, "INSERT INTO %s (path_id, path, content, size, mtime_ns, mode, link, node) VALUES (?,?,?,?,?,?,?,?)"
+	buf_fmt(&sql, "INSERT INTO %s (path_id, path, content, size, mtime_ns, mode, link, node, base, previous) VALUES (?,?,?,?,?,?,?,?,?,?)"
 	    " ON DUPLICATE KEY UPDATE content=VALUES(content), size=VALUES(size), mtime_ns=VALUES(mtime_ns), mode=VALUES(mode), link=VALUES(link),"
-	    " node=VALUES(node)", buf_cstr(&l->table));
+	    " base=IF(node=VALUES(node), base, VALUES(base)), previous=VALUES(previous), node=VALUES(node)", buf_cstr(&l->table));
 	ok = buf_check(&sql, "a statement", e) && bulk_new(l->db, sql_note, NOTE_VALUES, note, &l->note, e) &&
-	    bulk_new(l->db, buf_cstr(&sql), TELL_VALUES, tell, &l->tell, e) && bulk_new(l->db, sql_agree, 2, agree, &l->agree, e);
+	    bulk_new(l->db, buf_cstr(&sql), TELL_VALUES, tell, &l->tell, e) && bulk_new(l->db, sql_agree, 2, agree, &l->agree, e) &&
+	    bulk_new(l->db, sql_own, 2, agree, &l->own, e);
 	buf_free(&sql);
 	return ok;
 }
@@ -96,6 +99,7 @@ listing_free(struct listing *l)
 	bulk_free(l->note);
 	bulk_free(l->tell);
 	bulk_free(l->agree);
+	bulk_free(l->own);
 	buf_free(&l->table);
 	free(l);
 }
@@ -142,7 +146,7 @@ drop_one(struct db *db, const char *database, const char *name, struct err *e)
 /* By their columns too: a table of the app may happen to have such a name. */
 static const char sql_lists[] =
     "SELECT TABLE_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=? AND TABLE_NAME LIKE 'sync\\_file\\_%'"
-    " GROUP BY TABLE_NAME HAVING GROUP_CONCAT(COLUMN_NAME ORDER BY ORDINAL_POSITION)='path_id,path,content,size,mtime_ns,mode,link,node'";
+    " GROUP BY TABLE_NAME HAVING GROUP_CONCAT(COLUMN_NAME ORDER BY ORDINAL_POSITION)='path_id,path,content,size,mtime_ns,mode,link,node,base,previous'";
 
 bool
 listing_drop_all(struct db *db, const struct conf *conf, struct err *e)
@@ -309,10 +313,24 @@ listing_fail(struct listing *l, const char *path, size_t len, const char *why, s
 		DB_ARGS(db_text(l->tree), db_bytes(id, sizeof id), db_bytes(path, len), db_text(why), db_text(why)), e);
 }
 
+bool
+listing_try_again(struct listing *l, struct err *e)
+{
+	return db_exec(l->db, "UPDATE sync_file_local SET state='again' WHERE tree=? AND state='failed'", DB_ARGS(db_text(l->tree)), e);
+}
+
 /* --- differences --- */
 
 #define LOCAL_COLUMNS "l.path_id, l.path, l.content, l.base, l.size, l.mtime_ns, l.ctime_ns, l.ino, l.mode, l.uid, l.gid, l.link"
-#define LISTED_COLUMNS "m.content, m.size, m.mtime_ns, m.mode, m.link, m.node"
+#define LISTED_COLUMNS "m.content, m.size, m.mtime_ns, m.mode, m.link, m.node, m.base, m.previous"
+#define ELSEWHERE "EXISTS (SELECT 1 FROM sync_file_local o WHERE o.tree='%s' AND o.content=m.content) OR EXISTS (SELECT 1 FROM sync_trash o WHERE o.tree='%s' AND o.content=m.content)"
+
+/* Is the column that content? */
+static bool
+is_value(const struct db_rows *r, size_t column, const struct what *w)
+{
+	return db_rows_len(r, column) == w->len && (w->len == 0 || memcmp(db_rows_text(r, column), w->bytes, w->len) == 0);
+}
 
 /* The row's columns begin with those of LOCAL_COLUMNS; of a path that is not here the path and nothing. */
 static bool
@@ -337,7 +355,10 @@ read_row(const struct db_rows *r, struct listing_row *out, struct err *e)
 	out->mode = (unsigned)db_rows_u64(r, 15) & 0777U;
 	out->link = db_rows_text(r, 16);
 	out->node = db_rows_text(r, 17);
-	out->here = db_rows_u64(r, 18) != 0;
+	out->s.unseen = db_rows_u64(r, 21) != 0 && !is_value(r, 18, &out->s.here) && !is_value(r, 19, &out->s.here);
+	out->here = db_rows_u64(r, 20) != 0;
+	out->elsewhere = db_rows_u64(r, 22) != 0;
+	out->failed = db_rows_u64(r, 23) != 0;
 	return true;
 }
 
@@ -395,17 +416,32 @@ listing_unlike(struct listing *l, const struct listing_looks *looks, listing_vis
 
 	buf_init(&here, SQL_MAX);
 	buf_init(&away, SQL_MAX);
-	buf_fmt(&here, "SELECT " LOCAL_COLUMNS ", " LISTED_COLUMNS ", 1 FROM sync_file_local l LEFT JOIN %s m ON m.path_id=l.path_id"
-	    " WHERE l.tree=? AND l.path_id>? AND (m.path_id IS NULL OR l.content<>m.content OR l.base<>m.content OR (", table);
+	buf_fmt(&here, "SELECT " LOCAL_COLUMNS ", " LISTED_COLUMNS ", 1, l.own, " ELSEWHERE ", l.state='failed' FROM sync_file_local l LEFT JOIN %s m ON m.path_id=l.path_id"
+	    " WHERE l.tree=? AND l.path_id>? AND (m.path_id IS NULL OR l.content<>m.content OR l.base<>m.content OR (", l->tree, l->tree, table);
 	put_looks(&here, looks);
 	buf_fmt(&here, ")) ORDER BY l.path_id LIMIT %d", LISTING_PAGE);
-	buf_fmt(&away, "SELECT m.path_id, m.path, '', '', 0, 0, 0, 0, 0, 0, 0, NULL, " LISTED_COLUMNS ", 0 FROM %s m LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id"
-	    " WHERE m.path_id>? AND l.path_id IS NULL AND m.content<>'' ORDER BY m.path_id LIMIT %d", table, LISTING_PAGE);
+	buf_fmt(&away, "SELECT m.path_id, m.path, '', '', 0, 0, 0, 0, 0, 0, 0, NULL, " LISTED_COLUMNS ", 0, 0, " ELSEWHERE ", 0 FROM %s m LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id"
+	    " WHERE m.path_id>? AND l.path_id IS NULL AND m.content<>'' ORDER BY m.path_id LIMIT %d", l->tree, l->tree, table, LISTING_PAGE);
 	ok = buf_check(&here, "a statement", e) && buf_check(&away, "a statement", e) && visit_pages(l, buf_cstr(&here), visit, arg, e) &&
 	    visit_pages(l, buf_cstr(&away), visit, arg, e);
 	buf_free(&here);
 	buf_free(&away);
 	return ok;
+}
+
+static bool
+stop_at_first(void *arg, const struct listing_row *row, struct err *e)
+{
+	(void)row;
+	*(bool *)arg = true;
+	return err_set(e, ERR_STOPPED, "seen enough");
+}
+
+bool
+listing_is_unlike(struct listing *l, const struct listing_looks *looks, bool *any, struct err *e)
+{
+	*any = false;
+	return listing_unlike(l, looks, stop_at_first, any, e) || (*any && e->code == ERR_STOPPED);
 }
 
 bool
@@ -416,7 +452,7 @@ listing_wanting(struct listing *l, const struct what *c, listing_visit *visit, v
 
 	buf_init(&sql, SQL_MAX);
 	buf_str(&sql, "SELECT m.path_id, m.path, IFNULL(l.content,''), IFNULL(l.base,''), IFNULL(l.size,0), IFNULL(l.mtime_ns,0), IFNULL(l.ctime_ns,0), IFNULL(l.ino,0),"
-	    " IFNULL(l.mode,0), IFNULL(l.uid,0), IFNULL(l.gid,0), l.link, " LISTED_COLUMNS ", l.path_id IS NOT NULL");
+	    " IFNULL(l.mode,0), IFNULL(l.uid,0), IFNULL(l.gid,0), l.link, " LISTED_COLUMNS ", l.path_id IS NOT NULL, IFNULL(l.own,0), 0, IFNULL(l.state='failed',0)");
 	buf_fmt(&sql, " FROM %s m LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id WHERE m.path_id>? AND m.content=x'", buf_cstr(&l->table));
 	buf_hex(&sql, c->bytes, c->len);
 	buf_fmt(&sql, "' AND (l.path_id IS NULL OR l.content<>m.content) ORDER BY m.path_id LIMIT %d", LISTING_PAGE);
@@ -470,8 +506,9 @@ listing_tell(struct listing *l, const struct listing_row *row, const char *node,
 	if (!bulk_add(l->tell,
 		(const struct db_arg[TELL_VALUES]){ db_bytes(row->id, LISTING_ID), db_bytes(row->path, row->len), db_bytes(c->bytes, c->len),
 		    number(t[0], what_kind(c) == 'f' ? row->facts.size : 0), signed_number(t[1], gone ? 0 : row->facts.mtime_ns), number(t[2], gone ? 0 : row->facts.mode & 0777U),
-		    row->link_here == NULL ? db_null() : db_bytes(row->link_here, strlen(row->link_here)), db_text(node) }, e) ||
-	    !bulk_add(l->agree, (const struct db_arg[2]){ db_text(l->tree), db_bytes(row->id, LISTING_ID) }, e))
+		    row->link_here == NULL ? db_null() : db_bytes(row->link_here, strlen(row->link_here)), db_text(node),
+		    db_bytes(row->s.base.bytes, row->s.base.len), db_bytes(row->s.listed.bytes, row->s.listed.len) }, e) ||
+	    !bulk_add(l->own, (const struct db_arg[2]){ db_text(l->tree), db_bytes(row->id, LISTING_ID) }, e))
 		return false;
 	return bulk_rows(l->tell) < LISTING_PAGE || listing_tell_flush(l, e);
 }
@@ -483,7 +520,7 @@ listing_tell_flush(struct listing *l, struct err *e)
 		return run(l->agree, e);
 	if (!db_begin(l->db, e))
 		return false;
-	if (run(l->tell, e) && run(l->agree, e) && db_commit(l->db, e))
+	if (run(l->tell, e) && run(l->own, e) && run(l->agree, e) && db_commit(l->db, e))
 		return true;
 	db_rollback(l->db);
 	return false;
@@ -512,30 +549,113 @@ bool
 listing_count(struct listing *l, struct listing_counts *out, struct err *e)
 {
 	const char *table = buf_cstr(&l->table);
-	struct buf listed, deletions, gone, changed;
+	struct buf listed, deletions, gone, missing, changed;
 	bool ok;
 
 	memset(out, 0, sizeof *out);
 	buf_init(&listed, SQL_MAX);
 	buf_init(&deletions, SQL_MAX);
 	buf_init(&gone, SQL_MAX);
+	buf_init(&missing, SQL_MAX);
 	buf_init(&changed, SQL_MAX);
 	buf_fmt(&listed, "SELECT COUNT(*), IFNULL(SUM(size),0) FROM %s WHERE LEFT(content,1)='f'", table);
 	buf_fmt(&deletions, "SELECT COUNT(*) FROM sync_file_local l LEFT JOIN %s m ON m.path_id=l.path_id WHERE l.tree=? AND LEFT(l.content,1)='f'"
 	    " AND IFNULL(m.content,'')='' AND NOT EXISTS (SELECT 1 FROM %s o WHERE o.content=l.content)", table, table);
 	buf_fmt(&gone, "SELECT COUNT(*) FROM %s m JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id WHERE LEFT(m.content,1)='f'"
 	    " AND l.content='' AND NOT EXISTS (SELECT 1 FROM sync_file_local o WHERE o.tree=l.tree AND o.content=m.content)", table);
+	buf_fmt(&missing, "SELECT COUNT(*) FROM %s m LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id WHERE LEFT(m.content,1)='f'"
+	    " AND l.path_id IS NULL", table);
 	buf_fmt(&changed, "SELECT COUNT(*) FROM sync_file_local l JOIN %s m ON m.path_id=l.path_id WHERE l.tree=? AND LEFT(m.content,1)='f' AND l.content<>m.content AND l.content<>''", table);
-	ok = buf_check(&listed, "a statement", e) && buf_check(&deletions, "a statement", e) && buf_check(&gone, "a statement", e) && buf_check(&changed, "a statement", e) &&
+	ok = buf_check(&listed, "a statement", e) && buf_check(&deletions, "a statement", e) && buf_check(&gone, "a statement", e) && buf_check(&missing, "a statement", e) && buf_check(&changed, "a statement", e) &&
 	    count_one(l, "SELECT COUNT(*), IFNULL(SUM(size),0) FROM sync_file_local WHERE tree=? AND LEFT(content,1)='f'", &out->here, &out->here_bytes, e) &&
 	    count_one(l, buf_cstr(&listed), &out->listed, &out->listed_bytes, e) && count_one(l, buf_cstr(&deletions), &out->deletions, NULL, e) &&
-	    count_one(l, buf_cstr(&gone), &out->gone, NULL, e) && count_one(l, buf_cstr(&changed), &out->changed, NULL, e) &&
-	    count_one(l, "SELECT COUNT(*) FROM sync_file_local WHERE tree=? AND state='failed'", &out->failed, NULL, e);
+	    count_one(l, buf_cstr(&gone), &out->gone, NULL, e) &&
+	    count_one(l, buf_cstr(&missing), &out->missing, NULL, e) && count_one(l, buf_cstr(&changed), &out->changed, NULL, e) &&
+	    count_one(l, "SELECT COUNT(*) FROM sync_file_local WHERE tree=? AND state<>'ok'", &out->failed, NULL, e);
 	buf_free(&listed);
 	buf_free(&deletions);
 	buf_free(&gone);
+	buf_free(&missing);
 	buf_free(&changed);
 	return ok;
+}
+
+/* --- trash --- */
+
+bool
+listing_trashed(struct listing *l, const struct what *c, const char *name, struct err *e)
+{
+	return what_kind(c) != 'f' || db_exec(l->db, "INSERT INTO sync_trash (tree, content, name) VALUES (?,?,?)",
+	    DB_ARGS(db_text(l->tree), db_bytes(c->bytes, c->len), db_bytes(name, strlen(name))), e);
+}
+
+bool
+listing_find_trashed(struct listing *l, const struct what *c, struct buf *name, bool *found, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	*found = false;
+	buf_reset(name);
+	ok = db_query(l->db, "SELECT name FROM sync_trash WHERE tree=? AND content=? ORDER BY id DESC LIMIT 1", DB_ARGS(db_text(l->tree), db_bytes(c->bytes, c->len)), &rows, e) &&
+	    db_rows_next(rows, &more, e);
+	if (ok && more) {
+		buf_put(name, db_rows_text(rows, 0), db_rows_len(rows, 0));
+		*found = true;
+	}
+	db_rows_free(rows);
+	return ok && buf_check(name, "a path", e);
+}
+
+bool
+listing_forget_trashed(struct listing *l, int64_t older_s, struct err *e)
+{
+	return db_exec(l->db, "DELETE FROM sync_trash WHERE tree=? AND name LIKE '.sync/trash/%' AND moved_at < SYSDATE(6) - INTERVAL ? SECOND",
+	    DB_ARGS(db_text(l->tree), db_u64((uint64_t)older_s)), e);
+}
+
+/* --- rows that name files --- */
+
+static bool
+names(struct listing *l, const struct conf *conf, const char *table, const struct conf_file_column *file, const char *path, bool *named, struct err *e)
+{
+	struct buf sql, one, two;
+	uint64_t n = 0;
+	bool ok;
+
+	buf_init(&sql, SQL_MAX);
+	buf_init(&one, SQL_MAX);
+	buf_init(&two, SQL_MAX);
+	buf_fmt(&one, "%s%s", file->prefix, path);
+	buf_fmt(&two, "%s/%s", file->prefix, path);
+	buf_str(&sql, "SELECT 1 FROM ");
+	template_table(&sql, conf->database.name, table);
+	buf_str(&sql, " WHERE ");
+	db_quote_name(&sql, file->column);
+	buf_str(&sql, " IN (?,?) LIMIT 1");
+	ok = buf_check(&sql, "a statement", e) && buf_check(&one, "a path", e) && buf_check(&two, "a path", e) &&
+	    db_number(l->db, buf_cstr(&sql), DB_ARGS(db_text_n(one.data, one.len), db_text_n(two.data, two.len)), &n, NULL, e);
+	buf_free(&sql);
+	buf_free(&one);
+	buf_free(&two);
+	*named = n > 0;
+	return ok || e->code == ERR_DB_MISSING; /* no such table here: nothing in it names the file */
+}
+
+bool
+listing_is_named(struct listing *l, const struct conf *conf, const char *path, bool *named, struct err *e)
+{
+	struct conf_file_column file;
+
+	*named = false;
+	for (size_t i = 0; i < conf->ntables && !*named; i++) {
+		if (conf->tables[i].file[0] == '\0' || !conf_file_column(conf, conf->tables[i].name, &file) || file.wait_ms == 0 || strcmp(file.tree->name, l->tree) != 0)
+			continue;
+		/* No text of a column holds what is no UTF-8. */
+		if (line_is_utf8(path, strlen(path)) && !names(l, conf, conf->tables[i].name, &file, path, named, e))
+			return false;
+	}
+	return true;
 }
 
 /* --- blocks --- */

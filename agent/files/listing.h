@@ -54,13 +54,18 @@ MUST_CHECK bool listing_agree(struct listing *l, const unsigned char id[LISTING_
 /* Why a path waits, "" = it does not any more. */
 MUST_CHECK bool listing_fail(struct listing *l, const char *path, size_t len, const char *why, struct err *e);
 
+/* Paths that wait may be tried once more. */
+MUST_CHECK bool listing_try_again(struct listing *l, struct err *e);
+
 /* One path at which folder and list, or the looks of both, differ. Texts live during the call. */
 struct listing_row {
 	unsigned char id[LISTING_ID];
 	const char *path;
 	size_t len;
 	struct standing s;
+	bool failed;		  /* it was tried since the last look, and waits */
 	bool here;		  /* there is a row of what stands here */
+	bool elsewhere;		  /* the list's content is here already, at another path or in the trash */
 	struct file_facts facts;  /* then */
 	const char *link_here;
 	uint64_t size;		  /* the list's, as the following */
@@ -77,6 +82,8 @@ struct listing_looks {
 	bool own_uid, own_gid;
 	unsigned uid, gid;
 };
+/* Is there any? */
+MUST_CHECK bool listing_is_unlike(struct listing *l, const struct listing_looks *looks, bool *any, struct err *e);
 /* Visit all of them; the visitor may write through the listing. */
 MUST_CHECK bool listing_unlike(struct listing *l, const struct listing_looks *looks, listing_visit *visit, void *arg, struct err *e);
 /* Those rows whose list names this content and whose folder has another. */
@@ -98,10 +105,20 @@ struct listing_counts {
 	uint64_t listed, listed_bytes;	/* files in the list */
 	uint64_t deletions; /* files here that the list does not have, their content nowhere in it */
 	uint64_t gone;	    /* files of the list that are not here, their content nowhere here */
+	uint64_t missing;   /* files of the list that never were here */
 	uint64_t changed;   /* files in both with other contents */
 	uint64_t failed;    /* paths with an error */
 };
 MUST_CHECK bool listing_count(struct listing *l, struct listing_counts *out, struct err *e);
+
+/* What lies in the trash, by content: it need not come again. */
+MUST_CHECK bool listing_trashed(struct listing *l, const struct what *c, const char *name, struct err *e);
+MUST_CHECK bool listing_find_trashed(struct listing *l, const struct what *c, struct buf *name, bool *found, struct err *e);
+/* Those put there before that are gone by now. */
+MUST_CHECK bool listing_forget_trashed(struct listing *l, int64_t older_s, struct err *e);
+
+/* Does a row of the application here name the file ([table] file)? Then it may not go yet. */
+MUST_CHECK bool listing_is_named(struct listing *l, const struct conf *conf, const char *path, bool *named, struct err *e);
 
 /* Blocks of large contents. blocks: of nblocks hashes; found false: not known here. Free with free. */
 MUST_CHECK bool listing_put_blocks(struct listing *l, const struct content *d, struct err *e);

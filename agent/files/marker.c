@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -27,7 +28,8 @@
 enum {
 	OWN_MODE = 0700,
 	MARK_MAX = 256, /* bytes of the text, with room */
-	HEX_ID = MARKER_ID_BYTES * 2
+	HEX_ID = MARKER_ID_BYTES * 2,
+	DIGITS_MAX = 19 /* of a generation: no more than fit 64 bits */
 };
 
 static const char *const folders[] = { BENEATH_OWN, BENEATH_OWN "/trash", BENEATH_OWN "/conflict", BENEATH_OWN "/tmp" };
@@ -58,14 +60,13 @@ parse_id(const char *hex, unsigned char id[MARKER_ID_BYTES])
 static bool
 parse(const char *text, struct marker *out)
 {
-	char hex[HEX_ID + 2];
-	uint64_t generation;
-	int version, used = 0;
+	char hex[HEX_ID + 2], generation[DIGITS_MAX + 1];
+	int used = 0;
 
-	if (sscanf(text, "tandem tree %d\nid %33s\ngeneration %" SCNu64 "\n%n", &version, hex, &generation, &used) != 3)
+	if (sscanf(text, "tandem tree 1\nid %33s\ngeneration %19[0-9]\n%n", hex, generation, &used) != 2)
 		return false;
-	out->generation = generation;
-	return version == 1 && used > 0 && text[used] == '\0' && generation > 0 && parse_id(hex, out->id);
+	out->generation = strtoull(generation, NULL, 10);
+	return used > 0 && text[used] == '\0' && out->generation > 0 && parse_id(hex, out->id);
 }
 
 /* The agent's folder is ours alone: in a folder that others write, marks and temporaries mean nothing. */
@@ -122,28 +123,16 @@ write_draft(const struct beneath *b, const struct buf *text, struct err *e)
 	f = beneath_file(b, DRAFT, O_WRONLY | O_CREAT | O_TRUNC, 0600, &fd, e);
 	if (f != FATE_DONE)
 		return f;
+	errno = ENOSPC; /* what a short write means */
 	if (write(fd, text->data, text->len) != (ssize_t)text->len || fsync(fd) != 0)
 		f = fate_errno(e, "cannot write", DRAFT);
 	(void)close(fd);
 	return f;
 }
 
-/* The draft in the old one's place: both names, so that a crash leaves the one or the other. */
+/* Whole or not at all. */
 static enum fate
-put_draft(const struct beneath *b, struct err *e)
-{
-	enum fate f = beneath_move(b, DRAFT, MARK, MOVE_NEW, e);
-
-	if (f == FATE_EXISTS) {
-		f = beneath_move(b, DRAFT, MARK, MOVE_EXCHANGE, e);
-		if (f == FATE_DONE)
-			f = beneath_remove_file(b, DRAFT, e);
-	}
-	return f == FATE_DONE ? beneath_sync(b, BENEATH_OWN, e) : f;
-}
-
-enum fate
-marker_write(const struct beneath *b, const struct marker *m, struct err *e)
+write_mark(const struct beneath *b, const struct marker *m, struct err *e)
 {
 	struct buf text;
 	enum fate f;
@@ -157,7 +146,9 @@ marker_write(const struct beneath *b, const struct marker *m, struct err *e)
 	buf_fmt(&text, "\ngeneration %" PRIu64 "\n", m->generation);
 	f = buf_check(&text, "the mark of a tree", e) ? write_draft(b, &text, e) : FATE_FAILED;
 	buf_free(&text);
-	return f == FATE_DONE ? put_draft(b, e) : f;
+	if (f == FATE_DONE)
+		f = beneath_move(b, DRAFT, MARK, MOVE_NEW, e);
+	return f == FATE_DONE ? beneath_sync(b, BENEATH_OWN, e) : f;
 }
 
 static enum fate
@@ -188,7 +179,7 @@ marker_make(const struct beneath *b, struct marker *out, struct err *e)
 	out->generation = 1;
 	if (!clock_random(out->id, sizeof out->id, e))
 		return FATE_FAILED;
-	f = marker_write(b, out, e);
+	f = write_mark(b, out, e);
 	return f == FATE_DONE ? beneath_sync(b, "", e) : f;
 }
 

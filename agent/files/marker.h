@@ -13,7 +13,7 @@ enum {
 
 struct marker {
 	unsigned char id[MARKER_ID_BYTES];
-	uint64_t generation; /* also kept in the database: a difference means that one was restored */
+	uint64_t generation;
 };
 
 /* .sync (0700) with trash, conflict and tmp in it, and a new mark, generation 1. An old mark is kept
@@ -21,9 +21,6 @@ struct marker {
 MUST_CHECK enum fate marker_make(const struct beneath *b, struct marker *out, struct err *e);
 /* FATE_OFFLINE when there is none or it cannot be understood. */
 MUST_CHECK enum fate marker_read(const struct beneath *b, struct marker *out, struct err *e);
-/* Write it with another generation, whole or not at all. */
-MUST_CHECK enum fate marker_write(const struct beneath *b, const struct marker *m, struct err *e);
-
 /* Take the tree for this process: FATE_BUSY when another agent has it. Until the descriptor closes. */
 MUST_CHECK enum fate marker_lock(const struct beneath *b, int *fd, struct err *e);
 /* Does root lie in one of the others, or one of them in root? Pure; both absolute, without links. */

@@ -1,51 +1,58 @@
-/* Dated copies of a tree: DIR/NAME/2026-11-21_163000 with files/ (the tree) and manifest.sha256 (what
- * sha256sum -c reads) in it. While it is being made it ends in .partial and is gone on with next time. A file
- * that did not change since the previous snapshot is a hard link to it; never to the live tree. Not here: which
- * tree, what is printed (app/backup). */
+/* Dated copies of a tree: DIR/NAME/2026-11-21_163000 (UTC) with files/ (the tree), manifest.sha256 (what sha256sum -c
+ * reads), snapshot.txt, and what the caller puts beside them. While one is being made its name ends in .partial; what an
+ * interrupted one has got is used by the next. A file that is the same as in the snapshot before is a hard link to it;
+ * never to the live tree. Not here: which tree, what is printed (app/backup), which there are (rotation),
+ * taking files back (restore). */
 #ifndef TANDEM_FILES_SNAPSHOT_H
 #define TANDEM_FILES_SNAPSHOT_H
 
 #include "base/buf.h"
 #include "files/beneath.h"
 #include "files/exclude.h"
+#include "files/rotation.h"
 
-enum {
-	SNAPSHOT_NAME = 18 /* "2026-11-21_163000" and a NUL */
-};
-
-struct snapshot_keep {
-	unsigned days, weeks, least; /* one of each of the last days and weeks, and that many of the newest */
+struct snapshot_counts {
+	uint64_t files, bytes;		/* in the snapshot */
+	uint64_t directories, links;
+	uint64_t linked;		/* files shared with the snapshot before */
+	uint64_t copied, copied_bytes;
+	uint64_t older;			/* being written just now: the version of the snapshot before was taken */
+	uint64_t skipped;		/* being written or unreadable, and in no snapshot before */
+	uint64_t later;			/* changed since since_us */
 };
 
 struct snapshot_order {
 	const struct beneath *tree;
-	const char *tree_name;
 	const struct exclude *exclude;
-	const char *to;	   /* directory of all trees' snapshots; made when it is not there */
-	int64_t wall_us;   /* now */
-	bool dry_run;
-	/* Hears of every file that could not be taken, and why. */
+	const struct beneath *to; /* the tree's folder of snapshots (snapshot_place) */
+	int64_t since_us;	  /* files that changed after this are counted and listed in later.txt; 0: none */
+	bool dry_run;		  /* count by size and time, write nothing */
 	void *arg;
+	/* Hears of every file or directory that could not be taken as it is, and why. */
 	void (*skipped)(void *arg, const char *path, enum fate why);
 };
 
-struct snapshot_counts {
-	uint64_t files, bytes;	     /* in the snapshot */
-	uint64_t linked;	     /* of them shared with the previous one */
-	uint64_t copied, copied_bytes;
-	uint64_t skipped;	     /* busy, changing, unreadable */
-	uint64_t pruned;	     /* old snapshots removed */
-	char name[SNAPSHOT_NAME];
-	char previous[SNAPSHOT_NAME]; /* "" for the first one */
-};
+struct snapshot;
 
-/* Make one. */
-MUST_CHECK enum fate snapshot_make(const struct snapshot_order *o, struct snapshot_counts *out, struct err *e);
-/* Which of the names (complete snapshots, ascending) go: pure, by the dates in the names. go[i] is set. The
- * newest stays always. */
-void snapshot_choose(const char (*names)[SNAPSHOT_NAME], size_t n, const struct snapshot_keep *keep, bool *go);
-MUST_CHECK enum fate snapshot_prune(const char *to, const char *tree_name, const struct snapshot_keep *keep, bool dry_run, uint64_t *pruned, struct err *e);
-/* The complete ones, ascending. Free with free. */
-MUST_CHECK enum fate snapshot_list(const char *to, const char *tree_name, char (**names)[SNAPSHOT_NAME], size_t *n, struct err *e);
+/* Open (and make) DIR/NAME. */
+MUST_CHECK enum fate snapshot_place(const char *dir, const char *name, bool make, struct beneath **out, struct err *e);
+/* A new .partial, named by wall_us or the next second that is free. FATE_OFFLINE: the tree's mark is missing or not that of
+ * the snapshot before. o is borrowed. */
+MUST_CHECK enum fate snapshot_begin(const struct snapshot_order *o, int64_t wall_us, struct snapshot **out, struct err *e);
+/* Its folder, beneath order.to: for what the caller puts beside files/. */
+const char *snapshot_folder(const struct snapshot *s);
+/* The name that it will have, and that of the one before ("" for the first). */
+const char *snapshot_name(const struct snapshot *s);
+const char *snapshot_previous(const struct snapshot *s);
+/* Take every file. FATE_OFFLINE: nothing is there, and something was in the snapshot before. FATE_FULL and others: stopped;
+ * what was taken is used next time. */
+MUST_CHECK enum fate snapshot_fill(struct snapshot *s, struct snapshot_counts *out, struct err *e);
+/* All of it to the disk, then its name; what interrupted ones left is removed. */
+MUST_CHECK enum fate snapshot_finish(struct snapshot *s, struct err *e);
+/* Close; one that was not finished stays .partial. */
+void snapshot_free(struct snapshot *s);
+
+/* SHA-256 of an open file's whole content, as sha256sum says it. */
+MUST_CHECK enum fate snapshot_sha256(int fd, const char *path, unsigned char out[32], struct err *e);
 
 #endif

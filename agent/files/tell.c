@@ -4,12 +4,22 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "apply/inbox.h"
+#include "base/conf_value.h"
 #include "base/log.h"
+#include "capture/template.h"
+#include "change/record.h"
 #include "files/brake.h"
+
+enum {
+	LISTED = 10 /* columns of a list */
+};
 
 struct tell {
 	struct tree *tree;
 	struct tell_report *report;
+	char now[QUEUE_TIME_LEN + 1];
+	struct catalog *catalog; /* read with the first conflict */
 };
 
 bool
@@ -31,6 +41,123 @@ tell_brake(struct tree *t, uint64_t known, uint64_t deleted, uint64_t changed, b
 	return strcmp(state.held, *held ? why : "") == 0 || tree_hold(t->db, t->t->name, *held ? why : "", e);
 }
 
+/* --- both sides have changed it --- */
+
+static bool
+is_conflict(const struct tree *t, const struct standing *s)
+{
+	return t->t->mode == TREE_TWO_WAY && s->here.len > 0 && s->listed.len > 0 && !what_same(&s->here, &s->listed) && !what_same(&s->here, &s->base) &&
+	    !what_same(&s->listed, &s->base);
+}
+
+/* As conflict says. The clock only decides who wins; that there is a conflict is known without it. */
+static bool
+they_win(const struct tree *t, const struct listing_row *row)
+{
+	const char *self = t->conf->node.name, *other = row->node == NULL ? "" : row->node;
+	struct conf_rule rule;
+
+	if (conf_value_rule(t->t->conflict, &rule) && rule.policy == POLICY_PREFER && (strcmp(rule.node, self) == 0 || strcmp(rule.node, other) == 0))
+		return strcmp(rule.node, other) == 0;
+	if (row->mtime_ns != row->facts.mtime_ns)
+		return row->mtime_ns > row->facts.mtime_ns;
+	return strcmp(other, self) > 0;
+}
+
+static struct line_value
+value_of(const void *data, size_t len)
+{
+	struct line_value v = { .len = len };
+
+	memcpy(&v.data, &data, sizeof v.data);
+	return v;
+}
+
+/* What stands here as the row that the list would have of it, in the order of sql/sync_file.sql. */
+static void
+put_here(struct buf *out, const struct tell *s, const struct table *t, const struct listing_row *row)
+{
+	char size[24], mtime[24], mode[24];
+	struct line_value values[LISTED] = { value_of(row->id, LISTING_ID), value_of(row->path, row->len), value_of(row->s.here.bytes, row->s.here.len) };
+	const char *self = s->tree->conf->node.name;
+
+	(void)snprintf(size, sizeof size, "%llu", (unsigned long long)(what_kind(&row->s.here) == 'f' ? row->facts.size : 0));
+	(void)snprintf(mtime, sizeof mtime, "%lld", (long long)row->facts.mtime_ns);
+	(void)snprintf(mode, sizeof mode, "%u", row->facts.mode);
+	values[3] = value_of(size, strlen(size));
+	values[4] = value_of(mtime, strlen(mtime));
+	values[5] = value_of(mode, strlen(mode));
+	if (row->link_here != NULL)
+		values[6] = value_of(row->link_here, strlen(row->link_here));
+	values[7] = value_of(self, strlen(self));
+	values[8] = value_of(row->s.base.bytes, row->s.base.len);
+	values[9] = value_of(row->s.listed.bytes, row->s.listed.len);
+	inbox_put_row(out, t, NULL, values);
+}
+
+static bool
+keep_both(struct tell *s, const struct table *t, const struct listing_row *row, bool theirs, const struct db_rows *listed, struct err *e)
+{
+	struct inbox_conflict c = { .peer = row->node, .table = t->name, .verdict = theirs ? "apply" : "keep" };
+	struct buf here, there;
+	bool ok;
+
+	buf_init(&here, TEMPLATE_SQL_MAX);
+	buf_init(&there, TEMPLATE_SQL_MAX);
+	put_here(&here, s, t, row);
+	inbox_put_read(&there, t, listed);
+	c.rule = s->tree->t->conflict[0] == 'p' ? "prefer" : "newer";
+	c.key = db_rows_text(listed, 0);
+	c.key_len = db_rows_len(listed, 0);
+	c.local = (struct inbox_version){ .changed_at = s->now, .node = s->tree->conf->node.name, .row = here.data, .row_len = here.len };
+	c.remote = (struct inbox_version){ .changed_at = s->now, .node = row->node, .row = there.data, .row_len = there.len };
+	ok = buf_check(&here, "a version", e) && buf_check(&there, "a version", e) && inbox_keep(s->tree->db, &c, e);
+	buf_free(&here);
+	buf_free(&there);
+	return ok;
+}
+
+/* Into the inbox, with both versions: a person may choose the other one later; the content lies in the trash of the side
+ * that lost. */
+static bool
+keep_conflict(struct tell *s, const struct listing_row *row, bool theirs, struct err *e)
+{
+	char listing[CONF_LISTING_MAX];
+	struct db_rows *rows = NULL;
+	const struct table *t;
+	struct buf sql;
+	bool more = false, ok;
+
+	if (!catalog_refresh(s->tree->db, s->tree->conf, &s->catalog, e))
+		return false;
+	conf_tree_listing(s->tree->t, listing);
+	t = catalog_table(s->catalog, listing);
+	if (t == NULL || t->problem != NULL || t->ncolumns != LISTED)
+		return err_set(e, ERR_DB, "table %s is not as this agent makes it: run agent --install", listing);
+	buf_init(&sql, TEMPLATE_SQL_MAX);
+	record_select(&sql, s->tree->conf->database.name, t);
+	buf_str(&sql, " WHERE path_id=?");
+	ok = buf_check(&sql, "a statement", e) && db_query(s->tree->db, buf_cstr(&sql), DB_ARGS(db_bytes(row->id, LISTING_ID)), &rows, e) && db_rows_next(rows, &more, e) &&
+	    (!more || keep_both(s, t, row, theirs, rows, e));
+	db_rows_free(rows);
+	buf_free(&sql);
+	if (ok)
+		log_warning(NULL, "tree %s: both sides changed %.300s; the version of %s stays, the other one is kept (agent --conflicts)", s->tree->t->name, row->path,
+		    theirs ? row->node : s->tree->conf->node.name);
+	return ok;
+}
+
+static bool
+decide(struct tell *s, const struct listing_row *row, struct err *e)
+{
+	bool theirs = they_win(s->tree, row);
+
+	if (!keep_conflict(s, row, theirs, e))
+		return false;
+	/* From here on what stands here is known to the list: theirs comes over it like any later version. */
+	return theirs ? listing_agree(s->tree->list, row->id, e) : (s->report->told++, listing_tell(s->tree->list, row, s->tree->conf->node.name, e));
+}
+
 static bool
 on_unlike(void *arg, const struct listing_row *row, struct err *e)
 {
@@ -40,6 +167,8 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 
 	if (exclude_path(s->tree->exclude, row->path, kind == 'd'))
 		return true;
+	if (is_conflict(s->tree, &row->s))
+		return decide(s, row, e);
 	if (act == VERDICT_AGREE && !listing_agree(s->tree->list, row->id, e))
 		return false;
 	/* Alike in content: what differs is how it looks. */
@@ -51,22 +180,54 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 	return listing_tell(s->tree->list, row, s->tree->conf->node.name, e);
 }
 
+/* Equal contents are no conflict, though two rows of the list differ by the time or the node: what the queue has kept
+ * of them is nobody's to decide. */
+static const char sql_alike[] =
+    "DELETE FROM sync_conflict WHERE table_name=? AND resolved_at IS NULL"
+    " AND JSON_EXTRACT(CONVERT(local_row USING utf8mb4), '$.content')=JSON_EXTRACT(CONVERT(remote_row USING utf8mb4), '$.content')";
+
+static bool
+forget_alike(struct tree *t, struct err *e)
+{
+	char listing[CONF_LISTING_MAX];
+
+	conf_tree_listing(t->t, listing);
+	return t->t->mode != TREE_TWO_WAY || db_exec(t->db, sql_alike, DB_ARGS(db_text(listing)), e);
+}
+
+static bool
+read_now(struct tell *s, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok = db_query(s->tree->db, "SELECT SYSDATE(6)", DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e);
+
+	if (ok && more)
+		(void)snprintf(s->now, sizeof s->now, "%s", db_rows_text(rows, 0));
+	db_rows_free(rows);
+	return ok;
+}
+
 bool
 tell_run(struct tree *t, struct tell_report *out, struct err *e)
 {
-	struct tell s = { t, out };
+	struct tell s = { .tree = t, .report = out };
 	struct listing_counts n;
-	bool ok;
+	bool any, ok;
 
 	memset(out, 0, sizeof *out);
 	if (!t->sends)
 		return true;
-	if (!listing_count(t->list, &n, e) || !tell_brake(t, n.listed, n.gone, n.changed, &out->held, e))
+	if (!listing_is_unlike(t->list, &t->looks, &any, e))
+		return false;
+	if (!any) /* the usual case: nothing has to be counted */
+		return tell_brake(t, 0, 0, 0, &out->held, e) && forget_alike(t, e);
+	if (!listing_count(t->list, &n, e) || !tell_brake(t, n.listed, t->t->mode == TREE_PUSH ? 0 : n.gone, t->t->mode == TREE_TWO_WAY ? 0 : n.changed, &out->held, e))
 		return false;
 	if (out->held)
 		return true;
-	ok = listing_unlike(t->list, &t->looks, on_unlike, &s, e) && listing_tell_flush(t->list, e) && listing_forget_gone(t->list, e) &&
+	ok = forget_alike(t, e) && read_now(&s, e) && listing_unlike(t->list, &t->looks, on_unlike, &s, e) && listing_tell_flush(t->list, e) && listing_forget_gone(t->list, e) &&
 	    db_exec(t->db, "UPDATE sync_tree SET allowed=0 WHERE tree=? AND allowed<>0", DB_ARGS(db_text(t->t->name)), e);
+	catalog_free(s.catalog);
 	if (ok && out->told > 0)
 		log_info(NULL, "tree %s: %llu changes noticed", t->t->name, (unsigned long long)out->told);
 	return ok;

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "change/mark.h"
 #include "files/marker.h"
+#include "files/store.h"
 
 enum {
 	LOCK_STEP_MS = 20,
@@ -71,26 +72,6 @@ read_looks(struct tree *t, struct err *e)
 	return true;
 }
 
-/* In agent.conf patterns stand between commas. */
-static bool
-read_excludes(struct tree *t, struct err *e)
-{
-	char *patterns = strdup(t->t->exclude);
-	bool ok;
-
-	if (patterns == NULL)
-		return err_set(e, ERR_MEMORY, "out of memory for a tree");
-	for (char *p = patterns; *p != '\0'; p++)
-		if (*p == ',') {
-			*p = '\n';
-			for (char *q = p + 1; *q == ' '; q++)
-				*q = '\n';
-		}
-	ok = exclude_new(patterns, true, &t->exclude, e) || err_prefix(e, "[tree %s] exclude", t->t->name);
-	free(patterns);
-	return ok;
-}
-
 /* --- is it the folder that was set up? --- */
 
 static enum fate
@@ -117,6 +98,23 @@ check_mark(struct tree *t, struct err *e)
 	return FATE_OFFLINE;
 }
 
+/* What a crash left between the two renames of a publication. Nobody else is at work in the tree now. */
+static enum fate
+recover(struct tree *t, struct err *e)
+{
+	struct trash *lost;
+	uint64_t n = 0;
+	enum fate f;
+
+	if (!trash_new(t->root, TRASH_CONFLICT, "recovered", clock_wall_us(), &lost, e))
+		return FATE_FAILED;
+	f = store_recover(t->root, lost, &n, e);
+	if (n > 0)
+		log_warning(NULL, "tree %s: %llu files that an interrupted agent had just replaced are kept in .sync/conflict", t->t->name, (unsigned long long)n);
+	trash_free(lost);
+	return f;
+}
+
 enum fate
 tree_lock(struct tree *t, int64_t wait_ms, struct err *e)
 {
@@ -129,7 +127,7 @@ tree_lock(struct tree *t, int64_t wait_ms, struct err *e)
 		return f;
 	while ((f = marker_lock(t->root, &t->lock, e)) == FATE_BUSY && clock_mono_ms() < until)
 		clock_nap_ms(LOCK_STEP_MS);
-	return f;
+	return f == FATE_DONE ? recover(t, e) : f;
 }
 
 void
@@ -164,7 +162,7 @@ tree_open(struct db *db, const struct conf *conf, const struct conf_tree *c, int
 		return FATE_FAILED;
 	}
 	*t = (struct tree){ .conf = conf, .t = c, .db = db, .sends = conf_tree_sends(conf, c), .lock = -1 };
-	f = listing_new(db, conf, c, &t->list, e) && read_excludes(t, e) && read_looks(t, e) ? FATE_DONE : FATE_FAILED;
+	f = listing_new(db, conf, c, &t->list, e) && exclude_of_option(c->exclude, &t->exclude, e) && read_looks(t, e) ? FATE_DONE : FATE_FAILED;
 	if (f == FATE_DONE)
 		f = beneath_open(c->path, &t->root, e);
 	if (f == FATE_DONE)

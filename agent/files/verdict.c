@@ -1,4 +1,5 @@
-/* The rules of the modes. A path whose row is missing was never listed; a deleted row was. */
+/* The rules of the modes. Rows of a list are never removed, only marked as deleted: where there is none of a path that was
+ * agreed on, the list was lost or restored, and nothing follows from that for the folder. */
 #include "files/verdict.h"
 
 #include <assert.h>
@@ -44,15 +45,21 @@ what_read(struct what *c, const void *data, size_t len)
 	return true;
 }
 
+static bool
+has_lost(const struct standing *s)
+{
+	return !s->row && s->base.len > 0;
+}
+
 /* Both sides may write. What only one side has changed since they agreed goes to the other; of two changes, a change
  * wins over a deletion, else the caller has said who wins. */
 static enum verdict_act
 judge_two_way(const struct standing *s)
 {
-	if (what_same(&s->listed, &s->base))
+	if (what_same(&s->listed, &s->base) || has_lost(s))
 		return VERDICT_TELL;
-	if (what_same(&s->here, &s->base))
-		return VERDICT_TAKE;
+	if (what_same(&s->here, &s->base)) /* told, and a deletion that did not know of it came later */
+		return s->listed.len == 0 && s->unseen ? VERDICT_TELL : VERDICT_TAKE;
 	if (s->here.len == 0 || s->listed.len == 0)
 		return s->here.len == 0 ? VERDICT_TAKE : VERDICT_TELL;
 	return s->theirs ? VERDICT_TAKE : VERDICT_TELL;
@@ -65,7 +72,7 @@ verdict_judge(enum tree_mode mode, bool sends, const struct standing *s)
 		return what_same(&s->base, &s->listed) ? VERDICT_NOTHING : VERDICT_AGREE;
 	switch (mode) {
 	case TREE_MIRROR:
-		return sends ? VERDICT_TELL : VERDICT_TAKE;
+		return sends ? VERDICT_TELL : has_lost(s) ? VERDICT_NOTHING : VERDICT_TAKE;
 	case TREE_TWO_WAY:
 		return judge_two_way(s);
 	case TREE_PUSH: /* nothing is deleted there */

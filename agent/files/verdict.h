@@ -32,6 +32,7 @@ struct standing {
 	struct what listed; /* in the list; nothing where it has no row or a deleted one */
 	struct what base;   /* that both last agreed on */
 	bool row;	       /* the list has a row */
+	bool unseen;	       /* what stands here was written here, and whoever wrote the list's version did not know it */
 	bool theirs;	       /* where both have changed: the list's version wins */
 };
 

@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -219,12 +220,10 @@ static void
 mark_to_enter(struct listing *l, const char *name)
 {
 	char second[BENEATH_NAME_MAX + 2], *key = second, **at;
-	size_t len = strlen(name);
 
-	if (len > BENEATH_NAME_MAX)
+	if (strlen(name) > BENEATH_NAME_MAX)
 		return;
-	memcpy(second, name, len);
-	memcpy(second + len, "/", 2);
+	(void)snprintf(second, sizeof second, "%s/", name);
 	at = bsearch(&key, l->names, l->n, sizeof *l->names, by_bytes);
 	if (at != NULL) /* NULL: it became a directory just now */
 		l->enter[at - l->names] = true;
@@ -303,7 +302,7 @@ walk_directory(struct state *s, int fd)
 }
 
 bool
-walk_below(const struct walk *w, const char *directory, struct walk_counts *counts, struct err *e)
+walk_run(const struct walk *w, struct walk_counts *counts, struct err *e)
 {
 	struct state *s = calloc(1, sizeof *s);
 	enum fate f;
@@ -316,20 +315,8 @@ walk_below(const struct walk *w, const char *directory, struct walk_counts *coun
 	s->w = w;
 	s->counts = counts;
 	s->e = e;
-	s->len = strlen(directory);
-	if (s->len > BENEATH_PATH_MAX) {
-		free(s);
-		return err_set(e, ERR_LIMIT, "a path is longer than %d bytes", BENEATH_PATH_MAX);
-	}
-	memcpy(s->path, directory, s->len + 1);
-	f = beneath_file(w->tree, directory, O_RDONLY | O_DIRECTORY, 0, &fd, e);
+	f = beneath_file(w->tree, "", O_RDONLY | O_DIRECTORY, 0, &fd, e);
 	ok = f == FATE_DONE ? walk_directory(s, fd) : tell_unread(s, f);
 	free(s);
 	return ok;
-}
-
-bool
-walk_run(const struct walk *w, struct walk_counts *counts, struct err *e)
-{
-	return walk_below(w, "", counts, e);
 }

@@ -37,7 +37,5 @@ struct walk {
 
 /* False: a callback said no, or no memory. Each callback may be NULL. counts is set in any case. */
 MUST_CHECK bool walk_run(const struct walk *w, struct walk_counts *counts, struct err *e);
-/* The same from a directory of the tree on; "" is the root. */
-MUST_CHECK bool walk_below(const struct walk *w, const char *directory, struct walk_counts *counts, struct err *e);
 
 #endif

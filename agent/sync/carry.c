@@ -8,15 +8,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "files/arrive.h"
 #include "files/scan.h"
 #include "files/tell.h"
+#include "files/watch.h"
 #include "wire/parcel.h"
 
 enum {
 	ROUNDS_MAX = 1000000, /* questions about one tree in one run: each brings something, or is the last */
 	NEEDS_BYTES_MAX = (PARCEL_NEEDS_MAX + 1) * PARCEL_LINE_MAX,
+	TEMPORARY_DAYS = 7, /* that half a content is kept */
 	LAND_WAIT_MS = 5000 /* for whoever works in the folder; the caller's patience is longer */
 };
 
@@ -309,44 +312,76 @@ put_right(struct tree *t, struct carry_look *out, struct err *e)
 	return ok;
 }
 
+/* Is what was put into the trash still written to, by a program that has had it open ever since? Then it stays. */
+static bool
+is_at_rest(void *arg, const char *name, const struct file_facts *facts)
+{
+	const int64_t *before_us = arg;
+
+	(void)name;
+	return facts->mtime_ns / 1000 < *before_us;
+}
+
+/* What was kept long enough, and what began to come and was given up. */
+static bool
+tidy(struct tree *t, struct err *e)
+{
+	int64_t now = clock_wall_us(), before = now - t->t->keep_trash_ms * 1000;
+	struct trash_purged purged;
+	uint64_t removed;
+
+	if (trash_purge(t->root, TRASH_DELETED, before, is_at_rest, &before, &purged, e) != FATE_DONE ||
+	    store_purge(t->root, now - (int64_t)TEMPORARY_DAYS * 86400 * 1000000, &removed, e) != FATE_DONE)
+		log_warning(NULL, "tree %s: %s", t->t->name, e->msg);
+	return listing_forget_trashed(t->list, t->t->keep_trash_ms / 1000, e);
+}
+
 static bool
 look_at(struct tree *t, struct carry_look *out, struct err *e)
 {
 	struct scan_report scan;
 	struct tell_report tell;
 
-	if (!scan_run(t, &scan, e) || !tell_run(t, &tell, e))
+	if (!scan_run(t, &scan, e) || !listing_try_again(t->list, e) || !tell_run(t, &tell, e) || !tidy(t, e))
 		return false;
 	out->changed = out->changed || tell.told > 0;
 	out->held = out->held || tell.held;
 	out->busy = out->busy || scan.later > 0;
-	return !conf_tree_takes(t->conf, t->t) || put_right(t, out, e);
+	return tell.held || !conf_tree_takes(t->conf, t->t) || put_right(t, out, e);
+}
+
+bool
+carry_look_one(struct db *db, const struct conf *conf, const struct conf_tree *c, struct watch *w, int64_t wait_ms, struct carry_look *out, struct err *e)
+{
+	struct tree *t = NULL;
+	enum fate f = tree_open(db, conf, c, wait_ms, &t, e);
+	bool ok = f == FATE_DONE;
+
+	if (ok && w != NULL)
+		watch_renew(w, t);
+	ok = ok && look_at(t, out, e);
+	tree_close(t);
+	if (ok)
+		return true;
+	if (db_is_lost(db))
+		return false;
+	if (f == FATE_BUSY) {
+		out->busy = true;
+		return true;
+	}
+	/* One tree's trouble is not another's. */
+	log_warning(NULL, "%s", e->msg);
+	out->held = true;
+	return tree_hold(db, c->name, e->msg, e);
 }
 
 bool
 carry_look_here(struct db *db, const struct conf *conf, int64_t wait_ms, struct carry_look *out, struct err *e)
 {
 	memset(out, 0, sizeof *out);
-	for (size_t i = 0; i < conf->ntrees; i++) {
-		struct tree *t = NULL;
-		enum fate f = tree_open(db, conf, &conf->trees[i], wait_ms, &t, e);
-		bool ok = f == FATE_DONE && look_at(t, out, e);
-
-		tree_close(t);
-		if (ok)
-			continue;
-		if (db_is_lost(db))
+	for (size_t i = 0; i < conf->ntrees; i++)
+		if (!carry_look_one(db, conf, &conf->trees[i], NULL, wait_ms, out, e))
 			return false;
-		if (f == FATE_BUSY) {
-			out->busy = true;
-			continue;
-		}
-		/* One tree's trouble is not another's. */
-		log_warning(NULL, "%s", e->msg);
-		out->held = true;
-		if (!tree_hold(db, conf->trees[i].name, e->msg, e))
-			return false;
-	}
 	return true;
 }
 

@@ -27,6 +27,9 @@ struct carry_look {
 	bool busy;    /* files that are being written, or a tree that another agent works in: look again soon */
 };
 MUST_CHECK bool carry_look_here(struct db *db, const struct conf *conf, int64_t wait_ms, struct carry_look *out, struct err *e);
+/* The same at one tree. w: watches its directories, new ones included, before the look; may be NULL. Adds to *out. */
+struct watch;
+MUST_CHECK bool carry_look_one(struct db *db, const struct conf *conf, const struct conf_tree *c, struct watch *w, int64_t wait_ms, struct carry_look *out, struct err *e);
 
 /* A peer's call. state_open is kept between calls of one worker. */
 struct landing;

@@ -110,9 +110,27 @@ def _life(fresh_pair: Pair) -> None:
     anna.sql("RENAME TABLE aside TO t")
     _says(bert, "reload", "--reload")
     _says(anna, "startup_dry_run", "--startup", "--dry-run", code=(0, 5))
+    assert _says(anna, "trees", "--trees") == {"trees": []}
     assert _says(anna, "startup", "--startup", code=(0, 5))["peer"] == "bert"
     assert _says(anna, "uninstall_dry_run", "--uninstall", "--dry-run")["triggers"] > 0
     assert _says(anna, "uninstall", "--uninstall")["triggers_removed"] > 0
+    _snapshots(anna)
+
+
+def _snapshots(node: Node) -> None:
+    """An upload folder that --install has set up, backed up and brought back; one file is spoilt, one is being written."""
+    root = node.folder / "uploads"
+    for folder in ("", ".sync", ".sync/trash", ".sync/conflict", ".sync/tmp"):
+        (root / folder).mkdir(mode=0o700)
+    (root / ".sync" / "tree").write_text("tandem tree 1\nid 00112233445566778899aabbccddeeff\ngeneration 1\n", encoding="ascii")
+    (root / "photo.jpg").write_text("pixels", encoding="ascii")
+    node.change_conf({"tree uploads": {"path": str(root), "mode": "mirror", "source": node.name}})
+    name = _says(node, "backup", "--backup", "uploads")["snapshot"]
+    with (root / "photo.jpg").open("a", encoding="ascii"):
+        assert _says(node, "backup", "--backup", "uploads", code=5)["paths"]
+    assert name in _says(node, "restore_list", "--restore", "uploads")["snapshots"]
+    (root / "photo.jpg").unlink()
+    assert _says(node, "restore", "--restore", "uploads", name)["new"] == 1
 
 
 def _pairing(fresh_pair: Pair) -> None:

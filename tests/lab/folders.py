@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Mapping
@@ -52,23 +53,36 @@ def put(root: Path, path: str, content: str | bytes) -> Path:
     return target
 
 
+def _read(full: bytes) -> str | bytes:
+    mode = os.lstat(full).st_mode
+    if stat.S_ISLNK(mode):
+        return "-> " + os.fsdecode(os.readlink(full))
+    if stat.S_ISDIR(mode):
+        return "dir"
+    with open(full, "rb") as f:
+        return f.read()
+
+
 def look(root: Path) -> dict[str, str | bytes]:
-    """Everything below root: a file's bytes, "dir", or "-> TARGET"."""
+    """Everything below root: a file's bytes, "dir", or "-> TARGET". What goes meanwhile is left out."""
     found: dict[str, str | bytes] = {}
     for here, directories, files in os.walk(os.fsencode(root)):
         if here == os.fsencode(root):
             directories[:] = [d for d in directories if d != OWN.encode()]
         for name in directories + files:
             full = os.path.join(here, name)
-            path = os.fsdecode(os.path.relpath(full, os.fsencode(root)))
-            mode = os.lstat(full).st_mode
-            if stat.S_ISLNK(mode):
-                found[path] = "-> " + os.fsdecode(os.readlink(full))
-            elif stat.S_ISDIR(mode):
-                found[path] = "dir"
-            else:
-                with open(full, "rb") as f:
-                    found[path] = f.read()
+            with contextlib.suppress(FileNotFoundError):
+                found[os.fsdecode(os.path.relpath(full, os.fsencode(root)))] = _read(full)
+    return found
+
+
+def look_without(root: Path, names: set[str]) -> dict[str, str | bytes]:
+    """The same without what must not be opened (pipes)."""
+    for name in names:
+        (root / name).rename(root.parent / f"away-{name}")
+    found = look(root)
+    for name in names:
+        (root.parent / f"away-{name}").rename(root / name)
     return found
 
 

@@ -43,6 +43,7 @@ static const struct verb verbs[] = {
 	{ "retry", "ID|all", true, do_nothing, "try parked changes again" },
 	{ "explain", "TABLE KEY", true, do_nothing, "one record's life" },
 	{ "resolve", "ID", true, do_nothing, "decide" },
+	{ "restore", "TREE [SNAPSHOT] [PATH]", true, do_nothing, "bring files back" },
 	{ "wait", "[SECONDS]", true, do_nothing, "until the peers have everything" },
 	{ NULL, NULL, false, NULL, NULL },
 };
@@ -183,6 +184,25 @@ a_verb_may_take_two_arguments(void **state)
 }
 
 static void
+a_verb_may_take_arguments_that_may_be_left_out(void **state)
+{
+	(void)state;
+	ACCEPTS("--restore", "uploads", "latest", "photos/a.jpg", "--dry-run", "--from", "/mnt");
+	assert_string_equal(cli.argument, "uploads");
+	assert_string_equal(cli.second, "latest");
+	assert_string_equal(cli.third, "photos/a.jpg");
+	assert_string_equal(cli.from, "/mnt");
+	ACCEPTS("--restore", "uploads", "latest", "--json");
+	assert_string_equal(cli.second, "latest");
+	assert_null(cli.third);
+	ACCEPTS("--restore=uploads");
+	assert_null(cli.second);
+	REFUSES("--restore needs TREE [SNAPSHOT] [PATH]", "--restore");
+	REFUSES("unknown word", "--restore", "uploads", "latest", "a", "b");
+	REFUSES("--restore does not take --to", "--restore", "uploads", "--to", "/mnt");
+}
+
+static void
 no_words_at_all_are_answered_with_a_hint(void **state)
 {
 	static char *argv[] = { NULL };
@@ -309,7 +329,7 @@ static void
 help_shows_verbs_options_files_and_exit_codes(void **state)
 {
 	static const char *const want[] = { "Usage: agent --VERB", "  --retry ID|all            try parked changes again",
-		"--wait [SECONDS]", "-q, --quiet", "--config FILE", "-h, --help", "(--install, --drain)", "$AGENT_CONF", "  0  done",
+		"--wait [SECONDS]", "-q, --quiet", "--config FILE", "-h, --help", "(--install, --drain, --restore)", "$AGENT_CONF", "  0  done",
 		"  5  something needs a person", "Example:" };
 	bool ok;
 
@@ -646,6 +666,7 @@ main(void)
 		T(a_verb_is_found), T(options_may_stand_before_and_behind_the_verb), T(values_follow_as_next_word_or_behind_equals),
 		T(a_verbs_argument_is_needed_or_may_be_left_out),
 		T(a_verb_may_take_two_arguments), T(no_words_at_all_are_answered_with_a_hint),
+		T(a_verb_may_take_arguments_that_may_be_left_out), T(no_words_at_all_are_answered_with_a_hint),
 		T(two_verbs_are_refused_by_name), T(a_misspelt_word_is_named_with_the_nearest),
 		T(an_option_without_its_value_is_refused), T(an_option_that_the_verb_does_not_take_is_refused),
 		T(the_file_is_found_in_its_order), T(help_shows_verbs_options_files_and_exit_codes), T(version_names_the_libraries),

@@ -1056,7 +1056,7 @@ the_example_has_every_option_with_its_default(void **state)
 			fail_msg("[%s] %s = %s", o->section, o->name, o->fallback == NULL ? "..." : o->fallback);
 		assert_true(strlen(o->help) > 5);
 	}
-	assert_int_equal(n, 61);
+	assert_int_equal(n, 63);
 	assert_null(conf_option(n + 1));
 }
 
@@ -1255,6 +1255,12 @@ what_a_tree_says_must_fit_together(void **state)
 	assert_int_equal(conf->trees[0].dir_mode, 0775);
 	assert_int_equal(conf->trees[0].max_delete.rows, 0);
 	assert_string_equal(conf->trees[0].exclude, "*.tmp, cache/");
+	accepts(TREE "backup_keep = 0 days, 12 weeks, at least 1\nbackup_to = /mnt/disk\n");
+	assert_true(conf->trees[0].backup_keep.days == 0 && conf->trees[0].backup_keep.weeks == 12 && conf->trees[0].backup_keep.least == 1);
+	assert_string_equal(conf->trees[0].backup_to, "/mnt/disk");
+	refuses(TREE "backup_keep = 7 days\n", 11, "backup_keep must be like");
+	refuses(TREE "backup_keep = 7 days, 4 weeks, at least 0\n", 11, "at least 3");
+	refuses(TREE "backup_keep = 7 days, 4 weeks, at least 99999\n", 11, "at least 3");
 }
 
 static void

@@ -7,11 +7,19 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <sys/time.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #include "files/marker.h"
 #include "files/store.h"
 #include "scratch.h"
+#include "seed.h"
+
+enum {
+	KILLS = 25,
+	HUNTED = 100000 /* versions; more than come within milliseconds */
+};
 
 static const int64_t wall_us = 1795276200000000; /* 2026-11-21 15:50:00 UTC */
 #define BATCH "2026-11-21_155000"
@@ -294,6 +302,86 @@ test_recover(void **state)
 	end(&w);
 }
 
+/* One version after the other over the same path, until somebody ends it. */
+static void
+publish_for_ever(struct world *w)
+{
+	for (unsigned i = 1;; i++) {
+		struct store_expect x = as_it_is(w, "f");
+		struct store_displaced out;
+		char text[32];
+
+		(void)snprintf(text, sizeof text, "version %08u", i);
+		assert_int_equal(publish(w, text, "f", &x, &out), FATE_DONE);
+	}
+}
+
+struct hunt {
+	bool found[HUNTED];
+	unsigned newest, twice, other;
+};
+
+static struct hunt hunt; /* nftw has no argument */
+
+static int
+hunt_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	char text[32] = "";
+	unsigned n = HUNTED;
+	FILE *f = type == FTW_F && st->st_size == sizeof "version 00000000" - 1 ? fopen(path, "r") : NULL;
+
+	(void)at;
+	if (f == NULL)
+		return 0;
+	if (fgets(text, sizeof text, f) != NULL && strncmp(text, "version ", 8) == 0)
+		n = (unsigned)strtoul(text + 8, NULL, 10);
+	(void)fclose(f);
+	hunt.other += n >= HUNTED;
+	if (n < HUNTED) {
+		hunt.twice += hunt.found[n];
+		hunt.found[n] = true;
+		hunt.newest = n > hunt.newest ? n : hunt.newest;
+	}
+	return 0;
+}
+
+/* Killed at any moment: the path has a whole version, and every older one is kept somewhere. */
+static void
+test_kills(void **state)
+{
+	for (int round = 0; round < KILLS; round++) {
+		struct world w = begin();
+		struct timespec nap = { 0, (long)(1 + seed_below(*state, 8000)) * 1000 };
+		char live[32] = "";
+		uint64_t n;
+		pid_t child;
+		FILE *f;
+
+		assert_true(scratch_write(w.root, "f", "version 00000000"));
+		child = fork();
+		if (child == 0) {
+			publish_for_ever(&w);
+			_exit(0);
+		}
+		(void)nanosleep(&nap, NULL);
+		(void)kill(child, SIGKILL);
+		assert_int_equal(waitpid(child, NULL, 0), child);
+		assert_int_equal(store_recover(w.b, w.lost, &n, &w.e), FATE_DONE);
+		assert_int_equal(store_purge(w.b, INT64_MAX, &n, &w.e), FATE_DONE);
+		assert_int_equal(temporaries(&w), 0);
+		f = fopen(scratch_path(w.root, "f"), "r");
+		assert_true(f != NULL && fgets(live, sizeof live, f) != NULL && strlen(live) == sizeof "version 00000000" - 1);
+		(void)fclose(f);
+		memset(&hunt, 0, sizeof hunt);
+		assert_int_equal(nftw(w.root, hunt_one, 16, FTW_PHYS), 0);
+		assert_true(hunt.other == 0 && hunt.twice == 0 && hunt.newest == strtoul(live + 8, NULL, 10));
+		for (unsigned i = 0; i < hunt.newest; i++)
+			if (!hunt.found[i])
+				fail_msg("version %u of %u is gone", i, hunt.newest);
+		end(&w);
+	}
+}
+
 static void
 test_purge_temporaries(void **state)
 {
@@ -381,6 +469,7 @@ test_purge_trash(void **state)
 int
 main(void)
 {
+	struct seed seed = seed_choose();
 	const struct CMUnitTest tests[] = {
 		NAMED("a new file appears whole, and never over another", test_new),
 		NAMED("what is replaced goes to the trash, what nobody expected to the conflicts", test_replace),
@@ -388,6 +477,7 @@ main(void)
 		NAMED("blocks are taken when they fit, and found again", test_blocks),
 		NAMED("blocks of an older version are used again", test_take),
 		NAMED("what a crash left is told apart", test_recover),
+		{ "killed at any moment, no version is lost", test_kills, NULL, NULL, &seed },
 		NAMED("temporaries are purged by age", test_purge_temporaries),
 		NAMED("what is put into the trash keeps its path", test_trash),
 		NAMED("trash is purged by the date of its batch", test_purge_trash),

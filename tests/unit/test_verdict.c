@@ -11,7 +11,7 @@
 
 #include "files/verdict.h"
 
-/* One letter a content: '-' nothing, 'd' a directory, any other a file. */
+/* One letter a content: '-' nothing, '.' not even a row of it, 'd' a directory, any other a file. */
 static struct what
 of(char letter)
 {
@@ -21,7 +21,7 @@ of(char letter)
 	memset(hash, letter, sizeof hash);
 	if (letter == 'd')
 		what_set(&w, 'd', NULL);
-	else if (letter != '-')
+	else if (letter != '-' && letter != '.')
 		what_set(&w, 'f', hash);
 	return w;
 }
@@ -30,7 +30,7 @@ of(char letter)
 static enum verdict_act
 judge(enum tree_mode mode, bool sends, const char *three)
 {
-	const struct standing s = { .here = of(three[0]), .listed = of(three[1]), .base = of(three[2]), .row = three[1] != '-' };
+	const struct standing s = { .here = of(three[0]), .listed = of(three[1]), .base = of(three[2]), .row = three[1] != '.' };
 
 	return verdict_judge(mode, sends, &s);
 }
@@ -89,8 +89,23 @@ of_two_sides_the_one_that_changed_counts_and_a_change_beats_a_deletion(void **st
 	assert_int_equal(judge(TREE_TWO_WAY, true, "a-b"), VERDICT_TELL); /* deleted there, changed here */
 	assert_int_equal(judge(TREE_TWO_WAY, true, "-ab"), VERDICT_TAKE); /* changed there, deleted here */
 	assert_int_equal(verdict_judge(TREE_TWO_WAY, true, &s), VERDICT_TELL);
+	s = (struct standing){ .here = of('a'), .base = of('a'), .row = true, .unseen = true };
+	assert_int_equal(verdict_judge(TREE_TWO_WAY, true, &s), VERDICT_TELL); /* deleted there unseen, after it was told */
+	s = (struct standing){ .here = of('a'), .listed = of('b'), .base = of('c'), .row = true };
 	s.theirs = true;
 	assert_int_equal(verdict_judge(TREE_TWO_WAY, true, &s), VERDICT_TAKE);
+}
+
+static void
+a_list_that_lost_its_rows_deletes_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(judge(TREE_MIRROR, false, "a.a"), VERDICT_NOTHING);
+	assert_int_equal(judge(TREE_MIRROR, false, "a.b"), VERDICT_NOTHING);
+	assert_int_equal(judge(TREE_TWO_WAY, true, "a.a"), VERDICT_TELL);
+	assert_int_equal(judge(TREE_TWO_WAY, true, "a.b"), VERDICT_TELL);
+	assert_int_equal(judge(TREE_MIRROR, false, "a.-"), VERDICT_TAKE); /* made on the wrong side */
+	assert_int_equal(judge(TREE_TWO_WAY, true, "a.-"), VERDICT_TELL);
 }
 
 static void
@@ -120,7 +135,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_alike_is_left_alone_in_every_mode), cmocka_unit_test(a_mirror_has_one_author),
 		cmocka_unit_test(push_and_pull_delete_nothing), cmocka_unit_test(of_two_sides_the_one_that_changed_counts_and_a_change_beats_a_deletion),
-		cmocka_unit_test(only_well_formed_contents_are_read),
+		cmocka_unit_test(a_list_that_lost_its_rows_deletes_nothing), cmocka_unit_test(only_well_formed_contents_are_read),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -1,0 +1,189 @@
+/* The upload folders for people. Read from the lists alone: the folders themselves are not looked at. */
+#include "app/trees.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "db/schema.h"
+#include "files/tree.h"
+#include "wire/line.h"
+
+enum {
+	TREES_TEXT_MAX = 16 * 1024 * 1024,
+	FAILED_SHOWN = 20, /* paths that wait, named one by one */
+	PATH_SHOWN = 400
+};
+
+static const char sql_failed[] = "SELECT path, error FROM sync_file_local WHERE tree=? AND state<>'ok' ORDER BY path LIMIT ?";
+
+struct view {
+	struct db *db;
+	const struct conf *conf;
+	const struct conf_tree *tree;
+	struct tree_state state;
+	struct listing_counts n;
+	bool json;
+	struct buf *out;
+};
+
+/* What is to travel from here to the list, or from the list to here. */
+static uint64_t
+unlike(const struct view *v)
+{
+	return v->n.gone + v->n.changed + v->n.deletions + v->n.missing;
+}
+
+static bool
+in_step(const struct view *v)
+{
+	return v->state.looked && v->state.held[0] == '\0' && v->n.failed == 0 && unlike(v) == 0;
+}
+
+static bool
+read_view(struct view *v, struct err *e)
+{
+	struct listing *l = NULL;
+	bool ok = tree_state_read(v->db, v->tree->name, &v->state, e) && listing_new(v->db, v->conf, v->tree, &l, e) && listing_count(l, &v->n, e);
+
+	listing_free(l);
+	return ok;
+}
+
+static void
+put_failed(struct view *v, const struct db_rows *rows, bool first)
+{
+	char path[PATH_SHOWN], why[PATH_SHOWN];
+
+	if (v->json) {
+		buf_str(v->out, first ? "{\"path\":" : ",{\"path\":");
+		if (line_is_utf8(db_rows_text(rows, 0), db_rows_len(rows, 0)))
+			line_quote(v->out, db_rows_text(rows, 0), db_rows_len(rows, 0));
+		else {
+			(void)text_escape(db_rows_text(rows, 0), db_rows_len(rows, 0), path, sizeof path);
+			line_quote(v->out, path, strlen(path));
+		}
+		buf_str(v->out, ",\"why\":");
+		line_quote(v->out, db_rows_text(rows, 1), db_rows_len(rows, 1));
+		buf_char(v->out, '}');
+		return;
+	}
+	(void)text_escape(db_rows_text(rows, 0), db_rows_len(rows, 0), path, sizeof path);
+	(void)text_escape(db_rows_text(rows, 1), db_rows_len(rows, 1), why, sizeof why);
+	buf_fmt(v->out, "  waits: %s: %s\n", path, why);
+}
+
+static bool
+put_all_failed(struct view *v, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, first = true, ok;
+
+	ok = db_query(v->db, sql_failed, DB_ARGS(db_text(v->tree->name), db_u64(FAILED_SHOWN)), &rows, e);
+	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
+		put_failed(v, rows, first);
+		first = false;
+	}
+	db_rows_free(rows);
+	return ok;
+}
+
+static bool
+put_json(struct view *v, struct err *e)
+{
+	const struct listing_counts *n = &v->n;
+	bool ok;
+
+	buf_str(v->out, "{\"name\":");
+	line_quote(v->out, v->tree->name, strlen(v->tree->name));
+	buf_str(v->out, ",\"path\":");
+	line_quote(v->out, v->tree->path, strlen(v->tree->path));
+	buf_fmt(v->out, ",\"mode\":\"%s\",\"sends\":%s,\"looked\":%s,\"held\":", v->tree->mode_text, conf_tree_sends(v->conf, v->tree) ? "true" : "false",
+	    v->state.looked ? "true" : "false");
+	line_quote(v->out, v->state.held, strlen(v->state.held));
+	buf_fmt(v->out, ",\"in_step\":%s,\"files\":%llu,\"bytes\":%llu,\"listed_files\":%llu,\"listed_bytes\":%llu,\"missing\":%llu,\"changed\":%llu,\"unlisted\":%llu,\"failed\":%llu,\"waiting\":[",
+	    in_step(v) ? "true" : "false", (unsigned long long)n->here, (unsigned long long)n->here_bytes, (unsigned long long)n->listed, (unsigned long long)n->listed_bytes,
+	    (unsigned long long)(n->missing + n->gone), (unsigned long long)n->changed, (unsigned long long)n->deletions, (unsigned long long)n->failed);
+	ok = put_all_failed(v, e);
+	buf_str(v->out, "]}");
+	return ok;
+}
+
+static bool
+put_text(struct view *v, struct err *e)
+{
+	const struct listing_counts *n = &v->n;
+
+	buf_fmt(v->out, "tree %s: %s, %s\n  %llu files here, %llu bytes; %llu in the list, %llu bytes\n", v->tree->name, v->tree->mode_text,
+	    conf_tree_sends(v->conf, v->tree) ? "sends what changes here" : "takes what changes elsewhere", (unsigned long long)n->here,
+	    (unsigned long long)n->here_bytes, (unsigned long long)n->listed, (unsigned long long)n->listed_bytes);
+	if (v->state.held[0] != '\0')
+		buf_fmt(v->out, "  held: %s\n", v->state.held);
+	else if (!v->state.looked)
+		buf_str(v->out, "  not looked at yet: run agent --drain\n");
+	if (unlike(v) > 0)
+		buf_fmt(v->out, "  %llu files of the list are not here, %llu are here in another version, %llu are here alone\n", (unsigned long long)(n->missing + n->gone),
+		    (unsigned long long)n->changed, (unsigned long long)n->deletions);
+	else if (in_step(v))
+		buf_str(v->out, "  in step with its list\n");
+	return put_all_failed(v, e);
+}
+
+static bool
+put_trees(struct view *v, bool *person, struct err *e)
+{
+	bool ok = true;
+
+	buf_str(v->out, v->json ? "{\"trees\":[" : "");
+	for (size_t i = 0; ok && i < v->conf->ntrees; i++) {
+		v->tree = &v->conf->trees[i];
+		ok = read_view(v, e);
+		if (ok && v->json && i > 0)
+			buf_char(v->out, ',');
+		ok = ok && (v->json ? put_json : put_text)(v, e);
+		*person = *person || v->state.held[0] != '\0' || v->n.failed > 0;
+	}
+	buf_str(v->out, v->json ? "]}\n" : v->conf->ntrees == 0 ? "agent.conf has no [tree]\n" : "");
+	return ok && buf_check(v->out, "the folders' state", e);
+}
+
+enum exit_code
+trees_run(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	struct node_identity node;
+	struct db *db = NULL;
+	struct buf out;
+	struct view v = { .conf = conf, .json = cli->json, .out = &out };
+	bool person = false, ok;
+
+	buf_init(&out, TREES_TEXT_MAX);
+	ok = db_open(&conf->database, &db, e) && schema_enter(db, conf, &node, e);
+	v.db = db;
+	ok = ok && put_trees(&v, &person, e);
+	if (ok && (cli->json || !cli->quiet))
+		(void)fwrite(buf_cstr(&out), 1, out.len, stdout);
+	buf_free(&out);
+	db_close(db);
+	return !ok ? cli_exit_code(e) : person ? EXIT_PERSON : EXIT_DONE;
+}
+
+bool
+trees_put_waiting(struct db *db, const struct conf *conf, struct buf *out, struct err *e)
+{
+	struct view v = { .db = db, .conf = conf, .out = out };
+
+	for (size_t i = 0; i < conf->ntrees; i++) {
+		v.tree = &conf->trees[i];
+		if (!read_view(&v, e)) {
+			if (e->code != ERR_DB_MISSING)
+				return false;
+			buf_fmt(out, "tree %s has no list yet: run agent --install\n", v.tree->name);
+		} else if (v.state.held[0] != '\0')
+			buf_fmt(out, "tree %s is held: %s\n", v.tree->name, v.state.held);
+		else if (v.n.failed > 0)
+			buf_fmt(out, "tree %s: %llu paths wait (agent --trees says why)\n", v.tree->name, (unsigned long long)v.n.failed);
+		else if (!in_step(&v))
+			buf_fmt(out, "tree %s is not in step with its list yet\n", v.tree->name);
+	}
+	return true;
+}

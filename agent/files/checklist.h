@@ -1,0 +1,28 @@
+/* manifest.sha256 of a snapshot: one line a file, as sha256sum writes and checks it, in the order of the bytes of the
+ * paths. Lives here: writing a line, and finding a path while going forward. */
+#ifndef TANDEM_FILES_CHECKLIST_H
+#define TANDEM_FILES_CHECKLIST_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "files/content.h"
+
+#define CHECKLIST_NAME "manifest.sha256"
+#define CHECKLIST_FOLDER "files/" /* stands before every path */
+
+/* Append a line. False: ferror says why. */
+MUST_CHECK bool checklist_put(FILE *out, const unsigned char sha[CONTENT_BYTES], const char *path);
+
+struct checklist;
+
+/* Takes the stream over; NULL: an empty list. */
+MUST_CHECK bool checklist_new(FILE *in, struct checklist **out, struct err *e);
+void checklist_free(struct checklist *c);
+/* The hash of path, when it is listed. Each call asks for a path behind that of the call before. */
+bool checklist_find(struct checklist *c, const char *path, unsigned char sha[CONTENT_BYTES]);
+
+/* Is there any line not asked for yet? */
+bool checklist_any(struct checklist *c);
+
+#endif
