@@ -196,7 +196,7 @@ dress(struct arrival *a, const struct listing_row *row, struct err *e)
 {
 	struct store_look look = look_of(a, row);
 	enum fate f;
-	int fd;
+	int fd = -1;
 
 	f = beneath_file(a->tree->root, row->path, O_RDONLY, 0, &fd, e);
 	if (f != FATE_DONE)
@@ -221,7 +221,7 @@ publish(struct arrival *a, struct incoming *in, struct buf *name, struct err *e)
 	struct store_displaced out;
 	const char *leaf;
 	enum fate f;
-	int fd;
+	int fd = -1;
 
 	f = store_sync(in->half->store, e);
 	if (f == FATE_DONE)
@@ -321,7 +321,7 @@ static enum fate
 take_from(struct arrival *a, struct store *store, const char *path, struct err *e)
 {
 	enum fate f;
-	int fd;
+	int fd = -1;
 
 	f = beneath_file(a->tree->root, path, O_RDONLY, 0, &fd, e);
 	if (f != FATE_DONE)
@@ -465,7 +465,7 @@ make_directory(struct arrival *a, const struct listing_row *row, struct err *e)
 	struct file_facts facts;
 	const char *leaf;
 	enum fate f = FATE_DONE;
-	int fd;
+	int fd = -1;
 
 	if (what_kind(&row->s.here) != 'd') {
 		f = clear_place(a, row, e);
@@ -494,7 +494,7 @@ make_link(struct arrival *a, const struct listing_row *row, struct err *e)
 	struct what c;
 	const char *leaf;
 	enum fate f;
-	int fd;
+	int fd = -1;
 
 	if (row->link == NULL || !content_block(row->link, strlen(row->link), hash, e))
 		return false;

@@ -87,7 +87,7 @@ note(struct scan *s, const struct walk_entry *w, struct err *e)
 		return false;
 	if (!ready)
 		return true;
-	if (w->facts->type == 'l') {
+	if (w->link != NULL) {
 		if (!content_block(w->link, strlen(w->link), hash, e))
 			return false;
 		what_set(&f.content, 'l', hash);

@@ -31,7 +31,7 @@ MUST_CHECK bool carry_look_here(struct db *db, const struct conf *conf, int64_t 
 struct watch;
 MUST_CHECK bool carry_look_one(struct db *db, const struct conf *conf, const struct conf_tree *c, struct watch *w, int64_t wait_ms, struct carry_look *out, struct err *e);
 
-/* A peer's call. state_open is kept between calls of one worker. */
+/* A peer's call. A folder into which a large content comes stays open between calls of one worker. */
 struct landing;
 MUST_CHECK bool landing_new(const struct conf *conf, struct landing **out, struct err *e);
 void landing_free(struct landing *l);

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 
+import pytest
+
 from lab import Pair, folders, hand, until
 from lab.folders import look, look_without, put, trash
 
@@ -331,7 +333,7 @@ def test_one_path_that_cannot_be_written_waits_and_is_named(fresh_pair: Pair) ->
     os.chmod(there / "closed", 0o755)
     fixed = "i" in subprocess.run(["lsattr", str(there / "closed/bad")], check=False, capture_output=True, text=True).stdout.split(" ")[0]
     if not fixed:
-        return  # this file system has no such attribute
+        pytest.skip("this file system has no such attribute")
     try:
         put(here, "closed/bad", "worse")
         put(here, "good", "better")
