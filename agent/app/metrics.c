@@ -170,7 +170,7 @@ put_peers(const struct report *r, struct buf *out)
 static void
 put_counts(const struct metrics_counts *c, struct buf *out)
 {
-	if (c->at_us == 0)
+	if (c == NULL || c->at_us == 0)
 		return;
 	put_number(out, "tandem_counts_timestamp_seconds", "gauge", "When what follows, down to tandem_state_dir_free_bytes, was counted.", (double)c->at_us / 1e6);
 	for (size_t k = 0; k < sizeof of_node / sizeof of_node[0]; k++) {

@@ -107,8 +107,8 @@ choose_peer(const struct cli *cli, const struct conf *conf, struct err *e)
 		peer = &conf->peers[0];
 	if (peer == NULL || peer->url[0] != '\0')
 		return peer;
-	(void)err_set(e, ERR_USAGE, "peer %s has no url here, and a startup calls the peer: give it one for the time ([peer %s] url), or, on a node without any rows, start"
-				    " agent --serve ([sync] startup = auto): it fills itself when %s comes", peer->name, peer->name, peer->name);
+	(void)err_set(e, ERR_USAGE, "peer %s has no url here, and a startup calls the peer. Over its own connection: agent --install --peer %s here, and all tables are compared and"
+				    " merged when it comes; or agent --verify --repair --from NODE there. A node without any rows fills itself ([sync] startup = auto)", peer->name, peer->name);
 	return NULL;
 }
 
@@ -168,10 +168,10 @@ print_table_json(const struct outlook *o, const struct prospect_table *t)
 }
 
 static void
-print_line(uint64_t n, const char *what, const char *whose)
+print_line(const struct cli *cli, uint64_t n, const char *what, const char *whose)
 {
 	if (n > 0)
-		(void)printf("  %llu %s%s\n", (unsigned long long)n, what, whose);
+		cli_say(cli, INK_PLAIN, "  %llu %s%s", (unsigned long long)n, what, whose);
 }
 
 static void
@@ -179,23 +179,26 @@ print_table(const struct outlook *o, const struct prospect_table *t)
 {
 	const struct compare_result *r = &t->found;
 	const char *peer = o->peer->name;
+	struct cli loud = *o->cli;
+	bool equal = r->only_there + r->only_here + r->different + r->busy + r->pending == 0;
 
+	loud.quiet = false; /* a problem is said to those, too, who want quiet */
 	if (t->missing || t->problem != NULL) {
-		(void)printf("%s: %s\n", t->table,
+		cli_say(&loud, t->problem != NULL ? INK_BAD : INK_WARN, "%s: %s", t->table,
 		    t->problem != NULL ? t->problem : o->cli->create_tables ? "missing here: created, and all its rows copied" : "missing here: not filled without --create-tables");
 		return;
 	}
-	(void)printf("%s: %llu rows here%s\n", t->table, (unsigned long long)r->records, r->only_there + r->only_here + r->different + r->busy + r->pending == 0 ? ", equal" : "");
-	print_line(r->only_there, "to be copied from ", peer);
+	cli_say(o->cli, equal ? INK_GOOD : INK_PLAIN, "%s: %llu rows here%s", t->table, (unsigned long long)r->records, equal ? ", equal" : "");
+	print_line(o->cli, r->only_there, "to be copied from ", peer);
 	if (o->cli->force) {
-		print_line(r->only_here, "only here: removed, and kept in the conflict store", "");
-		print_line(r->different + r->busy + r->pending, "that differ: replaced, ours are kept; from ", peer);
+		print_line(o->cli, r->only_here, "only here: removed, and kept in the conflict store", "");
+		print_line(o->cli, r->different + r->busy + r->pending, "that differ: replaced, ours are kept; from ", peer);
 		return;
 	}
-	print_line(r->only_here, "only here: they stay, and are sent to ", peer);
-	print_line(r->different, "that differ: the later version that is known stays, else that of ", peer);
-	print_line(r->busy, "changed there: they come as changes of ", peer);
-	print_line(r->pending, "changed here and not sent yet: they stay, and are sent to ", peer);
+	print_line(o->cli, r->only_here, "only here: they stay, and are sent to ", peer);
+	print_line(o->cli, r->different, "that differ: the later version that is known stays, else that of ", peer);
+	print_line(o->cli, r->busy, "changed there: they come as changes of ", peer);
+	print_line(o->cli, r->pending, "changed here and not sent yet: they stay, and are sent to ", peer);
 }
 
 static void
@@ -237,10 +240,10 @@ print_end(const struct outlook *o, const struct prospect *p, enum exit_code code
 	if (o->cli->quiet || e->code != ERR_NONE)
 		return;
 	if (p->anew)
-		(void)printf("the link would begin anew: %s\n", p->why);
+		cli_say(o->cli, INK_WARN, "the link would begin anew: %s", p->why);
 	if (p->goes_on)
-		(void)printf("a startup that was cut would go on\n");
-	(void)printf("%llu rows would be copied from peer %s, and %zu tables are missing here; nothing was changed\n", (unsigned long long)o->copied, o->peer->name, o->missing);
+		cli_say(o->cli, INK_PLAIN, "a startup that was cut would go on");
+	cli_say(o->cli, INK_STRONG, "%llu rows would be copied from peer %s, and %zu tables are missing here; nothing was changed", (unsigned long long)o->copied, o->peer->name, o->missing);
 }
 
 /* What would be done, while nothing is. */

@@ -19,6 +19,7 @@ extern char **environ;
 
 enum {
 	LOOK_MS = 20,  /* between two looks whether it has ended */
+	HEARD_MAX = 64, /* pieces of what it says that are read between two: who never stops talking is ended in time, too */
 	SAID_MAX = 300 /* the end of what it said, for the message */
 };
 
@@ -174,9 +175,9 @@ static void
 hear(struct run *r)
 {
 	char text[512];
-	ssize_t n;
+	ssize_t n = 1;
 
-	while ((n = read(r->out, text, sizeof text)) > 0) {
+	for (int i = 0; i < HEARD_MAX && (n = read(r->out, text, sizeof text)) > 0; i++) {
 		size_t len = (size_t)n, keep;
 
 		if (len > SAID_MAX)
@@ -186,7 +187,7 @@ hear(struct run *r)
 		memcpy(r->said + keep, text + ((size_t)n - len), len);
 		r->nsaid = keep + len;
 	}
-	if (n == 0 || (errno != EAGAIN && errno != EINTR))
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		drop(&r->out);
 }
 

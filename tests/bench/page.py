@@ -13,8 +13,9 @@ from bench.figures import Part, Table, number, percentile
 from bench.laptops import Laptops
 from bench.watch import Watch
 
-_PATHS = ("/api/monitor/state", "/", "/api/monitor/review", "/api/monitor/history")
+_PATHS = ("/api/monitor/state", "/", "/api/monitor/review", "/api/monitor/history", "/metrics")
 _PAUSE = 0.1  # between two requests
+_SCRAPE = 15.0  # between two scrapes, Prometheus' own default is a minute
 
 
 def measure(options: list[str], buffer_pool: str, quick: bool) -> Part:
@@ -33,10 +34,10 @@ def measure(options: list[str], buffer_pool: str, quick: bool) -> Part:
             opened = _cpu(laptops.anna, seconds)
         assert page.bytes > 0, "no event came"
         shares = Table("CPU, % of a core", ["", "agent", "server"])
-        for name, use in (("no page is open", alone), ("a page is open", opened)):
+        for name, use in (("no page is open", alone), ("a page is open and metrics are scraped", opened)):
             shares.rows.append([name, *(number(value) for value in use)])
         part.tables.append(shares)
-        part.put("an open page costs the agent", max(0.0, opened[0] - alone[0]), "% of a core", at_most=1)
+        part.put("an open page and metrics cost the agent", max(0.0, opened[0] - alone[0]), "% of a core", at_most=1)
         part.put("... and the server", max(0.0, opened[1] - alone[1]), "% of a core")
         _put_answers(part, "the queue at rest", _ask(laptops.anna, lambda: False, 40 if quick else 200))
         laptops.bert.start_serve()
@@ -70,16 +71,18 @@ def _cpu(node: Node, seconds: float) -> tuple[float, float]:
 
 
 class _Opened:
-    """A page that is open: it reads events, and as the page does the history now and then."""
+    """A page that is open: it reads events, and as the page does the history now and then; and a Prometheus that scrapes."""
 
     def __init__(self, node: Node) -> None:
         self.node, self.bytes, self._end = node, 0, threading.Event()
         self._connection = http.client.HTTPConnection("127.0.0.1", node.monitor_port, timeout=30)
         self._reader = threading.Thread(target=self._read, daemon=True)
+        self._scraper = threading.Thread(target=self._scrape, daemon=True)
 
     def __enter__(self) -> _Opened:
         self._connection.request("GET", "/api/monitor/events", headers={"Authorization": f"Bearer {self.node.monitor_key}"})
         self._reader.start()
+        self._scraper.start()
         return self
 
     def _read(self) -> None:
@@ -91,9 +94,14 @@ class _Opened:
                 asked = time.monotonic()
                 self.node.get("/api/monitor/history", self.node.monitor_key)
 
+    def _scrape(self) -> None:
+        while not self._end.wait(_SCRAPE):
+            self.node.get("/metrics", self.node.monitor_key)
+
     def __exit__(self, *_: object) -> None:
         self._end.set()
         self._reader.join(30)
+        self._scraper.join(30)
         self._connection.close()
 
 

@@ -21,7 +21,7 @@ TAKES_TEXT = {"refused": None, "refuse": None, "set_problem": 1, "peer_failed": 
 # Reasons that are put together before somebody says them: why a table, a record or a link waits.
 REASONS = re.compile(r"&?(?:r->)?(?:problem|text|reason|what|message|out)")
 NO_REASON = re.compile(r"SELECT|less than 1 s|SET @|SET GLOBAL|LIMIT|since 1970|--peer \0 --repair|; Path=/|^table \0: \0; $|^tandem ?[a-z1]* |^[^a-z]*$")
-NO_FAILURE = {"buf_fmt", "fill", "log_line", "log_info", "log_debug", "sheet_fmt", "screen_fmt", "screen_item_fmt"}  # lists and tables for people
+NO_FAILURE = {"buf_fmt", "fill", "log_line", "log_info", "log_debug", "sheet_fmt", "screen_fmt", "screen_item_fmt", "cli_say"}  # lists and tables for people
 
 
 def _formats() -> dict[str, int]:

@@ -141,7 +141,8 @@ def test_names_and_texts_reach_no_shell(two: Pair) -> None:
 
 @pytest.mark.parametrize(("then", "says"), [
     ("echo no network >&2; exit 3", "it ended with 3: no network"), ("kill -9 $$", "it was ended by signal 9"),
-    ("", "cannot be run"), ("sleep 1000 & sleep 1000", "")], ids=["fails", "is killed", "is not there", "hangs"])
+    ("", "cannot be run"), ("sleep 1000 & sleep 1000", ""), ("sleep 1000 & yes", "")],
+    ids=["fails", "is killed", "is not there", "hangs", "never stops talking"])
 def test_a_command_that_fails_is_logged_and_harms_nothing(two: Pair, then: str, says: str) -> None:
     anna = two.anna
     _Letters(anna, then)

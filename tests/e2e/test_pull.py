@@ -90,6 +90,18 @@ def test_the_side_that_cannot_call_says_where_to_compare_and_the_other_repairs_b
     fresh_pair.assert_equal()
 
 
+def test_a_node_that_cannot_call_and_has_no_rows_fills_itself_from_who_comes(fresh_pair: Pair) -> None:
+    anna, bert = _one_way(fresh_pair)
+    hand.unseen(anna, "INSERT INTO t SELECT seq, 'x', 0 FROM seq_1_to_5000")  # in no queue: only a startup brings them
+    bert.change_conf({"sync": {"startup": None}})
+    fresh_pair.start_serve()
+    anna.sql("UPDATE t SET n = n + 1 WHERE id = 7")
+    until(lambda: bert.sql("SELECT COUNT(*) FROM t") == [(5000,)], 60, "bert is filled")
+    bert.sql("UPDATE t SET n = n + 1 WHERE id = 7")
+    _wait_equal(fresh_pair)
+    assert anna.sql("SELECT n FROM t WHERE id = 7") == [(2,)]
+
+
 def test_while_both_serve_changes_come_at_once_in_both_directions(fresh_pair: Pair) -> None:
     anna, bert = _one_way(fresh_pair)
     fresh_pair.start_serve()

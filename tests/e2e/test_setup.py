@@ -38,7 +38,7 @@ def two(servers: tuple[Blank, Blank]) -> Iterator[tuple[Blank, Blank]]:
     """Anna's laptop with a shop, Ben's with an empty server; nothing of Tandem on either."""
     for one in servers:
         one.server.end_connections()
-        for database in ("shop_sync", "shop"):
+        for database in ("shop_sync", "shop", "store_sync", "store"):
             one.sql(f"DROP DATABASE IF EXISTS {database}", None)
         one.sql("DROP USER IF EXISTS tandem@localhost, boss@localhost, clerk@localhost", None)
         one.sql("SET GLOBAL auto_increment_increment=1, GLOBAL auto_increment_offset=1", None)
@@ -181,6 +181,25 @@ def test_a_file_that_the_package_has_made_is_filled_in(two: tuple[Blank, Blank])
     assert "Change something of it?" in begin(anna, {"config": str(anna.conf_path)} | {"user": anna.answers()["user"]}, True).until("Change something of it?")
 
 
+def test_a_database_that_is_missing_is_made_when_a_person_says_so(two: tuple[Blank, Blank]) -> None:
+    ben = two[1]
+    places = {name: value for name, value in ben.answers(peer="later", numbering="no", start="no").items() if name not in ("name", "server", "listen")}
+    talk = begin(ben, places, True)
+    for question, typed in (("This laptop's name", "ben"), ("The MariaDB server", str(ben.server.socket)), ("Who may make accounts", ""), ("The application's database", "shop"),
+                            ("Make it, empty", "yes"), ("The agent's account", ""), ("Where other laptops reach", f"127.0.0.1:{ben.listen_port}")):
+        talk.answer(question, typed)
+    talk.end()
+    assert re.findall(r"^name = .*$", ben.conf_path.read_text(), re.MULTILINE) == ["name = ben", "name = shop"]
+    # Another one, with the file that is there; an administrator is asked for when he is needed.
+    talk = begin(ben, places, True)
+    for question, typed in (("Change something of it?", "yes"), ("This laptop's name", ""), ("The MariaDB server", ""), ("The application's database", "store"),
+                            ("Make it, empty", "yes"), ("Who may make accounts", ""), ("Where other laptops reach", "")):
+        talk.answer(question, typed)
+    talk.end()
+    assert re.findall(r"^name = .*$", ben.conf_path.read_text(), re.MULTILINE) == ["name = ben", "name = store"]
+    assert ben.sql("SHOW DATABASES LIKE 'store%'", None) == [("store",), ("store_sync",)]
+
+
 WRONG: list[tuple[dict[str, str], str]] = [
     ({"name": "a b"}, "cannot be a node's name"),
     ({"server": "/nowhere/s"}, "is not there"),
@@ -293,7 +312,7 @@ def test_root_sets_up_for_another_account_and_over_tcp(two: tuple[Blank, Blank])
     try:
         place.chmod(0o755)
         given = anna.answers(user="nobody", config=str(place / "conf" / "agent.conf"), state_dir=str(place / "state"), database="shop", peer="later",
-                             server=f"127.0.0.1:{anna.server.port}", admin="boss", admin_password="boss", server_conf="no")
+                             server=f"127.0.0.1:{anna.server.port}", admin="boss", admin_password="boss", server_conf="no", numbering="1/2")
         (place / "state").mkdir()
         shutil.chown(place / "state", "nobody")
         said = begin(anna, given | {"start": "no"}).end()
