@@ -322,12 +322,12 @@ put_arg(struct db *db, struct buf *sql, const struct db_arg *arg)
 	}
 }
 
-/* The statement with its arguments in place. A '?' within '...' stays. */
+/* The statement with its arguments in place. A '?' within '...' or `...` stays: names hold quotes of the other kind. */
 static bool
 bind_text(struct db *db, struct buf *sql, const char *text, const struct db_arg *args, size_t nargs, struct err *e)
 {
 	size_t used = 0;
-	bool quoted = false;
+	char quote = '\0';
 
 	/* Without arguments it is a text that may hold quoted values already: nothing in it is a placeholder. */
 	if (nargs == 0) {
@@ -335,9 +335,11 @@ bind_text(struct db *db, struct buf *sql, const char *text, const struct db_arg 
 		return buf_check(sql, "an SQL statement", e);
 	}
 	for (const char *p = text; *p != '\0'; p++) {
-		if (*p == '\'')
-			quoted = !quoted;
-		if (*p != '?' || quoted) {
+		if (quote == '\0' && (*p == '\'' || *p == '`'))
+			quote = *p;
+		else if (*p == quote)
+			quote = '\0';
+		if (*p != '?' || quote != '\0') {
 			buf_char(sql, *p);
 			continue;
 		}
