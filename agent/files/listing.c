@@ -434,7 +434,7 @@ stop_at_first(void *arg, const struct listing_row *row, struct err *e)
 {
 	(void)row;
 	*(bool *)arg = true;
-	return err_set(e, ERR_STOPPED, "seen enough");
+	return err_set(e, ERR_STOPPED, "stopped");
 }
 
 bool
