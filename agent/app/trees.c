@@ -103,7 +103,7 @@ put_json(struct view *v, struct err *e)
 	line_quote(v->out, v->state.held, strlen(v->state.held));
 	buf_fmt(v->out, ",\"in_step\":%s,\"files\":%llu,\"bytes\":%llu,\"listed_files\":%llu,\"listed_bytes\":%llu,\"missing\":%llu,\"changed\":%llu,\"unlisted\":%llu,\"failed\":%llu,\"waiting\":[",
 	    in_step(v) ? "true" : "false", (unsigned long long)n->here, (unsigned long long)n->here_bytes, (unsigned long long)n->listed, (unsigned long long)n->listed_bytes,
-	    (unsigned long long)(n->missing + n->gone), (unsigned long long)n->changed, (unsigned long long)n->deletions, (unsigned long long)n->failed);
+	    (unsigned long long)n->missing + n->gone, (unsigned long long)n->changed, (unsigned long long)n->deletions, (unsigned long long)n->failed);
 	ok = put_all_failed(v, e);
 	buf_str(v->out, "]}");
 	return ok;
@@ -122,7 +122,7 @@ put_text(struct view *v, struct err *e)
 	else if (!v->state.looked)
 		buf_str(v->out, "  not looked at yet: run agent --drain\n");
 	if (unlike(v) > 0)
-		buf_fmt(v->out, "  %llu files of the list are not here, %llu are here in another version, %llu are here alone\n", (unsigned long long)(n->missing + n->gone),
+		buf_fmt(v->out, "  %llu files of the list are not here, %llu are here in another version, %llu are here alone\n", (unsigned long long)n->missing + n->gone,
 		    (unsigned long long)n->changed, (unsigned long long)n->deletions);
 	else if (in_step(v))
 		buf_str(v->out, "  in step with its list\n");
