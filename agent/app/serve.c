@@ -29,6 +29,7 @@
 #include "sync/drain.h"
 #include "sync/fetch.h"
 #include "sync/parting.h"
+#include "sync/startup.h"
 #include "sync/receive.h"
 #include "wire/compare.h"
 #include "wire/errand.h"
@@ -646,6 +647,8 @@ check_database(const struct conf *conf, struct err *e)
 	struct err later = { 0 };
 	bool ok = db_open(&conf->database, &db, e) && schema_enter(db, conf, &node, e);
 
+	/* Before anybody can call. */
+	ok = ok && (strcmp(conf->sync.startup, "auto") != 0 || startup_await(db, conf, e));
 	/* Here, since a node whose last peer left, or with paused ones alone, never drains. */
 	if (ok && !parting_forget(db, conf, NULL, NULL, &later))
 		log_warning(NULL, "peers that left agent.conf are not forgotten yet: %s", later.msg);

@@ -338,10 +338,13 @@ check_filling(const struct pass *p, bool *answered, int *status, struct buf *ans
 	if (!filling_load(p->db, &f, e))
 		return false;
 	/* A peer that is in agent.conf no more can fill nothing. */
-	*answered = f.any && conf_peer(p->conf, f.peer) != NULL;
+	*answered = f.awaited || (f.any && conf_peer(p->conf, f.peer) != NULL);
 	if (!*answered)
 		return true;
-	(void)snprintf(text, sizeof text, "%s is being filled from %s (agent --startup)", p->conf->node.name, f.peer);
+	if (f.awaited)
+		(void)snprintf(text, sizeof text, "%s has no rows yet, and asks its peers for them first", p->conf->node.name);
+	else
+		(void)snprintf(text, sizeof text, "%s is being filled from %s (agent --startup)", p->conf->node.name, f.peer);
 	*status = 503;
 	message_put_error(answer, "filling", text, NULL);
 	return true;

@@ -5,6 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The row of nobody says since when the daemon of a node without rows has not asked its peers yet. Clocks may be set:
+ * a time to come counts for nothing. */
+#define AWAITING "peer='' AND began_at BETWEEN NOW(6) - INTERVAL " FILLING_AWAIT_S " SECOND AND NOW(6)"
+
 bool
 filling_load(struct db *db, struct filling *out, struct err *e)
 {
@@ -12,10 +16,11 @@ filling_load(struct db *db, struct filling *out, struct err *e)
 	bool more = false, ok;
 
 	memset(out, 0, sizeof *out);
-	ok = db_query(db, "SELECT peer, copy, records FROM sync_startup WHERE state='filling'", DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e);
+	ok = db_query(db, "SELECT peer, copy, records FROM sync_startup WHERE state='filling' OR (" AWAITING ") ORDER BY peer DESC LIMIT 1", DB_NO_ARGS, &rows, e) && db_rows_next(rows, &more, e);
 	if (ok && more) {
-		out->any = true;
 		(void)snprintf(out->peer, sizeof out->peer, "%s", db_rows_text(rows, 0));
+		out->any = out->peer[0] != '\0';
+		out->awaited = !out->any;
 		out->copy = db_rows_u64(rows, 1) != 0;
 		out->records = db_rows_u64(rows, 2);
 	}
@@ -24,10 +29,22 @@ filling_load(struct db *db, struct filling *out, struct err *e)
 }
 
 bool
+filling_await(struct db *db, struct err *e)
+{
+	return db_exec(db, "REPLACE INTO sync_startup (peer, state) VALUES ('', 'done')", DB_NO_ARGS, e);
+}
+
+bool
+filling_decided(struct db *db, struct err *e)
+{
+	return db_exec(db, "DELETE FROM sync_startup WHERE peer=''", DB_NO_ARGS, e);
+}
+
+bool
 filling_is_known(struct db *db, bool *known, struct err *e)
 {
 	uint64_t n = 0;
-	bool ok = db_number(db, "SELECT COUNT(*) FROM sync_startup", DB_NO_ARGS, &n, NULL, e);
+	bool ok = db_number(db, "SELECT COUNT(*) FROM sync_startup WHERE peer<>''", DB_NO_ARGS, &n, NULL, e);
 
 	*known = n > 0;
 	return ok;

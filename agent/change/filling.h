@@ -6,8 +6,11 @@
 #include "change/peer.h"
 #include "db/catalog.h"
 
+#define FILLING_AWAIT_S "10" /* a peer that can be asked has answered long before */
+
 struct filling {
 	bool any; /* this node is being filled just now, or a startup was cut */
+	bool awaited; /* it may begin any moment: its daemon is up, and has not asked a peer yet */
 	char peer[CONF_NAME_MAX + 1];
 	bool copy;
 	uint64_t records;
@@ -15,6 +18,10 @@ struct filling {
 
 /* The startup that has begun and not ended. */
 MUST_CHECK bool filling_load(struct db *db, struct filling *out, struct err *e);
+/* The daemon of a node without rows is about to ask its peers: for FILLING_AWAIT_S at most, or until it is decided. A
+ * change that came before would make it a node with rows, and all others would stay away. */
+MUST_CHECK bool filling_await(struct db *db, struct err *e);
+MUST_CHECK bool filling_decided(struct db *db, struct err *e);
 /* Was one ever begun here? */
 MUST_CHECK bool filling_is_known(struct db *db, bool *known, struct err *e);
 /* Begin: waits for groups that are being applied; those that come later are refused. One at a time: ERR_USAGE names

@@ -10,6 +10,7 @@
 #include "apply/preference.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "change/filling.h"
 #include "change/moved.h"
 #include "change/renewal.h"
 #include "sync/define.h"
@@ -565,9 +566,9 @@ fill_first(struct drain *d, struct err *e)
 {
 	const struct startup_options how = { 0 };
 	struct startup_report report;
-	bool wanted;
+	bool asked = d->fill_blank, wanted;
 
-	if (!startup_is_wanted(d, &wanted, e) || (wanted && !startup_run(&d->link, &how, &report, e)))
+	if (!startup_is_wanted(d, &wanted, e) || (wanted && !startup_run(&d->link, &how, &report, e)) || (asked && !filling_decided(d->db, e)))
 		return false;
 	d->fill_blank = false;
 	return true;

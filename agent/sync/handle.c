@@ -10,6 +10,7 @@
 #include "apply/apply.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "change/filling.h"
 #include "change/renewal.h"
 #include "sync/parting.h"
 
@@ -111,11 +112,14 @@ static bool
 name_renewal(struct handler *h, struct step *s, struct err *e)
 {
 	struct renewal known;
+	struct filling now;
 
-	if (!parting_return(h->db, h->conf, s->peer, e) || !renewal_load(h->db, s->peer, &known, e))
+	if (!parting_return(h->db, h->conf, s->peer, e) || !renewal_load(h->db, s->peer, &known, e) || !filling_load(h->db, &now, e))
 		return false;
-	if (!known.told)
-		memcpy(s->welcome.anew, known.id, sizeof s->welcome.anew);
+	if (known.told)
+		return true;
+	memcpy(s->welcome.anew, known.id, sizeof s->welcome.anew);
+	s->welcome.filling = known.id[0] != '\0' && now.any && strcmp(now.peer, s->peer) == 0;
 	return true;
 }
 

@@ -186,9 +186,10 @@ note_renewal(struct link *l, const struct welcome *w, struct err *e)
 		return false;
 	if (strcmp(known.id, w->anew) == 0)
 		return known.told || renewal_told(l->db, l->peer->name, w->anew, e);
-	ok = catalog_read(l->db, l->conf, &c, e) && renewal_begin(l->db, c, l->peer->name, w->anew, &news, e);
+	ok = (w->filling || catalog_read(l->db, l->conf, &c, e)) && renewal_begin(l->db, c, l->peer->name, w->anew, &news, e);
 	if (ok && news)
-		log_info(l->peer->name, "the link begins anew, as was asked for there: all tables are compared and merged");
+		log_info(l->peer->name, w->filling ? "the peer fills itself from this node; the link begins anew" :
+						     "the link begins anew, as was asked for there: all tables are compared and merged");
 	catalog_free(c);
 	return ok;
 }

@@ -79,6 +79,14 @@ startup_is_blank(struct db *db, const struct conf *conf, bool *blank, struct err
 	return ok;
 }
 
+bool
+startup_await(struct db *db, const struct conf *conf, struct err *e)
+{
+	bool blank;
+
+	return startup_is_blank(db, conf, &blank, e) && (!blank || filling_await(db, e));
+}
+
 /* --- beginning --- */
 
 /* Nothing was ever exchanged with the peer, in either direction. */

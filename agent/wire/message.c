@@ -282,6 +282,8 @@ message_put_welcome(struct buf *out, const struct welcome *w)
 	put_numbering(out, &w->numbering);
 	if (w->anew[0] != '\0')
 		put_pair(out, "anew", w->anew);
+	if (w->filling)
+		buf_str(out, ",\"filling\":true");
 	if (w->links[0] != '\0')
 		put_pair(out, "links", w->links);
 	if (w->tells_oneway)
@@ -304,7 +306,8 @@ message_parse_welcome(const char *text, size_t len, struct welcome *w, struct er
 	    get_hex(o, "incarnation", w->incarnation, SCHEMA_INCARNATION_LEN, false, e) &&
 	    get_text(o, "session", w->session, sizeof w->session, e) &&
 	    get_hex(o, "knows", w->knows, SCHEMA_INCARNATION_LEN, true, e) &&
-	    get_position(o, "cursor", &w->cursor, e) && get_number(o, "clock", &w->clock_us, e) && get_numbering(o, &w->numbering, e) && get_anew(o, w->anew, e) && get_links(o, w->links, e) &&
+	    get_position(o, "cursor", &w->cursor, e) && get_number(o, "clock", &w->clock_us, e) && get_numbering(o, &w->numbering, e) && get_anew(o, w->anew, e) &&
+	    (!json_object_object_get_ex(o, "filling", NULL) || get_bool(o, "filling", &w->filling, e)) && get_links(o, w->links, e) &&
 	    get_oneway(o, &w->tells_oneway, w->oneway, e);
 	w->has_acked = ok && json_object_object_get_ex(o, "acked", NULL);
 	ok = ok && (!w->has_acked || get_position(o, "acked", &w->acked, e));

@@ -60,6 +60,7 @@ struct welcome {
 	uint64_t version;
 	uint64_t clock_us; /* the database server's clock, microseconds since 1970 UTC */
 	char anew[33];		/* the beginning that both sides know; "" = none */
+	bool filling;		/* with anew: the answering node fills itself from the caller and compares all tables itself */
 	struct position acked;	/* what the caller has acknowledged of the answering node's changes */
 	bool has_acked;
 	char links[RING_LINKS_MAX]; /* as in hello */

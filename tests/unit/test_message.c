@@ -109,7 +109,7 @@ static void
 put_acked(struct buf *out)
 {
 	message_put_welcome(out, &(struct welcome){ .node = "ben", .incarnation = INCARNATION, .session = "a.1.b", .knows = OTHER,
-		.cursor = { 7, STAMP }, .version = 1, .clock_us = 5, .anew = OTHER, .acked = { 8, STAMP }, .has_acked = true });
+		.cursor = { 7, STAMP }, .version = 1, .clock_us = 5, .anew = OTHER, .filling = true, .acked = { 8, STAMP }, .has_acked = true });
 }
 
 static bool
@@ -120,6 +120,7 @@ parse_acked(const char *text, size_t len, struct err *e)
 	if (!message_parse_welcome(text, len, &w, e))
 		return false;
 	assert_string_equal(w.anew, OTHER);
+	assert_true(w.filling);
 	assert_true(w.has_acked);
 	assert_int_equal(w.acked.epoch, 8);
 	assert_string_equal(w.acked.stamp, STAMP);
@@ -281,7 +282,7 @@ static const struct kind {
 	    put_anew, parse_anew, { { "hello", NULL, NUMBER }, { "nonce", NULL, HEX } } },
 	{ "welcome with what was acknowledged",
 	    "{\"welcome\":\"1\",\"node\":\"ben\",\"incarnation\":\"" INCARNATION "\",\"session\":\"a.1.b\",\"knows\":\"" OTHER
-	    "\",\"cursor\":{\"epoch\":\"7\",\"stamp\":\"" STAMP "\"},\"clock\":\"5\",\"anew\":\"" OTHER "\",\"acked\":{\"epoch\":\"8\",\"stamp\":\"" STAMP "\"}}\n",
+	    "\",\"cursor\":{\"epoch\":\"7\",\"stamp\":\"" STAMP "\"},\"clock\":\"5\",\"anew\":\"" OTHER "\",\"filling\":true,\"acked\":{\"epoch\":\"8\",\"stamp\":\"" STAMP "\"}}\n",
 	    put_acked, parse_acked, { { "clock", NULL, NUMBER }, { "epoch", "acked", NUMBER }, { "stamp", "acked", HEX_OR_NOTHING } } },
 	{ "group",
 	    "{\"group\":\"1\",\"node\":\"anna\",\"incarnation\":\"" INCARNATION "\",\"base\":{\"epoch\":\"3\",\"stamp\":\"" STAMP
