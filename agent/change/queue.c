@@ -708,6 +708,42 @@ queue_visit_ids(struct db *db, const char *ids, queue_visitor *visit, void *arg,
 	return ok;
 }
 
+/* The ids of a range that lie all within the mark, or all outside, a statement each. */
+static bool
+release_range(struct db *db, const struct mark *settled, struct id_range r, struct err *e)
+{
+	while (r.low <= r.high) {
+		bool passed = mark_contains(settled, r.low);
+		uint64_t end = r.low;
+
+		while (end < r.high && mark_contains(settled, end + 1) == passed)
+			end++;
+		if (!db_exec(db, "UPDATE sync_queue FORCE INDEX (PRIMARY) SET status=?, attempt_count=0, last_error=NULL, synced_at=IF(?, NOW(6), synced_at)"
+				 " WHERE id BETWEEN ? AND ? AND status IN ('pending','failed')",
+			DB_ARGS(db_text(passed ? "synced" : "pending"), db_u64(passed), db_u64(r.low), db_u64(end)), e))
+			return false;
+		r.low = end + 1;
+	}
+	return true;
+}
+
+bool
+queue_release_rows(struct db *db, const char *ids, struct err *e)
+{
+	struct mark settled = { 0 };
+	struct id_set set = { 0 };
+	uint64_t epoch = 0;
+	bool found = false, ok;
+
+	ok = parse_ids(ids, &set, e) && db_number(db, "SELECT settled_epoch FROM sync_node", DB_NO_ARGS, &epoch, NULL, e) &&
+	    queue_load_mark(db, epoch, &settled, &found, e);
+	for (size_t i = 0; ok && i < set.n; i++)
+		ok = release_range(db, &settled, set.ranges[i], e);
+	mark_free(&settled);
+	id_set_free(&set);
+	return ok;
+}
+
 bool
 queue_mark_rows(struct db *db, const char *ids, const char *status, unsigned attempts, const char *reason, struct err *e)
 {

@@ -102,6 +102,9 @@ MUST_CHECK bool queue_count_between(struct db *db, const struct mark *after, uin
 /* Set status 'synced' on what every peer has: the ids that now contains and before (the mark of the last
  * time) does not. In small steps of one short transaction each. */
 MUST_CHECK bool queue_settle(struct db *db, const struct mark *before, const struct mark *now, struct err *e);
+/* The rows named in a list of ids are owed to nobody any more: synced where every peer has passed them, else as rows
+ * that have not been sent. Not superseded: that a row was born here is known by them. */
+MUST_CHECK bool queue_release_rows(struct db *db, const char *ids, struct err *e);
 /* Set status, attempts and reason (NULL: none) of the rows named in a list of ids ("12,15,13"), superseded
  * ones left out. */
 MUST_CHECK bool queue_mark_rows(struct db *db, const char *ids, const char *status, unsigned attempts, const char *reason, struct err *e);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "change/moved.h"
+#include "change/queue.h"
 
 enum {
 	RENEWAL_TRIES = 5, /* another agent made the same epoch, or applies just now */
@@ -87,6 +88,11 @@ static const char sql_born_end[] =
     ") GROUP BY q.table_name, q.record_id) g JOIN sync_queue f ON f.id=g.first_id JOIN sync_queue l ON l.id=g.last_id"
     " WHERE f.operation='insert' AND f.link IS NULL AND f.whole=0 AND l.operation<>'delete' AND (f.via IS NULL OR f.via<>?)";
 
+/* And those that the peer has refused: it has acknowledged the refusal, not the row. */
+static const char sql_born_refused[] =
+    " UNION SELECT o.table_name, o.record_id, IFNULL(o.origin, (SELECT name FROM sync_node)), o.changed_at FROM sync_owed o"
+    " WHERE o.peer=? AND o.first_operation='insert' AND o.link IS NULL AND o.whole=0 AND o.table_name IN (";
+
 /* The tables' names, quoted; false: there are none. */
 static bool
 put_numbered(struct db *db, const struct catalog *c, struct buf *sql)
@@ -147,10 +153,29 @@ tell_born(struct db *db, const struct catalog *c, const char *peer, struct err *
 	buf_str(&sql, sql_born);
 	if (put_numbered(db, c, &sql)) {
 		buf_str(&sql, sql_born_end);
-		ok = buf_check(&sql, "a statement", e) && db_query(db, buf_cstr(&sql), DB_ARGS(db_text(peer), db_text(peer)), &rows, e) && write_born(db, rows, e);
+		buf_str(&sql, sql_born_refused);
+		(void)put_numbered(db, c, &sql);
+		buf_char(&sql, ')');
+		ok = buf_check(&sql, "a statement", e) && db_query(db, buf_cstr(&sql), DB_ARGS(db_text(peer), db_text(peer), db_text(peer)), &rows, e) && write_born(db, rows, e);
 		db_rows_free(rows);
 	}
 	buf_free(&sql);
+	return ok;
+}
+
+/* What the peer had refused is compared, not tried again: its rows would say pending for ever. Those that another peer
+ * refused as well stay as they are. */
+static bool
+release_owed(struct db *db, const char *peer, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	ok = db_query(db, "SELECT queue_ids FROM sync_owed o WHERE peer=? AND NOT EXISTS (SELECT 1 FROM sync_owed x WHERE x.record_hash=o.record_hash AND x.peer<>o.peer)",
+	    DB_ARGS(db_text(peer)), &rows, e);
+	while (ok && (ok = db_rows_next(rows, &more, e)) && more)
+		ok = queue_release_rows(db, db_rows_text(rows, 0), e);
+	db_rows_free(rows);
 	return ok;
 }
 
@@ -164,7 +189,7 @@ begin_once(struct db *db, const struct catalog *c, const char *peer, const char 
 	*news = strcmp(known.id, id) != 0;
 	if (!*news)
 		return db_commit(db, e);
-	return mark_all_seen(db, e) && tell_born(db, c, peer, e) && peer_reset(db, peer, e) && mark_tables(db, c, peer, e) &&
+	return mark_all_seen(db, e) && tell_born(db, c, peer, e) && release_owed(db, peer, e) && peer_reset(db, peer, e) && mark_tables(db, c, peer, e) &&
 	    db_exec(db, "REPLACE INTO sync_renewal (peer, renewal, told) VALUES (?, ?, ?)", DB_ARGS(db_text(peer), db_text(id), db_u64(told)), e) && db_commit(db, e);
 }
 
@@ -188,7 +213,7 @@ renewal_begin(struct db *db, const struct catalog *c, const char *peer, const ch
 bool
 renewal_leave(struct db *db, const char *peer, struct err *e)
 {
-	return peer_forget(db, peer, e) &&
+	return release_owed(db, peer, e) && peer_forget(db, peer, e) &&
 	    db_exec(db, "REPLACE INTO sync_renewal (peer, renewal, told) VALUES (?, ?, 1)", DB_ARGS(db_text(peer), db_text(left_mark)), e);
 }
 

@@ -578,7 +578,8 @@ remove_directories(struct arrival *a, struct err *e)
 {
 	bool ok = true;
 
-	qsort(a->directories, a->ndirectories, sizeof *a->directories, deeper_first);
+	if (a->ndirectories > 1)
+		qsort(a->directories, a->ndirectories, sizeof *a->directories, deeper_first);
 	for (size_t i = 0; ok && i < a->ndirectories; i++) {
 		enum fate f = beneath_remove_directory(a->tree->root, a->directories[i], e);
 
