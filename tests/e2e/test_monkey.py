@@ -3,10 +3,9 @@ foreign keys with actions, conflicts included. When they have met both are equal
 
 from __future__ import annotations
 
-import os
 import random
 
-from lab import Pair
+from lab import Pair, seed
 from lab.monkey import Monkey
 
 _ROUNDS, _STATEMENTS = 3, 80
@@ -46,7 +45,7 @@ def _orphans(pair: Pair) -> list[tuple]:
 
 def test_random_work_on_two_laptops_that_are_apart_ends_equal() -> None:
     # The same work each time, so that a check says what has changed; TANDEM_SEED makes it another.
-    rng = random.Random(int(os.environ.get("TANDEM_SEED", "1")))
+    rng = random.Random(seed.asked(1))
     with Pair(schemas=(), conf={"sync": {"max_delete": "off"}}) as pair:
         for node in pair.nodes:
             node.server.script(_SCHEMA, node.database)
