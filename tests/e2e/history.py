@@ -63,6 +63,11 @@ def read(path: Path) -> Outcome:
     return outcome
 
 
+def ends_in_a_trigger(wrong: BaseException) -> bool:
+    """A server that is being ended while it reads a trigger calls the trigger's text wrong."""
+    return bool(wrong.args) and wrong.args[0] == 1064 and "has an error in its body" in str(wrong.args[-1])
+
+
 class Writer(threading.Thread):
     """An app's thread on one node; start() it, stop() it, then ask outcome()."""
 
@@ -109,10 +114,10 @@ class Writer(threading.Thread):
         _note(log, f"begun {number}")
         try:
             self._transaction(number)
-        except (pymysql.err.OperationalError, pymysql.err.InterfaceError, OSError) as wrong:
+        except (pymysql.err.OperationalError, pymysql.err.InterfaceError, pymysql.err.ProgrammingError, OSError) as wrong:
             code = wrong.args[0] if wrong.args else 0
             # 1205, 1213: the server's own answer, the transaction did not happen.
-            if isinstance(code, int) and 1000 <= code < 2000 and code not in (1053, 1205, 1213):
+            if isinstance(code, int) and 1000 <= code < 2000 and code not in (1053, 1205, 1213) and not ends_in_a_trigger(wrong):
                 raise
             _note(log, f"failed {number}")
             self._disconnect()

@@ -25,6 +25,8 @@ from chaos import Chaos  # noqa: E402
 from restored import Disks  # noqa: E402
 from watchers import Watcher  # noqa: E402
 
+pytestmark = pytest.mark.slow  # a storm is of time: with the program as it is built for users
+
 _SHORT_S = 40        # of one test, faults only
 _SKEWS = (0.0, -7.0, 11.0)  # seconds that the laptops' clocks are wrong; below max_clock_skew
 _LATE = "CREATE TABLE late (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(20)) ENGINE=InnoDB"
@@ -124,7 +126,11 @@ def _fetching(cluster: Cluster) -> Cluster:
     return cluster
 
 
-@pytest.mark.parametrize("laptops", ["pair", "chain of three, the last of which fetches"])
+def _long_only(laptops: str) -> object:
+    return pytest.param(laptops, marks=pytest.mark.skipif(not _is_long(), reason="the long form's"))
+
+
+@pytest.mark.parametrize("laptops", ["pair", _long_only("chain of three, the last of which fetches")])
 def test_a_storm_of_faults_loses_nothing(laptops: str, rng: random.Random) -> None:
     options = ["--innodb-flush-log-at-trx-commit=1"]
     cluster = (Pair(schemas=(), proxied=True, server_options=options) if laptops == "pair" else
@@ -152,11 +158,7 @@ _AROUND = ("drop_request", "drop_response", "cut_request", "hold_response", "dup
            "kill_drain", "kill_server", "end_connections")
 
 
-def _long_only(laptops: str) -> object:
-    return pytest.param(laptops, marks=pytest.mark.skipif(not _is_long(), reason="the long form's"))
-
-
-@pytest.mark.parametrize("laptops", ["pair", _long_only("chain of three")])
+@pytest.mark.parametrize("laptops", [_long_only("pair"), _long_only("chain of three")])
 def test_disks_that_are_put_back_lose_nothing_that_was_anywhere_else(laptops: str, rng: random.Random) -> None:
     """One command each time. Watchers would see time go back, and the sums of writers who live on after it begin anew."""
     cluster = Pair(schemas=(), proxied=True) if laptops == "pair" else Cluster(3, "chain", schemas=(), proxied=True)
