@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
+
 static const char *const ask_name[ASKS] = { "sums", "rows", "keys", "keep", "queue", "fill", "fetch", "again" };
 
 /* --- parts of lines --- */
@@ -55,23 +57,13 @@ is_the_word(const struct line_value *v, const char *word)
 static bool
 is_hex(const struct line_value *v, size_t len)
 {
-	return is_word(v) && v->len == len && strspn(v->data, "0123456789abcdef") == len;
-}
-
-static int
-hex_value(char d)
-{
-	return d <= '9' ? d - '0' : d - 'a' + 10;
+	return is_word(v) && hex_is(v->data, len);
 }
 
 static bool
 take_sum(const struct line_value *v, unsigned char out[DIGEST_BYTES])
 {
-	if (!is_hex(v, 2 * DIGEST_BYTES))
-		return false;
-	for (size_t i = 0; i < DIGEST_BYTES; i++)
-		out[i] = (unsigned char)(hex_value(v->data[2 * i]) << 4 | hex_value(v->data[2 * i + 1]));
-	return true;
+	return is_hex(v, 2 * DIGEST_BYTES) && hex_read(v->data, DIGEST_BYTES, out);
 }
 
 static bool

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "change/mark.h"
 #include "wire/line.h"
 
@@ -39,14 +40,9 @@ put_number(struct buf *out, uint64_t n)
 static void
 put_hash(struct buf *out, const unsigned char hash[PARCEL_HASH])
 {
-	static const char digit[] = "0123456789abcdef";
 	char text[HEX + 1];
 
-	for (size_t i = 0; i < PARCEL_HASH; i++) {
-		text[2 * i] = digit[hash[i] >> 4];
-		text[2 * i + 1] = digit[hash[i] & 15];
-	}
-	text[HEX] = '\0';
+	hex_write(hash, PARCEL_HASH, text);
 	put_text(out, text);
 }
 
@@ -148,27 +144,10 @@ get_number(const struct words *w, size_t i, uint64_t *out)
 	return w->values[i].data != NULL && mark_parse_u64(w->values[i].data, out);
 }
 
-static int
-nibble(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool
 get_hash(const struct words *w, size_t i, unsigned char out[PARCEL_HASH])
 {
-	const char *text = w->values[i].data;
-
-	if (text == NULL || w->values[i].len != HEX)
-		return false;
-	for (size_t k = 0; k < PARCEL_HASH; k++) {
-		int a = nibble(text[2 * k]), b = nibble(text[2 * k + 1]);
-
-		if (a < 0 || b < 0)
-			return false;
-		out[k] = (unsigned char)(a << 4 | b);
-	}
-	return true;
+	return w->values[i].data != NULL && w->values[i].len == HEX && hex_read(w->values[i].data, PARCEL_HASH, out);
 }
 
 static bool

@@ -19,6 +19,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -112,6 +113,29 @@ bytes_and_hexadecimal_and_formats_are_appended(void **state)
 	assert_int_equal(b.len, 113);
 	assert_int_equal(b.data[113], '\0');
 	buf_free(&b);
+}
+
+static void
+hexadecimal_digits_are_read_as_they_are_written(void **state)
+{
+	static const char *const wrong[] = { "", "0", "0g", "g0", "0A", "A0", " 0", "0:", "/0", "`0" };
+	unsigned char all[256], back[256];
+	char text[2 * sizeof all + 1];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof all; i++)
+		all[i] = (unsigned char)i;
+	hex_write(all, sizeof all, text);
+	assert_int_equal(strlen(text), sizeof text - 1);
+	assert_memory_equal(text, "000102", 6);
+	assert_true(hex_is(text, sizeof text - 1));
+	assert_false(hex_is(text, sizeof text - 2));
+	assert_false(hex_is(text, sizeof text));
+	assert_true(hex_read(text, sizeof all, back));
+	assert_memory_equal(back, all, sizeof all);
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+		assert_false(hex_read(wrong[i], 1, back));
+	assert_true(hex_read("ffgg", 1, back)); /* what stands behind is the caller's */
 }
 
 static void
@@ -675,6 +699,7 @@ main(void)
 		cmocka_unit_test(a_failed_buffer_takes_nothing_until_reset),
 		cmocka_unit_test(a_huge_length_does_not_wrap_around),
 		cmocka_unit_test(bytes_and_hexadecimal_and_formats_are_appended),
+		cmocka_unit_test(hexadecimal_digits_are_read_as_they_are_written),
 		cmocka_unit_test(dropping_from_the_front_keeps_the_rest),
 		cmocka_unit_test(cutting_keeps_the_front),
 		cmocka_unit_test(a_freed_buffer_can_be_used_again),
