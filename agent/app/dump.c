@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/disk.h"
 #include "base/text.h"
 
 extern char **environ;
@@ -74,11 +75,11 @@ write_account(const struct conf_database *db, const char *directory, struct err 
 		buf_fmt(&text, "port=%u\nprotocol=tcp\n", db->port);
 	}
 	ok = buf_check(&text, "the account of mariadb-dump", e) &&
-	    (write(fd, text.data, text.len) == (ssize_t)text.len || err_errno(e, ERR_IO, "cannot write a file in [node] state_dir"));
+	    (disk_write_at(fd, text.data, text.len, 0) || err_errno(e, ERR_IO, "cannot write a file in [node] state_dir"));
 	if (text.data != NULL)
 		text_wipe(text.data, text.len);
 	buf_free(&text);
-	if (ok && lseek(fd, 0, SEEK_SET) == 0)
+	if (ok)
 		return fd;
 	(void)close(fd);
 	return -1;

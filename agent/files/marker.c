@@ -101,8 +101,7 @@ write_draft(const struct beneath *b, const struct buf *text, struct err *e)
 	f = beneath_file(b, DRAFT, O_WRONLY | O_CREAT | O_TRUNC, 0600, &fd, e);
 	if (f != FATE_DONE)
 		return f;
-	errno = ENOSPC; /* what a short write means */
-	if (write(fd, text->data, text->len) != (ssize_t)text->len || fsync(fd) != 0)
+	if (!disk_write(fd, text->data, text->len) || fsync(fd) != 0)
 		f = fate_errno(e, "cannot write", DRAFT);
 	(void)close(fd);
 	return f;
