@@ -139,6 +139,16 @@ line_quote(struct buf *out, const char *data, size_t len)
 }
 
 void
+line_member(struct buf *out, const char *name, const char *text, size_t len)
+{
+	buf_fmt(out, ",\"%s\":", name);
+	if (text == NULL)
+		buf_str(out, "null");
+	else
+		line_quote(out, text, len);
+}
+
+void
 line_text(struct buf *line, const char *data, size_t len)
 {
 	if (!line_is_utf8(data, len)) {

@@ -35,6 +35,8 @@ void line_bytes(struct buf *line, const char *data, size_t len);
 void line_end(struct buf *line);
 /* A JSON string alone, quotes included (for the header lines). */
 void line_quote(struct buf *out, const char *data, size_t len);
+/* One more member of a JSON object that has some: a string, or null where text is NULL. */
+void line_member(struct buf *out, const char *name, const char *text, size_t len);
 
 /* Decode in place: line (len bytes, no newline) is overwritten and values point into it. */
 MUST_CHECK bool line_parse(char *line, size_t len, struct line_value *values, size_t max, size_t *n, struct err *e);
