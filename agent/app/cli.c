@@ -17,6 +17,7 @@
 #include <zstd.h>
 
 #include "base/text.h"
+#include "wire/line.h"
 
 enum {
 	WORD_MAX = 31,	    /* longer words are no verb and no option */
@@ -393,6 +394,18 @@ cli_say(const struct cli *cli, enum ink ink, const char *fmt, ...)
 	if (!screen_print(&s, &e))
 		cli_complain(e.msg);
 	screen_free(&s);
+}
+
+void
+cli_put_quoted(const char *text)
+{
+	size_t len = strlen(text);
+	struct buf out;
+
+	buf_init(&out, 6 * len + 2); /* \u001f */
+	line_quote(&out, text, len);
+	(void)fputs(buf_cstr(&out), stdout);
+	buf_free(&out);
 }
 
 /* --- --help -------------------------------------------------------------------------------------- */
