@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "wire/line.h"
 
@@ -406,6 +407,20 @@ cli_put_quoted(const char *text)
 	line_quote(&out, text, len);
 	(void)fputs(buf_cstr(&out), stdout);
 	buf_free(&out);
+}
+
+bool
+cli_open_log(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	struct log_options o = { .level = LOG_LEVEL_INFO, .target = "stderr" };
+
+	if (conf != NULL)
+		o = (struct log_options){ conf->log.level, conf->log.target, (uint64_t)conf->log.max_bytes, conf->log.keep };
+	if (cli->quiet)
+		o.level = LOG_LEVEL_ERROR;
+	if (cli->verbose)
+		o.level = LOG_LEVEL_DEBUG;
+	return log_open(&o, e);
 }
 
 /* --- --help -------------------------------------------------------------------------------------- */
