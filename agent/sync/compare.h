@@ -28,6 +28,7 @@ struct compare_take {
 	const char *ours, *theirs; /* its key as spelled on each side; NULL: no such record */
 	size_t ours_len, theirs_len;
 	unsigned char sum[DIGEST_BYTES]; /* of ours */
+	const char *changed_at, *node;	 /* the peer's version, as far as its queue knows; "" = it does not */
 };
 
 /* Who brings rows over during the comparison (sync/fill). */

@@ -396,7 +396,8 @@ take_now(struct asker *a, const struct orders *o, struct err *e)
 	for (size_t i = 0; i < o->nfetch; i++) {
 		const struct finding *f = &o->fetch[i];
 
-		items[i] = (struct compare_take){ .ours = f->ours, .ours_len = f->ours_len, .theirs = f->theirs, .theirs_len = f->theirs_len };
+		items[i] = (struct compare_take){ .ours = f->ours, .ours_len = f->ours_len, .theirs = f->theirs, .theirs_len = f->theirs_len,
+			.changed_at = f->there->changed_at, .node = f->there->node };
 		if (f->ours != NULL)
 			memcpy(items[i].sum, f->sum, sizeof items[i].sum);
 	}

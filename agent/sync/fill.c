@@ -677,6 +677,40 @@ write_theirs(struct fill *f, struct page *p, const struct takes *t, struct err *
 	}
 }
 
+/* One record for the other peers, that has taken the place of ours. */
+static struct repair_item
+item_for_others(const struct fill *f, const struct compare_take *c)
+{
+	const bool known = c->changed_at[0] != '\0', respelled = c->ours != NULL && (c->ours_len != c->theirs_len || memcmp(c->ours, c->theirs, c->ours_len) != 0);
+
+	return (struct repair_item){ .operation = c->ours == NULL ? OP_INSERT : OP_UPDATE, .key = c->theirs, .key_len = c->theirs_len, .old_key = respelled ? c->ours : NULL,
+		.old_key_len = c->ours_len, .via = f->peer, .changed_at = known ? c->changed_at : NULL,
+		.origin = !known ? f->peer : strcmp(c->node, f->node->name) == 0 ? NULL : c->node };
+}
+
+/* Other peers have not seen what was taken: what they change meanwhile must find it in the queue, and is judged against
+ * it. Counters are compared with them (sync/startup): a record that travels whole would take the place of what they
+ * have counted. */
+static bool
+tell_others(struct fill *f, const struct takes *t, struct err *e)
+{
+	struct repair_item *items;
+	size_t n = 0;
+	bool ok;
+
+	if (f->conf->npeers < 2 || f->table->ncounters > 0)
+		return true;
+	items = calloc(t->n + 1, sizeof *items);
+	if (items == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for records");
+	for (size_t i = 0; i < t->n; i++)
+		if (!t->off[i] && t->items[i].theirs != NULL)
+			items[n++] = item_for_others(f, &t->items[i]);
+	ok = repair_queue(f->db, f->table->name, items, n, e);
+	free(items);
+	return ok;
+}
+
 static bool
 take_once(struct fill *f, struct page *p, struct takes *t, struct err *e)
 {
@@ -685,7 +719,7 @@ take_once(struct fill *f, struct page *p, struct takes *t, struct err *e)
 	for (size_t i = 0; i < t->n; i++)
 		if (!t->off[i] && !remove_ours(f, &t->items[i], e))
 			return false;
-	return target_flush(&f->target, e) && (p->spool == NULL || write_theirs(f, p, t, e)) && db_commit(f->db, e);
+	return target_flush(&f->target, e) && (p->spool == NULL || write_theirs(f, p, t, e)) && tell_others(f, t, e) && db_commit(f->db, e);
 }
 
 static bool

@@ -13,6 +13,7 @@ import pytest
 
 from lab import Node, Pair, until
 from lab.hand import everywhere, sync, unseen
+from lab.pair import Cluster
 from lab.proxy import Fault
 
 TABLE = "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(40), n INT)"
@@ -371,3 +372,22 @@ def test_what_an_edit_during_a_first_startup_replaces_unseen_is_kept(fresh_pair:
         anna.start_serve()
         until(lambda: rows(anna) == rows(bert), what="both are in step")
         assert kept == [_kept(node) for node in two.nodes]
+
+
+def test_what_a_startup_took_and_another_peer_changes_unseen_is_kept() -> None:
+    """bert takes over anna's version of records; cleo, who has not heard of that, changes one of them."""
+    with Cluster(3, "chain", schemas=()) as three:
+        anna, bert, cleo = three.nodes
+        everywhere(three, TABLE)
+        for node in three.nodes:
+            node.sql("INSERT INTO t VALUES (1, 'old', 0), (2, 'old', 0)")
+        three.install()
+        anna.sql("UPDATE t SET v = 'anna'")
+        anna.start_serve()
+        bert.start_serve()
+        assert startup(bert, "--peer", "anna")["copied"] == 2
+        cleo.sql("UPDATE t SET v = 'cleo' WHERE id = 1")
+        cleo.start_serve()
+        until(lambda: rows(anna) == rows(bert) == rows(cleo) == [(1, "cleo", 0), (2, "anna", 0)], what="all have the later ones")
+        assert "anna" in _kept(bert)
+        assert sync(bert, "SELECT record_id, origin FROM sync_queue WHERE via = 'anna' ORDER BY id") == [(b"1", "anna"), (b"2", "anna")]
