@@ -152,6 +152,13 @@ unknown(const struct scan *s, const char *word, struct err *e)
 	return err_set(e, ERR_USAGE, "unknown word \"%.60s\"; agent --help shows all verbs and options", word);
 }
 
+/* -q, as against a negative number or a longer word? */
+static bool
+is_letter(const char *word)
+{
+	return word[0] == '-' && word[1] != '-' && word[1] != '\0' && word[2] == '\0';
+}
+
 /* The argument of a verb or option: behind its = or the next word. A next word that begins with -
  * is taken for an option, not for the argument. NULL when there is none. */
 static const char *
@@ -164,11 +171,17 @@ take_argument(struct scan *s, const char *equals)
 	return NULL;
 }
 
-/* A verb's second or third argument. A single - may begin it (a negative key), -- may not. */
+/* A verb's second or third argument. A single - may begin it (a negative key), -- may not; nor may one that the verb can
+ * do without be an option's letter. */
 static const char *
-take_next(struct scan *s, const char *before)
+take_next(struct scan *s, const char *before, bool needed)
 {
-	return before != NULL && s->at < s->argc && s->argv[s->at] != NULL && strncmp(s->argv[s->at], "--", 2) != 0 ? s->argv[s->at++] : NULL;
+	const char *word = before != NULL && s->at < s->argc ? s->argv[s->at] : NULL;
+
+	if (word == NULL || strncmp(word, "--", 2) == 0 || (!needed && is_letter(word) && find_letter(word[1]) != OPTIONS))
+		return NULL;
+	s->at++;
+	return word;
 }
 
 /* How many arguments a verb takes, and how many it cannot do without. */
@@ -200,9 +213,9 @@ take_verb(struct scan *s, const struct verb *v, const char *equals, struct err *
 	if (s->out->argument != NULL && s->out->argument[0] == '\0')
 		return err_set(e, ERR_USAGE, "--%s has an empty argument; write agent --%s %s", v->name, v->name, v->argument);
 	if (count_arguments(v->argument, false) > 1)
-		s->out->second = take_next(s, s->out->argument);
+		s->out->second = take_next(s, s->out->argument, count_arguments(v->argument, true) > 1);
 	if (count_arguments(v->argument, false) > 2)
-		s->out->third = take_next(s, s->out->second);
+		s->out->third = take_next(s, s->out->second, count_arguments(v->argument, true) > 2);
 	if ((s->out->argument != NULL) + (s->out->second != NULL) < (int)count_arguments(v->argument, true))
 		return err_set(e, ERR_USAGE, "--%s needs %s; write agent --%s %s", v->name, v->argument, v->name, v->argument);
 	return true;
@@ -234,7 +247,7 @@ take_word(struct scan *s, const char *word, struct err *e)
 	const struct verb *v;
 	size_t i = OPTIONS, len;
 
-	if (word[0] == '-' && word[1] != '-' && word[1] != '\0' && word[2] == '\0') {
+	if (is_letter(word)) {
 		i = find_letter(word[1]);
 		return i == OPTIONS ? unknown(s, word, e) : take_option(s, i, NULL, e);
 	}
