@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "files/moving.h"
 #include "files/places.h"
 #include "files/scan.h"
 #include "files/tell.h"
@@ -18,6 +19,7 @@
 
 enum {
 	GROUP = 128,		 /* files on their way at once: each is an open descriptor */
+	UNWRITTEN_MAX = 1000,	 /* a row before its file lasts would be read as a person's doing: written by us, before they must */
 	PARENT_MODE = 0755,	 /* of directories that the list has not named yet */
 	FREE_LEAST = 16 * 1024 * 1024, /* bytes of the disk that are left alone */
 	SETTLE_MS = 5000,	 /* then whoever asked gets an answer and asks again: its patience ends at [sync] timeout */
@@ -58,6 +60,8 @@ struct arrival {
 	/* A large content that comes in several calls stays open: opening it reads all that is there. */
 	struct half *large;
 	struct places expected; /* which paths want what comes */
+	struct moving *moving;
+	size_t unwritten; /* files published whose rows are not written */
 	bool owner_said;
 };
 
@@ -71,7 +75,7 @@ arrive_new(struct tree *t, struct arrival **out, struct err *e)
 	if (a == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a tree");
 	a->tree = t;
-	if (trash_new(t->root, TRASH_DELETED, "replaced", now, &a->replaced, e) && trash_new(t->root, TRASH_CONFLICT, "unexpected", now, &a->lost, e)) {
+	if (moving_new(t, &a->moving, e) && trash_new(t->root, TRASH_DELETED, "replaced", now, &a->replaced, e) && trash_new(t->root, TRASH_CONFLICT, "unexpected", now, &a->lost, e)) {
 		*out = a;
 		return true;
 	}
@@ -126,6 +130,7 @@ arrive_free(struct arrival *a)
 	close_large(a);
 	drop_directories(a);
 	places_clear(&a->expected);
+	moving_free(a->moving);
 	trash_free(a->replaced);
 	trash_free(a->lost);
 	free(a);
@@ -253,6 +258,13 @@ publish(struct arrival *a, struct incoming *in, struct buf *name, struct err *e)
 	return note_right(a, in->path, &in->content, NULL, e);
 }
 
+static bool
+write_rows(struct arrival *a, struct err *e)
+{
+	a->unwritten = 0;
+	return listing_flush(a->tree->list, e);
+}
+
 /* Give the gathered files their names. */
 static bool
 finish_group(struct arrival *a, struct err *e)
@@ -285,8 +297,9 @@ finish_group(struct arrival *a, struct err *e)
 			err_clear(e); /* gone again: then nothing has to last */
 	}
 	buf_free(&name);
+	a->unwritten += a->n;
 	drop_group(a);
-	return ok;
+	return ok && (a->unwritten < UNWRITTEN_MAX || write_rows(a, e));
 }
 
 static bool
@@ -432,20 +445,36 @@ want_small(struct arrival *a, const struct listing_row *row, struct err *e)
 	return want(a, &w, e);
 }
 
+/* Nothing is at the path, and the content is here. Where a folder deletes nothing it moves nothing. */
+static bool
+may_move(const struct arrival *a, const struct listing_row *row)
+{
+	return row->elsewhere && row->s.here.len == 0 && a->tree->t->mode != TREE_PULL;
+}
+
 static bool
 want_file(struct arrival *a, const struct listing_row *row, struct err *e)
 {
 	struct half *h = NULL;
-	bool known = false, ok;
+	bool known = false, done = false, ok;
 	enum fate f;
 
+	if (may_move(a, row)) {
+		const struct store_look look = look_of(a, row);
+
+		if (!moving_try(a->moving, row, &look, &done, e))
+			return false;
+		a->tally.written += done;
+		if (done)
+			return true;
+	}
 	if (a->tally.wants >= ARRIVE_WANTS) { /* enough for one answer; there will be another */
 		a->tally.wants++;
 		return true;
 	}
 	if (content_count(row->size) == 1 && !row->elsewhere && !is_on_its_way(a, &row->s.listed))
 		return want_small(a, row, e);
-	if (is_on_its_way(a, &row->s.listed) && (!finish_group(a, e) || !listing_flush(a->tree->list, e)))
+	if (is_on_its_way(a, &row->s.listed) && (!finish_group(a, e) || !write_rows(a, e)))
 		return false;
 	f = half_open(a, row->s.listed.bytes + 1, row->size, &h, &known, e);
 	if (f == FATE_DONE && !known)
@@ -722,7 +751,7 @@ arrive_settle(struct arrival *a, arrive_wish *wish, void *arg, struct arrive_rep
 	a->removals = false;
 	a->wish = wish;
 	a->wish_arg = arg;
-	ok = visit_unlike(a, e) && finish_group(a, e) && listing_flush(a->tree->list, e) && listing_tell_flush(a->tree->list, e) && (a->tally.more || remove_all(a, e));
+	ok = visit_unlike(a, e) && moving_finish(a->moving, e) && finish_group(a, e) && write_rows(a, e) && listing_tell_flush(a->tree->list, e) && (a->tally.more || remove_all(a, e));
 	if (!ok)
 		drop_group(a);
 	*out = a->tally;
@@ -866,7 +895,7 @@ arrive_is_amidst(const struct arrival *a)
 bool
 arrive_finish(struct arrival *a, struct arrive_report *out, struct err *e)
 {
-	bool ok = finish_group(a, e) && listing_flush(a->tree->list, e);
+	bool ok = finish_group(a, e) && write_rows(a, e);
 
 	*out = a->tally;
 	a->tally = (struct arrive_report){ 0 };
