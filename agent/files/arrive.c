@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "files/after.h"
 #include "files/moving.h"
 #include "files/places.h"
 #include "files/scan.h"
@@ -47,6 +48,7 @@ struct incoming {
 struct arrival {
 	struct tree *tree;
 	struct trash *replaced, *lost;
+	struct placed *placed; /* for the command of after */
 	struct incoming group[GROUP];
 	size_t n;
 	struct arrive_report tally;
@@ -75,7 +77,8 @@ arrive_new(struct tree *t, struct arrival **out, struct err *e)
 	if (a == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a tree");
 	a->tree = t;
-	if (moving_new(t, &a->moving, e) && trash_new(t->root, TRASH_DELETED, "replaced", now, &a->replaced, e) && trash_new(t->root, TRASH_CONFLICT, "unexpected", now, &a->lost, e)) {
+	if (placed_new(t->db, t->t, &a->placed, e) && moving_new(t, a->placed, &a->moving, e) && trash_new(t->root, TRASH_DELETED, "replaced", now, &a->replaced, e) &&
+	    trash_new(t->root, TRASH_CONFLICT, "unexpected", now, &a->lost, e)) {
 		*out = a;
 		return true;
 	}
@@ -133,6 +136,7 @@ arrive_free(struct arrival *a)
 	moving_free(a->moving);
 	trash_free(a->replaced);
 	trash_free(a->lost);
+	placed_free(a->placed);
 	free(a);
 }
 
@@ -276,6 +280,9 @@ finish_group(struct arrival *a, struct err *e)
 	buf_init(&name, BENEATH_PATH_MAX);
 	for (size_t i = 0; i < a->n; i++)
 		store_flush(a->group[i].half->store);
+	for (size_t i = 0; ok && i < a->n; i++)
+		ok = placed_add(a->placed, a->group[i].path, e);
+	ok = ok && placed_flush(a->placed, e);
 	for (size_t i = 0; ok && i < a->n; i++) {
 		struct incoming *in = &a->group[i];
 		enum fate f = store_sync(in->half->store, e);
@@ -449,7 +456,7 @@ want_small(struct arrival *a, const struct listing_row *row, struct err *e)
 static bool
 may_move(const struct arrival *a, const struct listing_row *row)
 {
-	return row->elsewhere && row->s.here.len == 0 && a->tree->t->mode != TREE_PULL;
+	return row->elsewhere && row->s.here.len == 0 && a->tree->mode != TREE_PULL;
 }
 
 static bool
@@ -490,6 +497,13 @@ want_file(struct arrival *a, const struct listing_row *row, struct err *e)
 
 /* --- directories, links --- */
 
+/* One path that is about to change. */
+static bool
+announce(struct arrival *a, const char *path, struct err *e)
+{
+	return placed_add(a->placed, path, e) && placed_flush(a->placed, e);
+}
+
 /* What stands in the way of something of another kind goes to the trash. */
 static enum fate
 clear_place(struct arrival *a, const struct listing_row *row, struct err *e)
@@ -515,6 +529,8 @@ make_directory(struct arrival *a, const struct listing_row *row, struct err *e)
 	int fd = -1;
 
 	if (what_kind(&row->s.here) != 'd') {
+		if (!announce(a, row->path, e))
+			return false;
 		f = clear_place(a, row, e);
 		if (f == FATE_DONE)
 			f = beneath_parent(a->tree->root, row->path, PARENT_MODE, &fd, &leaf, e);
@@ -544,6 +560,8 @@ make_link(struct arrival *a, const struct listing_row *row, struct err *e)
 	int fd = -1;
 
 	if (row->link == NULL || !content_block(row->link, strlen(row->link), hash, e))
+		return false;
+	if (!announce(a, row->path, e))
 		return false;
 	what_set(&c, 'l', hash);
 	if (!what_same(&c, &row->s.listed) || !beneath_link_stays(row->path, row->link))
@@ -596,6 +614,8 @@ remove_file(struct arrival *a, const struct listing_row *row, struct err *e)
 		return false;
 	if (named)
 		return true;
+	if (!announce(a, row->path, e))
+		return false;
 	f = beneath_look(a->tree->root, row->path, &facts, e);
 
 	if (f == FATE_DONE && !is_as_known(&facts, &row->facts))
@@ -632,7 +652,7 @@ remove_directories(struct arrival *a, struct err *e)
 
 		if (f == FATE_DONE || f == FATE_GONE) {
 			a->tally.removed++;
-			ok = scan_path(a->tree, a->directories[i], strlen(a->directories[i]), e);
+			ok = announce(a, a->directories[i], e) && scan_path(a->tree, a->directories[i], strlen(a->directories[i]), e);
 		} /* not empty: what is left out keeps it */
 	}
 	drop_directories(a);
@@ -685,7 +705,7 @@ static bool
 on_unlike(void *arg, const struct listing_row *row, struct err *e)
 {
 	struct arrival *a = arg;
-	enum verdict_act act = verdict_judge(a->tree->t->mode, a->tree->sends, &row->s);
+	enum verdict_act act = verdict_judge(a->tree->mode, a->tree->sends, &row->s);
 	bool directory = what_kind(row->s.listed.len > 0 ? &row->s.listed : &row->s.here) == 'd';
 
 	if (is_enough(a)) {
@@ -696,7 +716,7 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 	if ((act == VERDICT_NOTHING || act == VERDICT_AGREE) && row->s.listed.len > 0 && what_same(&row->s.here, &row->s.listed) && !a->removing) {
 		if (!listing_agree(a->tree->list, row->id, e))
 			return false;
-		act = a->tree->t->mode == TREE_TWO_WAY ? VERDICT_NOTHING : VERDICT_TAKE;
+		act = a->tree->mode == TREE_TWO_WAY ? VERDICT_NOTHING : VERDICT_TAKE;
 	}
 	if (act == VERDICT_TAKE && row->failed) { /* one try between two looks: its content would come over and over */
 		a->tally.failed++;
@@ -726,7 +746,7 @@ remove_all(struct arrival *a, struct err *e)
 	struct listing_counts n;
 	bool ok;
 
-	if (a->tree->t->mode == TREE_PULL)
+	if (a->tree->mode == TREE_PULL)
 		return true;
 	if (!a->removals)
 		return tell_brake(a->tree, 0, 0, 0, &a->tally.held, e) && listing_forget_gone(a->tree->list, e);

@@ -22,6 +22,7 @@ struct moved {
 
 struct moving {
 	struct tree *tree;
+	struct placed *placed;
 	struct places leaving; /* by content */
 	bool read;
 	struct moved batch[BATCH];
@@ -29,12 +30,13 @@ struct moving {
 };
 
 bool
-moving_new(struct tree *t, struct moving **out, struct err *e)
+moving_new(struct tree *t, struct placed *placed, struct moving **out, struct err *e)
 {
 	*out = calloc(1, sizeof **out);
 	if (*out == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a tree");
 	(*out)->tree = t;
+	(*out)->placed = placed;
 	return true;
 }
 
@@ -66,7 +68,7 @@ add_leaving(void *arg, const struct listing_row *row, struct err *e)
 	struct moving *m = arg;
 	struct listing_row keyed = *row;
 
-	if (m->leaving.n >= LEAVING_MAX || verdict_judge(m->tree->t->mode, m->tree->sends, &row->s) != VERDICT_TAKE ||
+	if (m->leaving.n >= LEAVING_MAX || verdict_judge(m->tree->mode, m->tree->sends, &row->s) != VERDICT_TAKE ||
 	    exclude_path(m->tree->exclude, row->path, false) || !beneath_path_ok(row->path, row->len))
 		return true;
 	keyed.s.listed = row->s.here; /* found by what it has */
@@ -206,6 +208,8 @@ moving_try(struct moving *m, const struct listing_row *row, const struct store_l
 		return false;
 	if (p == NULL)
 		return true;
+	if (!placed_add(m->placed, p->path, e) || !placed_add(m->placed, row->path, e) || !placed_flush(m->placed, e))
+		return false;
 	f = rename_it(m, p->path, row->path, e);
 	if (f != FATE_DONE) {
 		err_clear(e); /* a content that is taken from there then */

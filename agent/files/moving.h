@@ -3,13 +3,14 @@
 #ifndef TANDEM_FILES_MOVING_H
 #define TANDEM_FILES_MOVING_H
 
+#include "files/after.h"
 #include "files/store.h"
 #include "files/tree.h"
 
 struct moving;
 
-/* t borrowed, and open for as long. */
-MUST_CHECK bool moving_new(struct tree *t, struct moving **out, struct err *e);
+/* Borrowed, t open for as long; placed hears of the paths first. */
+MUST_CHECK bool moving_new(struct tree *t, struct placed *placed, struct moving **out, struct err *e);
 void moving_free(struct moving *m);
 /* Is there a file that leaves its path, unchanged since it was looked at, with the content, mode and time that row wants?
  * Then it is renamed, and *done. Nothing stands at row's path as far as it is known; what does is left alone. */

@@ -13,7 +13,7 @@ enum {
 };
 
 static const char version[] = "1";
-static const char *const calls[] = { [PARCEL_WANT] = "want", [PARCEL_PUT] = "put" };
+static const char *const calls[] = { [PARCEL_WANT] = "want", [PARCEL_PUT] = "put", [PARCEL_COME] = "come" };
 static const char *const states[] = { [PARCEL_READY] = "ready", [PARCEL_BUSY] = "busy", [PARCEL_NONE] = "none" };
 
 /* --- writing --- */
@@ -189,9 +189,10 @@ parcel_parse_call(const char *text, size_t len, struct parcel_call *c, size_t *a
 		return malformed(e);
 	if (!check_version(&w, e))
 		return false;
-	c->kind = is_word(&w, 0, calls[PARCEL_PUT]) ? PARCEL_PUT : PARCEL_WANT;
+	while (c->kind < PARCEL_COME && !is_word(&w, 0, calls[c->kind]))
+		c->kind++;
 	if (!is_word(&w, 0, calls[c->kind]) || w.values[2].data == NULL || w.values[2].len == 0 || w.values[2].len >= sizeof c->tree ||
-	    (c->kind == PARCEL_WANT && *at != len))
+	    (c->kind != PARCEL_PUT && *at != len))
 		return malformed(e);
 	memcpy(c->tree, w.values[2].data, w.values[2].len + 1);
 	return true;

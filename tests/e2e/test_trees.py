@@ -114,6 +114,7 @@ def test_deletions_in_bulk_wait_for_a_person_on_either_side(fresh_pair: Pair) ->
     said = anna.drain(check=5)
     assert look(there) == before
     assert "held" in (anna.agent_log.read_text())
+    assert "tree uploads is held: 20 of 40" in anna.agent("--status", check={0, 5}).stdout
     anna.drain(check=5)
     anna.drain("--allow-deletes")
     until(lambda: "is held: 20 of 40" in bert.agent_log.read_text(), 30, "bert's brake is his own")
