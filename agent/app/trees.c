@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "db/schema.h"
+#include "files/after.h"
 #include "files/tree.h"
 #include "wire/line.h"
 
@@ -23,6 +24,7 @@ struct view {
 	const struct conf_tree *tree;
 	struct tree_state state;
 	struct listing_counts n;
+	char after[AFTER_ERROR_MAX]; /* how its command failed, or "" */
 	bool json;
 	struct buf *out;
 };
@@ -44,7 +46,7 @@ static bool
 read_view(struct view *v, struct err *e)
 {
 	struct listing *l = NULL;
-	bool ok = tree_state_read(v->db, v->tree->name, &v->state, e) && listing_new(v->db, v->conf, v->tree, &l, e) && listing_count(l, &v->n, e);
+	bool ok = tree_state_read(v->db, v->tree->name, &v->state, e) && listing_new(v->db, v->conf, v->tree, &l, e) && listing_count(l, &v->n, e) && after_failure(v->db, v->tree->name, v->after, e);
 
 	listing_free(l);
 	return ok;
@@ -105,7 +107,9 @@ put_json(struct view *v, struct err *e)
 	    in_step(v) ? "true" : "false", (unsigned long long)n->here, (unsigned long long)n->here_bytes, (unsigned long long)n->listed, (unsigned long long)n->listed_bytes,
 	    (unsigned long long)n->missing + n->gone, (unsigned long long)n->changed, (unsigned long long)n->deletions, (unsigned long long)n->failed);
 	ok = put_all_failed(v, e);
-	buf_str(v->out, "]}");
+	buf_str(v->out, "],\"after_error\":");
+	line_quote(v->out, v->after, strlen(v->after));
+	buf_char(v->out, '}');
 	return ok;
 }
 
@@ -121,6 +125,8 @@ put_text(struct view *v, struct err *e)
 		buf_fmt(v->out, "  held: %s\n", v->state.held);
 	else if (!v->state.looked)
 		buf_str(v->out, "  not looked at yet: run agent --drain\n");
+	if (v->after[0] != '\0')
+		buf_fmt(v->out, "  the command of after failed: %s\n", v->after);
 	if (unlike(v) > 0)
 		buf_fmt(v->out, "  %llu files of the list are not here, %llu are here in another version, %llu are here alone\n", (unsigned long long)n->missing + n->gone,
 		    (unsigned long long)n->changed, (unsigned long long)n->deletions);
@@ -141,7 +147,7 @@ put_trees(struct view *v, bool *person, struct err *e)
 		if (ok && v->json && i > 0)
 			buf_char(v->out, ',');
 		ok = ok && (v->json ? put_json : put_text)(v, e);
-		*person = *person || v->state.held[0] != '\0' || v->n.failed > 0;
+		*person = *person || v->state.held[0] != '\0' || v->n.failed > 0 || v->after[0] != '\0';
 	}
 	buf_str(v->out, v->json ? "]}\n" : v->conf->ntrees == 0 ? "agent.conf has no [tree]\n" : "");
 	return ok && buf_check(v->out, "the folders' state", e);
@@ -184,6 +190,9 @@ trees_put_waiting(struct db *db, const struct conf *conf, struct buf *out, struc
 			buf_fmt(out, "tree %s: %llu paths wait (agent --trees says why)\n", v.tree->name, (unsigned long long)v.n.failed);
 		else if (!in_step(&v))
 			buf_fmt(out, "tree %s is not in step with its list yet\n", v.tree->name);
+		if (v.after[0] != '\0')
+			buf_fmt(out, "tree %s: the command of after failed: %s\n", v.tree->name, v.after);
+		v.after[0] = '\0';
 	}
 	return true;
 }

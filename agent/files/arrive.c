@@ -11,6 +11,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "files/after.h"
+#include "files/moving.h"
 #include "files/places.h"
 #include "files/scan.h"
 #include "files/tell.h"
@@ -18,6 +20,7 @@
 
 enum {
 	GROUP = 128,		 /* files on their way at once: each is an open descriptor */
+	UNWRITTEN_MAX = 1000,	 /* a row before its file lasts would be read as a person's doing: written by us, before they must */
 	PARENT_MODE = 0755,	 /* of directories that the list has not named yet */
 	FREE_LEAST = 16 * 1024 * 1024, /* bytes of the disk that are left alone */
 	SETTLE_MS = 5000,	 /* then whoever asked gets an answer and asks again: its patience ends at [sync] timeout */
@@ -45,6 +48,7 @@ struct incoming {
 struct arrival {
 	struct tree *tree;
 	struct trash *replaced, *lost;
+	struct placed *placed; /* for the command of after */
 	struct incoming group[GROUP];
 	size_t n;
 	struct arrive_report tally;
@@ -58,6 +62,8 @@ struct arrival {
 	/* A large content that comes in several calls stays open: opening it reads all that is there. */
 	struct half *large;
 	struct places expected; /* which paths want what comes */
+	struct moving *moving;
+	size_t unwritten; /* files published whose rows are not written */
 	bool owner_said;
 };
 
@@ -71,7 +77,8 @@ arrive_new(struct tree *t, struct arrival **out, struct err *e)
 	if (a == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a tree");
 	a->tree = t;
-	if (trash_new(t->root, TRASH_DELETED, "replaced", now, &a->replaced, e) && trash_new(t->root, TRASH_CONFLICT, "unexpected", now, &a->lost, e)) {
+	if (placed_new(t->db, t->t, &a->placed, e) && moving_new(t, a->placed, &a->moving, e) && trash_new(t->root, TRASH_DELETED, "replaced", now, &a->replaced, e) &&
+	    trash_new(t->root, TRASH_CONFLICT, "unexpected", now, &a->lost, e)) {
 		*out = a;
 		return true;
 	}
@@ -126,8 +133,10 @@ arrive_free(struct arrival *a)
 	close_large(a);
 	drop_directories(a);
 	places_clear(&a->expected);
+	moving_free(a->moving);
 	trash_free(a->replaced);
 	trash_free(a->lost);
+	placed_free(a->placed);
 	free(a);
 }
 
@@ -253,6 +262,13 @@ publish(struct arrival *a, struct incoming *in, struct buf *name, struct err *e)
 	return note_right(a, in->path, &in->content, NULL, e);
 }
 
+static bool
+write_rows(struct arrival *a, struct err *e)
+{
+	a->unwritten = 0;
+	return listing_flush(a->tree->list, e);
+}
+
 /* Give the gathered files their names. */
 static bool
 finish_group(struct arrival *a, struct err *e)
@@ -264,6 +280,9 @@ finish_group(struct arrival *a, struct err *e)
 	buf_init(&name, BENEATH_PATH_MAX);
 	for (size_t i = 0; i < a->n; i++)
 		store_flush(a->group[i].half->store);
+	for (size_t i = 0; ok && i < a->n; i++)
+		ok = placed_add(a->placed, a->group[i].path, e);
+	ok = ok && placed_flush(a->placed, e);
 	for (size_t i = 0; ok && i < a->n; i++) {
 		struct incoming *in = &a->group[i];
 		enum fate f = store_sync(in->half->store, e);
@@ -285,8 +304,9 @@ finish_group(struct arrival *a, struct err *e)
 			err_clear(e); /* gone again: then nothing has to last */
 	}
 	buf_free(&name);
+	a->unwritten += a->n;
 	drop_group(a);
-	return ok;
+	return ok && (a->unwritten < UNWRITTEN_MAX || write_rows(a, e));
 }
 
 static bool
@@ -432,20 +452,36 @@ want_small(struct arrival *a, const struct listing_row *row, struct err *e)
 	return want(a, &w, e);
 }
 
+/* Nothing is at the path, and the content is here. Where a folder deletes nothing it moves nothing. */
+static bool
+may_move(const struct arrival *a, const struct listing_row *row)
+{
+	return row->elsewhere && row->s.here.len == 0 && a->tree->mode != TREE_PULL;
+}
+
 static bool
 want_file(struct arrival *a, const struct listing_row *row, struct err *e)
 {
 	struct half *h = NULL;
-	bool known = false, ok;
+	bool known = false, done = false, ok;
 	enum fate f;
 
+	if (may_move(a, row)) {
+		const struct store_look look = look_of(a, row);
+
+		if (!moving_try(a->moving, row, &look, &done, e))
+			return false;
+		a->tally.written += done;
+		if (done)
+			return true;
+	}
 	if (a->tally.wants >= ARRIVE_WANTS) { /* enough for one answer; there will be another */
 		a->tally.wants++;
 		return true;
 	}
 	if (content_count(row->size) == 1 && !row->elsewhere && !is_on_its_way(a, &row->s.listed))
 		return want_small(a, row, e);
-	if (is_on_its_way(a, &row->s.listed) && (!finish_group(a, e) || !listing_flush(a->tree->list, e)))
+	if (is_on_its_way(a, &row->s.listed) && (!finish_group(a, e) || !write_rows(a, e)))
 		return false;
 	f = half_open(a, row->s.listed.bytes + 1, row->size, &h, &known, e);
 	if (f == FATE_DONE && !known)
@@ -460,6 +496,13 @@ want_file(struct arrival *a, const struct listing_row *row, struct err *e)
 }
 
 /* --- directories, links --- */
+
+/* One path that is about to change. */
+static bool
+announce(struct arrival *a, const char *path, struct err *e)
+{
+	return placed_add(a->placed, path, e) && placed_flush(a->placed, e);
+}
 
 /* What stands in the way of something of another kind goes to the trash. */
 static enum fate
@@ -486,6 +529,8 @@ make_directory(struct arrival *a, const struct listing_row *row, struct err *e)
 	int fd = -1;
 
 	if (what_kind(&row->s.here) != 'd') {
+		if (!announce(a, row->path, e))
+			return false;
 		f = clear_place(a, row, e);
 		if (f == FATE_DONE)
 			f = beneath_parent(a->tree->root, row->path, PARENT_MODE, &fd, &leaf, e);
@@ -515,6 +560,8 @@ make_link(struct arrival *a, const struct listing_row *row, struct err *e)
 	int fd = -1;
 
 	if (row->link == NULL || !content_block(row->link, strlen(row->link), hash, e))
+		return false;
+	if (!announce(a, row->path, e))
 		return false;
 	what_set(&c, 'l', hash);
 	if (!what_same(&c, &row->s.listed) || !beneath_link_stays(row->path, row->link))
@@ -567,6 +614,8 @@ remove_file(struct arrival *a, const struct listing_row *row, struct err *e)
 		return false;
 	if (named)
 		return true;
+	if (!announce(a, row->path, e))
+		return false;
 	f = beneath_look(a->tree->root, row->path, &facts, e);
 
 	if (f == FATE_DONE && !is_as_known(&facts, &row->facts))
@@ -603,7 +652,7 @@ remove_directories(struct arrival *a, struct err *e)
 
 		if (f == FATE_DONE || f == FATE_GONE) {
 			a->tally.removed++;
-			ok = scan_path(a->tree, a->directories[i], strlen(a->directories[i]), e);
+			ok = announce(a, a->directories[i], e) && scan_path(a->tree, a->directories[i], strlen(a->directories[i]), e);
 		} /* not empty: what is left out keeps it */
 	}
 	drop_directories(a);
@@ -656,7 +705,7 @@ static bool
 on_unlike(void *arg, const struct listing_row *row, struct err *e)
 {
 	struct arrival *a = arg;
-	enum verdict_act act = verdict_judge(a->tree->t->mode, a->tree->sends, &row->s);
+	enum verdict_act act = verdict_judge(a->tree->mode, a->tree->sends, &row->s);
 	bool directory = what_kind(row->s.listed.len > 0 ? &row->s.listed : &row->s.here) == 'd';
 
 	if (is_enough(a)) {
@@ -667,7 +716,7 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 	if ((act == VERDICT_NOTHING || act == VERDICT_AGREE) && row->s.listed.len > 0 && what_same(&row->s.here, &row->s.listed) && !a->removing) {
 		if (!listing_agree(a->tree->list, row->id, e))
 			return false;
-		act = a->tree->t->mode == TREE_TWO_WAY ? VERDICT_NOTHING : VERDICT_TAKE;
+		act = a->tree->mode == TREE_TWO_WAY ? VERDICT_NOTHING : VERDICT_TAKE;
 	}
 	if (act == VERDICT_TAKE && row->failed) { /* one try between two looks: its content would come over and over */
 		a->tally.failed++;
@@ -697,7 +746,7 @@ remove_all(struct arrival *a, struct err *e)
 	struct listing_counts n;
 	bool ok;
 
-	if (a->tree->t->mode == TREE_PULL)
+	if (a->tree->mode == TREE_PULL)
 		return true;
 	if (!a->removals)
 		return tell_brake(a->tree, 0, 0, 0, &a->tally.held, e) && listing_forget_gone(a->tree->list, e);
@@ -722,7 +771,7 @@ arrive_settle(struct arrival *a, arrive_wish *wish, void *arg, struct arrive_rep
 	a->removals = false;
 	a->wish = wish;
 	a->wish_arg = arg;
-	ok = visit_unlike(a, e) && finish_group(a, e) && listing_flush(a->tree->list, e) && listing_tell_flush(a->tree->list, e) && (a->tally.more || remove_all(a, e));
+	ok = visit_unlike(a, e) && moving_finish(a->moving, e) && finish_group(a, e) && write_rows(a, e) && listing_tell_flush(a->tree->list, e) && (a->tally.more || remove_all(a, e));
 	if (!ok)
 		drop_group(a);
 	*out = a->tally;
@@ -866,7 +915,7 @@ arrive_is_amidst(const struct arrival *a)
 bool
 arrive_finish(struct arrival *a, struct arrive_report *out, struct err *e)
 {
-	bool ok = finish_group(a, e) && listing_flush(a->tree->list, e);
+	bool ok = finish_group(a, e) && write_rows(a, e);
 
 	*out = a->tally;
 	a->tally = (struct arrive_report){ 0 };

@@ -429,6 +429,22 @@ listing_unlike(struct listing *l, const struct listing_looks *looks, listing_vis
 	return ok;
 }
 
+bool
+listing_leaving(struct listing *l, listing_visit *visit, void *arg, struct err *e)
+{
+	const char *table = buf_cstr(&l->table);
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, SQL_MAX);
+	buf_fmt(&sql, "SELECT " LOCAL_COLUMNS ", " LISTED_COLUMNS ", 1, l.own, 0, 0 FROM sync_file_local l JOIN %s m ON m.path_id=l.path_id WHERE l.tree=? AND l.path_id>?"
+	    " AND LEFT(l.content,1)='f' AND l.base=l.content AND m.content='' AND EXISTS (SELECT 1 FROM %s o WHERE o.content=l.content) ORDER BY l.path_id LIMIT %d",
+	    table, table, LISTING_PAGE);
+	ok = buf_check(&sql, "a statement", e) && visit_pages(l, buf_cstr(&sql), visit, arg, e);
+	buf_free(&sql);
+	return ok;
+}
+
 static bool
 stop_at_first(void *arg, const struct listing_row *row, struct err *e)
 {

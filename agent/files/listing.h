@@ -86,6 +86,8 @@ struct listing_looks {
 MUST_CHECK bool listing_is_unlike(struct listing *l, const struct listing_looks *looks, bool *any, struct err *e);
 /* Visit all of them; the visitor may write through the listing. */
 MUST_CHECK bool listing_unlike(struct listing *l, const struct listing_looks *looks, listing_visit *visit, void *arg, struct err *e);
+/* Files that the list has deleted, unchanged here, whose content it names at another path. */
+MUST_CHECK bool listing_leaving(struct listing *l, listing_visit *visit, void *arg, struct err *e);
 /* Those rows whose list names one of these contents (at most LISTING_PAGE) and whose folder has another. */
 MUST_CHECK bool listing_wanting(struct listing *l, const struct what *c, size_t n, listing_visit *visit, void *arg, struct err *e);
 /* The paths here that have one of these contents (at most LISTING_PAGE), as far as the list names it anywhere. Of a row only

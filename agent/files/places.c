@@ -60,6 +60,15 @@ places_add(void *arg, const struct listing_row *row, struct err *e)
 	return true;
 }
 
+static struct place *
+free_from(struct places *p, size_t i, const struct what *c)
+{
+	for (; i < p->n && what_same(&p->list[i].row.s.listed, c); i++)
+		if (!p->list[i].taken)
+			return &p->list[i];
+	return NULL;
+}
+
 struct place *
 places_find(struct places *p, const struct what *c)
 {
@@ -76,10 +85,13 @@ places_find(struct places *p, const struct what *c)
 		else
 			high = middle;
 	}
-	for (; low < p->n && what_same(&p->list[low].row.s.listed, c); low++)
-		if (!p->list[low].taken)
-			return &p->list[low];
-	return NULL;
+	return free_from(p, low, c);
+}
+
+struct place *
+places_next(struct places *p, const struct place *one)
+{
+	return free_from(p, (size_t)(one - p->list) + 1, &one->row.s.listed);
 }
 
 void

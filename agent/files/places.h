@@ -21,6 +21,8 @@ struct places {
 MUST_CHECK bool places_add(void *arg, const struct listing_row *row, struct err *e);
 /* The first place of the list's content c that is not taken, or NULL. */
 struct place *places_find(struct places *p, const struct what *c);
+/* The next one after it. */
+struct place *places_next(struct places *p, const struct place *one);
 /* Forget all; also an empty one. */
 void places_clear(struct places *p);
 

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "files/arrive.h"
+#include "files/order.h"
 #include "files/places.h"
 #include "files/scan.h"
 #include "files/tell.h"
@@ -247,12 +248,36 @@ one_round(struct carrying *c, struct parcel_answer *answer, size_t *needs, struc
 	return ok && bring_page(c, e) && send_body(c, e);
 }
 
+/* This node pulls: the peer shall ask what is needed here. One that is too old for that asks when it comes to it. */
+static bool
+have_it_come(struct carrying *c, struct err *e)
+{
+	struct parcel_answer answer;
+	bool pulled;
+	size_t at;
+
+	if (!order_stands(c->link->db, c->tree->t->name, &pulled, e))
+		return false;
+	if (!pulled)
+		return true;
+	begin_body(c, PARCEL_COME);
+	if (call(c, &answer, &at, e))
+		return true;
+	if (e->code != ERR_PEER_REFUSED)
+		return false;
+	log_debug(c->link->peer->name, "%s", e->msg);
+	err_clear(e);
+	return true;
+}
+
 static bool
 send_tree(struct carrying *c, struct err *e)
 {
 	struct parcel_answer answer = { .state = PARCEL_READY };
 	size_t needs = 1;
 
+	if (!have_it_come(c, e))
+		return false;
 	for (int round = 0; round < ROUNDS_MAX; round++) {
 		if (c->link->stop != NULL && atomic_load(c->link->stop))
 			return err_set(e, ERR_STOPPED, "stopped");
@@ -358,7 +383,7 @@ look_at(struct tree *t, struct carry_look *out, struct err *e)
 	out->changed = out->changed || tell.told > 0;
 	out->held = out->held || tell.held;
 	out->busy = out->busy || scan.later > 0;
-	return tell.held || !conf_tree_takes(t->conf, t->t) || put_right(t, out, e);
+	return tell.held || !t->takes || put_right(t, out, e);
 }
 
 bool
@@ -534,30 +559,39 @@ answer_call(struct landing *l, const struct parcel_call *c, const char *body, si
 	return take_items(l, body, len, at, e);
 }
 
+static bool
+answer_briefly(struct buf *answer, enum parcel_state state, struct err *e)
+{
+	const struct parcel_answer a = { .state = state };
+
+	parcel_put_answer(answer, &a);
+	return buf_check(answer, "an answer", e);
+}
+
 bool
 landing_take(struct landing *l, struct db *db, const char *body, size_t len, struct buf *answer, struct err *e)
 {
-	struct parcel_answer no = { .state = PARCEL_NONE };
 	const struct conf_tree *t;
 	struct parcel_call c;
+	bool pulled, ok = true;
 	enum fate f;
 	size_t at;
-	bool ok = true;
 
 	if (!parcel_parse_call(body, len, &c, &at, e))
 		return false;
 	t = conf_tree(l->conf, c.tree);
-	if (t == NULL || !conf_tree_takes(l->conf, t)) {
-		parcel_put_answer(answer, &no);
-		return buf_check(answer, "an answer", e);
-	}
+	if (c.kind == PARCEL_COME || t == NULL)
+		return (t == NULL || order_come(db, t->name, e)) && answer_briefly(answer, t == NULL ? PARCEL_NONE : PARCEL_READY, e);
+	if (!order_stands(db, t->name, &pulled, e))
+		return false;
+	if (!pulled && !conf_tree_takes(l->conf, t))
+		return answer_briefly(answer, PARCEL_NONE, e);
 	f = enter(l, db, t, e);
 	if (f == FATE_DONE)
 		ok = answer_call(l, &c, body, len, at, answer, e);
 	else if (f != FATE_FAILED) { /* away or in use: later */
 		log_debug(NULL, "%s", e->msg);
-		no.state = PARCEL_BUSY;
-		parcel_put_answer(answer, &no);
+		ok = answer_briefly(answer, PARCEL_BUSY, e);
 	} else
 		ok = false;
 	if (f != FATE_DONE || !ok || !arrive_is_amidst(l->arrival))

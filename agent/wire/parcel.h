@@ -21,7 +21,8 @@ enum {
 
 enum parcel_kind {
 	PARCEL_WANT, /* what of this tree do you need? */
-	PARCEL_PUT   /* here are blocks */
+	PARCEL_PUT,  /* here are blocks */
+	PARCEL_COME  /* ask me what I need, now */
 };
 
 struct parcel_call {

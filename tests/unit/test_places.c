@@ -47,6 +47,8 @@ test_each_place_of_a_content_is_taken_once(void **state)
 	add(&p, 3, "z");
 	add(&p, 7, "a");
 	assert_null(take(&p, 5));
+	assert_string_equal(places_next(&p, &p.list[1])->path, "b");
+	assert_null(places_next(&p, &p.list[2]));
 	assert_string_equal(take(&p, 7), "a");
 	assert_string_equal(take(&p, 7), "b");
 	assert_null(take(&p, 7));
