@@ -55,7 +55,7 @@ static const struct option {
 	[OPTION_DRY_RUN] = { "dry-run", 0, NULL, "install uninstall drain startup verify push pull backup restore",
 	    "say what would be done, change nothing" },
 	[OPTION_ALLOW_DELETES] = { "allow-deletes", 0, NULL, "drain", "let mass deletes that were held pass, once" },
-	[OPTION_KEEP] = { "keep", 0, "local|remote", "resolve", "the version that stays" },
+	[OPTION_KEEP] = { "keep", 0, "local|remote|both", "resolve", "the version that stays; both: of a file in an upload folder" },
 	[OPTION_REPAIR] = { "repair", 0, NULL, "verify", "set going what makes both sides equal" },
 	[OPTION_FROM] = { "from", 0, "NODE|DIR", "verify restore", "verify: whose records win, of a node; restore: where snapshots are" },
 	[OPTION_TO] = { "to", 0, "DIR", "backup", "make the snapshot in DIR" },

@@ -55,8 +55,9 @@ enum {
 	LOOK_MAX_MS = 60 * 60 * 1000,
 	LOOK_HEARD_SHARE = 10, /* when something was heard */
 	LOOK_STEP_MS = 20,
+	WANT_MS = 2000, /* doubles */
 	AFTER_MS = 200, /* between two looks whether a batch is over */
-	ORDERS_MS = 250,     /* between two looks whether somebody pulls */
+	ORDERS_MS = 250,     /* between two looks whether somebody lacks something */
 	ORDERED_MS = 3000,
 	PAIRED_WAIT_MS = 300	       /* between pairing and reading agent.conf again: its answer is on its way */
 };
@@ -321,6 +322,7 @@ struct lookout {
 	int64_t at;	/* the next look by the clock */
 	int64_t rest;	/* not before, whatever is heard: looks take a tenth of the time at most */
 	bool heard;
+	int64_t want_at, want_ms; /* when the peers are told that contents are missing here; 0: none are */
 };
 
 static bool
@@ -337,6 +339,29 @@ look_connect(const struct conf *conf, struct db **db, struct err *e)
 	db_close(*db);
 	*db = NULL;
 	return false;
+}
+
+/* What is on its way has come by then; else somebody has it who does not know that it is missing here. */
+static void
+note_wants(struct lookout *l, const struct conf_tree *tree, bool wants, struct db *db)
+{
+	int64_t now = clock_mono_ms();
+	struct err e;
+
+	if (!wants) {
+		l->want_at = 0;
+		return;
+	}
+	if (l->want_at == 0) {
+		l->want_ms = WANT_MS;
+		l->want_at = now + l->want_ms;
+	} else if (now >= l->want_at) {
+		if (!order_want(db, tree->name, &e))
+			log_debug(NULL, "tree %s: %s", tree->name, e.msg);
+		l->want_ms = l->want_ms * 2 < FILES_IDLE_MS ? l->want_ms * 2 : FILES_IDLE_MS;
+		l->want_at = now + l->want_ms;
+	}
+	l->at = l->at < l->want_at ? l->at : l->want_at;
 }
 
 static void
@@ -356,6 +381,7 @@ look_once(struct pump *p, struct lookout *l, const struct conf_tree *tree, struc
 	if (tree->mode != TREE_TWO_WAY && l->watch != NULL && watch_is_whole(l->watch) && !look.held)
 		pause = LOOK_MAX_MS;
 	l->at = began + took + (look.busy ? tree->settle_ms / 2 + LOOK_STEP_MS : pause < LOOK_MAX_MS ? pause : LOOK_MAX_MS);
+	note_wants(l, tree, look.wants, db);
 }
 
 static void
@@ -411,21 +437,21 @@ has_commands(const struct conf *conf)
 	return false;
 }
 
-/* What a person ordered, here or at a peer: then the peers are asked at once, not at the next turn. */
+/* Something is missing here or at a peer: then the peers are called at once, not at the next turn. */
 static void
 look_for_orders(struct pump *p, struct db **db, int64_t *at)
 {
-	bool pull = false, come = false;
+	bool wants = false, comes = false;
 	struct err e;
 
 	if (clock_mono_ms() < *at)
 		return;
 	*at = clock_mono_ms() + ORDERS_MS;
-	if (!look_connect(p->conf, db, &e) || !order_calls(*db, &pull, &come, &e))
+	if (!look_connect(p->conf, db, &e) || !order_calls(*db, &wants, &comes, &e))
 		return; /* the drains say what is wrong with the database */
-	for (size_t i = 0; (pull || come) && i < p->nothers; i++)
+	for (size_t i = 0; (wants || comes) && i < p->nothers; i++)
 		on_visit(&p->others[i]);
-	if (pull) /* it lasts: that the peers know of it is enough for some seconds */
+	if (wants) /* it lasts: that the peers know of it is enough for some seconds */
 		*at += ORDERED_MS;
 }
 
