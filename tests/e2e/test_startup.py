@@ -167,6 +167,7 @@ def test_two_new_nodes_need_no_filling(fresh_pair: Pair) -> None:
         two.bert.sql("INSERT INTO t VALUES (1, 'bert', 1)")
         two.anna.sql("INSERT INTO t VALUES (2, 'anna', 1)")
         until(lambda: rows(two.anna) == rows(two.bert) and len(rows(two.anna)) == 2, what="both are in step")
+        assert [sync(node, "SELECT * FROM sync_startup WHERE peer=''") for node in two.nodes] == [[], []]  # nobody is put off
         assert [node.agent("--status").returncode for node in two.nodes] == [0, 0]
 
 
