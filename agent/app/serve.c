@@ -734,10 +734,12 @@ check_database(const struct conf *conf, struct err *e)
 	struct node_identity node;
 	struct db *db = NULL;
 	struct err later = { 0 };
-	bool ok = db_open(&conf->database, &db, e) && schema_enter(db, conf, &node, e);
+	bool fills = strcmp(conf->sync.startup, "auto") == 0, ok;
 
 	/* Before anybody can call. */
-	ok = ok && (strcmp(conf->sync.startup, "auto") != 0 || startup_await(db, conf, e));
+	if (fills)
+		startup_await_later();
+	ok = db_open(&conf->database, &db, e) && schema_enter(db, conf, &node, e) && (!fills || startup_await(db, conf, e));
 	/* Here, since a node whose last peer left, or with paused ones alone, never drains. */
 	if (ok && !parting_forget(db, conf, NULL, NULL, &later))
 		log_warning(NULL, "peers that left agent.conf are not forgotten yet: %s", later.msg);

@@ -143,9 +143,8 @@ class Blank:
 
     def agent(self, *args: str, check: int | None = None) -> subprocess.CompletedProcess[str]:
         """The agent with the file that setup has written."""
-        ran = subprocess.run([str(places.agent_binary()), "--config", str(self.conf_path), *args], env=self.env, text=True,
-                             capture_output=True, check=False, timeout=ANSWER_TIMEOUT, stdin=subprocess.DEVNULL,
-                             preexec_fn=process.dies_with_parent())
+        ran = subprocess.run(process.bound([str(places.agent_binary()), "--config", str(self.conf_path), *args]), env=self.env, text=True,
+                             capture_output=True, check=False, timeout=ANSWER_TIMEOUT, stdin=subprocess.DEVNULL)
         assert check is None or ran.returncode == check, f"{self.name}: {args} ended with {ran.returncode}\n{ran.stdout}{ran.stderr}"
         return ran
 
