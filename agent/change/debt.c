@@ -104,12 +104,13 @@ debt_step_back(struct entry *entry, struct entry *old, size_t key, size_t key_le
 	 * moved. The delete goes by itself. */
 	if (old != NULL && old->first == OP_INSERT && old->link == 0)
 		return;
-	if (old != NULL)
-		old->done = true; /* its delete is part of the move */
 	if (old != NULL && old->first == OP_INSERT && old->link != 0 && !old->told) {
 		*link = old->link; /* born in this group by another change of key */
+		old->done = !old->owed; /* what was refused may have been there before, under the same key: its end is told */
 		return;
 	}
+	if (old != NULL)
+		old->done = true; /* its delete is part of the move */
 	entry->old_key = key;
 	entry->old_key_len = key_len;
 }
