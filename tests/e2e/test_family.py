@@ -177,6 +177,28 @@ def test_a_child_that_the_sender_had_refused_keeps_its_parent(fresh_pair: Pair) 
     assert anna.sql("SELECT id, a FROM b WHERE a = 1") == [(11, 1)]
 
 
+def test_a_child_waits_as_long_as_the_delete_of_its_parent_is_refused(fresh_pair: Pair) -> None:
+    """Bert has heard of the delete, and his laptop has not taken it: anna's must not count his new child's tries."""
+    anna, bert = _ready(fresh_pair)
+    bert.sql("ALTER TABLE b ADD CHECK (v < 9)")
+    hand.transaction(anna, "UPDATE b SET a = 2, v = 10 WHERE id = 10", "DELETE FROM a WHERE id = 1")
+    bert.start_serve()
+    anna.drain(check=0)
+    bert.stop_serve()
+    assert [(row[0], row[1], row[2]) for row in hand.owed(anna)] == [("a", "1", "waiting"), ("b", "10", "retry")]
+    bert.sql("INSERT INTO b VALUES (11, 1, 5)")
+    anna.start_serve()
+    for _ in range(5):
+        bert.drain(check=0)
+    assert [(row[0], row[1], row[2], row[3]) for row in hand.owed(bert)] == [("b", "11", "waiting", 0)]
+    anna.stop_serve()
+    bert.sql("ALTER TABLE b DROP CONSTRAINT CONSTRAINT_1")
+    fresh_pair.settle()
+    fresh_pair.assert_equal()
+    assert anna.sql("SELECT id, a FROM b ORDER BY id") == [(10, 2), (11, 1), (20, 2)]
+    assert anna.sql("SELECT id FROM a") == [(1,), (2,)]
+
+
 # rows that hang on each other ------------------------------------------------------------------------
 
 RINGS = (
