@@ -12,6 +12,8 @@
 #include "base/text.h"
 #include "capture/guard.h"
 #include "change/mark.h"
+#include "files/beneath.h"
+#include "files/beside.h"
 #include "files/tree.h"
 #include "sync/carry.h"
 
@@ -103,6 +105,8 @@ find_differences(const struct inbox_conflict *c, struct buf *json, struct sheet 
 
 struct listing {
 	const struct cli *cli;
+	const struct conf *conf;
+	bool files; /* one of an upload folder was shown */
 	uint64_t n;
 };
 
@@ -177,6 +181,30 @@ ending(const struct inbox_conflict *c)
 	return c->resolution != NULL ? ", decided by a person" : c->resolved_at != NULL ? ", ended by itself" : "";
 }
 
+/* The path of a file that is in conflict, for people; "" = it is no row of a folder's list. */
+static bool
+file_of(const struct inbox_conflict *c, const struct conf *conf, char *out, size_t size, struct err *e)
+{
+	const struct inbox_version *v = c->local.row != NULL ? &c->local : &c->remote;
+	const struct conf_tree *t = conf_tree_of_listing(conf, c->table);
+	const struct line_value *path;
+	struct kept p = { 0 };
+	char shown[CONFLICTS_SHOWN * 2];
+	bool ok;
+
+	out[0] = '\0';
+	if (t == NULL)
+		return true;
+	ok = kept_parse(v, &p, e);
+	path = ok ? kept_value(&p, "path") : NULL;
+	if (path != NULL && path->data != NULL) {
+		(void)text_escape(path->data, path->len, shown, sizeof shown);
+		(void)snprintf(out, size, "tree %s, %s", t->name, shown);
+	}
+	kept_free(&p);
+	return ok;
+}
+
 /* Both versions side by side. */
 static bool
 put_versions(const struct inbox_conflict *c, struct screen *s, struct err *e)
@@ -198,14 +226,20 @@ put_versions(const struct inbox_conflict *c, struct screen *s, struct err *e)
 }
 
 static bool
-put_text(const struct inbox_conflict *c, struct screen *s, struct err *e)
+put_text(const struct inbox_conflict *c, struct listing *l, struct screen *s, struct err *e)
 {
 	bool open = conflicts_is_undecided(c);
-	char key[CONFLICTS_SHOWN * 2], at[MEASURE_MAX];
+	char key[CONFLICTS_SHOWN * 2], at[MEASURE_MAX], file[CONFLICTS_SHOWN * 3];
 	const struct screen_item facts = { .indent = 2, .column = 2, .ink = INK_FAINT };
 
+	if (!file_of(c, l->conf, file, sizeof file, e))
+		return false;
+	l->files = l->files || file[0] != '\0';
 	(void)text_escape(c->key, c->key_len, key, sizeof key);
-	screen_fmt(s, open ? INK_BAD : INK_STRONG, "%llu: table %s, record %s%s", (unsigned long long)c->id, c->table, key, ending(c));
+	if (file[0] != '\0')
+		screen_fmt(s, open ? INK_BAD : INK_STRONG, "%llu: %s%s", (unsigned long long)c->id, file, ending(c));
+	else
+		screen_fmt(s, open ? INK_BAD : INK_STRONG, "%llu: table %s, record %s%s", (unsigned long long)c->id, c->table, key, ending(c));
 	screen_item_fmt(s, &facts, "%s, with peer %s, rule %s", measure_age(c->happened_at, at), c->peer, c->rule);
 	if (inbox_is_unique(c))
 		screen_item(s, &facts, "local is another row, which has the same unique value: only one of the two can have it");
@@ -239,7 +273,7 @@ print_text(const struct inbox_conflict *c, struct listing *l, struct err *e)
 	screen_init(&s, l->cli->colour, TEXT_MAX);
 	if (l->n > 0)
 		screen_gap(&s);
-	ok = put_text(c, &s, e) && screen_print(&s, e);
+	ok = put_text(c, l, &s, e) && screen_print(&s, e);
 	screen_free(&s);
 	return ok;
 }
@@ -268,6 +302,8 @@ print_end(const struct listing *l, struct err *e)
 		screen_gap(&s);
 		screen_line(&s, INK_FAINT, "agent --resolve ID --keep local|remote makes the other version the winner");
 	}
+	if (l->files)
+		screen_line(&s, INK_FAINT, "agent --resolve ID --keep both: of a file in an upload folder both stay, the other one beside it");
 	if (l->n == CONFLICTS_LISTED)
 		screen_fmt(&s, INK_WARN, "only the newest %d are shown, those to be decided first", CONFLICTS_LISTED);
 	ok = screen_print(&s, e);
@@ -279,7 +315,7 @@ static bool
 list(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
 {
 	const struct inbox_filter f = { .peer = cli->peer, .table = cli->table, .most = CONFLICTS_LISTED, .undecided_first = !cli->json };
-	struct listing l = { .cli = cli };
+	struct listing l = { .cli = cli, .conf = conf };
 	struct node_identity node;
 	bool ok;
 
@@ -310,6 +346,12 @@ conflicts_run(const struct cli *cli, const struct conf *conf, struct err *e)
 
 /* --- deciding --- */
 
+static bool
+keeps_both(const struct cli *cli)
+{
+	return cli->keep != NULL && strcmp(cli->keep, "both") == 0;
+}
+
 /* *id 0: all that are undecided. */
 static bool
 parse_decision(const struct cli *cli, uint64_t *id, enum inbox_keep *keep, struct err *e)
@@ -317,6 +359,8 @@ parse_decision(const struct cli *cli, uint64_t *id, enum inbox_keep *keep, struc
 	*id = 0;
 	if (strcmp(cli->argument, "all") != 0 && (!mark_parse_u64(cli->argument, id) || *id == 0))
 		return err_set(e, ERR_USAGE, "--resolve takes the id that agent --conflicts shows, or all");
+	if (keeps_both(cli) && *id != 0)
+		return true;
 	if (cli->keep == NULL || (strcmp(cli->keep, "local") != 0 && strcmp(cli->keep, "remote") != 0))
 		return err_set(e, ERR_USAGE, "say which version stays: agent --resolve %s --keep local, or --keep remote (agent --conflicts shows both)", cli->argument);
 	*keep = strcmp(cli->keep, "local") == 0 ? INBOX_LOCAL : INBOX_REMOTE;
@@ -367,6 +411,26 @@ print_resolved(const struct cli *cli, uint64_t id, uint64_t done, bool ok)
 		cli_say(cli, INK_GOOD, "conflict %llu: the %s version stands here now and goes to every peer with the next drain", (unsigned long long)id, cli->keep);
 }
 
+/* Of a file: the version that lost stands beside the other from now on. */
+static bool
+resolve_both(struct db *db, const struct cli *cli, const struct conf *conf, uint64_t id, struct err *e)
+{
+	char shown[CONFLICTS_SHOWN * 2];
+	struct buf path;
+	bool ok;
+
+	buf_init(&path, BENEATH_PATH_MAX * 2);
+	ok = beside_keep(db, conf, id, &path, e);
+	if (ok && cli->json)
+		print_resolved(cli, id, 0, true);
+	else if (ok) {
+		(void)text_escape(path.data, path.len, shown, sizeof shown);
+		cli_say(cli, INK_PLAIN, "conflict %llu: both stay; the other version is %s, and goes to every peer with the next drain", (unsigned long long)id, shown);
+	}
+	buf_free(&path);
+	return ok;
+}
+
 static bool
 resolve(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
 {
@@ -376,7 +440,11 @@ resolve(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 	uint64_t id = 0, done = 0;
 	bool ok, ready;
 
-	ready = ok = parse_decision(cli, &id, &keep, e) && schema_enter(db, conf, &node, e) && catalog_read(db, conf, &catalog, e) &&
+	if (!parse_decision(cli, &id, &keep, e) || !schema_enter(db, conf, &node, e))
+		return false;
+	if (keeps_both(cli))
+		return resolve_both(db, cli, conf, id, e);
+	ready = ok = catalog_read(db, conf, &catalog, e) &&
 	    guard_refresh(db, conf, catalog, &node, e);
 	if (ok)
 		ok = id == 0 ? resolve_all(db, cli, &node, catalog, keep, &done, e) : inbox_resolve(db, &node, catalog, id, keep, e);

@@ -8,7 +8,7 @@
 enum { HEX = 2 * PARCEL_HASH };
 
 static const char version[] = "1";
-static const char *const calls[] = { [PARCEL_WANT] = "want", [PARCEL_PUT] = "put" };
+static const char *const calls[] = { [PARCEL_WANT] = "want", [PARCEL_PUT] = "put", [PARCEL_COME] = "come" };
 static const char *const states[] = { [PARCEL_READY] = "ready", [PARCEL_BUSY] = "busy", [PARCEL_NONE] = "none" };
 
 /* --- writing --- */
@@ -104,9 +104,10 @@ parcel_parse_call(const char *text, size_t len, struct parcel_call *c, size_t *a
 		return malformed(e);
 	if (!check_version(&w, e))
 		return false;
-	c->kind = line_is_word(&w.values[0], calls[PARCEL_PUT]) ? PARCEL_PUT : PARCEL_WANT;
+	while (c->kind < PARCEL_COME && !line_is_word(&w.values[0], calls[c->kind]))
+		c->kind++;
 	if (!line_is_word(&w.values[0], calls[c->kind]) || w.values[2].data == NULL || w.values[2].len == 0 || w.values[2].len >= sizeof c->tree ||
-	    (c->kind == PARCEL_WANT && *at != len))
+	    (c->kind != PARCEL_PUT && *at != len))
 		return malformed(e);
 	memcpy(c->tree, w.values[2].data, w.values[2].len + 1);
 	return true;
