@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const ask_name[ASKS] = { "sums", "rows", "keys", "keep", "queue", "fill", "fetch", "again" };
+static const char *const ask_name[ASKS] = { "sums", "quick", "rows", "keys", "keep", "queue", "fill", "fetch", "again" };
 
 /* --- parts of lines --- */
 
