@@ -21,6 +21,7 @@ struct startup {
 	struct startup_report *report;
 	struct catalog *catalog;
 	struct fill *fill;
+	bool anew; /* nothing was exchanged since the link has begun: not even what is here is known to the peer */
 	const struct table *table;
 	uint64_t before; /* rows written of the tables before this one */
 	size_t tables, done;
@@ -230,7 +231,7 @@ compare_and_fill(struct startup *s, bool copy, struct err *e)
 {
 	struct link *l = s->link;
 	struct compare_filler filler;
-	struct compare_watch watch = { .progress = on_records, .filler = &filler, .spare_counters = true, .arg = s };
+	struct compare_watch watch = { .progress = on_records, .filler = &filler, .spare_counters = true, .keep_unseen = s->anew, .arg = s };
 	struct compare_result result = { 0 };
 	struct filling_table at;
 	struct fill_counts n;
@@ -327,7 +328,7 @@ startup_run(struct link *l, const struct startup_options *how, struct startup_re
 	memset(report, 0, sizeof *report);
 	l->filling = true;
 	ok = catalog_read(l->db, l->conf, &s.catalog, e) && guard_refresh(l->db, l->conf, s.catalog, l->node, e) && begin_or_go_on(&s, &begun, e) &&
-	    filling_load(l->db, &now, e) && (!begun || fill_new(l->conf, l->node, l->peer->name, &s.fill, e));
+	    is_fresh(l, &s.anew, e) && filling_load(l->db, &now, e) && (!begun || fill_new(l->conf, l->node, l->peer->name, &s.fill, e));
 	if (ok && begun) {
 		fill_watch(s.fill, on_rows, &s);
 		ok = fill_tables(&s, now.copy, e) && mark_for_others(&s, e) && filling_end(l->db, l->peer->name, e);

@@ -13,6 +13,8 @@ import pytest
 
 from lab import Node, Pair, until
 from lab.hand import everywhere, sync, unseen
+from lab.pair import Cluster
+from lab.proxy import Fault
 
 TABLE = "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(40), n INT)"
 
@@ -331,3 +333,61 @@ def test_a_dry_run_where_the_link_has_to_begin_anew_holds_nothing(fresh_pair: Pa
         assert _state(two) == before
         two.bert.stop_serve()
         two.anna.agent("--startup", "--dry-run", check=4)
+
+
+def _kept(node: Node) -> set[Any]:
+    """Values of v in the versions that a node has kept."""
+    return {json.loads(row)["v"] for (row,) in sync(node, "SELECT local_row FROM sync_conflict WHERE local_row IS NOT NULL")}
+
+
+def test_what_an_edit_during_a_first_startup_replaces_unseen_is_kept(fresh_pair: Pair) -> None:
+    """Both have written a record before they ever met, one of them writes it once more before it was compared: that one has
+    not seen the other's version."""
+    with begun(fresh_pair, TABLE, there=(numbers(3000),)) as two:
+        anna, bert = two.nodes
+        anna.sql("INSERT INTO t VALUES (1, 'anna, first', 0), (2, 'anna, changed by bert', 0), (3, 'anna, deleted by bert', 0), (4, 'anna', 0)")
+        bert.sql("UPDATE t SET v = CONCAT('bert, ', id) WHERE id <= 5")
+        wire = two.wire["anna", "bert"]
+        cut = wire.plan(Fault("drop_request", path="/api/sync/verify", times=1000))
+        startup(anna, check=4)
+        assert cut.hits > 0
+        wire.heal()
+        anna.sql("UPDATE t SET v = 'anna, again' WHERE id = 1")
+        anna.sql("INSERT INTO t VALUES (5, 'anna, new', 0), (2500, 'anna, in a page', 0)")
+        bert.sql("UPDATE t SET v = 'bert, again' WHERE id = 2")
+        bert.sql("DELETE FROM t WHERE id = 3")
+        startup(anna)
+        assert {"anna, changed by bert", "anna, deleted by bert"} <= _kept(anna)
+        assert {"bert, 1", "bert, 5", "value 2500"} <= _kept(bert)
+        anna.start_serve()
+        until(lambda: rows(anna) == rows(bert), what="both are in step")
+        assert [v for _, v, _ in rows(anna)[:4]] == ["anna, again", "bert, again", "bert, 4", "anna, new"]
+        assert anna.sql("SELECT v FROM t WHERE id = 2500") == [("anna, in a page",)]
+        # Later it is as always: who changes a record has seen what he changes.
+        kept = [_kept(node) for node in two.nodes]
+        anna.kill_serve()
+        bert.sql("UPDATE t SET v = 'seen' WHERE id = 1")
+        anna.sql("UPDATE t SET v = 'seen' WHERE id = 2")
+        startup(anna)
+        anna.start_serve()
+        until(lambda: rows(anna) == rows(bert), what="both are in step")
+        assert kept == [_kept(node) for node in two.nodes]
+
+
+def test_what_a_startup_took_and_another_peer_changes_unseen_is_kept() -> None:
+    """bert takes over anna's version of records; cleo, who has not heard of that, changes one of them."""
+    with Cluster(3, "chain", schemas=()) as three:
+        anna, bert, cleo = three.nodes
+        everywhere(three, TABLE)
+        for node in three.nodes:
+            node.sql("INSERT INTO t VALUES (1, 'old', 0), (2, 'old', 0)")
+        three.install()
+        anna.sql("UPDATE t SET v = 'anna'")
+        anna.start_serve()
+        bert.start_serve()
+        assert startup(bert, "--peer", "anna")["copied"] == 2
+        cleo.sql("UPDATE t SET v = 'cleo' WHERE id = 1")
+        cleo.start_serve()
+        until(lambda: rows(anna) == rows(bert) == rows(cleo) == [(1, "cleo", 0), (2, "anna", 0)], what="all have the later ones")
+        assert "anna" in _kept(bert)
+        assert sync(bert, "SELECT record_id, origin FROM sync_queue WHERE via = 'anna' ORDER BY id") == [(b"1", "anna"), (b"2", "anna")]
