@@ -31,7 +31,7 @@ enum {
 enum option_id {
 	OPTION_CONFIG, OPTION_JSON, OPTION_QUIET, OPTION_VERBOSE, OPTION_COLOUR, OPTION_PEER, OPTION_TABLE,
 	OPTION_DRY_RUN, OPTION_ALLOW_DELETES, OPTION_KEEP, OPTION_REPAIR, OPTION_FROM, OPTION_FORCE,
-	OPTION_CREATE_TABLES, OPTION_TO, OPTION_WITH_DATABASE, OPTION_URL,
+	OPTION_CREATE_TABLES, OPTION_TO, OPTION_WITH_DATABASE, OPTION_YES, OPTION_ORPHANS, OPTION_URL,
 	OPTION_ADMIN_USER, OPTION_ADMIN_PASSWORD, OPTION_ASSETS, OPTION_HELP,
 	OPTION_VERSION, OPTIONS
 };
@@ -52,16 +52,18 @@ static const struct option {
 	    "only this peer" },
 	[OPTION_TABLE] = { "table", 0, "NAME", "check conflicts resolve verify", "only this table" },
 	/* Only verbs that keep the promise may stand here. */
-	[OPTION_DRY_RUN] = { "dry-run", 0, NULL, "install uninstall drain startup verify backup restore",
+	[OPTION_DRY_RUN] = { "dry-run", 0, NULL, "install uninstall drain startup verify push pull backup restore",
 	    "say what would be done, change nothing" },
 	[OPTION_ALLOW_DELETES] = { "allow-deletes", 0, NULL, "drain", "let mass deletes that were held pass, once" },
-	[OPTION_KEEP] = { "keep", 0, "local|remote", "resolve", "the version that stays" },
+	[OPTION_KEEP] = { "keep", 0, "local|remote|both", "resolve", "the version that stays; both: of a file in an upload folder" },
 	[OPTION_REPAIR] = { "repair", 0, NULL, "verify", "set going what makes both sides equal" },
 	[OPTION_FROM] = { "from", 0, "NODE|DIR", "verify restore", "verify: whose records win, of a node; restore: where snapshots are" },
 	[OPTION_TO] = { "to", 0, "DIR", "backup", "make the snapshot in DIR" },
 	[OPTION_WITH_DATABASE] = { "with-database", 0, NULL, "backup", "put a dump of the application's database into the snapshot" },
 	[OPTION_FORCE] = { "force", 0, NULL, "startup", "become a copy: what only this node has is removed, and kept as conflicts" },
 	[OPTION_CREATE_TABLES] = { "create-tables", 0, NULL, "startup", "create tables that are missing here as they are there" },
+	[OPTION_YES] = { "yes", 'y', NULL, "push pull", "files that stand in the way may be replaced: do not ask" },
+	[OPTION_ORPHANS] = { "orphans", 0, NULL, "trees", "list files that no row names and rows whose file is not here" },
 	[OPTION_URL] = { "url", 0, "URL", "pair", "where the other node reaches this one; none: it cannot" },
 	[OPTION_ADMIN_USER] = { "admin-user", 0, "NAME", "install uninstall", "a database administrator, for this call alone" },
 	[OPTION_ADMIN_PASSWORD] = { "admin-password-file", 0, "FILE", "install uninstall", "the administrator's password is in FILE" },
@@ -358,6 +360,8 @@ cli_parse(int argc, char **argv, const struct verb *verbs, struct cli *out, stru
 	out->with_database = s.value[OPTION_WITH_DATABASE] != NULL;
 	out->create_tables = s.value[OPTION_CREATE_TABLES] != NULL;
 	out->force = s.value[OPTION_FORCE] != NULL;
+	out->yes = s.value[OPTION_YES] != NULL;
+	out->orphans = s.value[OPTION_ORPHANS] != NULL;
 	out->url = s.value[OPTION_URL];
 	out->admin_user = s.value[OPTION_ADMIN_USER];
 	out->admin_password_file = s.value[OPTION_ADMIN_PASSWORD];

@@ -52,6 +52,8 @@ struct cli {
 	const char *from; /* --from NODE or DIR or NULL */
 	const char *to;	  /* --to DIR or NULL */
 	bool with_database;
+	bool orphans;
+	bool yes; /* --yes: do not ask */
 	bool force;
 	bool create_tables;
 	const char *url;  /* --url URL or NULL */

@@ -11,10 +11,12 @@
 #include "app/completion.h"
 #include "app/conflicts.h"
 #include "app/doctor.h"
+#include "app/exchange.h"
 #include "app/explain.h"
 #include "app/init.h"
 #include "app/install.h"
 #include "app/notice.h"
+#include "app/order.h"
 #include "app/pair.h"
 #include "app/parked.h"
 #include "app/preview.h"
@@ -33,8 +35,6 @@
 #include "change/allowance.h"
 #include "change/renewal.h"
 #include "files/tree.h"
-#include "sync/drain.h"
-#include "sync/fetch.h"
 #include "sync/parting.h"
 #include "wire/line.h"
 
@@ -57,17 +57,9 @@ print_quoted(const char *text)
 	buf_free(&out);
 }
 
-/* What one peer's drain came to. */
-struct drained {
-	struct drain_report sent;
-	struct fetch_report fetched;
-	struct carry_report files;
-	bool waits; /* there is something for a peer that comes for it */
-};
-
 /* For people or as JSON. */
 static void
-print_drained(const struct cli *cli, const struct conf_peer *peer, const struct drained *to, enum exit_code code, const struct err *e)
+print_drained(const struct cli *cli, const struct conf_peer *peer, const struct exchange *to, enum exit_code code, const struct err *e)
 {
 	const struct drain_report *report = &to->sent;
 
@@ -102,62 +94,20 @@ worse(enum exit_code a, enum exit_code b)
 	return rank[a] >= rank[b] ? a : b;
 }
 
-/* What the peer has for us, where it is fetched. */
-static bool
-fetch_peer(const struct conf *conf, const struct conf_peer *peer, struct fetch_report *report, struct err *e)
-{
-	struct fetch *f = NULL;
-	bool ok = !peer->pull || (fetch_new(conf, peer, NULL, &f, e) && fetch_run(f, true, report, e));
-
-	fetch_free(f);
-	return ok;
-}
-
-/* Rows that waited for their files. */
-static bool
-send_again(struct drain *d, struct drained *to, struct err *e)
-{
-	struct drain_report more;
-
-	if (!drain_run(d, true, &more, e))
-		return false;
-	to->sent.groups += more.groups;
-	to->sent.records += more.records;
-	to->sent.owed = more.owed;
-	return true;
-}
-
-static bool
-send_peer(const struct conf *conf, struct drain *d, struct drained *to, struct err *e)
-{
-	bool pending = false;
-
-	if (!drain_look(d, true, &pending, e))
-		return false;
-	to->waits = pending && !drain_has_way(d);
-	if (pending && !to->waits && !drain_run(d, true, &to->sent, e))
-		return false;
-	if (conf->ntrees == 0 || !drain_has_way(d))
-		return true;
-	if (!drain_files(d, &to->files, e))
-		return false;
-	return to->files.contents == 0 || !to->sent.owed || send_again(d, to, e);
-}
-
 static enum exit_code
 drain_one(const struct cli *cli, const struct conf *conf, struct drain *d, const struct conf_peer *peer, struct progress *progress, struct err *e)
 {
-	struct drained to = { .waits = false };
+	struct exchange to = { .waits = false };
 	enum exit_code code = EXIT_DONE;
 	bool person = false;
 	struct err later = { 0 };
 
 	/* What cannot be sent is no reason not to fetch: a peer that refuses may have what mends it. */
-	if (!send_peer(conf, d, &to, e)) {
+	if (!exchange_send(conf, d, &to, e)) {
 		code = cli_exit_code(e);
-		if (peer->pull && code != EXIT_DATABASE && code != EXIT_PEER && !fetch_peer(conf, peer, &to.fetched, &later))
+		if (peer->pull && code != EXIT_DATABASE && code != EXIT_PEER && !exchange_fetch(conf, peer, &to.fetched, &later))
 			log_warning(peer->name, "%s", later.msg);
-	} else if (!fetch_peer(conf, peer, &to.fetched, e) || (!to.sent.busy && !drain_needs_person(d, &person, e)))
+	} else if (!exchange_fetch(conf, peer, &to.fetched, e) || (!to.sent.busy && !drain_needs_person(d, &person, e)))
 		code = cli_exit_code(e);
 	else if (person)
 		code = EXIT_PERSON;
@@ -303,8 +253,10 @@ drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	}
 	if (cli->json)
 		(void)puts(first ? "{\"peers\":[]}" : "]}");
-	if (!cli->dry_run)
+	if (!cli->dry_run) {
+		exchange_after(conf);
 		notice_look(conf);
+	}
 	return code;
 }
 
@@ -530,6 +482,8 @@ const struct verb verb_table[] = {
 	{ "reload", NULL, true, reload_verb, "have the running --serve read agent.conf again: peers added, paused, removed" },
 	{ "status", NULL, true, status_verb, "pending changes and last success of each peer" },
 	{ "trees", NULL, true, trees_run, "upload folders: files and bytes, what waits and why" },
+	{ "push", "TREE", true, push_run, "send what is new or changed in an upload folder, once; deletes nothing" },
+	{ "pull", "TREE", true, pull_run, "bring what peers have of an upload folder and this node not, once; deletes nothing" },
 	{ "startup", NULL, true, startup_verb, "bring this node up to a peer's state: first fill, or after a loss" },
 	{ "verify", NULL, true, verify_run, "compare the tables with each peer record by record; --repair makes them equal" },
 	{ "parked", NULL, true, parked_verb, "changes that a peer refused as often as allowed" },

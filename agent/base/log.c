@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/disk.h"
 #include "base/logfile.h"
 #include "base/text.h"
 
@@ -123,16 +124,7 @@ write_line(const char *line, size_t len)
 		logfile_put(state.file, line, len);
 		return;
 	}
-	while (len > 0) {
-		ssize_t n = write(STDERR_FILENO, line, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return;
-		line += n;
-		len -= (size_t)n;
-	}
+	(void)disk_write(STDERR_FILENO, line, len);
 }
 
 /* "peer=anna " and the text, escaped; returns the length. */

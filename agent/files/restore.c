@@ -193,19 +193,10 @@ static enum fate
 make_directory(struct restoring *r, const struct walk_entry *entry, struct err *e)
 {
 	enum fate f = make_parents(r, entry->path, e);
-	int fd;
 
 	if (f == FATE_DONE)
 		f = beneath_make_directory(r->o->tree, entry->path, entry->facts->mode & PERMISSIONS, e);
-	if (f != FATE_DONE || geteuid() != 0)
-		return f;
-	f = beneath_file(r->o->tree, entry->path, O_RDONLY | O_DIRECTORY, 0, &fd, e);
-	if (f != FATE_DONE)
-		return f;
-	if (fchown(fd, entry->facts->uid, entry->facts->gid) != 0)
-		f = fate_errno(e, "cannot set the owner of", entry->path);
-	(void)close(fd);
-	return f;
+	return f != FATE_DONE || geteuid() != 0 ? f : beneath_give_directory(r->o->tree, entry->path, entry->facts->uid, entry->facts->gid, e);
 }
 
 static enum fate
