@@ -3,7 +3,6 @@
 #include "change/digest.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,9 +148,10 @@ digest_sum_equal(const struct digest_sum *a, const struct digest_sum *b)
 bool
 digest_has_quick(const struct db *db)
 {
-	unsigned major = 0, minor = 0;
+	char *end;
+	unsigned long major = strtoul(db_server_version(db), &end, 10), minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
 
-	return sscanf(db_server_version(db), "%u.%u", &major, &minor) == 2 && (major > CRC32C_MAJOR || (major == CRC32C_MAJOR && minor >= CRC32C_MINOR));
+	return major > CRC32C_MAJOR || (major == CRC32C_MAJOR && minor >= CRC32C_MINOR);
 }
 
 static int

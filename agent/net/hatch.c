@@ -142,9 +142,9 @@ put_address(const struct conf *conf, struct sockaddr_un *to)
 }
 
 static int
-new_socket(void)
+new_socket(int flags)
 {
-	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 }
 
 /* Is it this user, or root? (The socket's mode says the same; this one cannot be set wrongly.) */
@@ -312,7 +312,7 @@ listen_at(struct hatch *h, const struct conf *conf)
 		return false;
 	}
 	(void)snprintf(h->path, sizeof h->path, "%s", at.sun_path);
-	h->fd = new_socket();
+	h->fd = new_socket(SOCK_NONBLOCK); /* whoever knocked may have gone before accept */
 	if (h->fd < 0)
 		return false;
 	(void)unlink(at.sun_path); /* of a daemon that was killed */
@@ -410,7 +410,7 @@ guest_new(const struct conf *conf, const struct conf_peer *peer, const atomic_bo
 		return err_set(e, ERR_MEMORY, "out of memory for a connection");
 	g->peer = peer;
 	g->stop = stop;
-	g->fd = new_socket();
+	g->fd = new_socket(0);
 	if (g->fd < 0 || !put_address(conf, &to) || connect(g->fd, (const struct sockaddr *)&to, sizeof to) != 0)
 		(void)err_set(e, ERR_PEER, "peer %s has no url here: it comes itself, to agent --serve, which does not run here. Start it, or run the same command at %s", peer->name,
 		    peer->name);

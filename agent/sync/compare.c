@@ -594,15 +594,17 @@ static bool
 reckon_bound(const struct asker *a, const struct digest_range *bounds, struct buf *key, bool *found)
 {
 	uint64_t width = a->step * a->stride, most = a->digest.quick ? DIGEST_QUICK_ROWS : DIGEST_SUM_ROWS;
-	int64_t low;
+	int64_t low, high;
 
 	if (a->stride == 0 || !parse_whole(bounds->low, bounds->low_len, &low) || low > a->last_key)
 		return false;
 	width = width < most ? width : most;
 	*found = (uint64_t)a->last_key - (uint64_t)low > width;
 	buf_reset(key);
-	if (*found)
-		buf_fmt(key, "%lld", (long long)(low + (int64_t)width));
+	if (!*found)
+		return true;
+	high = low + (int64_t)width;
+	buf_fmt(key, "%lld", (long long)high);
 	return true;
 }
 
