@@ -405,10 +405,10 @@ print_resolved(const struct cli *cli, uint64_t id, uint64_t done, bool ok)
 		(void)printf("{\"decided\":%llu,\"keep\":\"%s\"}\n", (unsigned long long)done, cli->keep);
 	else if (cli->json && ok)
 		(void)printf("{\"resolved\":%llu,\"keep\":\"%s\"}\n", (unsigned long long)id, cli->keep);
-	else if (!cli->quiet && id == 0)
-		(void)printf("%llu conflicts: the %s versions stand here now and go to every peer with the next drain\n", (unsigned long long)done, cli->keep);
-	else if (!cli->quiet && ok)
-		(void)printf("conflict %llu: the %s version stands here now and goes to every peer with the next drain\n", (unsigned long long)id, cli->keep);
+	else if (id == 0)
+		cli_say(cli, done > 0 ? INK_GOOD : INK_PLAIN, "%llu conflicts: the %s versions stand here now and go to every peer with the next drain", (unsigned long long)done, cli->keep);
+	else if (ok)
+		cli_say(cli, INK_GOOD, "conflict %llu: the %s version stands here now and goes to every peer with the next drain", (unsigned long long)id, cli->keep);
 }
 
 /* Of a file: the version that lost stands beside the other from now on. */

@@ -169,7 +169,7 @@ rotate_run(const struct cli *cli, const struct conf *conf, struct err *e)
 	told = running_reload(conf);
 	if (cli->json)
 		(void)printf("{\"rotated\":\"%s\"}\n", peer->name);
-	else if (!cli->quiet)
-		(void)printf("the pair with %s has a new key%s\n", peer->name, told ? ", and agent --serve has been told" : "");
+	else
+		cli_say(cli, INK_GOOD, "the pair with %s has a new key%s", peer->name, told ? ", and agent --serve has been told" : "");
 	return EXIT_DONE;
 }

@@ -820,9 +820,9 @@ enum exit_code
 serve_run(const struct cli *cli, const struct conf *conf, struct err *e)
 {
 	struct conf *own = NULL, *next = NULL;
+	struct err later;
 	bool ok;
 
-	(void)cli;
 	/* Two arenas are enough for threads that mostly sleep; each more costs memory at rest. */
 	(void)mallopt(M_ARENA_MAX, 2);
 	running_begin(conf);
@@ -832,6 +832,9 @@ serve_run(const struct cli *cli, const struct conf *conf, struct err *e)
 		ok = serve_once(own != NULL ? own : conf, &next, e);
 		conf_free(own);
 		own = next;
+		/* Nobody else runs between two lives. */
+		if (ok && own != NULL && !cli_open_log(cli, own, &later))
+			log_error(NULL, "the log stays as it was: %s", later.msg);
 	} while (ok && own != NULL);
 	conf_free(own);
 	if (ok)

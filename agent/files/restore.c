@@ -27,6 +27,7 @@ struct restoring {
 	struct trash *trash;
 	struct buf name;
 	struct restore_counts counts;
+	uint64_t files; /* that were looked at */
 	bool found;
 };
 
@@ -257,6 +258,9 @@ restore_entry(void *arg, const struct walk_entry *entry, struct err *e)
 	f = entry->facts->type == 'f' ? restore_file(r, entry, &why) : restore_other(r, entry, &why);
 	if (f != FATE_DONE)
 		tell(r, entry->path, f == FATE_CORRUPT ? RESTORE_CORRUPT : RESTORE_FAILED, f);
+	r->files += entry->facts->type == 'f';
+	if (r->o->far != NULL) /* the list is read over what was not asked for */
+		r->o->far(r->o->arg, r->files, r->o->path[0] == '\0' ? checklist_about(r->list, r->files) : 0);
 	return true;
 }
 

@@ -582,6 +582,8 @@ take_entry(void *arg, const struct walk_entry *entry, struct err *e)
 		f = take_directory(s, entry, e);
 	else if (f == FATE_DONE && !s->o->dry_run)
 		f = beneath_make_link(s->o->to, place(s, s->folder, entry->path), entry->link, e);
+	if (type == 'f' && s->o->far != NULL)
+		s->o->far(s->o->arg, s->counts.files, checklist_about(s->before, s->counts.files));
 	s->failed = f;
 	return f == FATE_DONE;
 }
