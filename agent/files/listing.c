@@ -528,7 +528,7 @@ listing_having(struct listing *l, const struct what *c, size_t n, listing_visit 
 	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
 		struct listing_row row = { .path = db_rows_text(rows, 0), .len = db_rows_len(rows, 0) };
 
-		ok = (what_read(&row.s.listed, db_rows_text(rows, 1), db_rows_len(rows, 1)) || err_set(e, ERR_DB, "a row of a tree's files is not as an agent writes it")) &&
+		ok = (what_read(&row.s.listed, db_rows_text(rows, 1), db_rows_len(rows, 1)) || err_set(e, ERR_DB, "a row of a tree's list is not as an agent writes it")) &&
 		    visit(arg, &row, e);
 	}
 	db_rows_free(rows);
