@@ -544,7 +544,7 @@ report_read(struct db *db, const struct conf *conf, const char *peer, struct rep
 	if (schema_enter(db, conf, &out->node, e) && witness_check(db, &out->node, e) && filling_load(db, &out->filling, e) &&
 	    read_stored(db, conf, out, e) && read_counts(db, out, e) && read_peers(db, conf, peer, false, out, e) &&
 	    read_parked(db, peer, out, e) && read_activity(db, out, e) && read_tables(db, out, e) &&
-	    read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_numbering(db, conf, out, e) && read_oneway(db, conf, out, e)) {
+	    read_new_tables(db, conf, out, e) && read_app_triggers(db, conf, out, e) && read_trees(db, conf, out, e) && read_numbering(db, conf, out, e) && read_oneway(db, conf, out, e)) {
 		withhold_while_filling(out);
 		return true;
 	}
@@ -615,11 +615,7 @@ report_time_us(const char *text)
 static void
 put_text(struct buf *out, const char *name, const char *text)
 {
-	buf_fmt(out, ",\"%s\":", name);
-	if (text[0] == '\0')
-		buf_str(out, "null");
-	else
-		line_quote(out, text, strlen(text));
+	line_member(out, name, text[0] == '\0' ? NULL : text, strlen(text));
 }
 
 static void

@@ -22,6 +22,8 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "base/service.h"
+#include "files/after.h"
+#include "files/order.h"
 #include "files/watch.h"
 #include "net/shelf.h"
 #include "net/tls.h"
@@ -53,6 +55,10 @@ enum {
 	LOOK_MAX_MS = 60 * 60 * 1000,
 	LOOK_HEARD_SHARE = 10, /* when something was heard */
 	LOOK_STEP_MS = 20,
+	WANT_MS = 2000, /* doubles */
+	AFTER_MS = 200, /* between two looks whether a batch is over */
+	ORDERS_MS = 250,     /* between two looks whether somebody lacks something */
+	ORDERED_MS = 3000,
 	PAIRED_WAIT_MS = 300	       /* between pairing and reading agent.conf again: its answer is on its way */
 };
 
@@ -70,6 +76,8 @@ const size_t npeer_routes = sizeof peer_routes / sizeof peer_routes[0];
 
 /* One peer's draining thread, or the one that fetches from it, or (peer NULL) the one that looks at upload folders. */
 struct pump {
+	struct pump *others; /* that began before this one */
+	size_t nothers;
 	const struct conf *conf;
 	const struct conf_peer *peer;
 	const atomic_bool *stop;
@@ -296,6 +304,16 @@ fetch_main(void *arg)
 	return NULL;
 }
 
+/* The peer has begun to fetch: what waited for a better time is tried now. */
+static void
+on_visit(void *arg)
+{
+	struct pump *p = arg;
+
+	atomic_store(&p->files_kick, true);
+	atomic_store(&p->kick, true);
+}
+
 /* --- upload folders --- */
 
 /* One tree's looks: soon after something was heard, else by the clock. */
@@ -304,6 +322,7 @@ struct lookout {
 	int64_t at;	/* the next look by the clock */
 	int64_t rest;	/* not before, whatever is heard: looks take a tenth of the time at most */
 	bool heard;
+	int64_t want_at, want_ms; /* when the peers are told that contents are missing here; 0: none are */
 };
 
 static bool
@@ -320,6 +339,29 @@ look_connect(const struct conf *conf, struct db **db, struct err *e)
 	db_close(*db);
 	*db = NULL;
 	return false;
+}
+
+/* What is on its way has come by then; else somebody has it who does not know that it is missing here. */
+static void
+note_wants(struct lookout *l, const struct conf_tree *tree, bool wants, struct db *db)
+{
+	int64_t now = clock_mono_ms();
+	struct err e;
+
+	if (!wants) {
+		l->want_at = 0;
+		return;
+	}
+	if (l->want_at == 0) {
+		l->want_ms = WANT_MS;
+		l->want_at = now + l->want_ms;
+	} else if (now >= l->want_at) {
+		if (!order_want(db, tree->name, &e))
+			log_debug(NULL, "tree %s: %s", tree->name, e.msg);
+		l->want_ms = l->want_ms * 2 < FILES_IDLE_MS ? l->want_ms * 2 : FILES_IDLE_MS;
+		l->want_at = now + l->want_ms;
+	}
+	l->at = l->at < l->want_at ? l->at : l->want_at;
 }
 
 static void
@@ -339,6 +381,7 @@ look_once(struct pump *p, struct lookout *l, const struct conf_tree *tree, struc
 	if (tree->mode != TREE_TWO_WAY && l->watch != NULL && watch_is_whole(l->watch) && !look.held)
 		pause = LOOK_MAX_MS;
 	l->at = began + took + (look.busy ? tree->settle_ms / 2 + LOOK_STEP_MS : pause < LOOK_MAX_MS ? pause : LOOK_MAX_MS);
+	note_wants(l, tree, look.wants, db);
 }
 
 static void
@@ -360,12 +403,65 @@ look_round(struct pump *p, struct lookout *all, struct db **db)
 	}
 }
 
+/* The commands of [tree] after: on a thread of their own, since one may take minutes. */
+static void *
+after_main(void *arg)
+{
+	struct pump *p = arg;
+	struct db *db = NULL;
+	struct err e;
+
+	(void)mysql_thread_init();
+	while (!pump_stopped(p)) {
+		for (size_t i = 0; i < p->conf->ntrees; i++) {
+			const struct after_order o = { .conf = p->conf, .tree = &p->conf->trees[i], .stop = p->stop };
+
+			if (o.tree->after[0] == '\0' || pump_stopped(p))
+				continue;
+			if (look_connect(p->conf, &db, &e) && !after_run(db, &o, &e) && !db_is_lost(db))
+				log_warning(NULL, "tree %s: %s", o.tree->name, e.msg);
+		}
+		pump_nap(p, AFTER_MS);
+	}
+	db_close(db);
+	mysql_thread_end();
+	return NULL;
+}
+
+static bool
+has_commands(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->ntrees; i++)
+		if (conf->trees[i].after[0] != '\0')
+			return true;
+	return false;
+}
+
+/* Something is missing here or at a peer: then the peers are called at once, not at the next turn. */
+static void
+look_for_orders(struct pump *p, struct db **db, int64_t *at)
+{
+	bool wants = false, comes = false;
+	struct err e;
+
+	if (clock_mono_ms() < *at)
+		return;
+	*at = clock_mono_ms() + ORDERS_MS;
+	if (!look_connect(p->conf, db, &e) || !order_calls(*db, &wants, &comes, &e))
+		return; /* the drains say what is wrong with the database */
+	for (size_t i = 0; (wants || comes) && i < p->nothers; i++)
+		on_visit(&p->others[i]);
+	if (wants) /* it lasts: that the peers know of it is enough for some seconds */
+		*at += ORDERED_MS;
+}
+
 static void *
 look_main(void *arg)
 {
 	struct pump *p = arg;
 	struct lookout *all = calloc(p->conf->ntrees, sizeof *all);
 	struct db *db = NULL;
+	int64_t orders_at = 0;
 	struct err e;
 
 	(void)mysql_thread_init();
@@ -374,6 +470,7 @@ look_main(void *arg)
 			log_warning(NULL, "%s", e.msg);
 	while (all != NULL && !pump_stopped(p)) {
 		look_round(p, all, &db);
+		look_for_orders(p, &db, &orders_at);
 		pump_nap(p, LOOK_STEP_MS);
 	}
 	for (size_t i = 0; all != NULL && i < p->conf->ntrees; i++)
@@ -384,21 +481,13 @@ look_main(void *arg)
 	return NULL;
 }
 
-/* The peer has begun to fetch: what waited for a better time is tried now. */
-static void
-on_visit(void *arg)
-{
-	struct pump *p = arg;
-
-	atomic_store(&p->files_kick, true);
-	atomic_store(&p->kick, true);
-}
-
 static bool
 start_pump(struct serve *s, const struct conf_peer *peer, void *(*run)(void *), struct err *e)
 {
 	struct pump *p = &s->pumps[s->npumps];
 
+	p->others = s->pumps;
+	p->nothers = s->npumps;
 	p->conf = s->conf;
 	p->peer = peer;
 	p->stop = &s->stop;
@@ -415,18 +504,18 @@ start_pump(struct serve *s, const struct conf_peer *peer, void *(*run)(void *), 
 static bool
 start_pumps(struct serve *s, struct err *e)
 {
-	s->pumps = calloc(2 * s->conf->npeers + 2, sizeof *s->pumps);
+	s->pumps = calloc(2 * s->conf->npeers + 3, sizeof *s->pumps);
 	if (s->pumps == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for the peers");
-	if (s->conf->ntrees > 0 && !start_pump(s, NULL, look_main, e))
-		return false;
 	for (size_t i = 0; i < s->conf->npeers; i++) {
 		const struct conf_peer *peer = &s->conf->peers[i];
 
 		if (!peer->paused && (!start_pump(s, peer, pump_main, e) || (peer->pull && !start_pump(s, peer, fetch_main, e))))
 			return false;
 	}
-	return true;
+	if (has_commands(s->conf) && !start_pump(s, NULL, after_main, e))
+		return false;
+	return s->conf->ntrees == 0 || start_pump(s, NULL, look_main, e); /* the last: it knows all others */
 }
 
 static void
@@ -645,10 +734,12 @@ check_database(const struct conf *conf, struct err *e)
 	struct node_identity node;
 	struct db *db = NULL;
 	struct err later = { 0 };
-	bool ok = db_open(&conf->database, &db, e) && schema_enter(db, conf, &node, e);
+	bool fills = strcmp(conf->sync.startup, "auto") == 0, ok;
 
 	/* Before anybody can call. */
-	ok = ok && (strcmp(conf->sync.startup, "auto") != 0 || startup_await(db, conf, e));
+	if (fills)
+		startup_await_later();
+	ok = db_open(&conf->database, &db, e) && schema_enter(db, conf, &node, e) && (!fills || startup_await(db, conf, e));
 	/* Here, since a node whose last peer left, or with paused ones alone, never drains. */
 	if (ok && !parting_forget(db, conf, NULL, NULL, &later))
 		log_warning(NULL, "peers that left agent.conf are not forgotten yet: %s", later.msg);
@@ -725,9 +816,9 @@ enum exit_code
 serve_run(const struct cli *cli, const struct conf *conf, struct err *e)
 {
 	struct conf *own = NULL, *next = NULL;
+	struct err later;
 	bool ok;
 
-	(void)cli;
 	/* Two arenas are enough for threads that mostly sleep; each more costs memory at rest. */
 	(void)mallopt(M_ARENA_MAX, 2);
 	running_begin(conf);
@@ -737,6 +828,9 @@ serve_run(const struct cli *cli, const struct conf *conf, struct err *e)
 		ok = serve_once(own != NULL ? own : conf, &next, e);
 		conf_free(own);
 		own = next;
+		/* Nobody else runs between two lives. */
+		if (ok && own != NULL && !cli_open_log(cli, own, &later))
+			log_error(NULL, "the log stays as it was: %s", later.msg);
 	} while (ok && own != NULL);
 	conf_free(own);
 	if (ok)

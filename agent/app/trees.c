@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/strays.h"
 #include "base/text.h"
 #include "db/schema.h"
+#include "files/after.h"
 #include "files/tree.h"
 #include "wire/line.h"
 
@@ -23,7 +25,8 @@ struct view {
 	const struct conf_tree *tree;
 	struct tree_state state;
 	struct listing_counts n;
-	bool json;
+	char after[AFTER_ERROR_MAX]; /* how its command failed, or "" */
+	bool json, orphans;
 	struct buf *out;
 };
 
@@ -44,7 +47,7 @@ static bool
 read_view(struct view *v, struct err *e)
 {
 	struct listing *l = NULL;
-	bool ok = tree_state_read(v->db, v->tree->name, &v->state, e) && listing_new(v->db, v->conf, v->tree, &l, e) && listing_count(l, &v->n, e);
+	bool ok = tree_state_read(v->db, v->tree->name, &v->state, e) && listing_new(v->db, v->conf, v->tree, &l, e) && listing_count(l, &v->n, e) && after_failure(v->db, v->tree->name, v->after, e);
 
 	listing_free(l);
 	return ok;
@@ -91,6 +94,7 @@ put_all_failed(struct view *v, struct err *e)
 static bool
 put_json(struct view *v, struct err *e)
 {
+	const struct strays_view strays = { v->db, v->conf, v->tree, v->orphans };
 	const struct listing_counts *n = &v->n;
 	bool ok;
 
@@ -105,13 +109,17 @@ put_json(struct view *v, struct err *e)
 	    in_step(v) ? "true" : "false", (unsigned long long)n->here, (unsigned long long)n->here_bytes, (unsigned long long)n->listed, (unsigned long long)n->listed_bytes,
 	    (unsigned long long)n->missing + n->gone, (unsigned long long)n->changed, (unsigned long long)n->deletions, (unsigned long long)n->failed);
 	ok = put_all_failed(v, e);
-	buf_str(v->out, "]}");
+	buf_str(v->out, "],\"after_error\":");
+	line_quote(v->out, v->after, strlen(v->after));
+	ok = ok && strays_put_json(&strays, v->out, e);
+	buf_char(v->out, '}');
 	return ok;
 }
 
 static bool
 put_text(struct view *v, struct err *e)
 {
+	const struct strays_view strays = { v->db, v->conf, v->tree, v->orphans };
 	const struct listing_counts *n = &v->n;
 
 	buf_fmt(v->out, "tree %s: %s, %s\n  %llu files here, %llu bytes; %llu in the list, %llu bytes\n", v->tree->name, v->tree->mode_text,
@@ -121,12 +129,14 @@ put_text(struct view *v, struct err *e)
 		buf_fmt(v->out, "  held: %s\n", v->state.held);
 	else if (!v->state.looked)
 		buf_str(v->out, "  not looked at yet: run agent --drain\n");
+	if (v->after[0] != '\0')
+		buf_fmt(v->out, "  the command of after failed: %s\n", v->after);
 	if (unlike(v) > 0)
 		buf_fmt(v->out, "  %llu files of the list are not here, %llu are here in another version, %llu are here alone\n", (unsigned long long)n->missing + n->gone,
 		    (unsigned long long)n->changed, (unsigned long long)n->deletions);
 	else if (in_step(v))
 		buf_str(v->out, "  in step with its list\n");
-	return put_all_failed(v, e);
+	return put_all_failed(v, e) && strays_put_text(&strays, v->out, e);
 }
 
 static bool
@@ -141,7 +151,7 @@ put_trees(struct view *v, bool *person, struct err *e)
 		if (ok && v->json && i > 0)
 			buf_char(v->out, ',');
 		ok = ok && (v->json ? put_json : put_text)(v, e);
-		*person = *person || v->state.held[0] != '\0' || v->n.failed > 0;
+		*person = *person || v->state.held[0] != '\0' || v->n.failed > 0 || v->after[0] != '\0';
 	}
 	buf_str(v->out, v->json ? "]}\n" : v->conf->ntrees == 0 ? "agent.conf has no [tree]\n" : "");
 	return ok && buf_check(v->out, "the folders' state", e);
@@ -153,7 +163,7 @@ trees_run(const struct cli *cli, const struct conf *conf, struct err *e)
 	struct node_identity node;
 	struct db *db = NULL;
 	struct buf out;
-	struct view v = { .conf = conf, .json = cli->json, .out = &out };
+	struct view v = { .conf = conf, .json = cli->json, .orphans = cli->orphans, .out = &out };
 	bool person = false, ok;
 
 	buf_init(&out, TREES_TEXT_MAX);
@@ -184,6 +194,9 @@ trees_put_waiting(struct db *db, const struct conf *conf, struct buf *out, struc
 			buf_fmt(out, "tree %s: %llu paths wait (agent --trees says why)\n", v.tree->name, (unsigned long long)v.n.failed);
 		else if (!in_step(&v))
 			buf_fmt(out, "tree %s is not in step with its list yet\n", v.tree->name);
+		if (v.after[0] != '\0')
+			buf_fmt(out, "tree %s: the command of after failed: %s\n", v.tree->name, v.after);
+		v.after[0] = '\0';
 	}
 	return true;
 }

@@ -11,10 +11,12 @@
 #include "app/completion.h"
 #include "app/conflicts.h"
 #include "app/doctor.h"
+#include "app/exchange.h"
 #include "app/explain.h"
 #include "app/init.h"
 #include "app/install.h"
 #include "app/notice.h"
+#include "app/order.h"
 #include "app/pair.h"
 #include "app/parked.h"
 #include "app/preview.h"
@@ -33,8 +35,6 @@
 #include "change/allowance.h"
 #include "change/renewal.h"
 #include "files/tree.h"
-#include "sync/drain.h"
-#include "sync/fetch.h"
 #include "sync/parting.h"
 #include "wire/line.h"
 
@@ -45,29 +45,9 @@ enum {
 
 /* --- drain --- */
 
-/* A JSON string on stdout. */
-static void
-print_quoted(const char *text)
-{
-	struct buf out;
-
-	buf_init(&out, REPORT_TEXT_MAX);
-	line_quote(&out, text, strlen(text));
-	(void)fputs(buf_cstr(&out), stdout);
-	buf_free(&out);
-}
-
-/* What one peer's drain came to. */
-struct drained {
-	struct drain_report sent;
-	struct fetch_report fetched;
-	struct carry_report files;
-	bool waits; /* there is something for a peer that comes for it */
-};
-
 /* For people or as JSON. */
 static void
-print_drained(const struct cli *cli, const struct conf_peer *peer, const struct drained *to, enum exit_code code, const struct err *e)
+print_drained(const struct cli *cli, const struct conf_peer *peer, const struct exchange *to, enum exit_code code, const struct err *e)
 {
 	const struct drain_report *report = &to->sent;
 
@@ -78,19 +58,19 @@ print_drained(const struct cli *cli, const struct conf_peer *peer, const struct 
 		if (e->msg[0] == '\0')
 			(void)fputs("null", stdout);
 		else
-			print_quoted(e->msg);
+			cli_put_quoted(e->msg);
 		(void)fputs("}", stdout);
 	} else if (report->busy)
 		cli_say(cli, INK_PLAIN, "another drain to peer %s is running", peer->name);
 	else if (report->groups > 0)
 		cli_say(cli, report->refused > 0 ? INK_WARN : INK_PLAIN, "peer %s: %llu records sent, %llu refused", peer->name, (unsigned long long)report->records,
 		    (unsigned long long)report->refused);
-	if (!cli->json && !cli->quiet && to->fetched.groups > 0)
-		(void)printf("peer %s: %llu records fetched, %llu refused here\n", peer->name, (unsigned long long)to->fetched.records, (unsigned long long)to->fetched.refused);
-	if (!cli->json && !cli->quiet && to->files.contents > 0)
-		(void)printf("peer %s: %llu contents of upload folders sent, %llu bytes\n", peer->name, (unsigned long long)to->files.contents, (unsigned long long)to->files.bytes);
-	if (!cli->json && !cli->quiet && to->waits)
-		(void)printf("peer %s has no url here: what is for it waits until it comes for it (agent --serve must run here)\n", peer->name);
+	if (to->fetched.groups > 0)
+		cli_say(cli, to->fetched.refused > 0 ? INK_WARN : INK_PLAIN, "peer %s: %llu records fetched, %llu refused here", peer->name, (unsigned long long)to->fetched.records, (unsigned long long)to->fetched.refused);
+	if (to->files.contents > 0)
+		cli_say(cli, INK_PLAIN, "peer %s: %llu contents of upload folders sent, %llu bytes", peer->name, (unsigned long long)to->files.contents, (unsigned long long)to->files.bytes);
+	if (to->waits)
+		cli_say(cli, INK_PLAIN, "peer %s has no url here: what is for it waits until it comes for it (agent --serve must run here)", peer->name);
 }
 
 /* The exit code that says most: an error before a person, a person before "not reached". */
@@ -102,62 +82,20 @@ worse(enum exit_code a, enum exit_code b)
 	return rank[a] >= rank[b] ? a : b;
 }
 
-/* What the peer has for us, where it is fetched. */
-static bool
-fetch_peer(const struct conf *conf, const struct conf_peer *peer, struct fetch_report *report, struct err *e)
-{
-	struct fetch *f = NULL;
-	bool ok = !peer->pull || (fetch_new(conf, peer, NULL, &f, e) && fetch_run(f, true, report, e));
-
-	fetch_free(f);
-	return ok;
-}
-
-/* Rows that waited for their files. */
-static bool
-send_again(struct drain *d, struct drained *to, struct err *e)
-{
-	struct drain_report more;
-
-	if (!drain_run(d, true, &more, e))
-		return false;
-	to->sent.groups += more.groups;
-	to->sent.records += more.records;
-	to->sent.owed = more.owed;
-	return true;
-}
-
-static bool
-send_peer(const struct conf *conf, struct drain *d, struct drained *to, struct err *e)
-{
-	bool pending = false;
-
-	if (!drain_look(d, true, &pending, e))
-		return false;
-	to->waits = pending && !drain_has_way(d);
-	if (pending && !to->waits && !drain_run(d, true, &to->sent, e))
-		return false;
-	if (conf->ntrees == 0 || !drain_has_way(d))
-		return true;
-	if (!drain_files(d, &to->files, e))
-		return false;
-	return to->files.contents == 0 || !to->sent.owed || send_again(d, to, e);
-}
-
 static enum exit_code
 drain_one(const struct cli *cli, const struct conf *conf, struct drain *d, const struct conf_peer *peer, struct progress *progress, struct err *e)
 {
-	struct drained to = { .waits = false };
+	struct exchange to = { .waits = false };
 	enum exit_code code = EXIT_DONE;
 	bool person = false;
 	struct err later = { 0 };
 
 	/* What cannot be sent is no reason not to fetch: a peer that refuses may have what mends it. */
-	if (!send_peer(conf, d, &to, e)) {
+	if (!exchange_send(conf, d, &to, e)) {
 		code = cli_exit_code(e);
-		if (peer->pull && code != EXIT_DATABASE && code != EXIT_PEER && !fetch_peer(conf, peer, &to.fetched, &later))
+		if (peer->pull && code != EXIT_DATABASE && code != EXIT_PEER && !exchange_fetch(conf, peer, &to.fetched, &later))
 			log_warning(peer->name, "%s", later.msg);
-	} else if (!fetch_peer(conf, peer, &to.fetched, e) || (!to.sent.busy && !drain_needs_person(d, &person, e)))
+	} else if (!exchange_fetch(conf, peer, &to.fetched, e) || (!to.sent.busy && !drain_needs_person(d, &person, e)))
 		code = cli_exit_code(e);
 	else if (person)
 		code = EXIT_PERSON;
@@ -223,8 +161,8 @@ allow_deletes(const struct cli *cli, const struct conf *conf, struct err *e)
 		if (!peer_is_chosen(cli, &conf->peers[i]))
 			continue;
 		ok = allowance_waiting(db, conf->peers[i].name, waiting, e) && allowance_allow(db, conf->peers[i].name, e);
-		if (ok && waiting[0] != '\0' && !cli->quiet && !cli->json)
-			(void)printf("peer %s may delete here what was held back, with its next drain\n", conf->peers[i].name);
+		if (ok && waiting[0] != '\0')
+			cli_say(cli, INK_GOOD, "peer %s may delete here what was held back, with its next drain", conf->peers[i].name);
 	}
 	db_close(db);
 	return ok;
@@ -245,8 +183,8 @@ drain_nobody(const struct cli *cli, const struct conf *conf, struct err *e)
 		return cli_exit_code((err_set(e, ERR_CONFIG, "there is no peer: add a [peer NAME] section to %s", conf->path), e));
 	if (cli->json)
 		(void)puts("{\"peers\":[]}");
-	else if (!cli->quiet)
-		(void)printf("no peer is left in %s: nothing is sent, and nothing waits\n", conf->path);
+	else
+		cli_say(cli, INK_PLAIN, "no peer is left in %s: nothing is sent, and nothing waits", conf->path);
 	return EXIT_DONE;
 }
 
@@ -303,8 +241,10 @@ drain_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	}
 	if (cli->json)
 		(void)puts(first ? "{\"peers\":[]}" : "]}");
-	if (!cli->dry_run)
+	if (!cli->dry_run) {
+		exchange_after(conf);
 		notice_look(conf);
+	}
 	return code;
 }
 
@@ -388,10 +328,10 @@ settle_parked(const struct cli *cli, const struct conf *conf, struct err *e)
 	db_close(db);
 	if (ok && cli->json)
 		(void)printf("{\"%s\":%llu}\n", again ? "retried" : "discarded", (unsigned long long)n);
-	else if (ok && !cli->quiet && again)
-		(void)printf("%llu records will be sent again at the next drain\n", (unsigned long long)n);
-	else if (ok && !cli->quiet)
-		(void)printf("discarded: the peer keeps its own version; the record is not in step until its next change\n");
+	else if (ok && again)
+		cli_say(cli, n > 0 ? INK_GOOD : INK_PLAIN, "%llu records will be sent again at the next drain", (unsigned long long)n);
+	else if (ok)
+		cli_say(cli, INK_WARN, "discarded: the peer keeps its own version; the record is not in step until its next change");
 	return ok ? EXIT_DONE : cli_exit_code(e);
 }
 
@@ -512,8 +452,8 @@ reload_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 		return cli_exit_code((err_set(e, ERR_IO, "no agent --serve runs with this state_dir (%s)", conf->node.state_dir), e));
 	if (cli->json)
 		(void)puts("{\"reloaded\":true}");
-	else if (!cli->quiet)
-		(void)puts("agent --serve has been told to read agent.conf again");
+	else
+		cli_say(cli, INK_GOOD, "agent --serve has been told to read agent.conf again");
 	return EXIT_DONE;
 }
 
@@ -530,6 +470,8 @@ const struct verb verb_table[] = {
 	{ "reload", NULL, true, reload_verb, "have the running --serve read agent.conf again: peers added, paused, removed" },
 	{ "status", NULL, true, status_verb, "pending changes and last success of each peer" },
 	{ "trees", NULL, true, trees_run, "upload folders: files and bytes, what waits and why" },
+	{ "push", "TREE", true, push_run, "send what is new or changed in an upload folder, once; deletes nothing" },
+	{ "pull", "TREE", true, pull_run, "bring what peers have of an upload folder and this node not, once; deletes nothing" },
 	{ "startup", NULL, true, startup_verb, "bring this node up to a peer's state: first fill, or after a loss" },
 	{ "verify", NULL, true, verify_run, "compare the tables with each peer record by record; --repair makes them equal" },
 	{ "parked", NULL, true, parked_verb, "changes that a peer refused as often as allowed" },

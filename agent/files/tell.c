@@ -46,7 +46,7 @@ tell_brake(struct tree *t, uint64_t known, uint64_t deleted, uint64_t changed, b
 static bool
 is_conflict(const struct tree *t, const struct standing *s)
 {
-	return t->t->mode == TREE_TWO_WAY && s->here.len > 0 && s->listed.len > 0 && !what_same(&s->here, &s->listed) && !what_same(&s->here, &s->base) &&
+	return t->mode == TREE_TWO_WAY && s->here.len > 0 && s->listed.len > 0 && !what_same(&s->here, &s->listed) && !what_same(&s->here, &s->base) &&
 	    !what_same(&s->listed, &s->base);
 }
 
@@ -162,7 +162,7 @@ static bool
 on_unlike(void *arg, const struct listing_row *row, struct err *e)
 {
 	struct tell *s = arg;
-	enum verdict_act act = verdict_judge(s->tree->t->mode, s->tree->sends, &row->s);
+	enum verdict_act act = verdict_judge(s->tree->mode, s->tree->sends, &row->s);
 	char kind = what_kind(row->s.here.len > 0 ? &row->s.here : &row->s.listed);
 
 	if (exclude_path(s->tree->exclude, row->path, kind == 'd'))
@@ -172,7 +172,7 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 	if (act == VERDICT_AGREE && !listing_agree(s->tree->list, row->id, e))
 		return false;
 	/* Alike in content: what differs is how it looks. */
-	if ((act == VERDICT_AGREE || act == VERDICT_NOTHING) && (s->tree->t->mode == TREE_TWO_WAY || row->s.here.len == 0 || !what_same(&row->s.here, &row->s.listed)))
+	if ((act == VERDICT_AGREE || act == VERDICT_NOTHING) && (s->tree->mode == TREE_TWO_WAY || row->s.here.len == 0 || !what_same(&row->s.here, &row->s.listed)))
 		return true;
 	if (act == VERDICT_TAKE)
 		return true;
@@ -192,7 +192,7 @@ forget_alike(struct tree *t, struct err *e)
 	char listing[CONF_LISTING_MAX];
 
 	conf_tree_listing(t->t, listing);
-	return t->t->mode != TREE_TWO_WAY || db_exec(t->db, sql_alike, DB_ARGS(db_text(listing)), e);
+	return t->mode != TREE_TWO_WAY || db_exec(t->db, sql_alike, DB_ARGS(db_text(listing)), e);
 }
 
 static bool
@@ -207,28 +207,38 @@ read_now(struct tell *s, struct err *e)
 	return ok;
 }
 
+static bool
+tell_all(struct tell *s, struct err *e)
+{
+	struct tree *t = s->tree;
+	bool ok = forget_alike(t, e) && read_now(s, e) && listing_unlike(t->list, &t->looks, on_unlike, s, e) && listing_tell_flush(t->list, e) &&
+	    listing_forget_gone(t->list, e);
+
+	catalog_free(s->catalog);
+	if (ok && s->report->told > 0)
+		log_info(NULL, "tree %s: %llu changes noticed", t->t->name, (unsigned long long)s->report->told);
+	return ok;
+}
+
 bool
 tell_run(struct tree *t, struct tell_report *out, struct err *e)
 {
 	struct tell s = { .tree = t, .report = out };
 	struct listing_counts n;
-	bool any, ok;
+	bool any;
 
 	memset(out, 0, sizeof *out);
 	if (!t->sends)
 		return true;
 	if (!listing_is_unlike(t->list, &t->looks, &any, e))
 		return false;
+	if (t->ordered)
+		return tell_all(&s, e);
 	if (!any) /* the usual case: nothing has to be counted */
 		return tell_brake(t, 0, 0, 0, &out->held, e) && forget_alike(t, e);
-	if (!listing_count(t->list, &n, e) || !tell_brake(t, n.listed, t->t->mode == TREE_PUSH ? 0 : n.gone, t->t->mode == TREE_TWO_WAY ? 0 : n.changed, &out->held, e))
+	if (!listing_count(t->list, &n, e) || !tell_brake(t, n.listed, t->mode == TREE_PUSH ? 0 : n.gone, t->mode == TREE_TWO_WAY ? 0 : n.changed, &out->held, e))
 		return false;
 	if (out->held)
 		return true;
-	ok = forget_alike(t, e) && read_now(&s, e) && listing_unlike(t->list, &t->looks, on_unlike, &s, e) && listing_tell_flush(t->list, e) && listing_forget_gone(t->list, e) &&
-	    db_exec(t->db, "UPDATE sync_tree SET allowed=0 WHERE tree=? AND allowed<>0", DB_ARGS(db_text(t->t->name)), e);
-	catalog_free(s.catalog);
-	if (ok && out->told > 0)
-		log_info(NULL, "tree %s: %llu changes noticed", t->t->name, (unsigned long long)out->told);
-	return ok;
+	return tell_all(&s, e) && db_exec(t->db, "UPDATE sync_tree SET allowed=0 WHERE tree=? AND allowed<>0", DB_ARGS(db_text(t->t->name)), e);
 }

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "change/mark.h"
 #include "files/marker.h"
+#include "files/order.h"
 #include "files/store.h"
 
 enum {
@@ -56,6 +57,7 @@ read_looks(struct tree *t, struct err *e)
 	struct listing_looks *k = &t->looks;
 	const struct conf_tree *c = t->t;
 
+	memset(k, 0, sizeof *k);
 	k->listed_mode = t->sends;
 	k->file_mode = c->file_mode;
 	k->dir_mode = c->dir_mode;
@@ -70,6 +72,33 @@ read_looks(struct tree *t, struct err *e)
 		k->own_uid = k->own_gid = false;
 	}
 	return true;
+}
+
+static bool
+set_mode(struct tree *t, enum tree_mode mode, bool ordered, struct err *e)
+{
+	t->mode = mode;
+	t->ordered = ordered;
+	t->sends = ordered ? mode == TREE_PUSH : conf_tree_sends(t->conf, t->t);
+	t->takes = ordered ? mode == TREE_PULL : conf_tree_takes(t->conf, t->t);
+	return read_looks(t, e);
+}
+
+bool
+tree_order(struct tree *t, enum tree_mode mode, struct err *e)
+{
+	return set_mode(t, mode, true, e);
+}
+
+/* agent --pull makes every process that works on the folder take what the list says, for as long as it lasts. */
+static bool
+follow_order(struct tree *t, struct err *e)
+{
+	bool pulled;
+
+	if (!order_stands(t->db, t->t->name, &pulled, e))
+		return false;
+	return pulled == t->ordered || set_mode(t, pulled ? TREE_PULL : t->t->mode, pulled, e);
 }
 
 /* --- is it the folder that was set up? --- */
@@ -127,6 +156,8 @@ tree_lock(struct tree *t, int64_t wait_ms, struct err *e)
 		return f;
 	while ((f = marker_lock(t->root, &t->lock, e)) == FATE_BUSY && clock_mono_ms() < until)
 		clock_nap_ms(LOCK_STEP_MS);
+	if (f == FATE_DONE && !follow_order(t, e))
+		return FATE_FAILED;
 	return f == FATE_DONE ? recover(t, e) : f;
 }
 
@@ -161,8 +192,8 @@ tree_open(struct db *db, const struct conf *conf, const struct conf_tree *c, int
 		(void)err_set(e, ERR_MEMORY, "out of memory for a tree");
 		return FATE_FAILED;
 	}
-	*t = (struct tree){ .conf = conf, .t = c, .db = db, .sends = conf_tree_sends(conf, c), .lock = -1 };
-	f = listing_new(db, conf, c, &t->list, e) && exclude_of_option(c->exclude, &t->exclude, e) && read_looks(t, e) ? FATE_DONE : FATE_FAILED;
+	*t = (struct tree){ .conf = conf, .t = c, .db = db, .lock = -1 };
+	f = listing_new(db, conf, c, &t->list, e) && exclude_of_option(c->exclude, &t->exclude, e) && set_mode(t, c->mode, false, e) ? FATE_DONE : FATE_FAILED;
 	if (f == FATE_DONE)
 		f = beneath_open(c->path, &t->root, e);
 	if (f == FATE_DONE)

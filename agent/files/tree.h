@@ -15,7 +15,9 @@ struct tree {
 	struct exclude *exclude;
 	struct listing *list;
 	struct listing_looks looks;
-	bool sends;
+	enum tree_mode mode; /* that of agent.conf, unless a person has ordered one direction */
+	bool sends, takes;
+	bool ordered; /* by a person: no brake */
 	int lock;
 };
 
@@ -27,6 +29,8 @@ enum {
  * below 0 it is not asked: nothing will be changed. db is in the sync schema; all is borrowed. Free with tree_close. */
 MUST_CHECK enum fate tree_open(struct db *db, const struct conf *conf, const struct conf_tree *t, int64_t wait_ms, struct tree **out, struct err *e);
 void tree_close(struct tree *t);
+/* A person's order, until it is closed or locked again: TREE_PUSH or TREE_PULL, whatever agent.conf says. */
+MUST_CHECK bool tree_order(struct tree *t, enum tree_mode mode, struct err *e);
 /* Between two steps of a long work others may have the tree; then it must be the same still. */
 void tree_unlock(struct tree *t);
 MUST_CHECK enum fate tree_lock(struct tree *t, int64_t wait_ms, struct err *e);

@@ -28,6 +28,7 @@ struct compare_take {
 	const char *ours, *theirs; /* its key as spelled on each side; NULL: no such record */
 	size_t ours_len, theirs_len;
 	unsigned char sum[DIGEST_BYTES]; /* of ours */
+	const char *changed_at, *node;	 /* the peer's version, as far as its queue knows; "" = it does not */
 };
 
 /* Who brings rows over during the comparison (sync/fill). */
@@ -50,8 +51,8 @@ struct compare_watch {
 	const char *was; /* the key of before, where the table got another one (apply/rekey): what was pending under it is told on the way */
 	bool spare_counters; /* records with counters that a side has changed and the other not got yet are left as they are */
 	const struct compare_filler *filler; /* NULL: what is to come travels through the queues */
-	bool keep_unseen; /* of a merge: one side may have gone back; what the peer has in place of a record whose change is
-			   * still on its way from here is kept there, since who made that change has not seen it */
+	bool keep_unseen; /* the link has begun anew: what a change that is still on its way will replace on the other side is kept,
+			   * since who made that change has not seen it (sync/doubt) */
 	void *arg;
 };
 

@@ -270,6 +270,8 @@ struct orders {
 	size_t nfetch;
 	struct finding *spare;		/* kept there */
 	size_t nspare;
+	struct repair_loser *unseen;	/* kept here, though nothing that is done now overwrites it */
+	size_t nunseen;
 };
 
 static void
@@ -295,13 +297,19 @@ order_mine(const struct asker *a, struct orders *o, const struct finding *f)
 	}
 }
 
+static struct repair_loser
+loser_here(const struct asker *a, const struct finding *f)
+{
+	return (struct repair_loser){ .database = a->digest.database, .table = a->table, .self = a->l->node->name, .peer = a->l->peer->name, .key = f->ours,
+		.key_len = f->ours_len, .there = f->theirs != NULL };
+}
+
 static void
 order_theirs(const struct asker *a, struct orders *o, const struct finding *f)
 {
 	o->fetch[o->nfetch++] = *f;
 	if (f->ours != NULL)
-		o->keep[o->nkeep++] = (struct repair_loser){ .database = a->digest.database, .table = a->table, .self = a->l->node->name,
-			.peer = a->l->peer->name, .key = f->ours, .key_len = f->ours_len, .there = f->theirs != NULL };
+		o->keep[o->nkeep++] = loser_here(a, f);
 }
 
 /* A missing row is never taken for a delete; of two versions the later one that is known wins, and if none is,
@@ -388,7 +396,8 @@ take_now(struct asker *a, const struct orders *o, struct err *e)
 	for (size_t i = 0; i < o->nfetch; i++) {
 		const struct finding *f = &o->fetch[i];
 
-		items[i] = (struct compare_take){ .ours = f->ours, .ours_len = f->ours_len, .theirs = f->theirs, .theirs_len = f->theirs_len };
+		items[i] = (struct compare_take){ .ours = f->ours, .ours_len = f->ours_len, .theirs = f->theirs, .theirs_len = f->theirs_len,
+			.changed_at = f->there->changed_at, .node = f->there->node };
 		if (f->ours != NULL)
 			memcpy(items[i].sum, f->sum, sizeof items[i].sum);
 	}
@@ -403,6 +412,8 @@ queue_ours(struct asker *a, const struct orders *o, bool keep, struct err *e)
 	struct db *db = a->l->db;
 	bool ok = db_begin(db, e);
 
+	for (size_t i = 0; ok && i < o->nunseen; i++)
+		ok = repair_keep(db, &o->unseen[i], e);
 	for (size_t i = 0; ok && keep && i < o->nkeep; i++)
 		ok = repair_keep(db, &o->keep[i], e);
 	ok = ok && repair_queue(db, a->table->name, o->queue, o->nqueue, e);
@@ -455,11 +466,18 @@ is_twin(const struct asker *a, const struct finding *f, size_t i)
 	    (suspect->key_len != f->ours_len || memcmp(digest_key(&a->suspects, suspect), f->ours, f->ours_len) != 0);
 }
 
-/* Our change will be written over what is there, without a conflict: its queue does not know of that any more. */
-static bool
-is_unseen(const struct asker *a, const struct finding *f)
+/* A change of one side alone will be written over what the other has, without a conflict: the link has begun since that
+ * was captured, so it counts as seen. Who fills is sent nothing until it has looked; else the other side looks too, and
+ * sees to what is here. */
+static void
+keep_unseen(const struct asker *a, struct orders *o, const struct finding *f)
 {
-	return a->act == COMPARE_MERGE && a->watch != NULL && a->watch->keep_unseen && f->theirs != NULL;
+	if (a->watch == NULL || !a->watch->keep_unseen || f->here->fresh == f->there->fresh)
+		return;
+	if (f->here->fresh && f->theirs != NULL)
+		o->spare[o->nspare++] = *f;
+	if (f->there->fresh && f->ours != NULL && fills(a) && a->act == COMPARE_MERGE)
+		o->unseen[o->nunseen++] = loser_here(a, f);
 }
 
 static void
@@ -473,8 +491,7 @@ judge(struct asker *a, const struct second_look *s, struct orders *o)
 			continue;
 		kind = kind_of(a, &f);
 		report(a, &f, kind);
-		if (kind == COMPARE_PENDING && is_unseen(a, &f))
-			o->spare[o->nspare++] = f;
+		keep_unseen(a, o, &f);
 		/* Whoever fills leaves alone what is on its way from here: a live change is later than any copy. */
 		if (counts_meanwhile(a, &f) || (fills(a) && f.here->fresh))
 			continue;
@@ -487,19 +504,21 @@ static bool
 act(struct asker *a, const struct second_look *s, struct err *e)
 {
 	size_t n = a->suspects.n + 1;
-	struct orders o = { .queue = calloc(n, sizeof *o.queue), .keep = calloc(n, sizeof *o.keep), .fetch = calloc(n, sizeof *o.fetch), .spare = calloc(n, sizeof *o.spare) };
-	bool ok = o.queue != NULL && o.keep != NULL && o.fetch != NULL && o.spare != NULL;
+	struct orders o = { .queue = calloc(n, sizeof *o.queue), .keep = calloc(n, sizeof *o.keep), .fetch = calloc(n, sizeof *o.fetch), .spare = calloc(n, sizeof *o.spare),
+		.unseen = calloc(n, sizeof *o.unseen) };
+	bool ok = o.queue != NULL && o.keep != NULL && o.fetch != NULL && o.spare != NULL && o.unseen != NULL;
 
 	if (!ok)
 		(void)err_set(e, ERR_MEMORY, "out of memory for a comparison");
 	else {
 		judge(a, s, &o);
-		ok = o.nqueue + o.nfetch + o.nspare == 0 || carry_out(a, &o, e);
+		ok = o.nqueue + o.nfetch + o.nspare + o.nunseen == 0 || carry_out(a, &o, e);
 	}
 	free(o.queue);
 	free(o.keep);
 	free(o.fetch);
 	free(o.spare);
+	free(o.unseen);
 	return ok;
 }
 

@@ -16,6 +16,7 @@
 #include "change/filling.h"
 #include "change/record.h"
 #include "change/trace.h"
+#include "sync/doubt.h"
 #include "sync/repair.h"
 #include "wire/spool.h"
 
@@ -31,7 +32,8 @@ enum fate {
 	FATE_WRITE,
 	FATE_REFUSED, /* with others of its piece, or alone */
 	FATE_LEFT,    /* the peer sends it as a change */
-	FATE_SKIP     /* it stands here, or has changed here */
+	FATE_SKIP,    /* it stands here */
+	FATE_OURS     /* the app has changed it here: that change will replace it there */
 };
 
 struct fill {
@@ -49,6 +51,8 @@ struct fill {
 	struct digest_list keys;   /* of the page being written */
 	unsigned char *fates;	   /* of its rows */
 	size_t fates_cap;
+	bool keep_unseen; /* as the comparison */
+	bool looks;	  /* at records of the page, before it counts as done */
 	struct fill_counts counts;
 	void (*progress)(void *arg);
 	void *progress_arg;
@@ -118,12 +122,6 @@ fill_free(struct fill *f)
 	free(f->values);
 	db_close(f->db);
 	free(f);
-}
-
-struct db *
-fill_db(struct fill *f)
-{
-	return f->db;
 }
 
 bool
@@ -343,7 +341,7 @@ look_at_queue(struct fill *f, bool *found, struct err *e)
 		if (!traces[i].fresh || f->fates[i] == FATE_SKIP)
 			continue;
 		*found = *found || f->fates[i] == FATE_WRITE;
-		f->fates[i] = FATE_SKIP;
+		f->fates[i] = FATE_OURS;
 	}
 	free(traces);
 	mark_free(&acked);
@@ -481,7 +479,8 @@ write_page(struct fill *f, struct page *p, const struct digest_range *skip, bool
 		err_clear(e);
 		ok = again = true;
 	}
-	ok = ok && gather_left(f, e) && (f->left.n > 0 || note_progress(f, p, rows, frontier, e)) && db_commit(f->db, e);
+	f->looks = f->keep_unseen && memchr(f->fates, FATE_OURS, f->keys.n) != NULL;
+	ok = ok && gather_left(f, e) && (f->left.n > 0 || f->looks || note_progress(f, p, rows, frontier, e)) && db_commit(f->db, e);
 	if (!ok)
 		db_rollback(f->db);
 	f->counts.copied += ok ? rows : 0;
@@ -505,6 +504,16 @@ order_left(struct fill *f, struct asker *a, struct err *e)
 	f->counts.left += f->left.n;
 	digest_list_reset(&f->left);
 	return true;
+}
+
+/* What the app has changed here meanwhile differs from what is there: is that to be kept? */
+static bool
+look_at_ours(struct fill *f, struct asker *a, struct err *e)
+{
+	for (size_t i = 0; i < f->keys.n; i++)
+		if (f->fates[i] == FATE_OURS && !doubt_add(a, &f->keys, &f->keys.rows[i], e))
+			return false;
+	return doubt_settle(a, e);
 }
 
 /* --- a range --- */
@@ -531,8 +540,8 @@ write_and_fetch(struct fill *f, const struct ranging *r, struct page *p, struct 
 	ok = write_page(f, p, r->skip, r->frontier, e);
 	if (threaded)
 		(void)pthread_join(thread, NULL);
-	if (ok && f->left.n > 0)
-		ok = order_left(f, r->asker, e) && note_progress(f, p, 0, r->frontier, e);
+	if (ok && (f->left.n > 0 || f->looks))
+		ok = order_left(f, r->asker, e) && (!f->looks || look_at_ours(f, r->asker, e)) && note_progress(f, p, 0, r->frontier, e);
 	if (ok && p->more && !ahead.ok) {
 		page_free(&ahead.page);
 		ok = fetch_page(f, r->asker, &ahead.range, &ahead.page, e);
@@ -549,6 +558,7 @@ fill_range(struct asker *a, const struct digest_range *r, bool skip_high, bool f
 	struct page page = { 0 }, next;
 	bool ok = fetch_page(f, a, r, &page, e), more = ok && page.any;
 
+	f->keep_unseen = a->watch->keep_unseen;
 	while (ok && more) {
 		f->counts.about = page.about;
 		ok = write_and_fetch(f, &how, &page, &next, e);
@@ -661,6 +671,40 @@ write_theirs(struct fill *f, struct page *p, const struct takes *t, struct err *
 	}
 }
 
+/* One record for the other peers, that has taken the place of ours. */
+static struct repair_item
+item_for_others(const struct fill *f, const struct compare_take *c)
+{
+	const bool known = c->changed_at[0] != '\0', respelled = c->ours != NULL && (c->ours_len != c->theirs_len || memcmp(c->ours, c->theirs, c->ours_len) != 0);
+
+	return (struct repair_item){ .operation = c->ours == NULL ? OP_INSERT : OP_UPDATE, .key = c->theirs, .key_len = c->theirs_len, .old_key = respelled ? c->ours : NULL,
+		.old_key_len = c->ours_len, .via = f->peer, .changed_at = known ? c->changed_at : NULL,
+		.origin = !known ? f->peer : strcmp(c->node, f->node->name) == 0 ? NULL : c->node };
+}
+
+/* Other peers have not seen what was taken: what they change meanwhile must find it in the queue, and is judged against
+ * it. Counters are compared with them (sync/startup): a record that travels whole would take the place of what they
+ * have counted. */
+static bool
+tell_others(struct fill *f, const struct takes *t, struct err *e)
+{
+	struct repair_item *items;
+	size_t n = 0;
+	bool ok;
+
+	if (f->conf->npeers < 2 || f->table->ncounters > 0)
+		return true;
+	items = calloc(t->n + 1, sizeof *items);
+	if (items == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for records");
+	for (size_t i = 0; i < t->n; i++)
+		if (!t->off[i] && t->items[i].theirs != NULL)
+			items[n++] = item_for_others(f, &t->items[i]);
+	ok = repair_queue(f->db, f->table->name, items, n, e);
+	free(items);
+	return ok;
+}
+
 static bool
 take_once(struct fill *f, struct page *p, struct takes *t, struct err *e)
 {
@@ -669,7 +713,7 @@ take_once(struct fill *f, struct page *p, struct takes *t, struct err *e)
 	for (size_t i = 0; i < t->n; i++)
 		if (!t->off[i] && !remove_ours(f, &t->items[i], e))
 			return false;
-	return target_flush(&f->target, e) && (p->spool == NULL || write_theirs(f, p, t, e)) && db_commit(f->db, e);
+	return target_flush(&f->target, e) && (p->spool == NULL || write_theirs(f, p, t, e)) && tell_others(f, t, e) && db_commit(f->db, e);
 }
 
 static bool

@@ -15,6 +15,27 @@ enum {
 #define OLDEST "'2000-01-01 00:00:00'" /* the default of changed_at: no app has written then */
 #define UNKNOWN "'2000-01-01 00:00:00.000001'"
 
+/* changed_at, origin, via. */
+static void
+put_version(struct db *db, struct buf *sql, const struct repair_item *item)
+{
+	if (item->via == NULL) {
+		buf_fmt(sql, "%s,NULL,NULL", item->oldest ? OLDEST : item->unknown ? UNKNOWN : "NOW(6)");
+		return;
+	}
+	if (item->changed_at == NULL)
+		buf_str(sql, OLDEST);
+	else
+		db_quote(db, sql, item->changed_at, strlen(item->changed_at));
+	buf_char(sql, ',');
+	if (item->origin == NULL)
+		buf_str(sql, "NULL");
+	else
+		db_quote(db, sql, item->origin, strlen(item->origin));
+	buf_char(sql, ',');
+	db_quote(db, sql, item->via, strlen(item->via));
+}
+
 static void
 put_item(struct db *db, struct buf *sql, const char *table, const struct repair_item *item)
 {
@@ -24,7 +45,9 @@ put_item(struct db *db, struct buf *sql, const char *table, const struct repair_
 	db_quote(db, sql, table, strlen(table));
 	buf_fmt(sql, ",'%s',x'", name[item->operation]);
 	buf_hex(sql, item->key, item->key_len);
-	buf_fmt(sql, "',%s,1)", item->oldest ? OLDEST : item->unknown ? UNKNOWN : "NOW(6)");
+	buf_str(sql, "',");
+	put_version(db, sql, item);
+	buf_str(sql, ",1)");
 }
 
 static bool
@@ -36,7 +59,7 @@ run(struct db *db, struct buf *sql, struct err *e)
 	return ok;
 }
 
-#define INSERT_ROW "INSERT INTO sync_queue (link, id, table_name, operation, record_id, changed_at, whole) VALUES ("
+#define INSERT_ROW "INSERT INTO sync_queue (link, id, table_name, operation, record_id, changed_at, origin, via, whole) VALUES ("
 
 /* As when the app changes the key's spelling: the old key goes, the new one is linked to it. */
 static bool

@@ -14,6 +14,9 @@ struct repair_item {
 	size_t old_key_len;
 	bool unknown; /* nobody knows whether it has changed: any change that is known wins, but not one that is oldest */
 	bool oldest; /* with the oldest time there is: any other change of the record wins */
+	const char *via;	/* not ours: this peer has brought it, and is not told; NULL: ours */
+	const char *changed_at; /* where via: its version; NULL: not known, the oldest */
+	const char *origin;	/* where via: the node that made it; NULL: this one */
 };
 
 /* Queue records, whole, inside the caller's transaction. */

@@ -2,6 +2,8 @@
  * (sync/compare), rows (sync/fill), how far it is (change/filling). */
 #include "sync/startup.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,7 @@ struct startup {
 	struct startup_report *report;
 	struct catalog *catalog;
 	struct fill *fill;
+	bool anew; /* nothing was exchanged since the link has begun: not even what is here is known to the peer */
 	const struct table *table;
 	uint64_t before; /* rows written of the tables before this one */
 	size_t tables, done;
@@ -79,12 +82,37 @@ startup_is_blank(struct db *db, const struct conf *conf, bool *blank, struct err
 	return ok;
 }
 
+/* The daemon could not look yet. One daemon a process. */
+static atomic_bool await_later;
+
 bool
 startup_await(struct db *db, const struct conf *conf, struct err *e)
 {
-	bool blank;
+	bool blank, ok = startup_is_blank(db, conf, &blank, e) && (!blank || filling_await(db, e));
 
-	return startup_is_blank(db, conf, &blank, e) && (!blank || filling_await(db, e));
+	if (ok)
+		atomic_store(&await_later, false);
+	return ok;
+}
+
+void
+startup_await_later(void)
+{
+	atomic_store(&await_later, true);
+}
+
+bool
+startup_await_now(struct db *db, const struct conf *conf, struct err *e)
+{
+	static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+	bool ok;
+
+	if (!atomic_load(&await_later))
+		return true;
+	(void)pthread_mutex_lock(&one);
+	ok = !atomic_load(&await_later) || startup_await(db, conf, e);
+	(void)pthread_mutex_unlock(&one);
+	return ok;
 }
 
 /* --- beginning --- */
@@ -230,7 +258,7 @@ compare_and_fill(struct startup *s, bool copy, struct err *e)
 {
 	struct link *l = s->link;
 	struct compare_filler filler;
-	struct compare_watch watch = { .progress = on_records, .filler = &filler, .spare_counters = true, .arg = s };
+	struct compare_watch watch = { .progress = on_records, .filler = &filler, .spare_counters = true, .keep_unseen = s->anew, .arg = s };
 	struct compare_result result = { 0 };
 	struct filling_table at;
 	struct fill_counts n;
@@ -327,7 +355,7 @@ startup_run(struct link *l, const struct startup_options *how, struct startup_re
 	memset(report, 0, sizeof *report);
 	l->filling = true;
 	ok = catalog_read(l->db, l->conf, &s.catalog, e) && guard_refresh(l->db, l->conf, s.catalog, l->node, e) && begin_or_go_on(&s, &begun, e) &&
-	    filling_load(l->db, &now, e) && (!begun || fill_new(l->conf, l->node, l->peer->name, &s.fill, e));
+	    is_fresh(l, &s.anew, e) && filling_load(l->db, &now, e) && (!begun || fill_new(l->conf, l->node, l->peer->name, &s.fill, e));
 	if (ok && begun) {
 		fill_watch(s.fill, on_rows, &s);
 		ok = fill_tables(&s, now.copy, e) && mark_for_others(&s, e) && filling_end(l->db, l->peer->name, e);

@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema
 
-from lab import Node, Pair, hand, process, until
+from lab import Node, Pair, folders, hand, process, until
 from lab.hand import unseen
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -131,6 +131,17 @@ def _snapshots(node: Node) -> None:
     assert name in _says(node, "restore_list", "--restore", "uploads")["snapshots"]
     (root / "photo.jpg").unlink()
     assert _says(node, "restore", "--restore", "uploads", name)["new"] == 1
+
+
+def test_what_is_said_of_upload_folders_fits(fresh_pair: Pair) -> None:
+    here, _ = folders.join(fresh_pair, {"mode": "two-way"})
+    anna = fresh_pair.anna
+    fresh_pair.install()
+    folders.put(here, "photo.jpg", "pixels")
+    assert _says(anna, "order", "--push", "uploads", "--dry-run")["changes"] == [{"letters": "<f+++++++++", "path": "photo.jpg"}]
+    assert _says(anna, "order", "--pull", "uploads", "--dry-run")["direction"] == "pull"
+    (tree,) = _says(anna, "trees", "--trees")["trees"]
+    assert tree["mode"] == "two-way" and not tree["looked"]
 
 
 def _pairing(fresh_pair: Pair) -> None:

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from lab import Node, Pair, until
-from lab.hand import everywhere, sync, unseen
+from lab.hand import drain, everywhere, sync, unseen
+from lab.pair import Cluster
+from lab.proxy import Fault
 
 TABLE = "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(40), n INT)"
 
@@ -166,7 +168,31 @@ def test_two_new_nodes_need_no_filling(fresh_pair: Pair) -> None:
         two.bert.sql("INSERT INTO t VALUES (1, 'bert', 1)")
         two.anna.sql("INSERT INTO t VALUES (2, 'anna', 1)")
         until(lambda: rows(two.anna) == rows(two.bert) and len(rows(two.anna)) == 2, what="both are in step")
+        assert [sync(node, "SELECT * FROM sync_startup WHERE peer=''") for node in two.nodes] == [[], []]  # nobody is put off
         assert [node.agent("--status").returncode for node in two.nodes] == [0, 0]
+
+
+def test_a_blank_node_whose_database_was_away_when_it_began_takes_no_change_before_it_has_asked(fresh_pair: Pair) -> None:
+    """A change that came first would make it a node with rows, which is never filled."""
+    with begun(fresh_pair, TABLE, there=(numbers(10),)) as two:
+        anna, bert = two.nodes
+        anna.change_conf({"sync": {"startup": "auto"}})
+        two.wire["bert", "anna"].set_mode("refuse")
+        question = two.wire["anna", "bert"].plan(Fault("hold_request", "/api/sync/"))
+        bert.sql("INSERT INTO t VALUES (11, 'new', 1)")
+        anna.server.stop()
+        try:
+            anna.start_serve()
+            until(lambda: "waiting for it" in anna.agent_log.read_text(), 30, "anna has looked")
+        finally:
+            anna.server.start()
+        until(lambda: question.hits == 1, 60, "anna asks, and bert does not hear it yet")
+        two.wire["bert", "anna"].set_mode("pass")
+        refused = drain(bert, check=(0, 4))
+        assert rows(anna) == [], refused.stdout + refused.stderr
+        question.release()
+        until(lambda: len(rows(anna)) == 11, 60, "anna is filled")
+        until(lambda: drain(bert, check=(0, 4)).returncode == 0, 60, "bert's change is taken")
 
 
 def test_a_startup_that_is_cut_goes_on_where_it_was(fresh_pair: Pair) -> None:
@@ -331,3 +357,61 @@ def test_a_dry_run_where_the_link_has_to_begin_anew_holds_nothing(fresh_pair: Pa
         assert _state(two) == before
         two.bert.stop_serve()
         two.anna.agent("--startup", "--dry-run", check=4)
+
+
+def _kept(node: Node) -> set[Any]:
+    """Values of v in the versions that a node has kept."""
+    return {json.loads(row)["v"] for (row,) in sync(node, "SELECT local_row FROM sync_conflict WHERE local_row IS NOT NULL")}
+
+
+def test_what_an_edit_during_a_first_startup_replaces_unseen_is_kept(fresh_pair: Pair) -> None:
+    """Both have written a record before they ever met, one of them writes it once more before it was compared: that one has
+    not seen the other's version."""
+    with begun(fresh_pair, TABLE, there=(numbers(3000),)) as two:
+        anna, bert = two.nodes
+        anna.sql("INSERT INTO t VALUES (1, 'anna, first', 0), (2, 'anna, changed by bert', 0), (3, 'anna, deleted by bert', 0), (4, 'anna', 0)")
+        bert.sql("UPDATE t SET v = CONCAT('bert, ', id) WHERE id <= 5")
+        wire = two.wire["anna", "bert"]
+        cut = wire.plan(Fault("drop_request", path="/api/sync/verify", times=1000))
+        startup(anna, check=4)
+        assert cut.hits > 0
+        wire.heal()
+        anna.sql("UPDATE t SET v = 'anna, again' WHERE id = 1")
+        anna.sql("INSERT INTO t VALUES (5, 'anna, new', 0), (2500, 'anna, in a page', 0)")
+        bert.sql("UPDATE t SET v = 'bert, again' WHERE id = 2")
+        bert.sql("DELETE FROM t WHERE id = 3")
+        startup(anna)
+        assert {"anna, changed by bert", "anna, deleted by bert"} <= _kept(anna)
+        assert {"bert, 1", "bert, 5", "value 2500"} <= _kept(bert)
+        anna.start_serve()
+        until(lambda: rows(anna) == rows(bert), what="both are in step")
+        assert [v for _, v, _ in rows(anna)[:4]] == ["anna, again", "bert, again", "bert, 4", "anna, new"]
+        assert anna.sql("SELECT v FROM t WHERE id = 2500") == [("anna, in a page",)]
+        # Later it is as always: who changes a record has seen what he changes.
+        kept = [_kept(node) for node in two.nodes]
+        anna.kill_serve()
+        bert.sql("UPDATE t SET v = 'seen' WHERE id = 1")
+        anna.sql("UPDATE t SET v = 'seen' WHERE id = 2")
+        startup(anna)
+        anna.start_serve()
+        until(lambda: rows(anna) == rows(bert), what="both are in step")
+        assert kept == [_kept(node) for node in two.nodes]
+
+
+def test_what_a_startup_took_and_another_peer_changes_unseen_is_kept() -> None:
+    """bert takes over anna's version of records; cleo, who has not heard of that, changes one of them."""
+    with Cluster(3, "chain", schemas=()) as three:
+        anna, bert, cleo = three.nodes
+        everywhere(three, TABLE)
+        for node in three.nodes:
+            node.sql("INSERT INTO t VALUES (1, 'old', 0), (2, 'old', 0)")
+        three.install()
+        anna.sql("UPDATE t SET v = 'anna'")
+        anna.start_serve()
+        bert.start_serve()
+        assert startup(bert, "--peer", "anna")["copied"] == 2
+        cleo.sql("UPDATE t SET v = 'cleo' WHERE id = 1")
+        cleo.start_serve()
+        until(lambda: rows(anna) == rows(bert) == rows(cleo) == [(1, "cleo", 0), (2, "anna", 0)], what="all have the later ones")
+        assert "anna" in _kept(bert)
+        assert sync(bert, "SELECT record_id, origin FROM sync_queue WHERE via = 'anna' ORDER BY id") == [(b"1", "anna"), (b"2", "anna")]

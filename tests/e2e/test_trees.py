@@ -73,6 +73,26 @@ def test_a_mirror_puts_the_other_side_right_and_keeps_what_it_takes_away(fresh_p
     assert not (there / "photo").exists()
 
 
+def test_a_renamed_folder_is_renamed_on_the_other_side_and_a_file_changed_there_is_not(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way"})
+    fresh_pair.install()
+    for i in range(60):
+        put(here, f"album/{i // 20}/{i}.jpg", f"photo {i // 2}")  # each content twice
+    fresh_pair.start_serve()
+    until(lambda: look(there) == look(here), 60, "the album arrives")
+    fresh_pair.stop_serve()
+    inodes = {p.stat().st_ino for p in (there / "album").rglob("*.jpg")}
+    (there / "album/2/59.jpg").write_text("changed by bert")
+    (here / "album").rename(here / "holiday")
+    (here / "holiday/0").rename(here / "holiday/first")
+    fresh_pair.start_serve()
+    until(lambda: look(there) == look(here), 60, "the renamed folder arrives")
+    assert look(here)["album/2/59.jpg"] == look(there)["album/2/59.jpg"] == b"changed by bert"  # a change wins over a deletion
+    assert {p.name for p in (there / "holiday").rglob("*.jpg")} == {f"{i}.jpg" for i in range(60)}
+    moved = {p.stat().st_ino for p in (there / "holiday").rglob("*.jpg")} & inodes
+    assert len(moved) == 59 and trash(there) == []
+
+
 def test_deletions_in_bulk_wait_for_a_person_on_either_side(fresh_pair: Pair) -> None:
     here, there = folders.join(fresh_pair, {**_MIRROR, "max_delete": "5 files, 10%"})
     anna, bert = fresh_pair.anna, fresh_pair.bert
@@ -94,6 +114,7 @@ def test_deletions_in_bulk_wait_for_a_person_on_either_side(fresh_pair: Pair) ->
     said = anna.drain(check=5)
     assert look(there) == before
     assert "held" in (anna.agent_log.read_text())
+    assert "tree uploads is held: 20 of 40" in anna.agent("--status", check={0, 5}).stdout
     anna.drain(check=5)
     anna.drain("--allow-deletes")
     until(lambda: "is held: 20 of 40" in bert.agent_log.read_text(), 30, "bert's brake is his own")
@@ -282,6 +303,34 @@ def test_two_sides_change_one_folder(fresh_pair: Pair) -> None:
     node.agent("--resolve", str(one["id"]), "--keep", "local" if one["kept"] == "remote" else "remote")
     (other,) = lost
     until(lambda: look(here)["5"] == look(there)["5"] == other, 60, "the other version stands on both sides")
+
+
+def test_of_a_file_that_both_sides_changed_both_can_stay(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way", "conflict": "prefer anna"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    put(here, "album/photo.jpg", "first")
+    fresh_pair.start_serve()
+    until(lambda: look(here) == look(there) and len(look(there)) == 2, 60, "both have it")
+    fresh_pair.stop_serve()
+    put(here, "album/photo.jpg", "anna's photo")
+    put(there, "album/photo.jpg", "bert's photo")
+    for root in (here, there):
+        os.utime(root / "album/photo.jpg", (1800000000, 1800000000))
+    fresh_pair.start_serve()
+    until(lambda: look(here) == look(there) and b"anna's photo" in look(there).values(), 60, "anna is preferred")
+    node = next(node for node in fresh_pair.nodes if json.loads(node.agent("--conflicts", "--json").stdout)["conflicts"])
+    (one,) = json.loads(node.agent("--conflicts", "--json").stdout)["conflicts"]
+    said = node.agent("--conflicts").stdout
+    assert "tree uploads, album/photo.jpg" in said and "--keep both" in said
+    assert "--keep both" not in node.agent("--resolve", "all", "--keep", "both", check=2).stdout
+    node.agent("--resolve", str(one["id"]), "--keep", "both")
+    beside = "album/photo.conflict-20270115-080000-bert.jpg"
+    want = {"album": "dir", "album/photo.jpg": b"anna's photo", beside: b"bert's photo"}
+    until(lambda: look(here) == look(there) == want, 60, "both stand on both sides")
+    node.agent("--resolve", str(one["id"]), "--keep", "both")  # once more: nothing changes
+    until(lambda: look(here) == look(there) == want, 30, "as before")
+    assert "there is no conflict" in node.agent("--resolve", "99999", "--keep", "both", check=2).stderr
 
 
 def test_names_of_every_kind_travel_and_nothing_leaves_the_folder(fresh_pair: Pair) -> None:
