@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/kept.h"
 #include "base/measure.h"
 #include "base/sheet.h"
 #include "base/text.h"
@@ -17,58 +18,11 @@
 #include "sync/carry.h"
 
 enum {
-	PAIRS_MAX = 2 * CATALOG_COLUMNS,
 	HEAD_MAX = 160,		    /* node, age and a few words */
 	TEXT_MAX = 64 * 1024 * 1024 /* one conflict, values cut to CONFLICTS_SHOWN */
 };
 
 /* --- differing columns --- */
-
-/* One version taken apart. text holds a copy that pairs point into. */
-struct parsed {
-	struct buf text;
-	struct line_value *pairs;
-	size_t n;
-};
-
-static bool
-parse_version(const struct inbox_version *v, struct parsed *to, struct err *e)
-{
-	buf_init(&to->text, INBOX_ROW_MAX);
-	to->n = 0;
-	to->pairs = calloc(PAIRS_MAX, sizeof *to->pairs);
-	if (to->pairs == NULL)
-		return err_set(e, ERR_MEMORY, "out of memory for a record");
-	if (v->row == NULL)
-		return true;
-	buf_put(&to->text, v->row, v->row_len);
-	(void)buf_cstr(&to->text);
-	return buf_check(&to->text, "a kept version", e) && inbox_parse_row(to->text.data, to->text.len, to->pairs, PAIRS_MAX, &to->n, e);
-}
-
-static void
-parsed_free(struct parsed *p)
-{
-	buf_free(&p->text);
-	free(p->pairs);
-}
-
-static const struct line_value *
-find_value(const struct parsed *p, const char *name)
-{
-	for (size_t i = 0; i < p->n; i += 2)
-		if (strcmp(p->pairs[i].data, name) == 0)
-			return &p->pairs[i + 1];
-	return NULL;
-}
-
-static bool
-same_value(const struct line_value *a, const struct line_value *b)
-{
-	if (b == NULL || (a->data == NULL) != (b->data == NULL))
-		return false;
-	return a->data == NULL || (a->len == b->len && memcmp(a->data, b->data, a->len) == 0);
-}
 
 static const struct line_value deleted; /* marks a side without the row */
 
@@ -111,12 +65,12 @@ show_difference(struct sheet *to, const char *name, const struct line_value *loc
 
 /* Each column that differs, in the order of the local version, then what only the remote one has. */
 static void
-put_differences(const struct parsed *local, const struct parsed *remote, struct buf *json, struct sheet *to)
+put_differences(const struct kept *local, const struct kept *remote, struct buf *json, struct sheet *to)
 {
 	for (size_t i = 0; i < local->n; i += 2) {
-		const struct line_value *other = remote->n == 0 ? &deleted : find_value(remote, local->pairs[i].data);
+		const struct line_value *other = remote->n == 0 ? &deleted : kept_value(remote, local->pairs[i].data);
 
-		if (other != &deleted && same_value(&local->pairs[i + 1], other))
+		if (other != &deleted && kept_same(&local->pairs[i + 1], other))
 			continue;
 		if (to != NULL)
 			show_difference(to, local->pairs[i].data, &local->pairs[i + 1], other);
@@ -124,7 +78,7 @@ put_differences(const struct parsed *local, const struct parsed *remote, struct 
 			name_difference(json, local->pairs[i].data);
 	}
 	for (size_t i = 0; i < remote->n; i += 2) {
-		if (local->n > 0 && find_value(local, remote->pairs[i].data) != NULL)
+		if (local->n > 0 && kept_value(local, remote->pairs[i].data) != NULL)
 			continue;
 		if (to != NULL)
 			show_difference(to, remote->pairs[i].data, local->n == 0 ? &deleted : NULL, &remote->pairs[i + 1]);
@@ -137,13 +91,13 @@ put_differences(const struct parsed *local, const struct parsed *remote, struct 
 static bool
 find_differences(const struct inbox_conflict *c, struct buf *json, struct sheet *to, struct err *e)
 {
-	struct parsed local = { 0 }, remote = { 0 };
-	bool ok = parse_version(&c->local, &local, e) && parse_version(&c->remote, &remote, e);
+	struct kept local = { 0 }, remote = { 0 };
+	bool ok = kept_parse(&c->local, &local, e) && kept_parse(&c->remote, &remote, e);
 
 	if (ok)
 		put_differences(&local, &remote, json, to);
-	parsed_free(&local);
-	parsed_free(&remote);
+	kept_free(&local);
+	kept_free(&remote);
 	return ok;
 }
 
@@ -173,20 +127,10 @@ conflicts_kept(const struct inbox_conflict *c)
 }
 
 static void
-put_string(struct buf *out, const char *name, const char *text, size_t len)
-{
-	buf_fmt(out, ",\"%s\":", name);
-	if (text == NULL)
-		buf_str(out, "null");
-	else
-		line_quote(out, text, len);
-}
-
-static void
 put_version_json(struct buf *out, const char *name, const struct inbox_version *v)
 {
 	buf_fmt(out, ",\"%s\":{\"node\":\"%s\"", name, v->node);
-	put_string(out, "changed_at", v->changed_at, strlen(v->changed_at));
+	line_member(out, "changed_at", v->changed_at, strlen(v->changed_at));
 	buf_str(out, ",\"row\":");
 	if (v->row == NULL)
 		buf_str(out, "null");
@@ -199,11 +143,11 @@ static bool
 put_json(const struct inbox_conflict *c, struct buf *out, struct err *e)
 {
 	buf_fmt(out, "{\"id\":%llu", (unsigned long long)c->id);
-	put_string(out, "at", c->happened_at, strlen(c->happened_at));
-	put_string(out, "peer", c->peer, strlen(c->peer));
-	put_string(out, "table", c->table, strlen(c->table));
-	put_string(out, "record_id", c->key, c->key_len);
-	put_string(out, "rule", c->rule, strlen(c->rule));
+	line_member(out, "at", c->happened_at, strlen(c->happened_at));
+	line_member(out, "peer", c->peer, strlen(c->peer));
+	line_member(out, "table", c->table, strlen(c->table));
+	line_member(out, "record_id", c->key, c->key_len);
+	line_member(out, "rule", c->rule, strlen(c->rule));
 	buf_fmt(out, ",\"kept\":\"%s\",\"undecided\":%s", conflicts_kept(c), conflicts_is_undecided(c) ? "true" : "false");
 	put_version_json(out, "local", &c->local);
 	put_version_json(out, "remote", &c->remote);
@@ -212,7 +156,7 @@ put_json(const struct inbox_conflict *c, struct buf *out, struct err *e)
 	if (!find_differences(c, out, NULL, e))
 		return false;
 	buf_char(out, ']');
-	put_string(out, "resolved_at", c->resolved_at, c->resolved_at == NULL ? 0 : strlen(c->resolved_at));
+	line_member(out, "resolved_at", c->resolved_at, c->resolved_at == NULL ? 0 : strlen(c->resolved_at));
 	buf_char(out, '}');
 	return true;
 }
@@ -244,20 +188,20 @@ file_of(const struct inbox_conflict *c, const struct conf *conf, char *out, size
 	const struct inbox_version *v = c->local.row != NULL ? &c->local : &c->remote;
 	const struct conf_tree *t = conf_tree_of_listing(conf, c->table);
 	const struct line_value *path;
-	struct parsed p = { 0 };
+	struct kept p = { 0 };
 	char shown[CONFLICTS_SHOWN * 2];
 	bool ok;
 
 	out[0] = '\0';
 	if (t == NULL)
 		return true;
-	ok = parse_version(v, &p, e);
-	path = ok ? find_value(&p, "path") : NULL;
+	ok = kept_parse(v, &p, e);
+	path = ok ? kept_value(&p, "path") : NULL;
 	if (path != NULL && path->data != NULL) {
 		(void)text_escape(path->data, path->len, shown, sizeof shown);
 		(void)snprintf(out, size, "tree %s, %s", t->name, shown);
 	}
-	parsed_free(&p);
+	kept_free(&p);
 	return ok;
 }
 
@@ -461,10 +405,10 @@ print_resolved(const struct cli *cli, uint64_t id, uint64_t done, bool ok)
 		(void)printf("{\"decided\":%llu,\"keep\":\"%s\"}\n", (unsigned long long)done, cli->keep);
 	else if (cli->json && ok)
 		(void)printf("{\"resolved\":%llu,\"keep\":\"%s\"}\n", (unsigned long long)id, cli->keep);
-	else if (!cli->quiet && id == 0)
-		(void)printf("%llu conflicts: the %s versions stand here now and go to every peer with the next drain\n", (unsigned long long)done, cli->keep);
-	else if (!cli->quiet && ok)
-		(void)printf("conflict %llu: the %s version stands here now and goes to every peer with the next drain\n", (unsigned long long)id, cli->keep);
+	else if (id == 0)
+		cli_say(cli, done > 0 ? INK_GOOD : INK_PLAIN, "%llu conflicts: the %s versions stand here now and go to every peer with the next drain", (unsigned long long)done, cli->keep);
+	else if (ok)
+		cli_say(cli, INK_GOOD, "conflict %llu: the %s version stands here now and goes to every peer with the next drain", (unsigned long long)id, cli->keep);
 }
 
 /* Of a file: the version that lost stands beside the other from now on. */

@@ -734,10 +734,12 @@ check_database(const struct conf *conf, struct err *e)
 	struct node_identity node;
 	struct db *db = NULL;
 	struct err later = { 0 };
-	bool ok = db_open(&conf->database, &db, e) && schema_enter(db, conf, &node, e);
+	bool fills = strcmp(conf->sync.startup, "auto") == 0, ok;
 
 	/* Before anybody can call. */
-	ok = ok && (strcmp(conf->sync.startup, "auto") != 0 || startup_await(db, conf, e));
+	if (fills)
+		startup_await_later();
+	ok = db_open(&conf->database, &db, e) && schema_enter(db, conf, &node, e) && (!fills || startup_await(db, conf, e));
 	/* Here, since a node whose last peer left, or with paused ones alone, never drains. */
 	if (ok && !parting_forget(db, conf, NULL, NULL, &later))
 		log_warning(NULL, "peers that left agent.conf are not forgotten yet: %s", later.msg);
@@ -814,9 +816,9 @@ enum exit_code
 serve_run(const struct cli *cli, const struct conf *conf, struct err *e)
 {
 	struct conf *own = NULL, *next = NULL;
+	struct err later;
 	bool ok;
 
-	(void)cli;
 	/* Two arenas are enough for threads that mostly sleep; each more costs memory at rest. */
 	(void)mallopt(M_ARENA_MAX, 2);
 	running_begin(conf);
@@ -826,6 +828,9 @@ serve_run(const struct cli *cli, const struct conf *conf, struct err *e)
 		ok = serve_once(own != NULL ? own : conf, &next, e);
 		conf_free(own);
 		own = next;
+		/* Nobody else runs between two lives. */
+		if (ok && own != NULL && !cli_open_log(cli, own, &later))
+			log_error(NULL, "the log stays as it was: %s", later.msg);
 	} while (ok && own != NULL);
 	conf_free(own);
 	if (ok)

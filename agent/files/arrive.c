@@ -12,14 +12,18 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "files/after.h"
+#include "files/moving.h"
+#include "files/places.h"
 #include "files/scan.h"
 #include "files/tell.h"
 #include "files/trash.h"
 
 enum {
 	GROUP = 128,		 /* files on their way at once: each is an open descriptor */
+	UNWRITTEN_MAX = 1000,	 /* a row before its file lasts would be read as a person's doing: written by us, before they must */
 	PARENT_MODE = 0755,	 /* of directories that the list has not named yet */
 	FREE_LEAST = 16 * 1024 * 1024, /* bytes of the disk that are left alone */
+	SETTLE_MS = 5000,	 /* then whoever asked gets an answer and asks again: its patience ends at [sync] timeout */
 	DIRECTORIES_MAX = 100 * 1000 /* removed in one go; the rest in the next */
 };
 
@@ -50,12 +54,16 @@ struct arrival {
 	struct arrive_report tally;
 	arrive_wish *wish;
 	void *wish_arg;
+	int64_t until_ms; /* of a settling that somebody waits for */
 	bool removing; /* the second round */
 	bool removals; /* it is needed */
 	char **directories; /* to be removed when they are empty */
 	size_t ndirectories;
 	/* A large content that comes in several calls stays open: opening it reads all that is there. */
 	struct half *large;
+	struct places expected; /* which paths want what comes */
+	struct moving *moving;
+	size_t unwritten; /* files published whose rows are not written */
 	bool owner_said;
 };
 
@@ -69,7 +77,8 @@ arrive_new(struct tree *t, struct arrival **out, struct err *e)
 	if (a == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a tree");
 	a->tree = t;
-	if (placed_new(t->db, t->t, &a->placed, e) && trash_new(t->root, TRASH_DELETED, "replaced", now, &a->replaced, e) && trash_new(t->root, TRASH_CONFLICT, "unexpected", now, &a->lost, e)) {
+	if (placed_new(t->db, t->t, &a->placed, e) && moving_new(t, a->placed, &a->moving, e) && trash_new(t->root, TRASH_DELETED, "replaced", now, &a->replaced, e) &&
+	    trash_new(t->root, TRASH_CONFLICT, "unexpected", now, &a->lost, e)) {
 		*out = a;
 		return true;
 	}
@@ -123,6 +132,8 @@ arrive_free(struct arrival *a)
 	drop_group(a);
 	close_large(a);
 	drop_directories(a);
+	places_clear(&a->expected);
+	moving_free(a->moving);
 	trash_free(a->replaced);
 	trash_free(a->lost);
 	placed_free(a->placed);
@@ -217,24 +228,30 @@ dress(struct arrival *a, const struct listing_row *row, struct err *e)
 
 /* --- files --- */
 
+static enum fate
+make_parent(struct arrival *a, const char *path, struct err *e)
+{
+	const char *leaf;
+	int fd;
+	enum fate f = beneath_parent(a->tree->root, path, PARENT_MODE, &fd, &leaf, e);
+
+	if (f == FATE_DONE)
+		(void)close(fd);
+	return f;
+}
+
 static bool
 publish(struct arrival *a, struct incoming *in, struct buf *name, struct err *e)
 {
 	const struct store_bins bins = { a->replaced, a->lost };
 	struct store_displaced out;
-	const char *leaf;
 	enum fate f;
-	int fd = -1;
 
-	f = store_sync(in->half->store, e);
-	if (f == FATE_DONE)
-		f = beneath_parent(a->tree->root, in->path, PARENT_MODE, &fd, &leaf, e);
-	if (f == FATE_DONE) {
-		(void)close(fd);
+	f = store_publish(in->half->store, in->path, &in->expect, &bins, &out, name, e);
+	if (f == FATE_GONE && in->expect.nothing && (f = make_parent(a, in->path, e)) == FATE_DONE)
 		f = store_publish(in->half->store, in->path, &in->expect, &bins, &out, name, e);
-		if (f == FATE_EXISTS && in->expect.nothing && clear_stranger(a, in->path, e) == FATE_DONE)
-			f = store_publish(in->half->store, in->path, &in->expect, &bins, &out, name, e);
-	}
+	if (f == FATE_EXISTS && in->expect.nothing && clear_stranger(a, in->path, e) == FATE_DONE)
+		f = store_publish(in->half->store, in->path, &in->expect, &bins, &out, name, e);
 	if (f != FATE_DONE)
 		return park(a, in->path, f, e, e);
 	a->tally.written++;
@@ -243,6 +260,13 @@ publish(struct arrival *a, struct incoming *in, struct buf *name, struct err *e)
 	if (out.any && !out.expected)
 		log_warning(NULL, "tree %s: %s had been changed here meanwhile; that version is in %s", a->tree->t->name, in->path, buf_cstr(name));
 	return note_right(a, in->path, &in->content, NULL, e);
+}
+
+static bool
+write_rows(struct arrival *a, struct err *e)
+{
+	a->unwritten = 0;
+	return listing_flush(a->tree->list, e);
 }
 
 /* Give the gathered files their names. */
@@ -260,8 +284,11 @@ finish_group(struct arrival *a, struct err *e)
 		ok = placed_add(a->placed, a->group[i].path, e);
 	ok = ok && placed_flush(a->placed, e);
 	for (size_t i = 0; ok && i < a->n; i++) {
+		struct incoming *in = &a->group[i];
+		enum fate f = store_sync(in->half->store, e);
+
 		buf_reset(&name);
-		ok = publish(a, &a->group[i], &name, e);
+		ok = f == FATE_DONE ? publish(a, in, &name, e) : park(a, in->path, f, e, e);
 	}
 	/* Each directory once, as far as the files of one come together. */
 	for (size_t i = 0; ok && i < a->n; i++) {
@@ -277,8 +304,9 @@ finish_group(struct arrival *a, struct err *e)
 			err_clear(e); /* gone again: then nothing has to last */
 	}
 	buf_free(&name);
+	a->unwritten += a->n;
 	drop_group(a);
-	return ok && listing_flush(a->tree->list, e);
+	return ok && (a->unwritten < UNWRITTEN_MAX || write_rows(a, e));
 }
 
 static bool
@@ -385,13 +413,19 @@ half_open(struct arrival *a, const unsigned char hash[CONTENT_BYTES], uint64_t s
 }
 
 static bool
+want(struct arrival *a, const struct arrive_want *w, struct err *e)
+{
+	a->tally.wants++;
+	return a->wish == NULL || a->wish(a->wish_arg, w, e);
+}
+
+static bool
 want_list(struct arrival *a, const struct listing_row *row, struct err *e)
 {
 	struct arrive_want w = { .size = row->size, .list = true };
 
 	memcpy(w.hash, row->s.listed.bytes + 1, sizeof w.hash);
-	a->tally.wants++;
-	return a->wish(a->wish_arg, &w, e);
+	return want(a, &w, e);
 }
 
 /* The first run of blocks that are not there. */
@@ -405,8 +439,7 @@ want_blocks(struct arrival *a, const struct half *h, struct err *e)
 		;
 	for (; w.from + w.count < h->content.nblocks && w.count < ARRIVE_RUN && !store_has(h->store, w.from + w.count); w.count++)
 		;
-	a->tally.wants++;
-	return a->wish(a->wish_arg, &w, e);
+	return want(a, &w, e);
 }
 
 /* One block, and it is nowhere here. */
@@ -416,24 +449,39 @@ want_small(struct arrival *a, const struct listing_row *row, struct err *e)
 	struct arrive_want w = { .size = row->size, .count = 1 };
 
 	memcpy(w.hash, row->s.listed.bytes + 1, sizeof w.hash);
-	a->tally.wants++;
-	return a->wish(a->wish_arg, &w, e);
+	return want(a, &w, e);
+}
+
+/* Nothing is at the path, and the content is here. Where a folder deletes nothing it moves nothing. */
+static bool
+may_move(const struct arrival *a, const struct listing_row *row)
+{
+	return row->elsewhere && row->s.here.len == 0 && a->tree->mode != TREE_PULL;
 }
 
 static bool
 want_file(struct arrival *a, const struct listing_row *row, struct err *e)
 {
 	struct half *h = NULL;
-	bool known = false, ok;
+	bool known = false, done = false, ok;
 	enum fate f;
 
+	if (may_move(a, row)) {
+		const struct store_look look = look_of(a, row);
+
+		if (!moving_try(a->moving, row, &look, &done, e))
+			return false;
+		a->tally.written += done;
+		if (done)
+			return true;
+	}
 	if (a->tally.wants >= ARRIVE_WANTS) { /* enough for one answer; there will be another */
 		a->tally.wants++;
 		return true;
 	}
 	if (content_count(row->size) == 1 && !row->elsewhere && !is_on_its_way(a, &row->s.listed))
 		return want_small(a, row, e);
-	if (is_on_its_way(a, &row->s.listed) && !finish_group(a, e))
+	if (is_on_its_way(a, &row->s.listed) && (!finish_group(a, e) || !write_rows(a, e)))
 		return false;
 	f = half_open(a, row->s.listed.bytes + 1, row->size, &h, &known, e);
 	if (f == FATE_DONE && !known)
@@ -644,6 +692,15 @@ take_away(struct arrival *a, const struct listing_row *row, struct err *e)
 	return what_kind(&row->s.here) == 'd' ? remember_directory(a, row->path, e) : remove_file(a, row, e);
 }
 
+/* Is it time to answer whoever asked? Not before anything was done, so that each answer is a step. */
+static bool
+is_enough(const struct arrival *a)
+{
+	if (a->wish == NULL)
+		return false;
+	return a->tally.wants > ARRIVE_WANTS || (a->tally.written + a->tally.removed + a->tally.wants > 0 && clock_mono_ms() >= a->until_ms);
+}
+
 static bool
 on_unlike(void *arg, const struct listing_row *row, struct err *e)
 {
@@ -651,6 +708,10 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 	enum verdict_act act = verdict_judge(a->tree->mode, a->tree->sends, &row->s);
 	bool directory = what_kind(row->s.listed.len > 0 ? &row->s.listed : &row->s.here) == 'd';
 
+	if (is_enough(a)) {
+		a->tally.more = true;
+		return err_set(e, ERR_STOPPED, "enough for one answer");
+	}
 	/* Alike in content: what differs is how it looks. */
 	if ((act == VERDICT_NOTHING || act == VERDICT_AGREE) && row->s.listed.len > 0 && what_same(&row->s.here, &row->s.listed) && !a->removing) {
 		if (!listing_agree(a->tree->list, row->id, e))
@@ -671,6 +732,13 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 	return a->removing ? take_away(a, row, e) : put_right(a, row, e);
 }
 
+/* As far as one answer goes. */
+static bool
+visit_unlike(struct arrival *a, struct err *e)
+{
+	return listing_unlike(a->tree->list, &a->tree->looks, on_unlike, a, e) || (a->tally.more && e->code == ERR_STOPPED);
+}
+
 /* Deletions come last, so that a content that moved is still there to be taken. */
 static bool
 remove_all(struct arrival *a, struct err *e)
@@ -687,8 +755,8 @@ remove_all(struct arrival *a, struct err *e)
 	if (a->tally.held)
 		return true;
 	a->removing = true;
-	ok = listing_unlike(a->tree->list, &a->tree->looks, on_unlike, a, e) && remove_directories(a, e) && listing_forget_gone(a->tree->list, e) &&
-	    db_exec(a->tree->db, "UPDATE sync_tree SET allowed=0 WHERE tree=? AND allowed<>0", DB_ARGS(db_text(a->tree->t->name)), e);
+	ok = visit_unlike(a, e) && remove_directories(a, e) && listing_forget_gone(a->tree->list, e) &&
+	    (a->tally.more || db_exec(a->tree->db, "UPDATE sync_tree SET allowed=0 WHERE tree=? AND allowed<>0", DB_ARGS(db_text(a->tree->t->name)), e));
 	a->removing = false;
 	return ok;
 }
@@ -698,12 +766,12 @@ arrive_settle(struct arrival *a, arrive_wish *wish, void *arg, struct arrive_rep
 {
 	bool ok;
 
+	a->until_ms = clock_mono_ms() + SETTLE_MS;
 	a->tally = (struct arrive_report){ 0 };
 	a->removals = false;
 	a->wish = wish;
 	a->wish_arg = arg;
-	ok = listing_unlike(a->tree->list, &a->tree->looks, on_unlike, a, e) && finish_group(a, e) && listing_tell_flush(a->tree->list, e) &&
-	    remove_all(a, e);
+	ok = visit_unlike(a, e) && moving_finish(a->moving, e) && finish_group(a, e) && write_rows(a, e) && listing_tell_flush(a->tree->list, e) && (a->tally.more || remove_all(a, e));
 	if (!ok)
 		drop_group(a);
 	*out = a->tally;
@@ -712,19 +780,35 @@ arrive_settle(struct arrival *a, arrive_wish *wish, void *arg, struct arrive_rep
 
 /* --- what comes --- */
 
-/* The first path that wants the content, copied. */
-static bool
-take_place(void *arg, const struct listing_row *row, struct err *e)
+bool
+arrive_expect(struct arrival *a, const unsigned char (*hashes)[CONTENT_BYTES], size_t n, struct err *e)
 {
-	struct half *h = arg;
+	struct what page[LISTING_PAGE];
+	bool ok = true;
 
-	if (h->path != NULL || !is_sound(row, e))
-		return true;
-	h->row = *row;
-	h->path = strdup(row->path);
-	h->row.path = h->path;
-	h->row.link = h->row.link_here = h->row.node = NULL;
-	return h->path != NULL || err_set(e, ERR_MEMORY, "out of memory for a file");
+	places_clear(&a->expected);
+	for (size_t from = 0; ok && from < n; from += LISTING_PAGE) {
+		size_t k = n - from < LISTING_PAGE ? n - from : (size_t)LISTING_PAGE;
+
+		for (size_t i = 0; i < k; i++)
+			what_set(&page[i], 'f', hashes[from + i]);
+		ok = listing_wanting(a->tree->list, page, k, places_add, &a->expected, e);
+	}
+	return ok;
+}
+
+/* A path that wants the content. */
+static struct place *
+place_for(struct arrival *a, const struct what *c, struct err *e)
+{
+	struct place *p;
+
+	while ((p = places_find(&a->expected, c)) != NULL) {
+		p->taken = true;
+		if (is_sound(&p->row, e))
+			return p;
+	}
+	return NULL;
 }
 
 /* The size that the list gives it. */
@@ -740,8 +824,8 @@ first_size(void *arg, const struct listing_row *row, struct err *e)
 static bool
 open_wanted(struct arrival *a, const unsigned char hash[CONTENT_BYTES], bool *wanted, struct err *e)
 {
-	struct half place = { .path = NULL };
 	struct what c;
+	struct place *p;
 	bool known = false;
 	enum fate f;
 
@@ -750,22 +834,17 @@ open_wanted(struct arrival *a, const unsigned char hash[CONTENT_BYTES], bool *wa
 		return true;
 	close_large(a);
 	what_set(&c, 'f', hash);
-	if (is_on_its_way(a, &c))
+	p = is_on_its_way(a, &c) ? NULL : place_for(a, &c, e);
+	if (p == NULL)
 		return true;
-	if (!listing_wanting(a->tree->list, &c, take_place, &place, e)) {
-		free(place.path);
-		return false;
-	}
-	if (place.path == NULL)
-		return true;
-	f = half_open(a, hash, place.row.size, &a->large, &known, e);
+	f = half_open(a, hash, p->row.size, &a->large, &known, e);
 	*wanted = f == FATE_DONE && known;
 	if (*wanted) {
-		a->large->row = place.row;
-		a->large->path = place.path;
+		a->large->row = p->row;
+		a->large->path = p->path; /* the half's own from here on */
+		p->path = NULL;
 		return true;
 	}
-	free(place.path);
 	return f == FATE_DONE || err_set(e, ERR_IO, "tree %s: %.400s", a->tree->t->name, e->msg);
 }
 
@@ -807,7 +886,7 @@ arrive_list(struct arrival *a, const unsigned char hash[CONTENT_BYTES], const vo
 	bool ok;
 
 	what_set(&c, 'f', hash);
-	if (!listing_wanting(a->tree->list, &c, first_size, &size, e))
+	if (!listing_wanting(a->tree->list, &c, 1, first_size, &size, e))
 		return false;
 	if (size == 0)
 		return true;
@@ -836,7 +915,7 @@ arrive_is_amidst(const struct arrival *a)
 bool
 arrive_finish(struct arrival *a, struct arrive_report *out, struct err *e)
 {
-	bool ok = finish_group(a, e);
+	bool ok = finish_group(a, e) && write_rows(a, e);
 
 	*out = a->tally;
 	a->tally = (struct arrive_report){ 0 };

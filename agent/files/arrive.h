@@ -10,7 +10,7 @@
 struct arrival;
 
 enum {
-	ARRIVE_WANTS = 1000, /* contents asked for at once */
+	ARRIVE_WANTS = 8000, /* contents asked for at once: a question looks through the whole list */
 	ARRIVE_RUN = 64	     /* blocks of one content asked for at once */
 };
 
@@ -26,14 +26,18 @@ typedef bool arrive_wish(void *arg, const struct arrive_want *w, struct err *e);
 struct arrive_report {
 	uint64_t written, removed, failed;
 	uint64_t wants; /* contents that are missing */
+	bool more; /* it is not all: settle again */
 	bool held; /* deletions wait for a person */
 };
 
 /* t borrowed and open for as long as the arrival. */
 MUST_CHECK bool arrive_new(struct tree *t, struct arrival **out, struct err *e);
 void arrive_free(struct arrival *a);
-/* Do everything that needs nothing from others, and name what does. */
+/* Do everything that needs nothing from others, and name what does. wish NULL: there is nobody to be asked. Else somebody
+ * waits: it ends early where more is missing than can be asked for at once, or when it takes long. */
 MUST_CHECK bool arrive_settle(struct arrival *a, arrive_wish *wish, void *arg, struct arrive_report *out, struct err *e);
+/* These contents are about to come: arrive_block takes no other. */
+MUST_CHECK bool arrive_expect(struct arrival *a, const unsigned char (*hashes)[CONTENT_BYTES], size_t n, struct err *e);
 /* A block came (at: its number), or the list of blocks. What is not wanted is left alone. ERR_INPUT: it is not what its
  * hash says. */
 MUST_CHECK bool arrive_block(struct arrival *a, const unsigned char hash[CONTENT_BYTES], size_t at, const void *data, size_t len, struct err *e);

@@ -429,6 +429,22 @@ listing_unlike(struct listing *l, const struct listing_looks *looks, listing_vis
 	return ok;
 }
 
+bool
+listing_leaving(struct listing *l, listing_visit *visit, void *arg, struct err *e)
+{
+	const char *table = buf_cstr(&l->table);
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, SQL_MAX);
+	buf_fmt(&sql, "SELECT " LOCAL_COLUMNS ", " LISTED_COLUMNS ", 1, l.own, 0, 0 FROM sync_file_local l JOIN %s m ON m.path_id=l.path_id WHERE l.tree=? AND l.path_id>?"
+	    " AND LEFT(l.content,1)='f' AND l.base=l.content AND m.content='' AND EXISTS (SELECT 1 FROM %s o WHERE o.content=l.content) ORDER BY l.path_id LIMIT %d",
+	    table, table, LISTING_PAGE);
+	ok = buf_check(&sql, "a statement", e) && visit_pages(l, buf_cstr(&sql), visit, arg, e);
+	buf_free(&sql);
+	return ok;
+}
+
 static bool
 stop_at_first(void *arg, const struct listing_row *row, struct err *e)
 {
@@ -444,33 +460,45 @@ listing_is_unlike(struct listing *l, const struct listing_looks *looks, bool *an
 	return listing_unlike(l, looks, stop_at_first, any, e) || (*any && e->code == ERR_STOPPED);
 }
 
+/* x'..',x'..') of contents. */
+static void
+put_contents(struct buf *sql, const struct what *c, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		buf_str(sql, i == 0 ? "x'" : ",x'");
+		buf_hex(sql, c[i].bytes, c[i].len);
+		buf_char(sql, '\'');
+	}
+	buf_char(sql, ')');
+}
+
 bool
-listing_wanting(struct listing *l, const struct what *c, listing_visit *visit, void *arg, struct err *e)
+listing_wanting(struct listing *l, const struct what *c, size_t n, listing_visit *visit, void *arg, struct err *e)
 {
 	struct buf sql;
 	bool ok;
 
-	buf_init(&sql, SQL_MAX);
+	buf_init(&sql, IDS_SQL_MAX);
 	buf_str(&sql, "SELECT m.path_id, m.path, IFNULL(l.content,''), IFNULL(l.base,''), IFNULL(l.size,0), IFNULL(l.mtime_ns,0), IFNULL(l.ctime_ns,0), IFNULL(l.ino,0),"
 	    " IFNULL(l.mode,0), IFNULL(l.uid,0), IFNULL(l.gid,0), l.link, " LISTED_COLUMNS ", l.path_id IS NOT NULL, IFNULL(l.own,0), 0, IFNULL(l.state='failed',0)");
-	buf_fmt(&sql, " FROM %s m LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id WHERE m.path_id>? AND m.content=x'", buf_cstr(&l->table));
-	buf_hex(&sql, c->bytes, c->len);
-	buf_fmt(&sql, "' AND (l.path_id IS NULL OR l.content<>m.content) ORDER BY m.path_id LIMIT %d", LISTING_PAGE);
+	buf_fmt(&sql, " FROM %s m FORCE INDEX (content) LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id WHERE m.path_id>? AND m.content IN (", buf_cstr(&l->table));
+	put_contents(&sql, c, n);
+	buf_fmt(&sql, " AND (l.path_id IS NULL OR l.content<>m.content) ORDER BY m.path_id LIMIT %d", LISTING_PAGE);
 	ok = buf_check(&sql, "a statement", e) && visit_pages(l, buf_cstr(&sql), visit, arg, e);
 	buf_free(&sql);
 	return ok;
 }
 
-bool
-listing_find(struct listing *l, const struct what *c, struct buf *path, bool *found, struct err *e)
+/* A path at which the content lies, by a statement that asks for tree and content. */
+static bool
+find_path(struct listing *l, const char *sql, const struct what *c, struct buf *path, bool *found, struct err *e)
 {
 	struct db_rows *rows = NULL;
 	bool more = false, ok;
 
 	*found = false;
 	buf_reset(path);
-	ok = db_query(l->db, "SELECT path FROM sync_file_local WHERE tree=? AND content=? LIMIT 1", DB_ARGS(db_text(l->tree), db_bytes(c->bytes, c->len)), &rows, e) &&
-	    db_rows_next(rows, &more, e);
+	ok = db_query(l->db, sql, DB_ARGS(db_text(l->tree), db_bytes(c->bytes, c->len)), &rows, e) && db_rows_next(rows, &more, e);
 	if (ok && more) {
 		buf_put(path, db_rows_text(rows, 0), db_rows_len(rows, 0));
 		*found = true;
@@ -480,17 +508,31 @@ listing_find(struct listing *l, const struct what *c, struct buf *path, bool *fo
 }
 
 bool
-listing_names(struct listing *l, const struct what *c, bool *yes, struct err *e)
+listing_find(struct listing *l, const struct what *c, struct buf *path, bool *found, struct err *e)
 {
-	uint64_t n = 0;
-	struct buf sql;
-	bool ok;
+	return find_path(l, "SELECT path FROM sync_file_local WHERE tree=? AND content=? LIMIT 1", c, path, found, e);
+}
 
-	buf_init(&sql, SQL_MAX);
-	buf_fmt(&sql, "SELECT 1 FROM %s WHERE content=? LIMIT 1", buf_cstr(&l->table));
-	ok = buf_check(&sql, "a statement", e) && db_number(l->db, buf_cstr(&sql), DB_ARGS(db_bytes(c->bytes, c->len)), &n, NULL, e);
+bool
+listing_having(struct listing *l, const struct what *c, size_t n, listing_visit *visit, void *arg, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+	struct buf sql;
+
+	buf_init(&sql, IDS_SQL_MAX);
+	buf_fmt(&sql, "SELECT l.path, l.content FROM sync_file_local l FORCE INDEX (content) WHERE l.tree=? AND EXISTS (SELECT 1 FROM %s m WHERE m.content=l.content)"
+	    " AND l.content IN (", buf_cstr(&l->table));
+	put_contents(&sql, c, n);
+	ok = buf_check(&sql, "a statement", e) && db_query(l->db, buf_cstr(&sql), DB_ARGS(db_text(l->tree)), &rows, e);
+	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
+		struct listing_row row = { .path = db_rows_text(rows, 0), .len = db_rows_len(rows, 0) };
+
+		ok = (what_read(&row.s.listed, db_rows_text(rows, 1), db_rows_len(rows, 1)) || err_set(e, ERR_DB, "a row of a tree's files is not as an agent writes it")) &&
+		    visit(arg, &row, e);
+	}
+	db_rows_free(rows);
 	buf_free(&sql);
-	*yes = n > 0;
 	return ok;
 }
 
@@ -592,19 +634,7 @@ listing_trashed(struct listing *l, const struct what *c, const char *name, struc
 bool
 listing_find_trashed(struct listing *l, const struct what *c, struct buf *name, bool *found, struct err *e)
 {
-	struct db_rows *rows = NULL;
-	bool more = false, ok;
-
-	*found = false;
-	buf_reset(name);
-	ok = db_query(l->db, "SELECT name FROM sync_trash WHERE tree=? AND content=? ORDER BY id DESC LIMIT 1", DB_ARGS(db_text(l->tree), db_bytes(c->bytes, c->len)), &rows, e) &&
-	    db_rows_next(rows, &more, e);
-	if (ok && more) {
-		buf_put(name, db_rows_text(rows, 0), db_rows_len(rows, 0));
-		*found = true;
-	}
-	db_rows_free(rows);
-	return ok && buf_check(name, "a path", e);
+	return find_path(l, "SELECT name FROM sync_trash WHERE tree=? AND content=? ORDER BY id DESC LIMIT 1", c, name, found, e);
 }
 
 bool

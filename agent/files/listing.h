@@ -86,13 +86,16 @@ struct listing_looks {
 MUST_CHECK bool listing_is_unlike(struct listing *l, const struct listing_looks *looks, bool *any, struct err *e);
 /* Visit all of them; the visitor may write through the listing. */
 MUST_CHECK bool listing_unlike(struct listing *l, const struct listing_looks *looks, listing_visit *visit, void *arg, struct err *e);
-/* Those rows whose list names this content and whose folder has another. */
-MUST_CHECK bool listing_wanting(struct listing *l, const struct what *c, listing_visit *visit, void *arg, struct err *e);
+/* Files that the list has deleted, unchanged here, whose content it names at another path. */
+MUST_CHECK bool listing_leaving(struct listing *l, listing_visit *visit, void *arg, struct err *e);
+/* Those rows whose list names one of these contents (at most LISTING_PAGE) and whose folder has another. */
+MUST_CHECK bool listing_wanting(struct listing *l, const struct what *c, size_t n, listing_visit *visit, void *arg, struct err *e);
+/* The paths here that have one of these contents (at most LISTING_PAGE), as far as the list names it anywhere. Of a row only
+ * path, len and s.listed, which is the content. */
+MUST_CHECK bool listing_having(struct listing *l, const struct what *c, size_t n, listing_visit *visit, void *arg, struct err *e);
 
 /* A path here with that content (not without, unless it is ""), into path. *found. */
 MUST_CHECK bool listing_find(struct listing *l, const struct what *c, struct buf *path, bool *found, struct err *e);
-/* Does the list name that content anywhere? */
-MUST_CHECK bool listing_names(struct listing *l, const struct what *c, bool *yes, struct err *e);
 
 /* Write into the list what stands here; put in with listing_tell, sent by listing_tell_flush in one transaction with
  * what was agreed. */

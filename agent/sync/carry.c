@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "files/arrive.h"
 #include "files/order.h"
+#include "files/places.h"
 #include "files/scan.h"
 #include "files/tell.h"
 #include "files/watch.h"
@@ -35,6 +36,9 @@ struct carrying {
 	struct buf body, answer;
 	uint64_t put; /* items in body */
 	uint64_t brought; /* since the last question */
+	struct parcel_need page[LISTING_PAGE]; /* of the answer's needs */
+	size_t npage;
+	struct places sources; /* where they stand here */
 	/* The content in hand. */
 	struct content content;
 	bool have;
@@ -121,26 +125,23 @@ let_go(struct carrying *c)
 static bool
 take_up(struct carrying *c, const struct parcel_need *n, struct err *e)
 {
+	const struct place *source;
 	struct what what;
-	struct buf path;
-	bool found = false, ok;
+	bool found = false;
 
 	if (c->have && memcmp(c->content.id, n->hash, CONTENT_BYTES) == 0)
 		return true;
 	let_go(c);
 	what_set(&what, 'f', n->hash);
-	buf_init(&path, BENEATH_PATH_MAX);
-	/* What the list does not name is nobody's to ask for. */
-	ok = listing_names(c->tree->list, &what, &found, e) && (!found || listing_find(c->tree->list, &what, &path, &found, e));
-	if (ok && found)
-		ok = listing_get_blocks(c->tree->list, n->hash, n->size, &c->content, &found, e);
-	if (ok && found && beneath_file(c->tree->root, buf_cstr(&path), O_RDONLY, 0, &c->fd, e) != FATE_DONE) {
+	source = places_find(&c->sources, &what);
+	if (source != NULL && !listing_get_blocks(c->tree->list, n->hash, n->size, &c->content, &found, e))
+		return false;
+	if (found && beneath_file(c->tree->root, source->path, O_RDONLY, 0, &c->fd, e) != FATE_DONE) {
 		c->fd = -1;
 		found = false;
 	}
-	buf_free(&path);
-	c->have = ok && found;
-	return ok;
+	c->have = found;
+	return true;
 }
 
 /* Read a block and make sure that it is the one that is meant. *whole false: the file is not what it was any more. */
@@ -206,11 +207,27 @@ bring(struct carrying *c, const struct parcel_need *n, struct err *e)
 	return true;
 }
 
+/* What the list does not name is nobody's to ask for. */
+static bool
+bring_page(struct carrying *c, struct err *e)
+{
+	struct what contents[LISTING_PAGE];
+	bool ok;
+
+	for (size_t i = 0; i < c->npage; i++)
+		what_set(&contents[i], 'f', c->page[i].hash);
+	places_clear(&c->sources);
+	ok = c->npage == 0 || listing_having(c->tree->list, contents, c->npage, places_add, &c->sources, e);
+	for (size_t i = 0; ok && i < c->npage; i++)
+		ok = bring(c, &c->page[i], e);
+	c->npage = 0;
+	return ok;
+}
+
 /* Ask once, bring what can be brought. */
 static bool
 one_round(struct carrying *c, struct parcel_answer *answer, size_t *needs, struct err *e)
 {
-	struct parcel_need n;
 	bool more = true, ok;
 	size_t at = 0;
 
@@ -222,12 +239,13 @@ one_round(struct carrying *c, struct parcel_answer *answer, size_t *needs, struc
 	if (answer->state != PARCEL_READY)
 		return true;
 	begin_body(c, PARCEL_PUT);
-	while ((ok = parcel_next_need(buf_cstr(&c->answer), c->answer.len, &at, &n, &more, e)) && more) {
+	c->npage = 0;
+	while ((ok = parcel_next_need(buf_cstr(&c->answer), c->answer.len, &at, &c->page[c->npage], &more, e)) && more) {
 		(*needs)++;
-		if (!bring(c, &n, e))
+		if (++c->npage == LISTING_PAGE && !bring_page(c, e))
 			return false;
 	}
-	return ok && send_body(c, e);
+	return ok && bring_page(c, e) && send_body(c, e);
 }
 
 /* This node lacks something, or pulls: the peer shall ask what is needed here. One that is too old for that asks when it comes to it. */
@@ -265,7 +283,8 @@ send_tree(struct carrying *c, struct err *e)
 			return err_set(e, ERR_STOPPED, "stopped");
 		if (!one_round(c, &answer, &needs, e))
 			return false;
-		if (answer.state != PARCEL_READY || needs == 0 || c->brought == 0)
+		/* Asked again where the peer has more to do, but not for what cannot be brought. */
+		if (answer.state != PARCEL_READY || (needs == 0 ? !answer.more : c->brought == 0))
 			break;
 	}
 	let_go(c);
@@ -308,6 +327,7 @@ carry_send(struct link *l, struct carry_report *out, struct err *e)
 	ok = c.block != NULL ? send_trees(&c, e) : err_set(e, ERR_MEMORY, "out of memory for files");
 	let_go(&c);
 	free(c.block);
+	places_clear(&c.sources);
 	buf_free(&c.body);
 	buf_free(&c.answer);
 	return ok;
@@ -315,22 +335,13 @@ carry_send(struct link *l, struct carry_report *out, struct err *e)
 
 /* --- looking --- */
 
-static bool
-ignore_wish(void *arg, const struct arrive_want *w, struct err *e)
-{
-	(void)arg;
-	(void)w;
-	(void)e;
-	return true;
-}
-
 /* What was changed here and is not this node's to change is put right without a peer, as far as that goes. */
 static bool
 put_right(struct tree *t, struct carry_look *out, struct err *e)
 {
 	struct arrival *a = NULL;
 	struct arrive_report report = { .held = false };
-	bool ok = arrive_new(t, &a, e) && arrive_settle(a, ignore_wish, NULL, &report, e);
+	bool ok = arrive_new(t, &a, e) && arrive_settle(a, NULL, NULL, &report, e);
 
 	arrive_free(a);
 	out->held = out->held || report.held;
@@ -500,10 +511,28 @@ answer_want(struct landing *l, struct buf *answer, struct err *e)
 	}
 	buf_init(&needs, NEEDS_BYTES_MAX);
 	ok = arrive_settle(l->arrival, wish, &needs, &report, e) && buf_check(&needs, "what a tree needs", e);
-	head.more = report.wants > ARRIVE_WANTS;
+	head.more = report.more;
 	parcel_put_answer(answer, &head);
 	buf_put(answer, buf_cstr(&needs), needs.len);
 	buf_free(&needs);
+	return ok;
+}
+
+/* Which paths what comes is for, asked all at once. */
+static bool
+expect_items(struct landing *l, const char *body, size_t len, size_t at, struct err *e)
+{
+	struct buf hashes;
+	struct parcel_item item;
+	bool more = false, ok;
+
+	buf_init(&hashes, CARRY_BODY_MAX);
+	while ((ok = parcel_next_item(body, len, &at, &item, &more, e)) && more)
+		if (!item.list && (hashes.len == 0 || memcmp(hashes.data + hashes.len - CONTENT_BYTES, item.hash, CONTENT_BYTES) != 0))
+			buf_put(&hashes, item.hash, CONTENT_BYTES);
+	ok = ok && buf_check(&hashes, "the contents of a message", e) &&
+	    arrive_expect(l->arrival, (const unsigned char(*)[CONTENT_BYTES])hashes.data, hashes.len / CONTENT_BYTES, e);
+	buf_free(&hashes);
 	return ok;
 }
 
@@ -514,6 +543,8 @@ take_items(struct landing *l, const char *body, size_t len, size_t at, struct er
 	struct parcel_item item;
 	bool more = false, ok;
 
+	if (!expect_items(l, body, len, at, e))
+		return false;
 	while ((ok = parcel_next_item(body, len, &at, &item, &more, e)) && more) {
 		ok = item.list ? arrive_list(l->arrival, item.hash, item.data, item.len, e) :
 				 arrive_block(l->arrival, item.hash, (size_t)item.at, item.data, item.len, e);

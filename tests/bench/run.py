@@ -29,7 +29,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="how often each thing is measured")
     parser.add_argument("--only", action="append", metavar="NAME", default=[],
                         help="only this part: catchup, latency, capture, growth, nothing, drift,"
-                             " conflicts, page, hub, security, startup, verify")
+                             " conflicts, page, hub, security, startup, verify, folders")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     return parser.parse_args()
 
@@ -68,7 +68,7 @@ def main() -> int:
     if options.agent:
         os.environ["TANDEM_AGENT"] = str(options.agent.resolve())
     # After TANDEM_AGENT and the path are set.
-    from bench import capture, catchup, conflicts, figures, hub, latency, page, security, size, startup, verify  # pylint: disable=import-outside-toplevel
+    from bench import capture, catchup, conflicts, figures, folders, hub, latency, page, security, size, startup, verify  # pylint: disable=import-outside-toplevel
     rounds = 1 if options.quick else options.rounds
     common = (SERVER_OPTIONS, BUFFER_POOL)
     parts: dict[str, Callable[[], figures.Part]] = {
@@ -83,6 +83,7 @@ def main() -> int:
         "hub": lambda: hub.measure(*common, rounds, options.quick),
         "startup": lambda: startup.measure(*common, rounds, options.quick),
         "verify": lambda: verify.measure(*common, rounds, options.quick),
+        "folders": lambda: folders.measure(*common, rounds, options.quick),
         "growth": lambda: size.measure_growth(*common, options.quick),
     }
     unknown = set(options.only) - parts.keys()

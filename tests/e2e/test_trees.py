@@ -73,6 +73,26 @@ def test_a_mirror_puts_the_other_side_right_and_keeps_what_it_takes_away(fresh_p
     assert not (there / "photo").exists()
 
 
+def test_a_renamed_folder_is_renamed_on_the_other_side_and_a_file_changed_there_is_not(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way"})
+    fresh_pair.install()
+    for i in range(60):
+        put(here, f"album/{i // 20}/{i}.jpg", f"photo {i // 2}")  # each content twice
+    fresh_pair.start_serve()
+    until(lambda: look(there) == look(here), 60, "the album arrives")
+    fresh_pair.stop_serve()
+    inodes = {p.stat().st_ino for p in (there / "album").rglob("*.jpg")}
+    (there / "album/2/59.jpg").write_text("changed by bert")
+    (here / "album").rename(here / "holiday")
+    (here / "holiday/0").rename(here / "holiday/first")
+    fresh_pair.start_serve()
+    until(lambda: look(there) == look(here), 60, "the renamed folder arrives")
+    assert look(here)["album/2/59.jpg"] == look(there)["album/2/59.jpg"] == b"changed by bert"  # a change wins over a deletion
+    assert {p.name for p in (there / "holiday").rglob("*.jpg")} == {f"{i}.jpg" for i in range(60)}
+    moved = {p.stat().st_ino for p in (there / "holiday").rglob("*.jpg")} & inodes
+    assert len(moved) == 59 and trash(there) == []
+
+
 def test_deletions_in_bulk_wait_for_a_person_on_either_side(fresh_pair: Pair) -> None:
     here, there = folders.join(fresh_pair, {**_MIRROR, "max_delete": "5 files, 10%"})
     anna, bert = fresh_pair.anna, fresh_pair.bert
