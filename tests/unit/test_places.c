@@ -82,5 +82,6 @@ main(void)
 		cmocka_unit_test(test_a_thousand_contents_are_found_in_any_order),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("places", tests, NULL, NULL);
 }
