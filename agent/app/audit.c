@@ -13,16 +13,6 @@ audit_add(struct db *db, const struct audit *a, struct err *e)
 	    db_exec(db, "DELETE FROM sync_audit WHERE id + ? <= (SELECT * FROM (SELECT MAX(id) FROM sync_audit) m)", DB_ARGS(db_u64(AUDIT_KEPT)), e);
 }
 
-static void
-put_member(struct buf *out, const char *name, const struct db_rows *rows, size_t column)
-{
-	buf_fmt(out, ",\"%s\":", name);
-	if (db_rows_text(rows, column) == NULL)
-		buf_str(out, "null");
-	else
-		line_quote(out, db_rows_text(rows, column), db_rows_len(rows, column));
-}
-
 bool
 audit_json(struct db *db, struct buf *out, struct err *e)
 {
@@ -37,7 +27,7 @@ audit_json(struct db *db, struct buf *out, struct err *e)
 	while ((ok = db_rows_next(rows, &more, e)) && more) {
 		buf_fmt(out, "%s{\"records\":%s", out->data[out->len - 1] == '[' ? "" : ",", db_rows_text(rows, 0));
 		for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-			put_member(out, names[i], rows, i + 1);
+			line_member(out, names[i], db_rows_text(rows, i + 1), db_rows_len(rows, i + 1));
 		buf_char(out, '}');
 	}
 	buf_char(out, ']');

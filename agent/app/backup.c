@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "app/dump.h"
+#include "app/progress.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/text.h"
@@ -39,6 +40,7 @@ struct work {
 	struct beneath *to;
 	struct buf json; /* what is told of single paths */
 	uint64_t told;
+	struct progress progress;
 };
 
 static enum exit_code
@@ -123,9 +125,19 @@ tell_path(struct work *w, const char *path, const char *what, const char *why)
 		buf_str(&w->json, w->told++ == 0 ? "{\"path\":" : ",{\"path\":");
 		line_quote(&w->json, line_is_utf8(path, len) ? path : shown, strlen(line_is_utf8(path, len) ? path : shown));
 		buf_fmt(&w->json, ",\"state\":\"%s\",\"reason\":\"%s\"}", what, why);
-	} else if (!w->cli->quiet)
+	} else if (!w->cli->quiet) {
+		progress_clear(&w->progress);
 		(void)printf("%s%s%s%s: %s\n", what, why[0] == '\0' ? "" : " (", why, why[0] == '\0' ? "" : ")", shown);
+	}
 	free(shown);
+}
+
+static void
+show_files(void *arg, uint64_t files, uint64_t about)
+{
+	struct work *w = arg;
+
+	progress_show(&w->progress, files, about, "files");
 }
 
 /* One backup of a place at a time. *busy: another one is at work. */
@@ -210,7 +222,7 @@ complete(struct work *w, struct snapshot *s, struct snapshot_counts *c, uint64_t
 static enum fate
 back_up(struct work *w, bool *person, struct err *e)
 {
-	struct snapshot_order o = { .tree = w->root, .to = w->to, .dry_run = w->cli->dry_run, .arg = w, .skipped = note_skipped };
+	struct snapshot_order o = { .tree = w->root, .to = w->to, .dry_run = w->cli->dry_run, .arg = w, .skipped = note_skipped, .far = show_files };
 	struct snapshot_counts c = { .files = 0 };
 	struct exclude *x = NULL;
 	struct snapshot *s = NULL;
@@ -224,6 +236,7 @@ back_up(struct work *w, bool *person, struct err *e)
 	f = snapshot_begin(&o, clock_wall_us(), &s, e);
 	if (f == FATE_DONE)
 		f = complete(w, s, &c, &pruned, e);
+	progress_clear(&w->progress);
 	if (f == FATE_DONE)
 		print_backup(w, s, &c, pruned);
 	*person = c.older + c.skipped > 0;
@@ -253,6 +266,8 @@ backup_run(const struct cli *cli, const struct conf *conf, struct err *e)
 	int lock = -1;
 
 	buf_init(&w.json, JSON_MAX);
+	progress_init(&w.progress, cli->quiet);
+	progress_begin(&w.progress, cli->argument);
 	f = open_work(&w, cli->to, true, e);
 	if (f == FATE_DONE)
 		f = lock_place(w.to, &lock, &busy, e);
@@ -377,7 +392,7 @@ static enum fate
 restore(struct work *w, bool *person, struct err *e)
 {
 	char name[SNAPSHOT_NAME], path[BENEATH_PATH_MAX + 1];
-	struct restore_order o = { .tree = w->root, .to = w->to, .name = name, .path = path, .dry_run = w->cli->dry_run, .arg = w, .act = note_restored };
+	struct restore_order o = { .tree = w->root, .to = w->to, .name = name, .path = path, .dry_run = w->cli->dry_run, .arg = w, .act = note_restored, .far = show_files };
 	struct restore_counts c = { .made = 0 };
 	enum fate f = choose_snapshot(w, name, e);
 	int lock = -1;
@@ -389,6 +404,7 @@ restore(struct work *w, bool *person, struct err *e)
 	if (f == FATE_DONE) {
 		o.wall_us = clock_wall_us();
 		f = restore_run(&o, &c, e);
+		progress_clear(&w->progress);
 		if (f == FATE_DONE)
 			print_restore(w, &o, &c);
 	}
@@ -406,6 +422,8 @@ restore_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	enum fate f;
 
 	buf_init(&w.json, JSON_MAX);
+	progress_init(&w.progress, cli->quiet);
+	progress_begin(&w.progress, cli->argument);
 	f = open_work(&w, cli->from, false, e);
 	if (f == FATE_DONE)
 		f = cli->second == NULL ? list_snapshots(&w, e) : restore(&w, &person, e);

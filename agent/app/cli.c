@@ -16,7 +16,9 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include "base/log.h"
 #include "base/text.h"
+#include "wire/line.h"
 
 enum {
 	WORD_MAX = 31,	    /* longer words are no verb and no option */
@@ -31,7 +33,7 @@ enum {
 enum option_id {
 	OPTION_CONFIG, OPTION_JSON, OPTION_QUIET, OPTION_VERBOSE, OPTION_COLOUR, OPTION_PEER, OPTION_TABLE,
 	OPTION_DRY_RUN, OPTION_ALLOW_DELETES, OPTION_KEEP, OPTION_REPAIR, OPTION_FROM, OPTION_FORCE,
-	OPTION_CREATE_TABLES, OPTION_TO, OPTION_WITH_DATABASE, OPTION_YES, OPTION_URL,
+	OPTION_CREATE_TABLES, OPTION_TO, OPTION_WITH_DATABASE, OPTION_YES, OPTION_ORPHANS, OPTION_URL,
 	OPTION_ADMIN_USER, OPTION_ADMIN_PASSWORD, OPTION_ASSETS, OPTION_HELP,
 	OPTION_VERSION, OPTIONS
 };
@@ -55,7 +57,7 @@ static const struct option {
 	[OPTION_DRY_RUN] = { "dry-run", 0, NULL, "install uninstall drain startup verify push pull backup restore",
 	    "say what would be done, change nothing" },
 	[OPTION_ALLOW_DELETES] = { "allow-deletes", 0, NULL, "drain", "let mass deletes that were held pass, once" },
-	[OPTION_KEEP] = { "keep", 0, "local|remote", "resolve", "the version that stays" },
+	[OPTION_KEEP] = { "keep", 0, "local|remote|both", "resolve", "the version that stays; both: of a file in an upload folder" },
 	[OPTION_REPAIR] = { "repair", 0, NULL, "verify", "set going what makes both sides equal" },
 	[OPTION_FROM] = { "from", 0, "NODE|DIR", "verify restore", "verify: whose records win, of a node; restore: where snapshots are" },
 	[OPTION_TO] = { "to", 0, "DIR", "backup", "make the snapshot in DIR" },
@@ -63,6 +65,7 @@ static const struct option {
 	[OPTION_FORCE] = { "force", 0, NULL, "startup", "become a copy: what only this node has is removed, and kept as conflicts" },
 	[OPTION_CREATE_TABLES] = { "create-tables", 0, NULL, "startup", "create tables that are missing here as they are there" },
 	[OPTION_YES] = { "yes", 'y', NULL, "push pull", "files that stand in the way may be replaced: do not ask" },
+	[OPTION_ORPHANS] = { "orphans", 0, NULL, "trees", "list files that no row names and rows whose file is not here" },
 	[OPTION_URL] = { "url", 0, "URL", "pair", "where the other node reaches this one; none: it cannot" },
 	[OPTION_ADMIN_USER] = { "admin-user", 0, "NAME", "install uninstall", "a database administrator, for this call alone" },
 	[OPTION_ADMIN_PASSWORD] = { "admin-password-file", 0, "FILE", "install uninstall", "the administrator's password is in FILE" },
@@ -151,6 +154,13 @@ unknown(const struct scan *s, const char *word, struct err *e)
 	return err_set(e, ERR_USAGE, "unknown word \"%.60s\"; agent --help shows all verbs and options", word);
 }
 
+/* -q, as against a negative number or a longer word? */
+static bool
+is_letter(const char *word)
+{
+	return word[0] == '-' && word[1] != '-' && word[1] != '\0' && word[2] == '\0';
+}
+
 /* The argument of a verb or option: behind its = or the next word. A next word that begins with -
  * is taken for an option, not for the argument. NULL when there is none. */
 static const char *
@@ -163,11 +173,17 @@ take_argument(struct scan *s, const char *equals)
 	return NULL;
 }
 
-/* A verb's second or third argument. A single - may begin it (a negative key), -- may not. */
+/* A verb's second or third argument. A single - may begin it (a negative key), -- may not; nor may one that the verb can
+ * do without be an option's letter. */
 static const char *
-take_next(struct scan *s, const char *before)
+take_next(struct scan *s, const char *before, bool needed)
 {
-	return before != NULL && s->at < s->argc && s->argv[s->at] != NULL && strncmp(s->argv[s->at], "--", 2) != 0 ? s->argv[s->at++] : NULL;
+	const char *word = before != NULL && s->at < s->argc ? s->argv[s->at] : NULL;
+
+	if (word == NULL || strncmp(word, "--", 2) == 0 || (!needed && is_letter(word) && find_letter(word[1]) != OPTIONS))
+		return NULL;
+	s->at++;
+	return word;
 }
 
 /* How many arguments a verb takes, and how many it cannot do without. */
@@ -199,9 +215,9 @@ take_verb(struct scan *s, const struct verb *v, const char *equals, struct err *
 	if (s->out->argument != NULL && s->out->argument[0] == '\0')
 		return err_set(e, ERR_USAGE, "--%s has an empty argument; write agent --%s %s", v->name, v->name, v->argument);
 	if (count_arguments(v->argument, false) > 1)
-		s->out->second = take_next(s, s->out->argument);
+		s->out->second = take_next(s, s->out->argument, count_arguments(v->argument, true) > 1);
 	if (count_arguments(v->argument, false) > 2)
-		s->out->third = take_next(s, s->out->second);
+		s->out->third = take_next(s, s->out->second, count_arguments(v->argument, true) > 2);
 	if ((s->out->argument != NULL) + (s->out->second != NULL) < (int)count_arguments(v->argument, true))
 		return err_set(e, ERR_USAGE, "--%s needs %s; write agent --%s %s", v->name, v->argument, v->name, v->argument);
 	return true;
@@ -233,7 +249,7 @@ take_word(struct scan *s, const char *word, struct err *e)
 	const struct verb *v;
 	size_t i = OPTIONS, len;
 
-	if (word[0] == '-' && word[1] != '-' && word[1] != '\0' && word[2] == '\0') {
+	if (is_letter(word)) {
 		i = find_letter(word[1]);
 		return i == OPTIONS ? unknown(s, word, e) : take_option(s, i, NULL, e);
 	}
@@ -360,6 +376,7 @@ cli_parse(int argc, char **argv, const struct verb *verbs, struct cli *out, stru
 	out->create_tables = s.value[OPTION_CREATE_TABLES] != NULL;
 	out->force = s.value[OPTION_FORCE] != NULL;
 	out->yes = s.value[OPTION_YES] != NULL;
+	out->orphans = s.value[OPTION_ORPHANS] != NULL;
 	out->url = s.value[OPTION_URL];
 	out->admin_user = s.value[OPTION_ADMIN_USER];
 	out->admin_password_file = s.value[OPTION_ADMIN_PASSWORD];
@@ -395,6 +412,32 @@ cli_say(const struct cli *cli, enum ink ink, const char *fmt, ...)
 	if (!screen_print(&s, &e))
 		cli_complain(e.msg);
 	screen_free(&s);
+}
+
+void
+cli_put_quoted(const char *text)
+{
+	size_t len = strlen(text);
+	struct buf out;
+
+	buf_init(&out, 6 * len + 2); /* \u001f */
+	line_quote(&out, text, len);
+	(void)fputs(buf_cstr(&out), stdout);
+	buf_free(&out);
+}
+
+bool
+cli_open_log(const struct cli *cli, const struct conf *conf, struct err *e)
+{
+	struct log_options o = { .level = LOG_LEVEL_INFO, .target = "stderr" };
+
+	if (conf != NULL)
+		o = (struct log_options){ conf->log.level, conf->log.target, (uint64_t)conf->log.max_bytes, conf->log.keep };
+	if (cli->quiet)
+		o.level = LOG_LEVEL_ERROR;
+	if (cli->verbose)
+		o.level = LOG_LEVEL_DEBUG;
+	return log_open(&o, e);
 }
 
 /* --- --help -------------------------------------------------------------------------------------- */

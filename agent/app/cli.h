@@ -52,6 +52,7 @@ struct cli {
 	const char *from; /* --from NODE or DIR or NULL */
 	const char *to;	  /* --to DIR or NULL */
 	bool with_database;
+	bool orphans;
 	bool yes; /* --yes: do not ask */
 	bool force;
 	bool create_tables;
@@ -80,6 +81,10 @@ bool cli_takes(size_t i, const char *verb);
 void cli_complain(const char *text);
 /* A line of a result on stdout, escaped like that and folded on a terminal; nothing with -q or --json. */
 void cli_say(const struct cli *cli, enum ink ink, const char *fmt, ...) PRINTF_FMT(3, 4);
+/* A JSON string on stdout. */
+void cli_put_quoted(const char *text);
+/* The log as agent.conf (NULL: none is read), -q and -v want it; as log_open. */
+MUST_CHECK bool cli_open_log(const struct cli *cli, const struct conf *conf, struct err *e);
 /* The exit code that an error means. */
 enum exit_code cli_exit_code(const struct err *e);
 

@@ -6,67 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/kept.h"
 #include "base/measure.h"
 #include "base/sheet.h"
 #include "base/text.h"
 #include "capture/guard.h"
 #include "change/mark.h"
+#include "files/beneath.h"
+#include "files/beside.h"
 #include "files/tree.h"
 #include "sync/carry.h"
 
 enum {
-	PAIRS_MAX = 2 * CATALOG_COLUMNS,
 	HEAD_MAX = 160,		    /* node, age and a few words */
 	TEXT_MAX = 64 * 1024 * 1024 /* one conflict, values cut to CONFLICTS_SHOWN */
 };
 
 /* --- differing columns --- */
-
-/* One version taken apart. text holds a copy that pairs point into. */
-struct parsed {
-	struct buf text;
-	struct line_value *pairs;
-	size_t n;
-};
-
-static bool
-parse_version(const struct inbox_version *v, struct parsed *to, struct err *e)
-{
-	buf_init(&to->text, INBOX_ROW_MAX);
-	to->n = 0;
-	to->pairs = calloc(PAIRS_MAX, sizeof *to->pairs);
-	if (to->pairs == NULL)
-		return err_set(e, ERR_MEMORY, "out of memory for a record");
-	if (v->row == NULL)
-		return true;
-	buf_put(&to->text, v->row, v->row_len);
-	(void)buf_cstr(&to->text);
-	return buf_check(&to->text, "a kept version", e) && inbox_parse_row(to->text.data, to->text.len, to->pairs, PAIRS_MAX, &to->n, e);
-}
-
-static void
-parsed_free(struct parsed *p)
-{
-	buf_free(&p->text);
-	free(p->pairs);
-}
-
-static const struct line_value *
-find_value(const struct parsed *p, const char *name)
-{
-	for (size_t i = 0; i < p->n; i += 2)
-		if (strcmp(p->pairs[i].data, name) == 0)
-			return &p->pairs[i + 1];
-	return NULL;
-}
-
-static bool
-same_value(const struct line_value *a, const struct line_value *b)
-{
-	if (b == NULL || (a->data == NULL) != (b->data == NULL))
-		return false;
-	return a->data == NULL || (a->len == b->len && memcmp(a->data, b->data, a->len) == 0);
-}
 
 static const struct line_value deleted; /* marks a side without the row */
 
@@ -109,12 +65,12 @@ show_difference(struct sheet *to, const char *name, const struct line_value *loc
 
 /* Each column that differs, in the order of the local version, then what only the remote one has. */
 static void
-put_differences(const struct parsed *local, const struct parsed *remote, struct buf *json, struct sheet *to)
+put_differences(const struct kept *local, const struct kept *remote, struct buf *json, struct sheet *to)
 {
 	for (size_t i = 0; i < local->n; i += 2) {
-		const struct line_value *other = remote->n == 0 ? &deleted : find_value(remote, local->pairs[i].data);
+		const struct line_value *other = remote->n == 0 ? &deleted : kept_value(remote, local->pairs[i].data);
 
-		if (other != &deleted && same_value(&local->pairs[i + 1], other))
+		if (other != &deleted && kept_same(&local->pairs[i + 1], other))
 			continue;
 		if (to != NULL)
 			show_difference(to, local->pairs[i].data, &local->pairs[i + 1], other);
@@ -122,7 +78,7 @@ put_differences(const struct parsed *local, const struct parsed *remote, struct 
 			name_difference(json, local->pairs[i].data);
 	}
 	for (size_t i = 0; i < remote->n; i += 2) {
-		if (local->n > 0 && find_value(local, remote->pairs[i].data) != NULL)
+		if (local->n > 0 && kept_value(local, remote->pairs[i].data) != NULL)
 			continue;
 		if (to != NULL)
 			show_difference(to, remote->pairs[i].data, local->n == 0 ? &deleted : NULL, &remote->pairs[i + 1]);
@@ -135,13 +91,13 @@ put_differences(const struct parsed *local, const struct parsed *remote, struct 
 static bool
 find_differences(const struct inbox_conflict *c, struct buf *json, struct sheet *to, struct err *e)
 {
-	struct parsed local = { 0 }, remote = { 0 };
-	bool ok = parse_version(&c->local, &local, e) && parse_version(&c->remote, &remote, e);
+	struct kept local = { 0 }, remote = { 0 };
+	bool ok = kept_parse(&c->local, &local, e) && kept_parse(&c->remote, &remote, e);
 
 	if (ok)
 		put_differences(&local, &remote, json, to);
-	parsed_free(&local);
-	parsed_free(&remote);
+	kept_free(&local);
+	kept_free(&remote);
 	return ok;
 }
 
@@ -149,6 +105,8 @@ find_differences(const struct inbox_conflict *c, struct buf *json, struct sheet 
 
 struct listing {
 	const struct cli *cli;
+	const struct conf *conf;
+	bool files; /* one of an upload folder was shown */
 	uint64_t n;
 };
 
@@ -169,20 +127,10 @@ conflicts_kept(const struct inbox_conflict *c)
 }
 
 static void
-put_string(struct buf *out, const char *name, const char *text, size_t len)
-{
-	buf_fmt(out, ",\"%s\":", name);
-	if (text == NULL)
-		buf_str(out, "null");
-	else
-		line_quote(out, text, len);
-}
-
-static void
 put_version_json(struct buf *out, const char *name, const struct inbox_version *v)
 {
 	buf_fmt(out, ",\"%s\":{\"node\":\"%s\"", name, v->node);
-	put_string(out, "changed_at", v->changed_at, strlen(v->changed_at));
+	line_member(out, "changed_at", v->changed_at, strlen(v->changed_at));
 	buf_str(out, ",\"row\":");
 	if (v->row == NULL)
 		buf_str(out, "null");
@@ -195,11 +143,11 @@ static bool
 put_json(const struct inbox_conflict *c, struct buf *out, struct err *e)
 {
 	buf_fmt(out, "{\"id\":%llu", (unsigned long long)c->id);
-	put_string(out, "at", c->happened_at, strlen(c->happened_at));
-	put_string(out, "peer", c->peer, strlen(c->peer));
-	put_string(out, "table", c->table, strlen(c->table));
-	put_string(out, "record_id", c->key, c->key_len);
-	put_string(out, "rule", c->rule, strlen(c->rule));
+	line_member(out, "at", c->happened_at, strlen(c->happened_at));
+	line_member(out, "peer", c->peer, strlen(c->peer));
+	line_member(out, "table", c->table, strlen(c->table));
+	line_member(out, "record_id", c->key, c->key_len);
+	line_member(out, "rule", c->rule, strlen(c->rule));
 	buf_fmt(out, ",\"kept\":\"%s\",\"undecided\":%s", conflicts_kept(c), conflicts_is_undecided(c) ? "true" : "false");
 	put_version_json(out, "local", &c->local);
 	put_version_json(out, "remote", &c->remote);
@@ -208,7 +156,7 @@ put_json(const struct inbox_conflict *c, struct buf *out, struct err *e)
 	if (!find_differences(c, out, NULL, e))
 		return false;
 	buf_char(out, ']');
-	put_string(out, "resolved_at", c->resolved_at, c->resolved_at == NULL ? 0 : strlen(c->resolved_at));
+	line_member(out, "resolved_at", c->resolved_at, c->resolved_at == NULL ? 0 : strlen(c->resolved_at));
 	buf_char(out, '}');
 	return true;
 }
@@ -233,6 +181,30 @@ ending(const struct inbox_conflict *c)
 	return c->resolution != NULL ? ", decided by a person" : c->resolved_at != NULL ? ", ended by itself" : "";
 }
 
+/* The path of a file that is in conflict, for people; "" = it is no row of a folder's list. */
+static bool
+file_of(const struct inbox_conflict *c, const struct conf *conf, char *out, size_t size, struct err *e)
+{
+	const struct inbox_version *v = c->local.row != NULL ? &c->local : &c->remote;
+	const struct conf_tree *t = conf_tree_of_listing(conf, c->table);
+	const struct line_value *path;
+	struct kept p = { 0 };
+	char shown[CONFLICTS_SHOWN * 2];
+	bool ok;
+
+	out[0] = '\0';
+	if (t == NULL)
+		return true;
+	ok = kept_parse(v, &p, e);
+	path = ok ? kept_value(&p, "path") : NULL;
+	if (path != NULL && path->data != NULL) {
+		(void)text_escape(path->data, path->len, shown, sizeof shown);
+		(void)snprintf(out, size, "tree %s, %s", t->name, shown);
+	}
+	kept_free(&p);
+	return ok;
+}
+
 /* Both versions side by side. */
 static bool
 put_versions(const struct inbox_conflict *c, struct screen *s, struct err *e)
@@ -254,14 +226,20 @@ put_versions(const struct inbox_conflict *c, struct screen *s, struct err *e)
 }
 
 static bool
-put_text(const struct inbox_conflict *c, struct screen *s, struct err *e)
+put_text(const struct inbox_conflict *c, struct listing *l, struct screen *s, struct err *e)
 {
 	bool open = conflicts_is_undecided(c);
-	char key[CONFLICTS_SHOWN * 2], at[MEASURE_MAX];
+	char key[CONFLICTS_SHOWN * 2], at[MEASURE_MAX], file[CONFLICTS_SHOWN * 3];
 	const struct screen_item facts = { .indent = 2, .column = 2, .ink = INK_FAINT };
 
+	if (!file_of(c, l->conf, file, sizeof file, e))
+		return false;
+	l->files = l->files || file[0] != '\0';
 	(void)text_escape(c->key, c->key_len, key, sizeof key);
-	screen_fmt(s, open ? INK_BAD : INK_STRONG, "%llu: table %s, record %s%s", (unsigned long long)c->id, c->table, key, ending(c));
+	if (file[0] != '\0')
+		screen_fmt(s, open ? INK_BAD : INK_STRONG, "%llu: %s%s", (unsigned long long)c->id, file, ending(c));
+	else
+		screen_fmt(s, open ? INK_BAD : INK_STRONG, "%llu: table %s, record %s%s", (unsigned long long)c->id, c->table, key, ending(c));
 	screen_item_fmt(s, &facts, "%s, with peer %s, rule %s", measure_age(c->happened_at, at), c->peer, c->rule);
 	if (inbox_is_unique(c))
 		screen_item(s, &facts, "local is another row, which has the same unique value: only one of the two can have it");
@@ -295,7 +273,7 @@ print_text(const struct inbox_conflict *c, struct listing *l, struct err *e)
 	screen_init(&s, l->cli->colour, TEXT_MAX);
 	if (l->n > 0)
 		screen_gap(&s);
-	ok = put_text(c, &s, e) && screen_print(&s, e);
+	ok = put_text(c, l, &s, e) && screen_print(&s, e);
 	screen_free(&s);
 	return ok;
 }
@@ -324,6 +302,8 @@ print_end(const struct listing *l, struct err *e)
 		screen_gap(&s);
 		screen_line(&s, INK_FAINT, "agent --resolve ID --keep local|remote makes the other version the winner");
 	}
+	if (l->files)
+		screen_line(&s, INK_FAINT, "agent --resolve ID --keep both: of a file in an upload folder both stay, the other one beside it");
 	if (l->n == CONFLICTS_LISTED)
 		screen_fmt(&s, INK_WARN, "only the newest %d are shown, those to be decided first", CONFLICTS_LISTED);
 	ok = screen_print(&s, e);
@@ -335,7 +315,7 @@ static bool
 list(struct db *db, const struct cli *cli, const struct conf *conf, struct err *e)
 {
 	const struct inbox_filter f = { .peer = cli->peer, .table = cli->table, .most = CONFLICTS_LISTED, .undecided_first = !cli->json };
-	struct listing l = { .cli = cli };
+	struct listing l = { .cli = cli, .conf = conf };
 	struct node_identity node;
 	bool ok;
 
@@ -366,6 +346,12 @@ conflicts_run(const struct cli *cli, const struct conf *conf, struct err *e)
 
 /* --- deciding --- */
 
+static bool
+keeps_both(const struct cli *cli)
+{
+	return cli->keep != NULL && strcmp(cli->keep, "both") == 0;
+}
+
 /* *id 0: all that are undecided. */
 static bool
 parse_decision(const struct cli *cli, uint64_t *id, enum inbox_keep *keep, struct err *e)
@@ -373,6 +359,8 @@ parse_decision(const struct cli *cli, uint64_t *id, enum inbox_keep *keep, struc
 	*id = 0;
 	if (strcmp(cli->argument, "all") != 0 && (!mark_parse_u64(cli->argument, id) || *id == 0))
 		return err_set(e, ERR_USAGE, "--resolve takes the id that agent --conflicts shows, or all");
+	if (keeps_both(cli) && *id != 0)
+		return true;
 	if (cli->keep == NULL || (strcmp(cli->keep, "local") != 0 && strcmp(cli->keep, "remote") != 0))
 		return err_set(e, ERR_USAGE, "say which version stays: agent --resolve %s --keep local, or --keep remote (agent --conflicts shows both)", cli->argument);
 	*keep = strcmp(cli->keep, "local") == 0 ? INBOX_LOCAL : INBOX_REMOTE;
@@ -417,10 +405,30 @@ print_resolved(const struct cli *cli, uint64_t id, uint64_t done, bool ok)
 		(void)printf("{\"decided\":%llu,\"keep\":\"%s\"}\n", (unsigned long long)done, cli->keep);
 	else if (cli->json && ok)
 		(void)printf("{\"resolved\":%llu,\"keep\":\"%s\"}\n", (unsigned long long)id, cli->keep);
-	else if (!cli->quiet && id == 0)
-		(void)printf("%llu conflicts: the %s versions stand here now and go to every peer with the next drain\n", (unsigned long long)done, cli->keep);
-	else if (!cli->quiet && ok)
-		(void)printf("conflict %llu: the %s version stands here now and goes to every peer with the next drain\n", (unsigned long long)id, cli->keep);
+	else if (id == 0)
+		cli_say(cli, done > 0 ? INK_GOOD : INK_PLAIN, "%llu conflicts: the %s versions stand here now and go to every peer with the next drain", (unsigned long long)done, cli->keep);
+	else if (ok)
+		cli_say(cli, INK_GOOD, "conflict %llu: the %s version stands here now and goes to every peer with the next drain", (unsigned long long)id, cli->keep);
+}
+
+/* Of a file: the version that lost stands beside the other from now on. */
+static bool
+resolve_both(struct db *db, const struct cli *cli, const struct conf *conf, uint64_t id, struct err *e)
+{
+	char shown[CONFLICTS_SHOWN * 2];
+	struct buf path;
+	bool ok;
+
+	buf_init(&path, BENEATH_PATH_MAX * 2);
+	ok = beside_keep(db, conf, id, &path, e);
+	if (ok && cli->json)
+		print_resolved(cli, id, 0, true);
+	else if (ok) {
+		(void)text_escape(path.data, path.len, shown, sizeof shown);
+		cli_say(cli, INK_PLAIN, "conflict %llu: both stay; the other version is %s, and goes to every peer with the next drain", (unsigned long long)id, shown);
+	}
+	buf_free(&path);
+	return ok;
 }
 
 static bool
@@ -432,7 +440,11 @@ resolve(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 	uint64_t id = 0, done = 0;
 	bool ok, ready;
 
-	ready = ok = parse_decision(cli, &id, &keep, e) && schema_enter(db, conf, &node, e) && catalog_read(db, conf, &catalog, e) &&
+	if (!parse_decision(cli, &id, &keep, e) || !schema_enter(db, conf, &node, e))
+		return false;
+	if (keeps_both(cli))
+		return resolve_both(db, cli, conf, id, e);
+	ready = ok = catalog_read(db, conf, &catalog, e) &&
 	    guard_refresh(db, conf, catalog, &node, e);
 	if (ok)
 		ok = id == 0 ? resolve_all(db, cli, &node, catalog, keep, &done, e) : inbox_resolve(db, &node, catalog, id, keep, e);

@@ -6,8 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +13,12 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/command.h"
+#include "base/disk.h"
 #include "base/text.h"
 
-extern char **environ;
-
 enum {
-	CHILD_ACCOUNT = 3,  /* the child's descriptor of the file with its account */
+	CHILD_FILES = 4,
 	ACCOUNT_MAX = 8192,
 	COMPLAINT_MAX = 300 /* bytes of what it says on stderr that go into our message */
 };
@@ -74,52 +72,42 @@ write_account(const struct conf_database *db, const char *directory, struct err 
 		buf_fmt(&text, "port=%u\nprotocol=tcp\n", db->port);
 	}
 	ok = buf_check(&text, "the account of mariadb-dump", e) &&
-	    (write(fd, text.data, text.len) == (ssize_t)text.len || err_errno(e, ERR_IO, "cannot write a file in [node] state_dir"));
+	    (disk_write_at(fd, text.data, text.len, 0) || err_errno(e, ERR_IO, "cannot write a file in [node] state_dir"));
 	if (text.data != NULL)
 		text_wipe(text.data, text.len);
 	buf_free(&text);
-	if (ok && lseek(fd, 0, SEEK_SET) == 0)
+	if (ok)
 		return fd;
 	(void)close(fd);
 	return -1;
 }
 
-/* What the child has of ours: the dump as stdout, complaints as stderr, its account as descriptor 3. dup2 takes close-on-exec
- * off, except from a descriptor onto itself; ours are all above 3 by then. */
+/* What the child has of ours: nothing to read, the dump as stdout, complaints as stderr, its account as descriptor 3. */
 static bool
-start(const char *program, const struct conf_database *db, const int fds[3], pid_t *child)
+start(const char *program, const struct conf_database *db, const int fds[CHILD_FILES], pid_t *child)
 {
 	char defaults[] = "--defaults-file=/dev/fd/3", *database = db->name;
 	char single[] = "--single-transaction", quick[] = "--quick", triggers[] = "--triggers", hex[] = "--hex-blob", charset[] = "--default-character-set=utf8mb4", *name = strdup(program), end[] = "--";
 	char *argv[] = { name, defaults, single, quick, triggers, hex, charset, end, database, NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t all;
-	int error = name == NULL ? ENOMEM : posix_spawn_file_actions_init(&actions);
 
-	if (error == 0) {
-		(void)sigemptyset(&all);
-		(void)sigaddset(&all, SIGPIPE); /* we ignore it, and a child would inherit that */
-		(void)posix_spawnattr_init(&attributes);
-		(void)posix_spawnattr_setsigdefault(&attributes, &all);
-		(void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-		(void)posix_spawn_file_actions_adddup2(&actions, fds[0], STDOUT_FILENO);
-		(void)posix_spawn_file_actions_adddup2(&actions, fds[1], STDERR_FILENO);
-		(void)posix_spawn_file_actions_adddup2(&actions, fds[2], CHILD_ACCOUNT);
-		error = posix_spawnp(child, program, &actions, &attributes, argv, environ);
-		(void)posix_spawn_file_actions_destroy(&actions);
-		(void)posix_spawnattr_destroy(&attributes);
-	}
+	errno = name == NULL ? ENOMEM : command_start(child, argv, NULL, fds, CHILD_FILES, false);
 	free(name);
-	errno = error;
-	return error == 0;
+	return errno == 0;
+}
+
+static int
+got(int fd, struct err *e)
+{
+	if (fd < 0)
+		(void)err_errno(e, ERR_IO, "no descriptor for mariadb-dump");
+	return fd;
 }
 
 /* The same file under a number above those that the child's are given. */
 static int
-raised(int fd)
+raised(int fd, struct err *e)
 {
-	int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, CHILD_ACCOUNT + 1);
+	int high = fd < 0 ? -1 : got(fcntl(fd, F_DUPFD_CLOEXEC, CHILD_FILES), e);
 
 	if (fd >= 0)
 		(void)close(fd);
@@ -143,13 +131,15 @@ bool
 dump_run(const struct conf_database *db, const char *directory, int out, struct err *e)
 {
 	static const char *const programs[] = { "mariadb-dump", "mysqldump" };
-	int fds[3] = { raised(dup(out)), raised(unnamed(directory, e)), raised(write_account(db, directory, e)) };
+	int fds[CHILD_FILES] = { raised(got(open("/dev/null", O_RDONLY | O_CLOEXEC), e), e), raised(got(fcntl(out, F_DUPFD_CLOEXEC, 0), e), e),
+		raised(unnamed(directory, e), e), raised(write_account(db, directory, e), e) };
 	bool ok = false;
 	pid_t child = -1;
 	int status = 0;
 
-	if (fds[0] < 0 || fds[1] < 0 || fds[2] < 0)
-		goto out;
+	for (size_t i = 0; i < CHILD_FILES; i++)
+		if (fds[i] < 0)
+			goto out;
 	for (size_t i = 0; !ok && i < sizeof programs / sizeof programs[0]; i++)
 		ok = start(programs[i], db, fds, &child);
 	if (!ok) {
@@ -158,7 +148,7 @@ dump_run(const struct conf_database *db, const char *directory, int out, struct 
 	}
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		continue;
-	ok = (WIFEXITED(status) && WEXITSTATUS(status) == 0) || complain(fds[1], status, e);
+	ok = (WIFEXITED(status) && WEXITSTATUS(status) == 0) || complain(fds[2], status, e);
 out:
 	for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
 		if (fds[i] >= 0)

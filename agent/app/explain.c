@@ -26,21 +26,11 @@ struct explain {
 };
 
 static void
-put_quoted(struct buf *out, const char *name, const char *text, size_t len)
-{
-	buf_fmt(out, ",\"%s\":", name);
-	if (text == NULL)
-		buf_str(out, "null");
-	else
-		line_quote(out, text, len);
-}
-
-static void
 put_rows_column(struct buf *out, const char *name, const struct db_rows *rows, size_t column)
 {
 	const char *text = db_rows_text(rows, column);
 
-	put_quoted(out, name, text, text == NULL ? 0 : db_rows_len(rows, column));
+	line_member(out, name, text, text == NULL ? 0 : db_rows_len(rows, column));
 }
 
 /* --- the record --- */
@@ -80,7 +70,7 @@ put_record(struct explain *x, struct err *e)
 	if (x->cli->json) {
 		buf_str(x->out, "{\"table\":");
 		line_quote(x->out, x->table, strlen(x->table));
-		put_quoted(x->out, "record_id", x->key, strlen(x->key));
+		line_member(x->out, "record_id", x->key, strlen(x->key));
 		buf_fmt(x->out, ",\"here\":%s", here ? "true" : "false");
 		return true;
 	}
@@ -107,7 +97,7 @@ put_change_json(struct explain *x, const struct db_rows *rows, bool first)
 	put_rows_column(x->out, "status", rows, 5);
 	buf_fmt(x->out, ",\"attempts\":%s", db_rows_text(rows, 6));
 	put_rows_column(x->out, "reason", rows, 7);
-	put_quoted(x->out, "synced_at", synced ? db_rows_text(rows, 8) : NULL, synced ? strlen(db_rows_text(rows, 8)) : 0);
+	line_member(x->out, "synced_at", synced ? db_rows_text(rows, 8) : NULL, synced ? strlen(db_rows_text(rows, 8)) : 0);
 	buf_fmt(x->out, ",\"key_changed\":%s}", db_rows_u64(rows, 9) != 0 ? "true" : "false");
 }
 
@@ -180,7 +170,7 @@ find_debt(struct explain *x, const char *sql, const char *peer, struct db_rows *
 static void
 put_debt_json(struct explain *x, const char *name, const struct db_rows *rows, bool found)
 {
-	put_quoted(x->out, name, found ? db_rows_text(rows, 0) : NULL, found ? db_rows_len(rows, 0) : 0);
+	line_member(x->out, name, found ? db_rows_text(rows, 0) : NULL, found ? db_rows_len(rows, 0) : 0);
 	buf_fmt(x->out, ",\"%s_because\":", name);
 	if (!found || db_rows_text(rows, 1) == NULL)
 		buf_str(x->out, "null");

@@ -83,8 +83,7 @@ print_parting(const char *peer, void *arg)
 {
 	const struct parting_print *to = arg;
 
-	if (!to->cli->quiet && !to->cli->json)
-		(void)printf("peer %s is no longer in %s: forgotten\n", peer, to->conf->path);
+	cli_say(to->cli, INK_PLAIN, "peer %s is no longer in %s: forgotten", peer, to->conf->path);
 }
 
 static bool
@@ -104,8 +103,7 @@ register_peers(struct db *db, const struct cli *cli, const struct conf *conf, co
 		return true;
 	if (!renewal_begin(db, c, cli->peer, NULL, &news, e))
 		return false;
-	if (!cli->json && !cli->quiet)
-		(void)printf("the link with peer %s begins anew: with the next drain all tables are compared and merged\n", cli->peer);
+	cli_say(cli, INK_GOOD, "the link with peer %s begins anew: with the next drain all tables are compared and merged", cli->peer);
 	return true;
 }
 
@@ -162,14 +160,12 @@ print_counts(const struct cli *cli, const struct done *done, size_t usable, cons
 		(void)printf("{\"tables\":%zu,\"triggers_set\":%zu,\"triggers_right\":%zu,\"triggers_removed\":%zu,\"app_triggers_guarded\":%zu,"
 			     "\"app_triggers_right\":%zu,\"app_triggers_restored\":%zu,\"not_replicated\":[%s]%s}\n",
 		    usable, r->installed, r->right, r->removed, g->set, g->right, g->removed, buf_cstr(json), given);
-	if (cli->json || cli->quiet)
-		return;
 	if (cli->dry_run)
-		(void)printf("%zu tables can be replicated\n", usable);
+		cli_say(cli, INK_PLAIN, "%zu tables can be replicated", usable);
 	else
-		(void)printf("%zu tables are replicated (%zu triggers set, %zu were right, %zu removed)\n", usable, r->installed, r->right, r->removed);
+		cli_say(cli, INK_GOOD, "%zu tables are replicated (%zu triggers set, %zu were right, %zu removed)", usable, r->installed, r->right, r->removed);
 	if (g->set + g->right + g->removed > 0)
-		(void)printf("triggers of the app: %zu guarded now, %zu were guarded, %zu have their own text again\n", g->set, g->right, g->removed);
+		cli_say(cli, INK_PLAIN, "triggers of the app: %zu guarded now, %zu were guarded, %zu have their own text again", g->set, g->right, g->removed);
 }
 
 static void
@@ -227,9 +223,11 @@ print_choices(const struct cli *cli, const struct conf *conf, const struct catal
 
 		if (!is_without_choice(conf, t))
 			continue;
-		if (n++ == 0)
-			(void)printf("\nThe app's own triggers need a choice. guard: they fire for the app alone, and what they write is replicated.\n"
-				     "run: they also fire when a change arrives. Add one of the two lines to [sync] of %s, for all tables, or for each:\n", conf->path);
+		if (n++ == 0) {
+			cli_say(cli, INK_PLAIN, "%s", "");
+			cli_say(cli, INK_WARN, "The app's own triggers need a choice. guard: they fire for the app alone, and what they write is replicated.");
+			cli_say(cli, INK_PLAIN, "run: they also fire when a change arrives. Add one of the two lines to [sync] of %s, for all tables, or for each:", conf->path);
+		}
 		cli_say(cli, INK_PLAIN, "%s", "");
 		cli_say(cli, INK_STRONG, "[table %s]", t->name);
 		cli_say(cli, INK_PLAIN, "app_triggers = guard");
@@ -280,8 +278,8 @@ preview(struct db *db, const struct cli *cli, const struct conf *conf, const str
 	}
 	installed = schema_enter(db, conf, &node, e);
 	ok = installed || e->code == ERR_DB_MISSING || e->code == ERR_DB_ACCESS;
-	if (ok && !installed && !cli->quiet && !cli->json)
-		(void)printf("would create the sync schema %s and the triggers of every table below\n", conf->database.sync_database);
+	if (ok && !installed)
+		cli_say(cli, INK_PLAIN, "would create the sync schema %s and the triggers of every table below", conf->database.sync_database);
 	if (ok && installed)
 		ok = trigger_verify(db, conf, c, &node, print_wrong, &shown, e);
 	ok = ok && guard_verify(db, conf, c, installed ? &node : NULL, print_wrong_guard, &shown, e);
@@ -316,8 +314,8 @@ restamp(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 
 	if (!queue_restamp(db, conf->sync.max_clock_skew_ms, &n, e))
 		return false;
-	if (n > 0 && !cli->quiet && !cli->json)
-		(void)printf("%llu changes that a wrong clock had dated have the present time now\n", (unsigned long long)n);
+	if (n > 0)
+		cli_say(cli, INK_PLAIN, "%llu changes that a wrong clock had dated have the present time now", (unsigned long long)n);
 	return true;
 }
 
@@ -382,11 +380,11 @@ install(struct db *db, const struct cli *cli, const struct conf *conf, const str
 		    set_triggers(db, cli, conf, c, &node, &done.ours, e) && enroll(db, c, e) &&
 		    register_peers(db, cli, conf, c, e) && drift_after_install(facts, e) && witness_note(db, e);
 	}
-	if (ok && c->ntables > 0 && !drift_sees_ids(facts) && !cli->quiet && !cli->json)
-		(void)printf("TRUNCATE cannot be noticed: GRANT PROCESS ON *.* to the account that runs --install, and run it again\n");
+	if (ok && c->ntables > 0 && !drift_sees_ids(facts))
+		cli_say(cli, INK_WARN, "TRUNCATE cannot be noticed: GRANT PROCESS ON *.* to the account that runs --install, and run it again");
 	drift_facts_free(facts);
-	if (ok && created && !cli->quiet && !cli->json)
-		(void)printf("sync schema %s installed for node %s\n", conf->database.sync_database, node.name);
+	if (ok && created)
+		cli_say(cli, INK_GOOD, "sync schema %s installed for node %s", conf->database.sync_database, node.name);
 	if (ok)
 		print_tables(cli, c, &done);
 	ok = ok && look_at_numbering(db, cli, conf, c, e) && refuse_undecided(cli, conf, c, e);
@@ -421,8 +419,8 @@ uninstall_preview(struct db *db, const struct cli *cli, const struct conf *conf,
 		return false;
 	if (cli->json)
 		(void)printf("{\"triggers\":%zu,\"app_triggers\":%zu}\n", ours, apps);
-	else if (!cli->quiet)
-		(void)printf("would remove %zu triggers and the sync schema %s with everything pending in it, and take the guard off %zu triggers of the app\n", ours,
+	else
+		cli_say(cli, INK_WARN, "would remove %zu triggers and the sync schema %s with everything pending in it, and take the guard off %zu triggers of the app", ours,
 		    conf->database.sync_database, apps);
 	return true;
 }
@@ -446,8 +444,8 @@ uninstall(struct db *db, const struct cli *cli, const struct conf *conf, const s
 		return false;
 	if (cli->json)
 		(void)printf("{\"triggers_removed\":%zu,\"app_triggers_restored\":%zu}\n", ours, apps);
-	else if (!cli->quiet)
-		(void)printf("%zu triggers and the sync schema %s removed, %zu triggers of the app have their own text again; database %s is as it was\n", ours,
+	else
+		cli_say(cli, INK_GOOD, "%zu triggers and the sync schema %s removed, %zu triggers of the app have their own text again; database %s is as it was", ours,
 		    conf->database.sync_database, apps, conf->database.name);
 	return true;
 }

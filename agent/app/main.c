@@ -12,20 +12,6 @@
 #include "base/log.h"
 #include "base/process.h"
 
-static bool
-open_log(const struct cli *cli, const struct conf *conf, struct err *e)
-{
-	struct log_options o = { .level = LOG_LEVEL_INFO, .target = "stderr" };
-
-	if (conf != NULL)
-		o = (struct log_options){ conf->log.level, conf->log.target, (uint64_t)conf->log.max_bytes, conf->log.keep };
-	if (cli->quiet)
-		o.level = LOG_LEVEL_ERROR;
-	if (cli->verbose)
-		o.level = LOG_LEVEL_DEBUG;
-	return log_open(&o, e);
-}
-
 /* The libraries set themselves up at first use, which is safe only before there are threads. */
 static bool
 prepare_libraries(struct err *e)
@@ -48,7 +34,7 @@ run(int argc, char **argv, struct err *e)
 		return EXIT_DONE;
 	if (cli.verb->needs_conf && (!conf_load(cli.config, &conf, e) || !process_make_directory(conf->node.state_dir, e)))
 		code = cli_exit_code(e);
-	else if (!open_log(&cli, conf, e) || !prepare_libraries(e))
+	else if (!cli_open_log(&cli, conf, e) || !prepare_libraries(e))
 		code = cli_exit_code(e);
 	else
 		code = cli.verb->run(&cli, conf, e);

@@ -91,22 +91,16 @@ static const struct counted {
 void
 metrics_put_label(struct buf *out, const char *text)
 {
-	size_t left = strlen(text);
+	size_t left = strlen(text), n;
+	const char *at;
 
-	while (left > 0) {
-		size_t n = text_utf8(text, left, NULL);
-
-		if (n == 0)
-			buf_char(out, '?');
-		else if (*text == '\n')
+	while ((n = text_next(&text, &left, &at)) > 0) {
+		if (*at == '\n')
 			buf_str(out, "\\n");
-		else if (*text == '"' || *text == '\\')
-			buf_fmt(out, "\\%c", *text);
+		else if (*at == '"' || *at == '\\')
+			buf_fmt(out, "\\%c", *at);
 		else
-			buf_put(out, text, n);
-		n = n == 0 ? 1 : n;
-		text += n;
-		left -= n;
+			buf_put(out, at, n);
 	}
 }
 

@@ -425,8 +425,8 @@ invite(const struct cli *cli, const struct conf *conf, struct err *e)
 	}
 	if (ok && cli->json)
 		(void)printf("{\"paired\":\"%s\"}\n", w.by);
-	else if (ok && !cli->quiet)
-		(void)printf("paired with %s: it is in %s\n", w.by, conf->path);
+	else if (ok)
+		cli_say(cli, INK_GOOD, "paired with %s: it is in %s", w.by, conf->path);
 	server_free(w.server);
 	tls_door_free(w.tls);
 	pair_free(w.pair);
@@ -531,8 +531,8 @@ accept_line(const struct cli *cli, const struct conf *conf, struct err *e)
 
 		if (cli->json)
 			(void)printf("{\"paired\":\"%s\"}\n", line.node);
-		else if (!cli->quiet)
-			(void)printf("paired with %s: it is in %s%s%s\n", line.node, conf->path, peer.pull ? ", with pull = yes" : "", told ? ", and agent --serve has been told" : "");
+		else
+			cli_say(cli, INK_GOOD, "paired with %s: it is in %s%s%s", line.node, conf->path, peer.pull ? ", with pull = yes" : "", told ? ", and agent --serve has been told" : "");
 	}
 	text_wipe(&line, sizeof line);
 	text_wipe(peer.key, sizeof peer.key);
@@ -556,7 +556,7 @@ unpair_run(const struct cli *cli, const struct conf *conf, struct err *e)
 	told = running_reload(conf);
 	if (cli->json)
 		(void)printf("{\"unpaired\":\"%s\"}\n", cli->argument);
-	else if (!cli->quiet)
-		(void)printf("%s is no peer any more%s\n", cli->argument, told ? ", and agent --serve has been told" : "");
+	else
+		cli_say(cli, INK_GOOD, "%s is no peer any more%s", cli->argument, told ? ", and agent --serve has been told" : "");
 	return EXIT_DONE;
 }

@@ -616,11 +616,7 @@ report_time_us(const char *text)
 static void
 put_text(struct buf *out, const char *name, const char *text)
 {
-	buf_fmt(out, ",\"%s\":", name);
-	if (text[0] == '\0')
-		buf_str(out, "null");
-	else
-		line_quote(out, text, strlen(text));
+	line_member(out, name, text[0] == '\0' ? NULL : text, strlen(text));
 }
 
 static void

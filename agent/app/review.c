@@ -6,13 +6,10 @@
 
 #include "app/audit.h"
 #include "app/conflicts.h"
-#include "apply/inbox.h"
+#include "app/kept.h"
 #include "base/text.h"
 
-enum {
-	PAIRS_MAX = 2 * CATALOG_COLUMNS,
-	HEX_SHOWN = 32 /* bytes of a value that is no text */
-};
+enum { HEX_SHOWN = 32 /* bytes of a value that is no text */ };
 
 /* --- one value --- */
 
@@ -58,52 +55,6 @@ put_value(struct buf *out, const struct line_value *v)
 
 /* --- both versions --- */
 
-/* One version taken apart. text holds a copy that pairs point into. */
-struct taken {
-	struct buf text;
-	struct line_value *pairs;
-	size_t n;
-};
-
-static bool
-take_apart(const struct inbox_version *v, struct taken *to, struct err *e)
-{
-	buf_init(&to->text, REVIEW_ROW_MAX + 1);
-	to->n = 0;
-	to->pairs = calloc(PAIRS_MAX, sizeof *to->pairs);
-	if (to->pairs == NULL)
-		return err_set(e, ERR_MEMORY, "out of memory for a record");
-	if (v->row == NULL)
-		return true;
-	buf_put(&to->text, v->row, v->row_len);
-	(void)buf_cstr(&to->text);
-	return buf_check(&to->text, "a kept version", e) && inbox_parse_row(to->text.data, to->text.len, to->pairs, PAIRS_MAX, &to->n, e);
-}
-
-static void
-taken_free(struct taken *t)
-{
-	buf_free(&t->text);
-	free(t->pairs);
-}
-
-static const struct line_value *
-find_value(const struct taken *t, const char *name)
-{
-	for (size_t i = 0; i < t->n; i += 2)
-		if (strcmp(t->pairs[i].data, name) == 0)
-			return &t->pairs[i + 1];
-	return NULL;
-}
-
-static bool
-differ(const struct line_value *a, const struct line_value *b)
-{
-	if (a == NULL || b == NULL || (a->data == NULL) != (b->data == NULL))
-		return true;
-	return a->data != NULL && (a->len != b->len || memcmp(a->data, b->data, a->len) != 0);
-}
-
 /* A side without the column (or without the row) has no member for it. */
 static void
 put_column(struct buf *out, const struct line_value *name, const struct line_value *local, const struct line_value *remote)
@@ -118,29 +69,29 @@ put_column(struct buf *out, const struct line_value *name, const struct line_val
 		buf_str(out, ",\"remote\":");
 		put_value(out, remote);
 	}
-	buf_fmt(out, ",\"differs\":%s}", differ(local, remote) ? "true" : "false");
+	buf_fmt(out, ",\"differs\":%s}", kept_same(local, remote) ? "false" : "true");
 }
 
 static bool
 put_columns(const struct inbox_conflict *c, struct buf *out, struct err *e)
 {
-	struct taken local = { 0 }, remote = { 0 };
+	struct kept local = { 0 }, remote = { 0 };
 	bool ok;
 
 	if (c->local.row_len > REVIEW_ROW_MAX || c->remote.row_len > REVIEW_ROW_MAX) {
 		buf_str(out, "null");
 		return true;
 	}
-	ok = take_apart(&c->local, &local, e) && take_apart(&c->remote, &remote, e);
+	ok = kept_parse(&c->local, &local, e) && kept_parse(&c->remote, &remote, e);
 	buf_char(out, '[');
 	for (size_t i = 0; ok && i < local.n; i += 2)
-		put_column(out, &local.pairs[i], &local.pairs[i + 1], find_value(&remote, local.pairs[i].data));
+		put_column(out, &local.pairs[i], &local.pairs[i + 1], kept_value(&remote, local.pairs[i].data));
 	for (size_t i = 0; ok && i < remote.n; i += 2)
-		if (find_value(&local, remote.pairs[i].data) == NULL)
+		if (kept_value(&local, remote.pairs[i].data) == NULL)
 			put_column(out, &remote.pairs[i], NULL, &remote.pairs[i + 1]);
 	buf_char(out, ']');
-	taken_free(&local);
-	taken_free(&remote);
+	kept_free(&local);
+	kept_free(&remote);
 	return ok;
 }
 
@@ -149,11 +100,7 @@ put_columns(const struct inbox_conflict *c, struct buf *out, struct err *e)
 static void
 put_text(struct buf *out, const char *name, const char *text, size_t len)
 {
-	buf_fmt(out, ",\"%s\":", name);
-	if (text == NULL)
-		buf_str(out, "null");
-	else
-		line_quote(out, text, whole_characters(text, len, REVIEW_VALUE_MAX));
+	line_member(out, name, text, text == NULL ? 0 : whole_characters(text, len, REVIEW_VALUE_MAX));
 }
 
 static void

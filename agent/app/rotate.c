@@ -18,6 +18,7 @@
 #include "app/pair.h"
 #include "app/running.h"
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/private.h"
 #include "base/text.h"
@@ -49,19 +50,12 @@ rotate_forget(const struct conf *conf, const char *peer)
 static bool
 parse_key(const char *hex, size_t len, unsigned char key[CONF_KEY_BYTES])
 {
-	static const char digits[] = "0123456789abcdef";
 	unsigned any = 0;
 
-	if (len != KEY_HEX)
+	if (len != KEY_HEX || !hex_read(hex, CONF_KEY_BYTES, key))
 		return false;
-	for (size_t i = 0; i < CONF_KEY_BYTES; i++) {
-		const char *high = memchr(digits, hex[2 * i], 16), *low = memchr(digits, hex[2 * i + 1], 16);
-
-		if (high == NULL || low == NULL)
-			return false;
-		key[i] = (unsigned char)((high - digits) * 16 + (low - digits));
+	for (size_t i = 0; i < CONF_KEY_BYTES; i++)
 		any |= key[i];
-	}
 	return any != 0;
 }
 
@@ -175,7 +169,7 @@ rotate_run(const struct cli *cli, const struct conf *conf, struct err *e)
 	told = running_reload(conf);
 	if (cli->json)
 		(void)printf("{\"rotated\":\"%s\"}\n", peer->name);
-	else if (!cli->quiet)
-		(void)printf("the pair with %s has a new key%s\n", peer->name, told ? ", and agent --serve has been told" : "");
+	else
+		cli_say(cli, INK_GOOD, "the pair with %s has a new key%s", peer->name, told ? ", and agent --serve has been told" : "");
 	return EXIT_DONE;
 }

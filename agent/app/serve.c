@@ -55,8 +55,9 @@ enum {
 	LOOK_MAX_MS = 60 * 60 * 1000,
 	LOOK_HEARD_SHARE = 10, /* when something was heard */
 	LOOK_STEP_MS = 20,
+	WANT_MS = 2000, /* doubles */
 	AFTER_MS = 200, /* between two looks whether a batch is over */
-	ORDERS_MS = 250,     /* between two looks whether somebody pulls */
+	ORDERS_MS = 250,     /* between two looks whether somebody lacks something */
 	ORDERED_MS = 3000,
 	PAIRED_WAIT_MS = 300	       /* between pairing and reading agent.conf again: its answer is on its way */
 };
@@ -321,6 +322,7 @@ struct lookout {
 	int64_t at;	/* the next look by the clock */
 	int64_t rest;	/* not before, whatever is heard: looks take a tenth of the time at most */
 	bool heard;
+	int64_t want_at, want_ms; /* when the peers are told that contents are missing here; 0: none are */
 };
 
 static bool
@@ -337,6 +339,29 @@ look_connect(const struct conf *conf, struct db **db, struct err *e)
 	db_close(*db);
 	*db = NULL;
 	return false;
+}
+
+/* What is on its way has come by then; else somebody has it who does not know that it is missing here. */
+static void
+note_wants(struct lookout *l, const struct conf_tree *tree, bool wants, struct db *db)
+{
+	int64_t now = clock_mono_ms();
+	struct err e;
+
+	if (!wants) {
+		l->want_at = 0;
+		return;
+	}
+	if (l->want_at == 0) {
+		l->want_ms = WANT_MS;
+		l->want_at = now + l->want_ms;
+	} else if (now >= l->want_at) {
+		if (!order_want(db, tree->name, &e))
+			log_debug(NULL, "tree %s: %s", tree->name, e.msg);
+		l->want_ms = l->want_ms * 2 < FILES_IDLE_MS ? l->want_ms * 2 : FILES_IDLE_MS;
+		l->want_at = now + l->want_ms;
+	}
+	l->at = l->at < l->want_at ? l->at : l->want_at;
 }
 
 static void
@@ -356,6 +381,7 @@ look_once(struct pump *p, struct lookout *l, const struct conf_tree *tree, struc
 	if (tree->mode != TREE_TWO_WAY && l->watch != NULL && watch_is_whole(l->watch) && !look.held)
 		pause = LOOK_MAX_MS;
 	l->at = began + took + (look.busy ? tree->settle_ms / 2 + LOOK_STEP_MS : pause < LOOK_MAX_MS ? pause : LOOK_MAX_MS);
+	note_wants(l, tree, look.wants, db);
 }
 
 static void
@@ -411,21 +437,21 @@ has_commands(const struct conf *conf)
 	return false;
 }
 
-/* What a person ordered, here or at a peer: then the peers are asked at once, not at the next turn. */
+/* Something is missing here or at a peer: then the peers are called at once, not at the next turn. */
 static void
 look_for_orders(struct pump *p, struct db **db, int64_t *at)
 {
-	bool pull = false, come = false;
+	bool wants = false, comes = false;
 	struct err e;
 
 	if (clock_mono_ms() < *at)
 		return;
 	*at = clock_mono_ms() + ORDERS_MS;
-	if (!look_connect(p->conf, db, &e) || !order_calls(*db, &pull, &come, &e))
+	if (!look_connect(p->conf, db, &e) || !order_calls(*db, &wants, &comes, &e))
 		return; /* the drains say what is wrong with the database */
-	for (size_t i = 0; (pull || come) && i < p->nothers; i++)
+	for (size_t i = 0; (wants || comes) && i < p->nothers; i++)
 		on_visit(&p->others[i]);
-	if (pull) /* it lasts: that the peers know of it is enough for some seconds */
+	if (wants) /* it lasts: that the peers know of it is enough for some seconds */
 		*at += ORDERED_MS;
 }
 
@@ -708,10 +734,12 @@ check_database(const struct conf *conf, struct err *e)
 	struct node_identity node;
 	struct db *db = NULL;
 	struct err later = { 0 };
-	bool ok = db_open(&conf->database, &db, e) && schema_enter(db, conf, &node, e);
+	bool fills = strcmp(conf->sync.startup, "auto") == 0, ok;
 
 	/* Before anybody can call. */
-	ok = ok && (strcmp(conf->sync.startup, "auto") != 0 || startup_await(db, conf, e));
+	if (fills)
+		startup_await_later();
+	ok = db_open(&conf->database, &db, e) && schema_enter(db, conf, &node, e) && (!fills || startup_await(db, conf, e));
 	/* Here, since a node whose last peer left, or with paused ones alone, never drains. */
 	if (ok && !parting_forget(db, conf, NULL, NULL, &later))
 		log_warning(NULL, "peers that left agent.conf are not forgotten yet: %s", later.msg);
@@ -788,9 +816,9 @@ enum exit_code
 serve_run(const struct cli *cli, const struct conf *conf, struct err *e)
 {
 	struct conf *own = NULL, *next = NULL;
+	struct err later;
 	bool ok;
 
-	(void)cli;
 	/* Two arenas are enough for threads that mostly sleep; each more costs memory at rest. */
 	(void)mallopt(M_ARENA_MAX, 2);
 	running_begin(conf);
@@ -800,6 +828,9 @@ serve_run(const struct cli *cli, const struct conf *conf, struct err *e)
 		ok = serve_once(own != NULL ? own : conf, &next, e);
 		conf_free(own);
 		own = next;
+		/* Nobody else runs between two lives. */
+		if (ok && own != NULL && !cli_open_log(cli, own, &later))
+			log_error(NULL, "the log stays as it was: %s", later.msg);
 	} while (ok && own != NULL);
 	conf_free(own);
 	if (ok)

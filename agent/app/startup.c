@@ -123,8 +123,7 @@ create_tables(const struct cli *cli, const struct conf *conf, struct drain *d, s
 		return false;
 	if (created == 0)
 		return true;
-	if (!cli->quiet && !cli->json)
-		(void)printf("%llu tables created\n", (unsigned long long)created);
+	cli_say(cli, INK_GOOD, "%llu tables created", (unsigned long long)created);
 	quiet.quiet = true;
 	quiet.json = false;
 	quiet.peer = NULL;

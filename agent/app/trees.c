@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/strays.h"
 #include "base/measure.h"
 #include "base/text.h"
 #include "db/schema.h"
@@ -29,7 +30,7 @@ struct view {
 	char after[AFTER_ERROR_MAX]; /* how its command failed, or "" */
 	bool listed; /* its list is there */
 	size_t put;  /* transfers */
-	bool json;
+	bool json, orphans;
 	struct buf *out;
 };
 
@@ -175,6 +176,7 @@ put_transfer_json(void *arg, const struct progress *p, struct err *e)
 static bool
 put_json(struct view *v, struct err *e)
 {
+	const struct strays_view strays = { v->db, v->conf, v->tree, v->orphans };
 	const struct listing_counts *n = &v->n;
 	bool ok;
 
@@ -204,6 +206,7 @@ put_json(struct view *v, struct err *e)
 	ok = ok && put_all_failed(v, e);
 	buf_str(v->out, "],\"after_error\":");
 	line_quote(v->out, v->after, strlen(v->after));
+	ok = ok && strays_put_json(&strays, v->out, e);
 	buf_char(v->out, '}');
 	return ok;
 }
@@ -228,6 +231,7 @@ put_transfer_text(void *arg, const struct progress *p, struct err *e)
 static bool
 put_text(struct view *v, struct err *e)
 {
+	const struct strays_view strays = { v->db, v->conf, v->tree, v->orphans };
 	const struct listing_counts *n = &v->n;
 
 	buf_fmt(v->out, "tree %s: %s, %s\n  %llu files here, %llu bytes; %llu in the list, %llu bytes\n", v->tree->name, v->tree->mode_text,
@@ -244,7 +248,7 @@ put_text(struct view *v, struct err *e)
 		    (unsigned long long)n->changed, (unsigned long long)n->deletions);
 	else if (in_step(v))
 		buf_str(v->out, "  in step with its list\n");
-	return progress_read(v->db, v->tree->name, put_transfer_text, v, e) && put_all_failed(v, e);
+	return progress_read(v->db, v->tree->name, put_transfer_text, v, e) && put_all_failed(v, e) && strays_put_text(&strays, v->out, e);
 }
 
 static bool
@@ -271,7 +275,7 @@ trees_run(const struct cli *cli, const struct conf *conf, struct err *e)
 	struct node_identity node;
 	struct db *db = NULL;
 	struct buf out;
-	struct view v = { .conf = conf, .json = cli->json, .out = &out };
+	struct view v = { .conf = conf, .json = cli->json, .orphans = cli->orphans, .out = &out };
 	bool person = false, ok;
 
 	buf_init(&out, TREES_TEXT_MAX);

@@ -45,18 +45,6 @@ enum {
 
 /* --- drain --- */
 
-/* A JSON string on stdout. */
-static void
-print_quoted(const char *text)
-{
-	struct buf out;
-
-	buf_init(&out, REPORT_TEXT_MAX);
-	line_quote(&out, text, strlen(text));
-	(void)fputs(buf_cstr(&out), stdout);
-	buf_free(&out);
-}
-
 /* For people or as JSON. */
 static void
 print_drained(const struct cli *cli, const struct conf_peer *peer, const struct exchange *to, enum exit_code code, const struct err *e)
@@ -70,19 +58,19 @@ print_drained(const struct cli *cli, const struct conf_peer *peer, const struct 
 		if (e->msg[0] == '\0')
 			(void)fputs("null", stdout);
 		else
-			print_quoted(e->msg);
+			cli_put_quoted(e->msg);
 		(void)fputs("}", stdout);
 	} else if (report->busy)
 		cli_say(cli, INK_PLAIN, "another drain to peer %s is running", peer->name);
 	else if (report->groups > 0)
 		cli_say(cli, report->refused > 0 ? INK_WARN : INK_PLAIN, "peer %s: %llu records sent, %llu refused", peer->name, (unsigned long long)report->records,
 		    (unsigned long long)report->refused);
-	if (!cli->json && !cli->quiet && to->fetched.groups > 0)
-		(void)printf("peer %s: %llu records fetched, %llu refused here\n", peer->name, (unsigned long long)to->fetched.records, (unsigned long long)to->fetched.refused);
-	if (!cli->json && !cli->quiet && to->files.contents > 0)
-		(void)printf("peer %s: %llu contents of upload folders sent, %llu bytes\n", peer->name, (unsigned long long)to->files.contents, (unsigned long long)to->files.bytes);
-	if (!cli->json && !cli->quiet && to->waits)
-		(void)printf("peer %s has no url here: what is for it waits until it comes for it (agent --serve must run here)\n", peer->name);
+	if (to->fetched.groups > 0)
+		cli_say(cli, to->fetched.refused > 0 ? INK_WARN : INK_PLAIN, "peer %s: %llu records fetched, %llu refused here", peer->name, (unsigned long long)to->fetched.records, (unsigned long long)to->fetched.refused);
+	if (to->files.contents > 0)
+		cli_say(cli, INK_PLAIN, "peer %s: %llu contents of upload folders sent, %llu bytes", peer->name, (unsigned long long)to->files.contents, (unsigned long long)to->files.bytes);
+	if (to->waits)
+		cli_say(cli, INK_PLAIN, "peer %s has no url here: what is for it waits until it comes for it (agent --serve must run here)", peer->name);
 }
 
 /* The exit code that says most: an error before a person, a person before "not reached". */
@@ -173,8 +161,8 @@ allow_deletes(const struct cli *cli, const struct conf *conf, struct err *e)
 		if (!peer_is_chosen(cli, &conf->peers[i]))
 			continue;
 		ok = allowance_waiting(db, conf->peers[i].name, waiting, e) && allowance_allow(db, conf->peers[i].name, e);
-		if (ok && waiting[0] != '\0' && !cli->quiet && !cli->json)
-			(void)printf("peer %s may delete here what was held back, with its next drain\n", conf->peers[i].name);
+		if (ok && waiting[0] != '\0')
+			cli_say(cli, INK_GOOD, "peer %s may delete here what was held back, with its next drain", conf->peers[i].name);
 	}
 	db_close(db);
 	return ok;
@@ -195,8 +183,8 @@ drain_nobody(const struct cli *cli, const struct conf *conf, struct err *e)
 		return cli_exit_code((err_set(e, ERR_CONFIG, "there is no peer: add a [peer NAME] section to %s", conf->path), e));
 	if (cli->json)
 		(void)puts("{\"peers\":[]}");
-	else if (!cli->quiet)
-		(void)printf("no peer is left in %s: nothing is sent, and nothing waits\n", conf->path);
+	else
+		cli_say(cli, INK_PLAIN, "no peer is left in %s: nothing is sent, and nothing waits", conf->path);
 	return EXIT_DONE;
 }
 
@@ -340,10 +328,10 @@ settle_parked(const struct cli *cli, const struct conf *conf, struct err *e)
 	db_close(db);
 	if (ok && cli->json)
 		(void)printf("{\"%s\":%llu}\n", again ? "retried" : "discarded", (unsigned long long)n);
-	else if (ok && !cli->quiet && again)
-		(void)printf("%llu records will be sent again at the next drain\n", (unsigned long long)n);
-	else if (ok && !cli->quiet)
-		(void)printf("discarded: the peer keeps its own version; the record is not in step until its next change\n");
+	else if (ok && again)
+		cli_say(cli, n > 0 ? INK_GOOD : INK_PLAIN, "%llu records will be sent again at the next drain", (unsigned long long)n);
+	else if (ok)
+		cli_say(cli, INK_WARN, "discarded: the peer keeps its own version; the record is not in step until its next change");
 	return ok ? EXIT_DONE : cli_exit_code(e);
 }
 
@@ -464,8 +452,8 @@ reload_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 		return cli_exit_code((err_set(e, ERR_IO, "no agent --serve runs with this state_dir (%s)", conf->node.state_dir), e));
 	if (cli->json)
 		(void)puts("{\"reloaded\":true}");
-	else if (!cli->quiet)
-		(void)puts("agent --serve has been told to read agent.conf again");
+	else
+		cli_say(cli, INK_GOOD, "agent --serve has been told to read agent.conf again");
 	return EXIT_DONE;
 }
 

@@ -127,17 +127,6 @@ forget_keys(struct verify *v)
 /* --- printing --- */
 
 static void
-print_quoted(const char *text)
-{
-	struct buf out;
-
-	buf_init(&out, KEYS_TEXT_MAX);
-	line_quote(&out, text, strlen(text));
-	(void)fputs(buf_cstr(&out), stdout);
-	buf_free(&out);
-}
-
-static void
 count_of(const struct compare_result *r, uint64_t count[COMPARE_KINDS])
 {
 	count[COMPARE_ONLY_HERE] = r->only_here;
@@ -154,7 +143,7 @@ print_json(const struct verify *v, const struct compare_result *r, const struct 
 
 	count_of(r, count);
 	(void)fputs(v->first ? "{\"table\":" : ",{\"table\":", stdout);
-	print_quoted(v->table);
+	cli_put_quoted(v->table);
 	(void)printf(",\"records\":%llu", (unsigned long long)r->records);
 	for (size_t i = 0; i < COMPARE_KINDS; i++)
 		(void)printf(",\"%s\":%llu", kind_json[i], (unsigned long long)count[i]);
@@ -166,7 +155,7 @@ print_json(const struct verify *v, const struct compare_result *r, const struct 
 	if (e->msg[0] == '\0')
 		(void)fputs("null", stdout);
 	else
-		print_quoted(e->msg);
+		cli_put_quoted(e->msg);
 	(void)fputs("}", stdout);
 }
 

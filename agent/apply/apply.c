@@ -115,7 +115,7 @@ check_seen(struct pass *p, const struct node_identity *node, bool *answered, int
 	    !queue_load_mark(p->db, h->seen.stamp[0] == '\0' ? state.start_epoch : h->seen.epoch, &p->seen, &found, e))
 		return false;
 	p->start_epoch = state.start_epoch;
-	s = position_of_seen(h, node->incarnation, found && !state.lapsed ? &p->seen : NULL);
+	s = position_of_seen(h, node->incarnation, found && !state.lapsed ? &p->seen : NULL, state.floor_epoch);
 	*answered = s.kind == STANDING_REFUSED;
 	return !*answered || say_no(answer, status, s.code, s.text, &p->cursor);
 }

@@ -11,6 +11,7 @@
 #include "capture/template.h"
 
 enum {
+	VALUE_MAX = 1024 * 1024 * 1024, /* no column holds more than the server's max_allowed_packet */
 	SHOWN = 200, /* bytes of a path in a reason */
 	MS_S = 1000
 };
@@ -25,17 +26,42 @@ attachment_of(const struct pass *p, const struct table *t, const size_t *map, st
 	for (; out->at < t->ncolumns && strcmp(t->columns[map[out->at]].name, out->file.column) != 0; out->at++)
 		;
 	out->any = out->at < t->ncolumns;
+	if (out->any && t->columns[map[out->at]].kind == COLUMN_CHARS)
+		out->charset = t->columns[map[out->at]].charset;
+}
+
+/* The value as UTF-8, as paths are; nothing for NULL. */
+static bool
+read_value(const struct pass *p, const struct attachment *a, const struct line_value *v, struct buf *out, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+	char sql[128];
+
+	if (v->data == NULL)
+		return true;
+	if (a->charset == NULL) {
+		buf_put(out, v->data, v->len);
+		return buf_check(out, "a value", e);
+	}
+	(void)snprintf(sql, sizeof sql, "SELECT CONVERT(CONVERT(? USING %s) USING utf8mb4)", a->charset);
+	ok = db_query(p->db, sql, DB_ARGS(db_bytes(v->data, v->len)), &rows, e) && db_rows_next(rows, &more, e);
+	if (ok && more && db_rows_text(rows, 0) != NULL)
+		buf_put(out, db_rows_text(rows, 0), db_rows_len(rows, 0));
+	db_rows_free(rows);
+	return ok && buf_check(out, "a value", e);
 }
 
 /* The path that a value names, or NULL: it names none of the tree. */
 static const char *
-path_of(const struct attachment *a, const struct line_value *v)
+path_of(const struct attachment *a, struct buf *v)
 {
+	const char *text = buf_cstr(v);
 	size_t prefix = strlen(a->file.prefix);
 
-	if (v->data == NULL || strlen(v->data) != v->len || v->len <= prefix || memcmp(v->data, a->file.prefix, prefix) != 0)
+	if (strlen(text) != v->len || v->len <= prefix || memcmp(text, a->file.prefix, prefix) != 0)
 		return NULL;
-	return v->data + prefix + (v->data[prefix] == '/');
+	return text + prefix + (text[prefix] == '/');
 }
 
 /* Does the file stand here as the list says, or has the row waited long enough? */
@@ -72,19 +98,24 @@ bool
 attachment_waits(const struct pass *p, const struct attachment *a, const struct record_meta *m, const struct line_value *values,
     char reason[MESSAGE_REASON_MAX], bool *waits, struct err *e)
 {
-	const char *path = a->any && m->operation != 'd' ? path_of(a, &values[a->at]) : NULL;
+	const char *path;
 	char shown[SHOWN];
-	bool go = true;
+	bool go = true, ok;
+	struct buf value;
 
 	*waits = false;
-	if (path == NULL)
+	if (!a->any || m->operation == 'd')
 		return true;
-	if (!may_go(p, a, path, m->changed_at, &go, e))
-		return false;
-	*waits = !go;
+	buf_init(&value, VALUE_MAX);
+	ok = read_value(p, a, &values[a->at], &value, e);
+	path = ok ? path_of(a, &value) : NULL;
+	if (path != NULL)
+		ok = may_go(p, a, path, m->changed_at, &go, e);
+	*waits = ok && !go;
 	if (*waits) {
 		(void)text_escape(path, strlen(path), shown, sizeof shown);
 		(void)snprintf(reason, MESSAGE_REASON_MAX, "waits for its file: %s is not in tree %s there yet", shown, a->file.tree->name);
 	}
-	return true;
+	buf_free(&value);
+	return ok;
 }

@@ -10,6 +10,7 @@ struct attachment {
 	bool any;
 	struct conf_file_column file;
 	size_t at; /* the column's place in the section's values */
+	const char *charset; /* of its raw bytes; NULL: they are UTF-8. Borrowed from the table */
 };
 
 /* map: which column of the table each value of the section belongs to. */

@@ -39,6 +39,7 @@ struct facts {
 	bool local_decided;	/* any of them is such a one. Where both are, no person is asked again: the later one stands */
 	bool local_inserted;	/* any of them is an insert */
 	bool local_made;	/* the oldest of them is: the record began here */
+	bool local_theirs;	/* the newest of them put an earlier row of the incoming version's own node here */
 };
 
 struct decision {

@@ -432,10 +432,13 @@ keep_parent(struct chunk *c, struct item *item, struct err *e)
 	return pass_now_after(c->pass, item->meta.changed_at, item->local_changed_at, e);
 }
 
+/* A child that wins whatever the group says next decides at once: what comes first may itself wait for this parent, in a
+ * ring of rows that hang on each other. */
 bool
 family_weigh(struct chunk *c, struct item *item, bool *wins, struct err *e)
 {
 	struct family *f = c->pass->family;
+	const struct table *first = NULL;
 	const struct mark *seen;
 
 	*wins = false;
@@ -449,10 +452,13 @@ family_weigh(struct chunk *c, struct item *item, bool *wins, struct err *e)
 		if (kin->row == NULL)
 			continue;
 		kin->concurrent = is_concurrent(f, kin, seen);
-		*wins = *wins || kin->concurrent;
 		if (comes_first(f, kin))
-			item->waits_for = kin->table;
+			first = kin->table;
+		else
+			*wins = *wins || kin->concurrent;
 	}
+	if (!*wins)
+		item->waits_for = first;
 	return true;
 }
 
@@ -461,7 +467,7 @@ decide(struct chunk *c, struct item *item, struct err *e)
 {
 	bool wins;
 
-	return family_weigh(c, item, &wins, e) && (item->waits_for != NULL || !wins || keep_parent(c, item, e));
+	return family_weigh(c, item, &wins, e) && (!wins || keep_parent(c, item, e));
 }
 
 bool

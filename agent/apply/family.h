@@ -29,7 +29,7 @@ MUST_CHECK bool family_judge(struct chunk *c, struct err *e);
 bool family_is_removed(const struct item *item);
 /* Look at the queue for the children found, which are locked by now. */
 MUST_CHECK bool family_look(struct chunk *c, struct err *e);
-/* Judge the item's children: does one of them win? Sets waits_for when changes of one come first. */
+/* Judge the item's children: does one of them win? Otherwise sets waits_for when changes of one come first. */
 MUST_CHECK bool family_weigh(struct chunk *c, struct item *item, bool *wins, struct err *e);
 /* The item is done. */
 MUST_CHECK bool family_done(struct family *f, const struct item *item, struct err *e);

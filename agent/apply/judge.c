@@ -183,13 +183,22 @@ is_later(const struct local_change *lc, const struct item *item, const char *pre
 	return version_compare_for(preferred, lc->changed_at, lc->node, item->local_changed_at, item->local_node) > 0;
 }
 
+/* Ids of concurrent changes. */
+struct spread {
+	uint64_t first, last;
+};
+
 /* One more concurrent change; of_old: under another key than the record has there. */
 static void
-take_concurrent(struct item *item, struct facts *f, const struct local_change *lc, bool of_old, uint64_t *first_id)
+take_concurrent(struct item *item, struct facts *f, const struct local_change *lc, bool of_old, struct spread *ids)
 {
-	if (lc->id < *first_id) {
-		*first_id = lc->id;
+	if (lc->id < ids->first) {
+		ids->first = lc->id;
 		f->local_made = lc->operation == OP_INSERT;
+	}
+	if (lc->id > ids->last) {
+		ids->last = lc->id;
+		f->local_theirs = !of_old && lc->operation == OP_INSERT && strcmp(lc->node, f->node) == 0 && strcmp(lc->changed_at, f->changed_at) < 0;
 	}
 	if (f->concurrent++ == 0 || is_later(lc, item, f->preferred)) {
 		memcpy(item->local_changed_at, lc->changed_at, sizeof lc->changed_at);
@@ -210,14 +219,14 @@ take_concurrent(struct item *item, struct facts *f, const struct local_change *l
 static void
 find_concurrent(struct look *l, struct item *item, const struct mark *seen, struct facts *f)
 {
-	uint64_t first_id = UINT64_MAX;
+	struct spread ids = { .first = UINT64_MAX };
 	size_t from, n;
 
 	for (size_t k = 0; k <= item->nalso; k++) {
 		look_find(l, k == 0 ? item->hash : item->also[k - 1], &from, &n);
 		for (size_t i = from; i < from + n; i++)
 			if (!mark_contains(seen, l->changes[i].id))
-				take_concurrent(item, f, &l->changes[i], k > 0, &first_id);
+				take_concurrent(item, f, &l->changes[i], k > 0, &ids);
 	}
 	f->local_changed_at = item->local_changed_at;
 	f->local_node = item->local_node;

@@ -38,7 +38,7 @@ position_of_group(const struct group_header *h, const struct cursor_state *cur)
 }
 
 struct standing
-position_of_seen(const struct group_header *h, const char *incarnation, const struct mark *seen)
+position_of_seen(const struct group_header *h, const char *incarnation, const struct mark *seen, uint64_t floor)
 {
 	if (h->seen_incarnation[0] != '\0' && strcmp(h->seen_incarnation, incarnation) != 0 && !plant_is(PLANT_INCARNATION))
 		return refused("incarnation", "the sender knows another database under this name");
@@ -46,6 +46,8 @@ position_of_seen(const struct group_header *h, const char *incarnation, const st
 		return refused("too_old", "what the sender has seen of this node is no longer kept");
 	if (h->seen.stamp[0] != '\0' && strcmp(h->seen.stamp, seen->stamp) != 0)
 		return refused("fork", "the sender has seen another history of this node: restored or cloned database?");
+	if (seen->epoch < floor)
+		return refused("behind", "the sender states less of this node as seen than it has told: restored database?");
 	return (struct standing){ .kind = STANDING_NEXT };
 }
 

@@ -20,8 +20,10 @@ struct standing {
 
 /* The group against the cursor of its sender. */
 struct standing position_of_group(const struct group_header *h, const struct cursor_state *cur);
-/* What the group states as seen against this node: its incarnation, and its mark of that epoch (NULL: not kept). */
-struct standing position_of_seen(const struct group_header *h, const char *incarnation, const struct mark *seen);
+/* What the group states as seen against this node: its incarnation, and its mark of that epoch (NULL: not kept). floor:
+ * what the sender has told that it will state at least. Who states less was set back, and of what was changed here since
+ * nothing may be left but the mark; or the group was begun just before, then it is built anew. */
+struct standing position_of_seen(const struct group_header *h, const char *incarnation, const struct mark *seen, uint64_t floor);
 /* What a record states as seen is at least where the link began here: a sender that has received nothing since has
  * seen that. */
 void position_raise_seen(struct record_meta *m, uint64_t start_epoch);

@@ -50,23 +50,26 @@ list(struct rehearsal *r, const struct rehearsal_finding *f)
 }
 
 static struct rehearsal_finding
-finding_of(const struct chunk *c, const struct item *item, const char *kind, const char *reason)
+refusal_of(const struct chunk *c, const struct item *item, const char *kind, const char *reason)
 {
 	return (struct rehearsal_finding){ .kind = kind, .table = c->target.table->name, .key = item->meta.key, .key_len = item->meta.key_len, .reason = reason };
+}
+
+static struct rehearsal_finding
+conflict_of(const struct chunk *c, const struct item *item, const char *verdict, const char *rule, const char *local_changed_at, const char *local_node)
+{
+	return (struct rehearsal_finding){ .kind = "conflict", .table = c->target.table->name, .key = item->meta.key, .key_len = item->meta.key_len,
+		.verdict = verdict, .rule = rule, .local_changed_at = local_changed_at, .local_node = local_node,
+		.remote_changed_at = item->meta.changed_at, .remote_node = judge_node(c, item) };
 }
 
 static void
 list_conflict(struct rehearsal *r, const struct chunk *c, const struct item *item)
 {
 	static const char *const verdict[] = { "apply", "keep", "ask" };
-	struct rehearsal_finding f = finding_of(c, item, "conflict", NULL);
+	const char *rule = item->rule != NULL ? item->rule : item->decision.verdict != VERDICT_ASK ? outcome_rule(c, item) : undecided_is_collision(c, item) ? "collision" : "manual";
+	struct rehearsal_finding f = conflict_of(c, item, verdict[item->decision.verdict], rule, item->local_changed_at, item->local_node);
 
-	f.verdict = verdict[item->decision.verdict];
-	f.rule = item->rule != NULL ? item->rule : item->decision.verdict != VERDICT_ASK ? outcome_rule(c, item) : undecided_is_collision(c, item) ? "collision" : "manual";
-	f.local_changed_at = item->local_changed_at;
-	f.local_node = item->local_node;
-	f.remote_changed_at = item->meta.changed_at;
-	f.remote_node = judge_node(c, item);
 	list(r, &f);
 }
 
@@ -107,21 +110,14 @@ list_pair(struct rehearsal *r, const struct chunk *c, size_t i, const struct tra
 {
 	const struct item *item = r->pairs[i];
 	enum preference stays = ours == NULL ? PREFERENCE_ASK : preference_of(c->target.table->preferred, judge_node(c, item), ours);
-	struct rehearsal_finding f = finding_of(c, item, "conflict", NULL);
+	struct rehearsal_finding f;
 	char text[MESSAGE_REASON_MAX];
 
 	if (stays == PREFERENCE_ASK) {
 		(void)snprintf(text, sizeof text, "table %s: record %.200s has its value of a unique key; a person decides", c->target.table->name, digest_key(&r->rivals, &r->rivals.rows[i]));
-		f.kind = "refused";
-		f.reason = text;
-	} else {
-		f.verdict = stays == PREFERENCE_OURS ? "keep" : "apply";
-		f.rule = inbox_rule_preferred;
-		f.local_changed_at = ours->changed_at;
-		f.local_node = ours->node;
-		f.remote_changed_at = item->meta.changed_at;
-		f.remote_node = judge_node(c, item);
-	}
+		f = refusal_of(c, item, "refused", text);
+	} else
+		f = conflict_of(c, item, stays == PREFERENCE_OURS ? "keep" : "apply", inbox_rule_preferred, ours->changed_at, ours->node);
 	list(r, &f);
 }
 
@@ -197,7 +193,7 @@ look_at_written(struct rehearsal *r, struct chunk *c, struct item *item, struct 
 	} else if (!find_rival(r, c, item, &rival, e) || (!rival && !find_orphan(r, c, item, text, &reason, e)))
 		return false;
 	if (reason != NULL) {
-		const struct rehearsal_finding f = finding_of(c, item, kind, reason);
+		const struct rehearsal_finding f = refusal_of(c, item, kind, reason);
 
 		list(r, &f);
 	}
@@ -212,7 +208,7 @@ look_at_deleted(struct rehearsal *r, struct chunk *c, struct item *item)
 	char text[MESSAGE_REASON_MAX];
 
 	for (size_t i = item->kin_from; i < item->kin_from + item->kin_n; i++) {
-		struct rehearsal_finding f = finding_of(c, item, "refused", text);
+		struct rehearsal_finding f = refusal_of(c, item, "refused", text);
 
 		if (kin->items[i].row == NULL || kin->items[i].fate != KIN_STAYS || look_names(&c->pass->look, kin->items[i].hash))
 			continue;

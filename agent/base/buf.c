@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
+
 enum {
 	BUF_FIRST = 64 /* first allocation; doubles from there */
 };
@@ -126,8 +128,6 @@ buf_fmt(struct buf *b, const char *fmt, ...)
 void
 buf_hex(struct buf *b, const void *data, size_t len)
 {
-	static const char digit[] = "0123456789abcdef";
-	const unsigned char *p = data;
 	char *to;
 
 	if (len > b->max / 2) {
@@ -137,11 +137,7 @@ buf_hex(struct buf *b, const void *data, size_t len)
 	to = buf_room(b, len * 2);
 	if (to == NULL)
 		return;
-	for (size_t i = 0; i < len; i++) {
-		*to++ = digit[p[i] >> 4];
-		*to++ = digit[p[i] & 15];
-	}
-	*to = '\0';
+	hex_write(data, len, to);
 	b->len += len * 2;
 }
 

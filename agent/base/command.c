@@ -1,4 +1,4 @@
-/* Running a command. Lives here: words, pipes, waiting. Not here: when and what for (app/notice). posix_spawn, since
+/* Running a command. Lives here: starting it, words, pipes, waiting. Not here: when and what for (app/notice, app/dump). posix_spawn, since
  * a fork of a process with threads may not do much before exec. */
 #include "base/command.h"
 
@@ -91,34 +91,32 @@ make_environment(const struct command *c)
 	return all;
 }
 
-/* Its side of the pipes, nothing else that is open here; a process group of its own, to be ended as one. */
-static int
-spawn(struct run *r, int in, int out, char *const words[], char *const env[])
+int
+command_start(pid_t *pid, char *const words[], char *const env[], const int *files, int nfiles, bool group)
 {
-	posix_spawn_file_actions_t files;
+	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t how;
 	sigset_t all, none;
-	int why;
+	int why = 0;
 
 	(void)sigfillset(&all);
 	(void)sigemptyset(&none);
-	if (posix_spawn_file_actions_init(&files) != 0)
+	if (posix_spawn_file_actions_init(&actions) != 0)
 		return ENOMEM;
 	if (posix_spawnattr_init(&how) != 0) {
-		(void)posix_spawn_file_actions_destroy(&files);
+		(void)posix_spawn_file_actions_destroy(&actions);
 		return ENOMEM;
 	}
-	why = posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
-	why = why != 0 ? why : posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
-	why = why != 0 ? why : posix_spawn_file_actions_adddup2(&files, out, STDERR_FILENO);
-	why = why != 0 ? why : posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
-	why = why != 0 ? why : posix_spawnattr_setflags(&how, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+	for (int i = 0; i < nfiles && why == 0; i++)
+		why = posix_spawn_file_actions_adddup2(&actions, files[i], i);
+	why = why != 0 ? why : posix_spawn_file_actions_addclosefrom_np(&actions, nfiles);
+	why = why != 0 ? why : posix_spawnattr_setflags(&how, (short)((group ? POSIX_SPAWN_SETPGROUP : 0) | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK));
 	why = why != 0 ? why : posix_spawnattr_setpgroup(&how, 0);
 	why = why != 0 ? why : posix_spawnattr_setsigdefault(&how, &all);
 	why = why != 0 ? why : posix_spawnattr_setsigmask(&how, &none);
-	why = why != 0 ? why : posix_spawn(&r->pid, words[0], &files, &how, words, env);
+	why = why != 0 ? why : posix_spawnp(pid, words[0], &actions, &how, words, env == NULL ? environ : env);
 	(void)posix_spawnattr_destroy(&how);
-	(void)posix_spawn_file_actions_destroy(&files);
+	(void)posix_spawn_file_actions_destroy(&actions);
 	return why;
 }
 
@@ -138,7 +136,7 @@ begin(struct run *r, char *const words[], struct err *e)
 		(void)err_errno(e, ERR_IO, "no pipe to it");
 		goto out;
 	}
-	why = spawn(r, in[0], out[1], words, env);
+	why = command_start(&r->pid, words, env, (const int[]){ in[0], out[1], out[1] }, 3, true);
 	if (why != 0) {
 		errno = why;
 		(void)err_errno(e, ERR_IO, "%s cannot be run", words[0]);

@@ -1,10 +1,12 @@
-/* A person's command: its words, without a shell, with a text on its standard input, a time limit, and what it said
- * when it failed. For [sync] notify. */
+/* Programs that are run without a shell. A person's command: its words, with a text on its standard input, a time
+ * limit, and what it said when it failed. For [sync] notify; and starting a program alone. */
 #ifndef TANDEM_BASE_COMMAND_H
 #define TANDEM_BASE_COMMAND_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 
@@ -26,5 +28,10 @@ struct command {
  * said) or took too long; it is then ended together with what it started. No descriptor of ours but its standard ones
  * reaches it, signals are as in a fresh process. Safe from any thread. */
 MUST_CHECK bool command_run(const struct command *c, struct err *e);
+
+/* Start a program and return 0, or an errno. A name without / is looked for in PATH; env NULL: ours. Its descriptors are
+ * files, in that order from 0 on, each of which is nfiles or more here unless it stands in its place; nothing else that
+ * is open here reaches it. group: in a process group of its own, to be ended as one. Its end is the caller's to wait for. */
+MUST_CHECK int command_start(pid_t *pid, char *const words[], char *const env[], const int *files, int nfiles, bool group);
 
 #endif

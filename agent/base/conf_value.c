@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/hex.h"
 #include "base/text.h"
 
 enum {
@@ -444,9 +445,9 @@ set_keep(const struct conf_option_row *o, void *base, const char *text, struct e
 }
 
 static int
-nibble(char c)
+either_case(char digit)
 {
-	return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+	return hex_digit((char)(digit | 0x20));
 }
 
 static bool
@@ -459,7 +460,7 @@ set_key(const struct conf_option_row *o, void *base, const char *text, struct er
 	if (all_zero(text))
 		return bad(o, text, "a key of your own, not the example's zeros; agent --init makes one", e);
 	for (size_t i = 0; i < CONF_KEY_BYTES; i++)
-		key[i] = (unsigned char)(nibble(text[2 * i]) << 4 | nibble(text[2 * i + 1]));
+		key[i] = (unsigned char)(either_case(text[2 * i]) << 4 | either_case(text[2 * i + 1]));
 	return true;
 }
 

@@ -1,4 +1,4 @@
-/* What Linux offers for files beyond POSIX, and what stands in for it elsewhere. */
+/* Files. Lives here: writing to the end; the calls of Linux, and what stands in for them elsewhere. */
 #include "config.h"
 
 #include "base/disk.h"
@@ -25,6 +25,38 @@ enum {
 };
 
 static const int64_t ns_per_s = 1000000000;
+
+/* A full disk takes a part first and says so at the next. */
+static bool
+write_from(int fd, const char *data, size_t len, off_t at)
+{
+	while (len > 0) {
+		ssize_t n = at < 0 ? write(fd, data, len) : pwrite(fd, data, len, at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = ENOSPC;
+		if (n <= 0)
+			return false;
+		data += n;
+		len -= (size_t)n;
+		at += at < 0 ? 0 : n;
+	}
+	return true;
+}
+
+bool
+disk_write(int fd, const void *data, size_t len)
+{
+	return write_from(fd, data, len, -1);
+}
+
+bool
+disk_write_at(int fd, const void *data, size_t len, uint64_t at)
+{
+	return write_from(fd, data, len, (off_t)at);
+}
 
 static char
 type_of(mode_t mode)

@@ -1,5 +1,5 @@
-/* What Linux offers for files beyond POSIX. Lives here: the calls themselves and what stands in for them
- * elsewhere (ENOSYS, or the plain way). Not here: which path, whose tree (files/). Each function sets errno. */
+/* Files: writing all of something, and what Linux offers beyond POSIX. Lives here: the calls themselves and what
+ * stands in for them elsewhere (ENOSYS, or the plain way). Not here: which path, whose tree (files/). Each function sets errno. */
 #ifndef TANDEM_BASE_DISK_H
 #define TANDEM_BASE_DISK_H
 
@@ -19,6 +19,10 @@ struct file_facts {
 	uint64_t allocated; /* bytes on the disk: less than size where there are holes */
 	int64_t mtime_ns, ctime_ns;
 };
+
+/* All of it, at the end or at a place. ENOSPC when a part alone went in. */
+bool disk_write(int fd, const void *data, size_t len);
+bool disk_write_at(int fd, const void *data, size_t len, uint64_t at);
 
 /* A name in an open directory, links not followed; name "": the open file itself. */
 bool disk_look(int directory, const char *name, struct file_facts *out);

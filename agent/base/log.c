@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/disk.h"
 #include "base/logfile.h"
 #include "base/text.h"
 
@@ -37,7 +38,7 @@ static const struct {
 	[LOG_LEVEL_DEBUG] = { "debug", LOG_DEBUG },
 };
 
-/* The one log of the process. What is behind the level is set by log_open before threads exist. */
+/* The one log of the process. What is behind the level is set by log_open while there is one thread. */
 static struct {
 	atomic_int level;
 	struct logfile *file; /* NULL: stderr or syslog */
@@ -63,20 +64,22 @@ log_open(const struct log_options *o, struct err *e)
 {
 	static const char file[] = "file ";
 
+	bool to_stderr = strcmp(o->target, "stderr") == 0, to_syslog = strcmp(o->target, "syslog") == 0;
+	struct logfile *next = NULL;
+
+	if (strncmp(o->target, file, sizeof file - 1) == 0) {
+		if (!logfile_open(o->target + sizeof file - 1, o->max_bytes, o->keep, &next, e))
+			return false;
+	} else if (!to_stderr && !to_syslog)
+		return err_set(e, ERR_CONFIG, "log target must be stderr, syslog or file PATH, not \"%.60s\"", o->target);
 	log_close();
 	log_set_level(o->level);
-	if (strcmp(o->target, "stderr") == 0) {
-		state.to_journal = is_journal();
-		return true;
-	}
-	if (strcmp(o->target, "syslog") == 0) {
+	state.file = next;
+	state.to_journal = to_stderr && is_journal();
+	state.to_syslog = to_syslog;
+	if (to_syslog)
 		openlog("agent", LOG_PID, LOG_DAEMON);
-		state.to_syslog = true;
-		return true;
-	}
-	if (strncmp(o->target, file, sizeof file - 1) == 0)
-		return logfile_open(o->target + sizeof file - 1, o->max_bytes, o->keep, &state.file, e);
-	return err_set(e, ERR_CONFIG, "log target must be stderr, syslog or file PATH, not \"%.60s\"", o->target);
+	return true;
 }
 
 void
@@ -123,16 +126,7 @@ write_line(const char *line, size_t len)
 		logfile_put(state.file, line, len);
 		return;
 	}
-	while (len > 0) {
-		ssize_t n = write(STDERR_FILENO, line, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return;
-		line += n;
-		len -= (size_t)n;
-	}
+	(void)disk_write(STDERR_FILENO, line, len);
 }
 
 /* "peer=anna " and the text, escaped; returns the length. */

@@ -17,8 +17,8 @@ struct log_options {
 	uint64_t max_bytes; /* of a file before it is put aside (base/logfile); 0: never */
 	unsigned keep;
 };
-/* Call once from main. On stderr, when that is the journal of systemd, lines begin with their priority (sd-daemon(3)) and
- * leave the time to it. */
+/* While the process has one thread. What cannot be opened leaves the log as it was. On stderr, when that is the journal
+ * of systemd, lines begin with their priority (sd-daemon(3)) and leave the time to it. */
 MUST_CHECK bool log_open(const struct log_options *o, struct err *e);
 void log_close(void);
 /* Lower or raise the level afterwards (-q, -v). */

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/disk.h"
+
 enum {
 	LOG_MODE = 0600,    /* lines name tables, records and addresses */
 	SUFFIX_MAX = 16,    /* ".1000" and a NUL */
@@ -143,15 +145,6 @@ logfile_put(struct logfile *f, const char *line, size_t len)
 		renew(f);
 	else if (f->max > 0 && (uint64_t)now.st_size > 0 && (uint64_t)now.st_size + len > f->aside_at)
 		put_aside(f);
-	while (len > 0) {
-		ssize_t n = write(f->fd, line, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		line += n;
-		len -= (size_t)n;
-	}
+	(void)disk_write(f->fd, line, len);
 	(void)pthread_mutex_unlock(&f->lock);
 }

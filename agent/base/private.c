@@ -18,6 +18,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "base/disk.h"
 #include "base/text.h"
 
 enum {
@@ -128,22 +129,6 @@ private_free(char *text, size_t len)
 
 /* --- writing ---------------------------------------------------------------------------- */
 
-static bool
-write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		data += n;
-		len -= (size_t)n;
-	}
-	return fsync(fd) == 0;
-}
-
 /* The new name survives a power cut only when its directory is on disk too. Not every file system
  * can; then the file is there all the same. */
 static void
@@ -182,7 +167,7 @@ write_draft(const char *path, const void *data, size_t len, const struct stat *l
 	}
 	ok = (like == NULL || ((like->st_uid == geteuid() || fchown(fd, like->st_uid, (gid_t)-1) == 0) &&
 	    (like->st_gid == getegid() || fchown(fd, (uid_t)-1, like->st_gid) == 0) &&
-	    fchmod(fd, like->st_mode & 0700) == 0)) && write_all(fd, data, len);
+	    fchmod(fd, like->st_mode & 0700) == 0)) && disk_write(fd, data, len) && fsync(fd) == 0;
 	if (!ok)
 		err_errno(e, ERR_IO, "cannot write %s", path);
 	if (close(fd) != 0 && ok)

@@ -162,27 +162,26 @@ screen_item(struct screen *s, const struct screen_item *item, const char *text)
 }
 
 /* Formatted at leisure: no text of ours is longer, and one that is ends with "...". */
-static void format(char out[FMT_MAX], const char *fmt, va_list ap) PRINTF_FMT(2, 0);
+static void put_formatted(struct screen *s, const struct screen_item *item, const char *fmt, va_list ap) PRINTF_FMT(3, 0);
 
 static void
-format(char out[FMT_MAX], const char *fmt, va_list ap)
+put_formatted(struct screen *s, const struct screen_item *item, const char *fmt, va_list ap)
 {
-	int n = vsnprintf(out, FMT_MAX, fmt, ap);
+	char text[FMT_MAX];
 
-	if (n >= FMT_MAX)
-		memcpy(out + FMT_MAX - 4, "...", 4);
+	if (vsnprintf(text, sizeof text, fmt, ap) >= FMT_MAX)
+		memcpy(text + FMT_MAX - 4, "...", 4);
+	screen_item(s, item, text);
 }
 
 void
 screen_item_fmt(struct screen *s, const struct screen_item *item, const char *fmt, ...)
 {
-	char text[FMT_MAX];
 	va_list ap;
 
 	va_start(ap, fmt);
-	format(text, fmt, ap);
+	put_formatted(s, item, fmt, ap);
 	va_end(ap);
-	screen_item(s, item, text);
 }
 
 void
@@ -194,13 +193,11 @@ screen_line(struct screen *s, enum ink ink, const char *text)
 void
 screen_fmt(struct screen *s, enum ink ink, const char *fmt, ...)
 {
-	char text[FMT_MAX];
 	va_list ap;
 
 	va_start(ap, fmt);
-	format(text, fmt, ap);
+	put_formatted(s, &(struct screen_item){ .ink = ink }, fmt, ap);
 	va_end(ap);
-	screen_line(s, ink, text);
 }
 
 void

@@ -51,6 +51,21 @@ text_utf8(const char *s, size_t len, uint32_t *code)
 	return n;
 }
 
+size_t
+text_next(const char **s, size_t *left, const char **at)
+{
+	size_t n = text_utf8(*s, *left, NULL);
+
+	*at = *s;
+	if (n == 0 && *left > 0) {
+		*at = "?";
+		n = 1;
+	}
+	*s += n;
+	*left -= n;
+	return n;
+}
+
 static int
 is_hidden(uint32_t code)
 {

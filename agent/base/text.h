@@ -10,6 +10,10 @@
  * nothing above U+10FFFF. *code may be NULL. */
 size_t text_utf8(const char *s, size_t len, uint32_t *code);
 
+/* The next character of *s (*left bytes), which moves behind it: its length, 0 at the end. *at: where it stands;
+ * a "?" in its place for a byte that is no UTF-8. */
+size_t text_next(const char **s, size_t *left, const char **at);
+
 /* in as one printable line in out (size > 0 bytes with the NUL): control characters, bytes that
  * are no UTF-8 and characters that hide or reorder text are escaped, all else stays. What does
  * not fit is cut and "..." shows it. Returns the length of out. */

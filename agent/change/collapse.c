@@ -387,8 +387,10 @@ collapse_add(struct collapse *c, const struct change *change, struct err *e)
 		*slot = c->n;
 	}
 	entry->last_id = change->id;
-	if (change->link != 0)
+	if (change->link != 0) {
 		entry->link = change->link;
+		entry->came = !from_peer(c, change) && !change->whole && change->via == NULL;
+	}
 	if (from_peer(c, change))
 		return true;
 	if (!entry->send) { /* what the peer sent itself it has */

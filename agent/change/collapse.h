@@ -22,6 +22,7 @@ struct entry {
 	struct buf *ids;    /* of its changes, "12,15", where it has versions; owned */
 	bool weak;	    /* the version is: nothing was changed on purpose (capture/mask) */
 	bool told;	    /* that one is of a verdict or came from elsewhere: the peer may have the record as it is named */
+	bool came;	    /* link: the change that brought it here from another key is one that the peer does not know */
 	bool whole;
 	bool decided; /* among them is what a verdict or a person has put in the record's place */
 	bool reborn;  /* among them is one that began or ended the record, or gave it its key */

@@ -35,7 +35,7 @@ debt_before(const struct entry *entry, const struct owed *o)
 {
 	if (entry == NULL)
 		return (struct debt_before){ .newest = o->last_id };
-	return (struct debt_before){ entry->last_id, entry->link, entry->decided };
+	return (struct debt_before){ entry->last_id, entry->link, entry->decided, entry->came };
 }
 
 bool
@@ -67,6 +67,7 @@ debt_note(struct entry *entry, const struct owed *o, const struct debt_before *b
 	entry->last_id = before->newest > o->last_id ? before->newest : o->last_id;
 	entry->owed = true;
 	entry->link = before->link == 0 ? o->link : before->link;
+	entry->came = before->link == 0 ? o->link != 0 : before->came;
 }
 
 bool
@@ -104,12 +105,15 @@ debt_step_back(struct entry *entry, struct entry *old, size_t key, size_t key_le
 	 * moved. The delete goes by itself. */
 	if (old != NULL && old->first == OP_INSERT && old->link == 0)
 		return;
-	if (old != NULL)
-		old->done = true; /* its delete is part of the move */
-	if (old != NULL && old->first == OP_INSERT && old->link != 0 && !old->told) {
-		*link = old->link; /* born in this group by another change of key */
+	/* It came there in this group, or the peer has refused it there. What the peer has under that key is what was there
+	 * before, and its end is told by itself. */
+	if (old != NULL && old->link != 0 && (old->came || (old->first == OP_INSERT && !old->told))) {
+		*link = old->link;
+		old->done = old->first == OP_INSERT && !old->told && !old->owed;
 		return;
 	}
+	if (old != NULL)
+		old->done = true; /* its delete is part of the move */
 	entry->old_key = key;
 	entry->old_key_len = key_len;
 }

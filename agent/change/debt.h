@@ -28,7 +28,7 @@ MUST_CHECK bool debt_merge(struct collapse *c, const struct owed *o, struct entr
  * record, with what it tells of its columns (NULL: all of them); what is known of the entry now. */
 struct debt_before {
 	uint64_t newest, link;
-	bool decided;
+	bool decided, came;
 };
 struct debt_before debt_before(const struct entry *entry, const struct owed *o);
 MUST_CHECK bool debt_add(struct collapse *c, const struct owed *o, const struct buf *told, struct err *e);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/text.h"
 #include "change/record.h"
 
@@ -249,23 +250,6 @@ put_select(struct buf *sql, const struct digest *d, struct err *e)
 	return true;
 }
 
-/* The first digits of a SHA1. */
-static bool
-take_sum(const char *hex, unsigned char out[DIGEST_BYTES])
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < DIGEST_BYTES; i++) {
-		const char *high = hex[2 * i] == '\0' ? NULL : strchr(digits, hex[2 * i]);
-		const char *low = high == NULL || hex[2 * i + 1] == '\0' ? NULL : strchr(digits, hex[2 * i + 1]);
-
-		if (low == NULL)
-			return false;
-		out[i] = (unsigned char)((high - digits) << 4 | (low - digits));
-	}
-	return true;
-}
-
 /* --- bounds --- */
 
 static bool
@@ -456,7 +440,7 @@ take_row(struct digest_list *to, const struct db_rows *row, struct err *e)
 	unsigned char sum[DIGEST_BYTES];
 	const char *key = db_rows_text(row, 0), *hex = db_rows_text(row, 1);
 
-	if (key == NULL || hex == NULL || !take_sum(hex, sum))
+	if (key == NULL || hex == NULL || !hex_read(hex, DIGEST_BYTES, sum))
 		return err_set(e, ERR_INTERNAL, "a row has no checksum");
 	return digest_list_add(to, key, db_rows_len(row, 0), sum, e);
 }
@@ -534,7 +518,7 @@ take_total(const struct digest *d, const struct db_rows *row, struct digest_sum 
 	out->rows = db_rows_u64(row, 0);
 	if (out->rows > most_rows(d))
 		return too_many(e);
-	return out->rows == 0 || (db_rows_text(row, 1) != NULL && take_sum(db_rows_text(row, 1), out->sum)) ||
+	return out->rows == 0 || (db_rows_text(row, 1) != NULL && hex_read(db_rows_text(row, 1), DIGEST_BYTES, out->sum)) ||
 	    err_set(e, ERR_INTERNAL, "a range has no checksum");
 }
 

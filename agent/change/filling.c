@@ -84,13 +84,6 @@ filling_end(struct db *db, const char *peer, struct err *e)
 }
 
 bool
-filling_forget(struct db *db, const char *peer, struct err *e)
-{
-	return db_exec(db, "DELETE FROM sync_startup WHERE peer=?", DB_ARGS(db_text(peer)), e) &&
-	    db_exec(db, "DELETE FROM sync_startup_table WHERE peer=?", DB_ARGS(db_text(peer)), e);
-}
-
-bool
 filling_table_load(struct db *db, const char *peer, const char *table, struct filling_table *out, struct err *e)
 {
 	struct db_rows *rows = NULL;

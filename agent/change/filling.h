@@ -28,8 +28,6 @@ MUST_CHECK bool filling_is_known(struct db *db, bool *known, struct err *e);
  * the other peer. What an earlier one from this peer had come to is forgotten. */
 MUST_CHECK bool filling_begin(struct db *db, const char *peer, bool copy, struct err *e);
 MUST_CHECK bool filling_end(struct db *db, const char *peer, struct err *e);
-/* Give up a startup from a peer that is a peer no more. */
-MUST_CHECK bool filling_forget(struct db *db, const char *peer, struct err *e);
 
 struct filling_table {
 	bool done, begun;

@@ -215,6 +215,23 @@ owed_visit(struct db *db, const char *peer, owed_visitor *visit, void *arg, stru
 	return ok;
 }
 
+static const char sql_removed[] =
+    "SELECT DISTINCT o.table_name FROM sync_owed o JOIN sync_queue q ON q.id=o.last_id"
+    " WHERE o.peer=? AND o.state<>'discarded' AND (q.operation='delete' OR o.link IS NOT NULL)";
+
+bool
+owed_visit_removed(struct db *db, const char *peer, table_visitor *visit, void *arg, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	ok = db_query(db, sql_removed, DB_ARGS(db_text(peer)), &rows, e);
+	while (ok && (ok = db_rows_next(rows, &more, e)) && more)
+		ok = visit(db_rows_text(rows, 0), arg, e);
+	db_rows_free(rows);
+	return ok;
+}
+
 bool
 owed_count(struct db *db, const char *peer, const char *state, uint64_t *out, struct err *e)
 {

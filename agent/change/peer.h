@@ -77,6 +77,9 @@ struct owed {
 typedef bool owed_visitor(const struct owed *o, void *arg, struct err *e);
 /* Every record owed to the peer (discarded ones too). */
 MUST_CHECK bool owed_visit(struct db *db, const char *peer, owed_visitor *visit, void *arg, struct err *e);
+/* The tables of which the peer has not taken a delete, or that a row got another key. */
+typedef bool table_visitor(const char *table, void *arg, struct err *e);
+MUST_CHECK bool owed_visit_removed(struct db *db, const char *peer, table_visitor *visit, void *arg, struct err *e);
 MUST_CHECK bool owed_count(struct db *db, const char *peer, const char *state, uint64_t *out, struct err *e);
 
 /* Epochs of the peer that count as seen for single records: key -> seen_before. */

@@ -389,11 +389,14 @@ queue_times(struct db *db, uint64_t after_epoch, int64_t skew_ms, struct queue_t
 }
 
 /* Read, and only then written by id: an UPDATE that searches would wait for the app's open transactions. What is
- * relayed, or was decided here, keeps the time of the version that it is. */
+ * relayed, or was decided here, keeps the time of the version that it is. A time to come is one whoever has the change
+ * by now: it would win against everything. */
 static const char sql_impossible[] =
-    "SELECT q.id FROM sync_queue q WHERE q.status='pending' AND (q.changed_at > NOW(6) + INTERVAL ? MICROSECOND OR (q.whole=0 AND q.origin IS NULL AND"
-    " q.via IS NULL AND q.changed_at < (SELECT MAX(e.marked_at) FROM sync_epoch e WHERE e.high_id < q.id AND e.marked_at <= NOW(6) + INTERVAL ? MICROSECOND)"
+    "SELECT q.id FROM sync_queue q WHERE q.status<>'superseded' AND (q.changed_at > NOW(6) + INTERVAL ? MICROSECOND OR (q.status='pending' AND q.whole=0 AND"
+    " q.origin IS NULL AND q.via IS NULL AND q.changed_at < (SELECT MAX(e.marked_at) FROM sync_epoch e WHERE e.high_id < q.id AND e.marked_at <= NOW(6) + INTERVAL ? MICROSECOND)"
     " - INTERVAL ? MICROSECOND)) ORDER BY q.id";
+/* What peers have refused carries its time with it. */
+static const char sql_owed[] = "UPDATE sync_owed SET changed_at=NOW(6) WHERE changed_at > NOW(6) + INTERVAL ? MICROSECOND";
 
 bool
 queue_restamp(struct db *db, int64_t skew_ms, uint64_t *n, struct err *e)
@@ -411,7 +414,7 @@ queue_restamp(struct db *db, int64_t skew_ms, uint64_t *n, struct err *e)
 		++*n;
 	}
 	db_rows_free(rows);
-	ok = ok && db_commit(db, e);
+	ok = ok && db_exec(db, sql_owed, DB_ARGS(db_u64(skew)), e) && db_commit(db, e);
 	if (!ok)
 		db_rollback(db);
 	return ok;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "change/collapse.h"
 
 void
@@ -168,19 +169,13 @@ versions_put(struct buf *out, const struct versions *v, const size_t *map, size_
 	}
 }
 
-static int
-hex_value(char d)
-{
-	return d >= '0' && d <= '9' ? d - '0' : d >= 'a' && d <= 'f' ? d - 'a' + 10 : -1;
-}
-
 static bool
 parse_bits(struct mask *to, const char *hex, size_t len, const size_t *map, size_t n)
 {
 	if (n > MASK_COLUMNS || len != (n + 7) / 8 * 2)
 		return false;
 	for (size_t i = 0; i < len * 4; i++) {
-		int digit = hex_value(hex[i / 4]);
+		int digit = hex_digit(hex[i / 4]);
 
 		if (digit < 0)
 			return false;

@@ -6,22 +6,18 @@
 
 #include "base/asset.h"
 #include "base/clock.h"
+#include "base/hex.h"
 
 bool
 schema_random_hex(char *out, size_t nbytes, struct err *e)
 {
-	static const char digit[] = "0123456789abcdef";
 	unsigned char raw[64];
 
 	if (nbytes > sizeof raw)
 		return err_set(e, ERR_INTERNAL, "too many random digits asked for");
 	if (!clock_random(raw, nbytes, e))
 		return false;
-	for (size_t i = 0; i < nbytes; i++) {
-		out[2 * i] = digit[raw[i] >> 4];
-		out[2 * i + 1] = digit[raw[i] & 15];
-	}
-	out[2 * nbytes] = '\0';
+	hex_write(raw, nbytes, out);
 	return true;
 }
 

@@ -373,52 +373,53 @@ beneath_list(const struct beneath *b, const char *directory, struct buf *names, 
 
 /* --- changing ------------------------------------------------------------------------------------ */
 
+/* What was done in the opened directory dir has gone well, or not. */
+static enum fate
+leave(int dir, bool well, const char *what, const char *path, struct err *e)
+{
+	enum fate f = well ? FATE_DONE : fate_errno(e, what, path);
+
+	(void)close(dir);
+	return f;
+}
+
 enum fate
 beneath_make_link(const struct beneath *b, const char *path, const char *target, struct err *e)
 {
 	const char *leaf;
-	enum fate f;
 	int dir;
+	enum fate f = beneath_parent(b, path, 0, &dir, &leaf, e);
 
-	f = beneath_parent(b, path, 0, &dir, &leaf, e);
-	if (f != FATE_DONE)
-		return f;
-	if (symlinkat(target, dir, leaf) != 0)
-		f = fate_errno(e, "cannot make the link", path);
-	(void)close(dir);
-	return f;
+	return f != FATE_DONE ? f : leave(dir, symlinkat(target, dir, leaf) == 0, "cannot make the link", path, e);
 }
 
 enum fate
 beneath_make_directory(const struct beneath *b, const char *path, mode_t mode, struct err *e)
 {
 	const char *leaf;
-	enum fate f;
 	int dir;
+	enum fate f = beneath_parent(b, path, 0, &dir, &leaf, e);
 
-	f = beneath_parent(b, path, 0, &dir, &leaf, e);
-	if (f != FATE_DONE)
-		return f;
-	if (!make_in(dir, leaf, mode))
-		f = fate_errno(e, "cannot make the directory", path);
-	(void)close(dir);
-	return f;
+	return f != FATE_DONE ? f : leave(dir, make_in(dir, leaf, mode), "cannot make the directory", path, e);
+}
+
+enum fate
+beneath_give_directory(const struct beneath *b, const char *path, uid_t owner, gid_t group, struct err *e)
+{
+	int dir;
+	enum fate f = beneath_file(b, path, O_RDONLY | O_DIRECTORY, 0, &dir, e);
+
+	return f != FATE_DONE ? f : leave(dir, fchown(dir, owner, group) == 0, "cannot set the owner of", path, e);
 }
 
 static enum fate
 remove_it(const struct beneath *b, const char *path, int flags, struct err *e)
 {
 	const char *leaf;
-	enum fate f;
 	int dir;
+	enum fate f = beneath_parent(b, path, 0, &dir, &leaf, e);
 
-	f = beneath_parent(b, path, 0, &dir, &leaf, e);
-	if (f != FATE_DONE)
-		return f;
-	if (unlinkat(dir, leaf, flags) != 0)
-		f = fate_errno(e, "cannot remove", path);
-	(void)close(dir);
-	return f;
+	return f != FATE_DONE ? f : leave(dir, unlinkat(dir, leaf, flags) == 0, "cannot remove", path, e);
 }
 
 enum fate

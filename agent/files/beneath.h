@@ -62,6 +62,8 @@ MUST_CHECK enum fate beneath_list(const struct beneath *b, const char *directory
 
 /* Make one directory; its parents must be there. FATE_EXISTS when something is. */
 MUST_CHECK enum fate beneath_make_directory(const struct beneath *b, const char *path, mode_t mode, struct err *e);
+/* Make a directory somebody's, which root alone may. */
+MUST_CHECK enum fate beneath_give_directory(const struct beneath *b, const char *path, uid_t owner, gid_t group, struct err *e);
 /* Remove an empty directory (FATE_EXISTS when it is not), or a file. Content of people goes to the
  * trash instead (trash.h). */
 MUST_CHECK enum fate beneath_remove_directory(const struct beneath *b, const char *path, struct err *e);

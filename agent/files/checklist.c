@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum {
 	GAP = 2 /* blanks between hash and path */
@@ -137,4 +138,15 @@ checklist_any(struct checklist *c)
 	if (!c->have)
 		next(c);
 	return c->have;
+}
+
+uint64_t
+checklist_about(const struct checklist *c, uint64_t done)
+{
+	off_t at = c->in == NULL ? 0 : ftello(c->in);
+	struct stat st;
+
+	if (at <= 0 || fstat(fileno(c->in), &st) != 0)
+		return 0;
+	return (uint64_t)((double)done * (double)st.st_size / (double)at);
 }

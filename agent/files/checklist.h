@@ -25,4 +25,7 @@ bool checklist_find(struct checklist *c, const char *path, unsigned char sha[CON
 /* Is there any line not asked for yet? */
 bool checklist_any(struct checklist *c);
 
+/* About how many files it lists, guessed from how far it has been read after done of them; 0: not known. */
+uint64_t checklist_about(const struct checklist *c, uint64_t done);
+
 #endif

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 
 enum {
 	TRIES = 3,   /* of a file that changes while it is read */
@@ -107,34 +108,13 @@ content_is_zeros(const unsigned char hash[CONTENT_BYTES], size_t len)
 void
 content_hex(const unsigned char id[CONTENT_BYTES], char out[CONTENT_HEX])
 {
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < CONTENT_BYTES; i++) {
-		out[2 * i] = digits[id[i] >> 4];
-		out[2 * i + 1] = digits[id[i] & 15];
-	}
-	out[CONTENT_HEX - 1] = '\0';
-}
-
-static int
-digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	hex_write(id, CONTENT_BYTES, out);
 }
 
 bool
 content_parse(const char *hex, unsigned char out[CONTENT_BYTES])
 {
-	for (size_t i = 0; i < CONTENT_BYTES; i++) {
-		int high = digit(hex[2 * i]), low = high < 0 ? -1 : digit(hex[2 * i + 1]);
-
-		if (low < 0)
-			return false;
-		out[i] = (unsigned char)(high * 16 + low);
-	}
-	return hex[CONTENT_HEX - 1] == '\0';
+	return hex_read(hex, CONTENT_BYTES, out) && hex[CONTENT_HEX - 1] == '\0';
 }
 
 /* --- a file ------------------------------------------------------------------------------------ */

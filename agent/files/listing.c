@@ -489,22 +489,28 @@ listing_wanting(struct listing *l, const struct what *c, size_t n, listing_visit
 	return ok;
 }
 
-bool
-listing_find(struct listing *l, const struct what *c, struct buf *path, bool *found, struct err *e)
+/* A path at which the content lies, by a statement that asks for tree and content. */
+static bool
+find_path(struct listing *l, const char *sql, const struct what *c, struct buf *path, bool *found, struct err *e)
 {
 	struct db_rows *rows = NULL;
 	bool more = false, ok;
 
 	*found = false;
 	buf_reset(path);
-	ok = db_query(l->db, "SELECT path FROM sync_file_local WHERE tree=? AND content=? LIMIT 1", DB_ARGS(db_text(l->tree), db_bytes(c->bytes, c->len)), &rows, e) &&
-	    db_rows_next(rows, &more, e);
+	ok = db_query(l->db, sql, DB_ARGS(db_text(l->tree), db_bytes(c->bytes, c->len)), &rows, e) && db_rows_next(rows, &more, e);
 	if (ok && more) {
 		buf_put(path, db_rows_text(rows, 0), db_rows_len(rows, 0));
 		*found = true;
 	}
 	db_rows_free(rows);
 	return ok && buf_check(path, "a path", e);
+}
+
+bool
+listing_find(struct listing *l, const struct what *c, struct buf *path, bool *found, struct err *e)
+{
+	return find_path(l, "SELECT path FROM sync_file_local WHERE tree=? AND content=? LIMIT 1", c, path, found, e);
 }
 
 bool
@@ -630,19 +636,7 @@ listing_trashed(struct listing *l, const struct what *c, const char *name, struc
 bool
 listing_find_trashed(struct listing *l, const struct what *c, struct buf *name, bool *found, struct err *e)
 {
-	struct db_rows *rows = NULL;
-	bool more = false, ok;
-
-	*found = false;
-	buf_reset(name);
-	ok = db_query(l->db, "SELECT name FROM sync_trash WHERE tree=? AND content=? ORDER BY id DESC LIMIT 1", DB_ARGS(db_text(l->tree), db_bytes(c->bytes, c->len)), &rows, e) &&
-	    db_rows_next(rows, &more, e);
-	if (ok && more) {
-		buf_put(name, db_rows_text(rows, 0), db_rows_len(rows, 0));
-		*found = true;
-	}
-	db_rows_free(rows);
-	return ok && buf_check(name, "a path", e);
+	return find_path(l, "SELECT name FROM sync_trash WHERE tree=? AND content=? ORDER BY id DESC LIMIT 1", c, name, found, e);
 }
 
 bool

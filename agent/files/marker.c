@@ -20,6 +20,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/hex.h"
 
 #define MARK BENEATH_OWN "/tree"
 #define DRAFT BENEATH_OWN "/tree.new"
@@ -34,29 +35,6 @@ enum {
 
 static const char *const folders[] = { BENEATH_OWN, BENEATH_OWN "/trash", BENEATH_OWN "/conflict", BENEATH_OWN "/tmp" };
 
-static int
-digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool
-parse_id(const char *hex, unsigned char id[MARKER_ID_BYTES])
-{
-	if (strlen(hex) != HEX_ID)
-		return false;
-	for (size_t i = 0; i < MARKER_ID_BYTES; i++) {
-		int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		id[i] = (unsigned char)(high * 16 + low);
-	}
-	return true;
-}
-
 static bool
 parse(const char *text, struct marker *out)
 {
@@ -66,7 +44,7 @@ parse(const char *text, struct marker *out)
 	if (sscanf(text, "tandem tree 1\nid %33s\ngeneration %19[0-9]\n%n", hex, generation, &used) != 2)
 		return false;
 	out->generation = strtoull(generation, NULL, 10);
-	return used > 0 && text[used] == '\0' && out->generation > 0 && parse_id(hex, out->id);
+	return used > 0 && text[used] == '\0' && out->generation > 0 && strlen(hex) == HEX_ID && hex_read(hex, MARKER_ID_BYTES, out->id);
 }
 
 /* The agent's folder is ours alone: in a folder that others write, marks and temporaries mean nothing. */
@@ -123,8 +101,7 @@ write_draft(const struct beneath *b, const struct buf *text, struct err *e)
 	f = beneath_file(b, DRAFT, O_WRONLY | O_CREAT | O_TRUNC, 0600, &fd, e);
 	if (f != FATE_DONE)
 		return f;
-	errno = ENOSPC; /* what a short write means */
-	if (write(fd, text->data, text->len) != (ssize_t)text->len || fsync(fd) != 0)
+	if (!disk_write(fd, text->data, text->len) || fsync(fd) != 0)
 		f = fate_errno(e, "cannot write", DRAFT);
 	(void)close(fd);
 	return f;

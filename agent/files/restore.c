@@ -27,6 +27,7 @@ struct restoring {
 	struct trash *trash;
 	struct buf name;
 	struct restore_counts counts;
+	uint64_t files; /* that were looked at */
 	bool found;
 };
 
@@ -193,19 +194,10 @@ static enum fate
 make_directory(struct restoring *r, const struct walk_entry *entry, struct err *e)
 {
 	enum fate f = make_parents(r, entry->path, e);
-	int fd;
 
 	if (f == FATE_DONE)
 		f = beneath_make_directory(r->o->tree, entry->path, entry->facts->mode & PERMISSIONS, e);
-	if (f != FATE_DONE || geteuid() != 0)
-		return f;
-	f = beneath_file(r->o->tree, entry->path, O_RDONLY | O_DIRECTORY, 0, &fd, e);
-	if (f != FATE_DONE)
-		return f;
-	if (fchown(fd, entry->facts->uid, entry->facts->gid) != 0)
-		f = fate_errno(e, "cannot set the owner of", entry->path);
-	(void)close(fd);
-	return f;
+	return f != FATE_DONE || geteuid() != 0 ? f : beneath_give_directory(r->o->tree, entry->path, entry->facts->uid, entry->facts->gid, e);
 }
 
 static enum fate
@@ -266,6 +258,9 @@ restore_entry(void *arg, const struct walk_entry *entry, struct err *e)
 	f = entry->facts->type == 'f' ? restore_file(r, entry, &why) : restore_other(r, entry, &why);
 	if (f != FATE_DONE)
 		tell(r, entry->path, f == FATE_CORRUPT ? RESTORE_CORRUPT : RESTORE_FAILED, f);
+	r->files += entry->facts->type == 'f';
+	if (r->o->far != NULL) /* the list is read over what was not asked for */
+		r->o->far(r->o->arg, r->files, r->o->path[0] == '\0' ? checklist_about(r->list, r->files) : 0);
 	return true;
 }
 

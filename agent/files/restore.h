@@ -18,6 +18,8 @@ struct restore_order {
 	void *arg;
 	/* Hears of every path but what is the same. f: why one failed. */
 	void (*act)(void *arg, const char *path, enum restore_act act, enum fate f);
+	/* How far it is, after every file; about 0: not known. Or NULL. */
+	void (*far)(void *arg, uint64_t files, uint64_t about);
 };
 
 struct restore_counts {

@@ -273,24 +273,6 @@ snapshot_previous(const struct snapshot *s)
 
 /* --- one file ------------------------------------------------------------------------------------- */
 
-/* A full disk takes a part first. */
-static bool
-write_at(int fd, const char *data, size_t len, off_t at)
-{
-	while (len > 0) {
-		ssize_t n = pwrite(fd, data, len, at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		data += n;
-		len -= (size_t)n;
-		at += n;
-	}
-	return true;
-}
-
 /* Read all of fd, hash it and, unless to is negative, write it there; zeros stay holes. */
 static enum fate
 run_through(int fd, int to, char *block, const char *path, unsigned char sha[CONTENT_BYTES], struct err *e)
@@ -312,7 +294,7 @@ run_through(int fd, int to, char *block, const char *path, unsigned char sha[CON
 			f = fate_errno(e, "cannot read", path);
 		else if (n > 0 && EVP_DigestUpdate(ctx, block, (size_t)n) != 1)
 			f = FATE_FAILED;
-		else if (n > 0 && to >= 0 && !content_all_zero(block, (size_t)n) && !write_at(to, block, (size_t)n, at))
+		else if (n > 0 && to >= 0 && !content_all_zero(block, (size_t)n) && !disk_write_at(to, block, (size_t)n, (uint64_t)at))
 			f = fate_errno(e, "cannot copy", path);
 		at += n > 0 ? n : 0;
 	}
@@ -577,17 +559,8 @@ take_directory(struct snapshot *s, const struct walk_entry *entry, struct err *e
 {
 	/* We must be able to write in it. */
 	enum fate f = beneath_make_directory(s->o->to, place(s, s->folder, entry->path), (entry->facts->mode & PERMISSIONS) | OWN_MODE, e);
-	int fd;
 
-	if (f != FATE_DONE || geteuid() != 0)
-		return f;
-	f = beneath_file(s->o->to, buf_cstr(&s->path), O_RDONLY | O_DIRECTORY, 0, &fd, e);
-	if (f != FATE_DONE)
-		return f;
-	if (fchown(fd, entry->facts->uid, entry->facts->gid) != 0)
-		f = fate_errno(e, "cannot set the owner of", entry->path);
-	(void)close(fd);
-	return f;
+	return f != FATE_DONE || geteuid() != 0 ? f : beneath_give_directory(s->o->to, buf_cstr(&s->path), entry->facts->uid, entry->facts->gid, e);
 }
 
 static bool
@@ -609,6 +582,8 @@ take_entry(void *arg, const struct walk_entry *entry, struct err *e)
 		f = take_directory(s, entry, e);
 	else if (f == FATE_DONE && !s->o->dry_run)
 		f = beneath_make_link(s->o->to, place(s, s->folder, entry->path), entry->link, e);
+	if (type == 'f' && s->o->far != NULL)
+		s->o->far(s->o->arg, s->counts.files, checklist_about(s->before, s->counts.files));
 	s->failed = f;
 	return f == FATE_DONE;
 }

@@ -30,6 +30,8 @@ struct snapshot_order {
 	void *arg;
 	/* Hears of every file or directory that could not be taken as it is, and why. */
 	void (*skipped)(void *arg, const char *path, enum fate why);
+	/* How far it is, after every file; about 0: not known. Or NULL. */
+	void (*far)(void *arg, uint64_t files, uint64_t about);
 };
 
 struct snapshot;

@@ -220,22 +220,14 @@ static enum fate
 write_block(struct store *s, size_t i, const char *data, size_t len, struct err *e)
 {
 	uint64_t at = (uint64_t)i * CONTENT_BLOCK;
-	size_t done = 0;
 
 	if (content_all_zero(data, len) && disk_punch(s->fd, at, len)) {
 		mark(s, i, true);
 		return FATE_DONE;
 	}
 	mark(s, i, false);
-	while (done < len) {
-		ssize_t n = pwrite(s->fd, data + done, len - done, (off_t)(at + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return fate_errno(e, "cannot write", s->name);
-		done += (size_t)n;
-	}
+	if (!disk_write_at(s->fd, data, len, at))
+		return fate_errno(e, "cannot write", s->name);
 	mark(s, i, true);
 	return FATE_DONE;
 }

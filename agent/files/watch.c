@@ -99,12 +99,6 @@ watch_renew(struct watch *w, const struct tree *t)
 		w->whole = false;
 }
 
-int
-watch_fd(const struct watch *w)
-{
-	return w->fd;
-}
-
 bool
 watch_is_whole(const struct watch *w)
 {

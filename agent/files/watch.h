@@ -13,8 +13,6 @@ MUST_CHECK bool watch_new(const struct conf_tree *t, struct watch **out, struct 
 void watch_free(struct watch *w);
 /* Hear of every directory of the tree, also of new ones. After a look that found a tree there. */
 void watch_renew(struct watch *w, const struct tree *t);
-/* Readable when something changed; -1: it hears nothing. */
-int watch_fd(const struct watch *w);
 /* Has anything changed since the last time? */
 bool watch_heard(struct watch *w);
 /* Does it hear of the whole tree? */

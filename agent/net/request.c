@@ -263,20 +263,14 @@ request_reply(struct request *r, int status, const char *type, const void *body,
 static void
 put_json(struct buf *b, const char *text)
 {
-	size_t left = strlen(text);
+	size_t left = strlen(text), n;
+	const char *at;
 
-	while (left > 0) {
-		size_t n = text_utf8(text, left, NULL);
-
-		if (n == 0)
-			buf_char(b, '?');
-		else if (n == 1 && ((unsigned char)*text < 0x20 || *text == '"' || *text == '\\'))
-			buf_fmt(b, "\\u%04x", (unsigned)(unsigned char)*text);
+	while ((n = text_next(&text, &left, &at)) > 0) {
+		if ((unsigned char)*at < 0x20 || *at == '"' || *at == '\\')
+			buf_fmt(b, "\\u%04x", (unsigned)(unsigned char)*at);
 		else
-			buf_put(b, text, n);
-		n = n == 0 ? 1 : n;
-		text += n;
-		left -= n;
+			buf_put(b, at, n);
 	}
 }
 

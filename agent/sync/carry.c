@@ -278,17 +278,17 @@ one_round(struct carrying *c, struct parcel_answer *answer, size_t *needs, struc
 	return ok && bring_page(c, e) && send_body(c, e);
 }
 
-/* This node pulls: the peer shall ask what is needed here. One that is too old for that asks when it comes to it. */
+/* This node lacks something, or pulls: the peer shall ask what is needed here. One that is too old for that asks when it comes to it. */
 static bool
 have_it_come(struct carrying *c, struct err *e)
 {
 	struct parcel_answer answer;
-	bool pulled;
+	bool wants;
 	size_t at;
 
-	if (!order_stands(c->link->db, c->tree->t->name, &pulled, e))
+	if (!order_wants(c->link->db, c->tree->t->name, &wants, e))
 		return false;
-	if (!pulled)
+	if (!wants)
 		return true;
 	begin_body(c, PARCEL_COME);
 	if (call(c, &answer, &at, e))
@@ -375,6 +375,7 @@ put_right(struct tree *t, struct carry_look *out, struct err *e)
 
 	arrive_free(a);
 	out->held = out->held || report.held;
+	out->wants = out->wants || report.wants > 0;
 	return ok;
 }
 
@@ -445,9 +446,14 @@ bool
 carry_look_here(struct db *db, const struct conf *conf, int64_t wait_ms, struct carry_look *out, struct err *e)
 {
 	memset(out, 0, sizeof *out);
-	for (size_t i = 0; i < conf->ntrees; i++)
-		if (!carry_look_one(db, conf, &conf->trees[i], NULL, wait_ms, out, e))
+	for (size_t i = 0; i < conf->ntrees; i++) {
+		bool before = out->wants;
+
+		out->wants = false;
+		if (!carry_look_one(db, conf, &conf->trees[i], NULL, wait_ms, out, e) || (out->wants && !order_want(db, conf->trees[i].name, e)))
 			return false;
+		out->wants = out->wants || before;
+	}
 	return true;
 }
 

@@ -19,11 +19,12 @@ struct carry_report {
 /* Ask about every tree of agent.conf and bring what is needed. The link is open. */
 MUST_CHECK bool carry_send(struct link *l, struct carry_report *out, struct err *e);
 
-/* Look at all trees here, tell their lists, put right what needs no peer. Errors of one tree are logged and stand in
- * sync_tree; false is the database's. */
+/* Look at all trees here, tell their lists, put right what needs no peer. Peers are told with the next call
+ * what is missing. Errors of one tree are logged and stand in sync_tree; false is the database's. */
 struct carry_look {
 	bool changed; /* something is to be told */
 	bool held;    /* a tree waits for a person */
+	bool wants;   /* contents are missing here */
 	bool busy;    /* files that are being written, or a tree that another agent works in: look again soon */
 };
 MUST_CHECK bool carry_look_here(struct db *db, const struct conf *conf, int64_t wait_ms, struct carry_look *out, struct err *e);

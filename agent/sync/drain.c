@@ -210,8 +210,8 @@ startup_is_wanted(struct drain *d, bool *wanted, struct err *e)
 		return true;
 	if (!startup_is_blank(d->db, d->conf, wanted, e))
 		return false;
-	d->fill_blank = *wanted; /* once rows are here they stay the app's */
-	return true;
+	d->fill_blank = *wanted; /* once rows are here they stay the app's, and what peers send is taken */
+	return *wanted || filling_decided(d->db, e);
 }
 
 static bool

@@ -124,12 +124,6 @@ fill_free(struct fill *f)
 	free(f);
 }
 
-struct db *
-fill_db(struct fill *f)
-{
-	return f->db;
-}
-
 bool
 fill_use(struct fill *f, const struct catalog *c, const struct table *t, struct err *e)
 {

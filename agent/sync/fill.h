@@ -11,7 +11,6 @@ struct fill;
  * first, circles cannot; what is new there arrives by itself). conf, node, peer borrowed. */
 MUST_CHECK bool fill_new(const struct conf *conf, const struct node_identity *node, const char *peer, struct fill **out, struct err *e);
 void fill_free(struct fill *f);
-struct db *fill_db(struct fill *f);
 /* The table that is filled next. */
 MUST_CHECK bool fill_use(struct fill *f, const struct catalog *c, const struct table *t, struct err *e);
 /* For a comparison of that table; low: go on above it. out borrows f and low. */

@@ -13,6 +13,7 @@
 #include "change/filling.h"
 #include "change/renewal.h"
 #include "sync/parting.h"
+#include "sync/startup.h"
 
 enum {
 	WITNESS_PAUSE_MS = 1000 /* it costs more than a small group */
@@ -36,7 +37,8 @@ handler_connect(struct handler *h, struct err *e)
 	if (h->db != NULL && !db_is_lost(h->db))
 		return true;
 	handler_disconnect(h);
-	if (db_open(&h->conf->database, &h->db, e) && schema_enter(h->db, h->conf, &h->node, e) && witness_check(h->db, &h->node, e))
+	if (db_open(&h->conf->database, &h->db, e) && schema_enter(h->db, h->conf, &h->node, e) && witness_check(h->db, &h->node, e) &&
+	    startup_await_now(h->db, h->conf, e))
 		return true;
 	handler_disconnect(h);
 	return false;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "change/filling.h"
 #include "change/queue.h"
 #include "change/renewal.h"
 #include "sync/settle.h"
@@ -69,13 +70,27 @@ settle_for_nobody(struct db *db, struct err *e)
 	return renewal_mark_all(db, e) && settle_newest(db, e);
 }
 
+/* A startup from somebody who left will not go on, and until it ends nothing is taken from anybody. */
+static bool
+end_startup(struct db *db, const struct conf *conf, struct err *e)
+{
+	struct filling now;
+
+	if (!filling_load(db, &now, e))
+		return false;
+	if (!now.any || conf_peer(conf, now.peer) != NULL)
+		return true;
+	log_info(now.peer, "no longer in agent.conf: this node is filled from it no further; agent --startup fills it from another peer");
+	return filling_end(db, now.peer, e);
+}
+
 bool
 parting_forget(struct db *db, const struct conf *conf, parting_notice *notice, void *arg, struct err *e)
 {
 	struct db_rows *rows = NULL;
 	bool more = false, any = false, ok;
 
-	if (!db_query(db, "SELECT peer FROM sync_peer", DB_NO_ARGS, &rows, e))
+	if (!end_startup(db, conf, e) || !db_query(db, "SELECT peer FROM sync_peer", DB_NO_ARGS, &rows, e))
 		return false;
 	while ((ok = db_rows_next(rows, &more, e)) && more) {
 		const char *peer = db_rows_text(rows, 0);

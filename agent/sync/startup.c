@@ -2,6 +2,8 @@
  * (sync/compare), rows (sync/fill), how far it is (change/filling). */
 #include "sync/startup.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,12 +82,37 @@ startup_is_blank(struct db *db, const struct conf *conf, bool *blank, struct err
 	return ok;
 }
 
+/* The daemon could not look yet. One daemon a process. */
+static atomic_bool await_later;
+
 bool
 startup_await(struct db *db, const struct conf *conf, struct err *e)
 {
-	bool blank;
+	bool blank, ok = startup_is_blank(db, conf, &blank, e) && (!blank || filling_await(db, e));
 
-	return startup_is_blank(db, conf, &blank, e) && (!blank || filling_await(db, e));
+	if (ok)
+		atomic_store(&await_later, false);
+	return ok;
+}
+
+void
+startup_await_later(void)
+{
+	atomic_store(&await_later, true);
+}
+
+bool
+startup_await_now(struct db *db, const struct conf *conf, struct err *e)
+{
+	static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+	bool ok;
+
+	if (!atomic_load(&await_later))
+		return true;
+	(void)pthread_mutex_lock(&one);
+	ok = !atomic_load(&await_later) || startup_await(db, conf, e);
+	(void)pthread_mutex_unlock(&one);
+	return ok;
 }
 
 /* --- beginning --- */

@@ -36,6 +36,10 @@ MUST_CHECK bool startup_is_due(struct db *db, const char *peer, bool *due, struc
 MUST_CHECK bool startup_is_blank(struct db *db, const struct conf *conf, bool *blank, struct err *e);
 /* If so, nothing that peers send is taken until one of them was asked (change/filling). */
 MUST_CHECK bool startup_await(struct db *db, const struct conf *conf, struct err *e);
+/* The daemon begins while its database is away: whoever reaches it first and takes what peers send calls
+ * startup_await_now before, which does nothing where nothing was put off. */
+void startup_await_later(void);
+MUST_CHECK bool startup_await_now(struct db *db, const struct conf *conf, struct err *e);
 /* Open the link for a startup that a person has asked for: where it has to begin anew, it does. */
 MUST_CHECK bool startup_meet(struct link *l, bool copy, struct err *e);
 /* Run to the end. The link's peer must be reachable; the caller holds its drain's lock. Cut anywhere, the next call

@@ -2,30 +2,13 @@
  * sync/inspect), checksums (change/digest). */
 #include "wire/compare.h"
 
-#include <stdio.h>
 #include <string.h>
+
+#include "base/hex.h"
 
 static const char *const ask_name[ASKS] = { "sums", "rows", "keys", "keep", "queue", "fill", "fetch", "again" };
 
 /* --- parts of lines --- */
-
-static void
-put_word(struct buf *out, const char *word)
-{
-	if (word == NULL)
-		line_null(out);
-	else
-		line_text(out, word, strlen(word));
-}
-
-static void
-put_number(struct buf *out, uint64_t n)
-{
-	char text[24];
-
-	(void)snprintf(text, sizeof text, "%llu", (unsigned long long)n);
-	put_word(out, text);
-}
 
 static void
 put_sum(struct buf *out, const unsigned char sum[DIGEST_BYTES])
@@ -39,39 +22,16 @@ put_sum(struct buf *out, const unsigned char sum[DIGEST_BYTES])
 	buf_free(&hex);
 }
 
-/* A text without NUL; "" too. */
-static bool
-is_word(const struct line_value *v)
-{
-	return v->data != NULL && strlen(v->data) == v->len;
-}
-
-static bool
-is_the_word(const struct line_value *v, const char *word)
-{
-	return is_word(v) && strcmp(v->data, word) == 0;
-}
-
 static bool
 is_hex(const struct line_value *v, size_t len)
 {
-	return is_word(v) && v->len == len && strspn(v->data, "0123456789abcdef") == len;
-}
-
-static int
-hex_value(char d)
-{
-	return d <= '9' ? d - '0' : d - 'a' + 10;
+	return line_is_text(v) && hex_is(v->data, len);
 }
 
 static bool
 take_sum(const struct line_value *v, unsigned char out[DIGEST_BYTES])
 {
-	if (!is_hex(v, 2 * DIGEST_BYTES))
-		return false;
-	for (size_t i = 0; i < DIGEST_BYTES; i++)
-		out[i] = (unsigned char)(hex_value(v->data[2 * i]) << 4 | hex_value(v->data[2 * i + 1]));
-	return true;
+	return is_hex(v, 2 * DIGEST_BYTES) && hex_read(v->data, DIGEST_BYTES, out);
 }
 
 static bool
@@ -135,20 +95,20 @@ void
 compare_put_question(struct buf *out, const struct compare_question *q, const struct table *t)
 {
 	line_begin(out);
-	put_word(out, "compare");
-	put_number(out, MESSAGE_VERSION);
-	put_word(out, ask_name[q->ask]);
-	put_word(out, q->incarnation);
-	put_number(out, q->seen.epoch);
-	put_word(out, q->seen.stamp);
-	put_word(out, q->versions ? "versions" : NULL);
+	line_word(out, "compare");
+	line_number(out, MESSAGE_VERSION);
+	line_word(out, ask_name[q->ask]);
+	line_word(out, q->incarnation);
+	line_number(out, q->seen.epoch);
+	line_word(out, q->seen.stamp);
+	line_word(out, q->versions ? "versions" : NULL);
 	if (q->was != NULL)
-		put_word(out, q->was);
+		line_word(out, q->was);
 	line_end(out);
 	message_put_section(out, t);
 	line_begin(out);
 	for (size_t i = 0; i < t->nkey; i++)
-		put_word(out, t->columns[t->key[i]].name);
+		line_word(out, t->columns[t->key[i]].name);
 	line_end(out);
 }
 
@@ -158,17 +118,17 @@ parse_first(const struct compare_reader *r, struct compare_question *q, struct e
 	const struct line_value *v = r->values;
 
 	memset(q, 0, sizeof *q);
-	if ((r->n != 7 && r->n != 8) || !is_the_word(&v[0], "compare") || !is_the_word(&v[1], "1"))
+	if ((r->n != 7 && r->n != 8) || !line_is_word(&v[0], "compare") || !line_is_word(&v[1], "1"))
 		return malformed("first line", e);
-	while (q->ask < ASKS && !is_the_word(&v[2], ask_name[q->ask]))
+	while (q->ask < ASKS && !line_is_word(&v[2], ask_name[q->ask]))
 		q->ask++;
 	if (q->ask == ASKS)
 		return malformed("question", e);
 	if (!is_hex(&v[3], 0) && !is_hex(&v[3], SCHEMA_INCARNATION_LEN))
 		return malformed("incarnation", e);
-	if (!is_word(&v[4]) || !mark_parse_u64(v[4].data, &q->seen.epoch) || (!is_hex(&v[5], 0) && !is_hex(&v[5], MARK_STAMP_LEN)))
+	if (!line_get_number(&v[4], &q->seen.epoch) || (!is_hex(&v[5], 0) && !is_hex(&v[5], MARK_STAMP_LEN)))
 		return malformed("position", e);
-	if ((v[6].data != NULL && !is_the_word(&v[6], "versions")) || (r->n == 8 && !is_word(&v[7])))
+	if ((v[6].data != NULL && !line_is_word(&v[6], "versions")) || (r->n == 8 && !line_is_text(&v[7])))
 		return malformed("first line", e);
 	memcpy(q->incarnation, v[3].data, v[3].len + 1);
 	memcpy(q->seen.stamp, v[5].data, v[5].len + 1);
@@ -188,7 +148,7 @@ parse_key_columns(struct compare_reader *r, struct compare_head *h, struct err *
 	if (line == NULL || !line_parse(line, len, h->key, CATALOG_KEY_COLUMNS, &h->nkey, e))
 		return malformed("list of key columns", e);
 	for (size_t i = 0; i < h->nkey; i++)
-		if (!is_word(&h->key[i]))
+		if (!line_is_text(&h->key[i]))
 			return malformed("list of key columns", e);
 	return true;
 }
@@ -284,7 +244,7 @@ void
 compare_put_definition(struct buf *out, const char *table, const char *text, size_t len)
 {
 	line_begin(out);
-	put_word(out, table);
+	line_word(out, table);
 	line_text(out, text, len);
 	line_end(out);
 }
@@ -292,7 +252,7 @@ compare_put_definition(struct buf *out, const char *table, const char *text, siz
 bool
 compare_parse_definition(const struct compare_reader *r, struct line_value *table, struct line_value *text, struct err *e)
 {
-	if (r->n != 2 || !is_word(&r->values[0]) || r->values[0].len == 0 || r->values[1].data == NULL)
+	if (r->n != 2 || !line_is_text(&r->values[0]) || r->values[0].len == 0 || r->values[1].data == NULL)
 		return malformed("definition", e);
 	*table = r->values[0];
 	*text = r->values[1];
@@ -305,9 +265,9 @@ void
 compare_put_answer(struct buf *out, bool more)
 {
 	line_begin(out);
-	put_word(out, "compared");
-	put_number(out, MESSAGE_VERSION);
-	put_word(out, more ? "more" : NULL);
+	line_word(out, "compared");
+	line_number(out, MESSAGE_VERSION);
+	line_word(out, more ? "more" : NULL);
 	line_end(out);
 }
 
@@ -319,7 +279,7 @@ compare_parse_answer(struct compare_reader *r, bool *more, struct err *e)
 
 	if (!compare_next(r, &any, e))
 		return false;
-	if (r->n != 3 || !is_the_word(&v[0], "compared") || !is_the_word(&v[1], "1") || (v[2].data != NULL && !is_the_word(&v[2], "more")))
+	if (r->n != 3 || !line_is_word(&v[0], "compared") || !line_is_word(&v[1], "1") || (v[2].data != NULL && !line_is_word(&v[2], "more")))
 		return malformed("answer", e);
 	*more = v[2].data != NULL;
 	return true;
@@ -330,7 +290,7 @@ compare_put_sum(struct buf *out, const struct digest_sum *sum)
 {
 	line_begin(out);
 	if (sum != NULL) {
-		put_number(out, sum->rows);
+		line_number(out, sum->rows);
 		put_sum(out, sum->sum);
 	}
 	line_end(out);
@@ -345,7 +305,7 @@ compare_parse_sum(const struct compare_reader *r, struct digest_sum *out, bool *
 	*known = r->n > 0;
 	if (r->n == 0)
 		return true;
-	return (r->n == 2 && is_word(&v[0]) && mark_parse_u64(v[0].data, &out->rows) && take_sum(&v[1], out->sum)) || malformed("sum", e);
+	return (r->n == 2 && line_get_number(&v[0], &out->rows) && take_sum(&v[1], out->sum)) || malformed("sum", e);
 }
 
 void
@@ -373,7 +333,7 @@ compare_put_last(struct buf *out, const char *key, size_t key_len, uint64_t abou
 {
 	line_begin(out);
 	put_open(out, key, key_len);
-	put_number(out, about);
+	line_number(out, about);
 	line_end(out);
 }
 
@@ -384,8 +344,8 @@ compare_parse_last(struct compare_reader *r, struct line_value *key, uint64_t *a
 
 	if (!compare_next(r, &any, e))
 		return false;
-	if (!any || r->n != 2 || (r->values[0].data != NULL && !is_key(&r->values[0])) || !is_word(&r->values[1]) ||
-	    !mark_parse_u64(r->values[1].data, about))
+	if (!any || r->n != 2 || (r->values[0].data != NULL && !is_key(&r->values[0])) ||
+	    !line_get_number(&r->values[1], about))
 		return malformed("page of rows", e);
 	*key = r->values[0];
 	return true;
@@ -400,9 +360,9 @@ compare_put_fact(struct buf *out, const struct compare_fact *f)
 		line_null(out);
 	else
 		put_sum(out, f->sum);
-	put_word(out, f->fresh ? "fresh" : NULL);
-	put_word(out, f->changed_at);
-	put_word(out, f->node);
+	line_word(out, f->fresh ? "fresh" : NULL);
+	line_word(out, f->changed_at);
+	line_word(out, f->node);
 	if (f->old != NULL)
 		line_text(out, f->old, f->old_len);
 	line_end(out);
@@ -414,12 +374,12 @@ compare_parse_fact(const struct compare_reader *r, struct compare_fact *out, str
 	const struct line_value *v = r->values;
 
 	memset(out, 0, sizeof *out);
-	if ((r->n != 5 && r->n != 6) || (r->n == 6 && !is_key(&v[5])) || (v[2].data != NULL && !is_the_word(&v[2], "fresh")))
+	if ((r->n != 5 && r->n != 6) || (r->n == 6 && !is_key(&v[5])) || (v[2].data != NULL && !line_is_word(&v[2], "fresh")))
 		return malformed("fact", e);
 	if (v[0].data != NULL && (!is_key(&v[0]) || !take_sum(&v[1], out->sum)))
 		return malformed("fact", e);
 	if ((v[3].data == NULL) != (v[4].data == NULL) ||
-	    (v[3].data != NULL && (!is_word(&v[3]) || v[3].len != QUEUE_TIME_LEN || !is_word(&v[4]) || v[4].len > CONF_NAME_MAX)))
+	    (v[3].data != NULL && (!line_is_text(&v[3]) || v[3].len != QUEUE_TIME_LEN || !line_is_text(&v[4]) || v[4].len > CONF_NAME_MAX)))
 		return malformed("fact", e);
 	out->key = v[0].data;
 	out->key_len = v[0].len;

@@ -7,11 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buf.h"
-#include "base/err.h"
+#include "wire/line.h"
 
 enum {
-	ERRAND_LINE_MAX = 256,	  /* one line, newline included */
+	ERRAND_LINE_MAX = LINE_SHORT_MAX,
 	ERRAND_PATH_MAX = 64,
 	ERRAND_WAIT_MAX_MS = 60 * 1000 /* that a download is kept waiting: tunnels close what is silent for longer */
 };

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "change/mark.h"
+
 static const char base64_digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /* --- UTF-8 --- */
@@ -78,6 +80,22 @@ line_null(struct buf *line)
 }
 
 void
+line_word(struct buf *line, const char *text)
+{
+	if (text == NULL)
+		line_null(line);
+	else
+		line_text(line, text, strlen(text));
+}
+
+void
+line_number(struct buf *line, uint64_t n)
+{
+	separate(line);
+	buf_fmt(line, "\"%llu\"", (unsigned long long)n);
+}
+
+void
 line_end(struct buf *line)
 {
 	buf_put(line, "]\n", 2);
@@ -118,6 +136,16 @@ line_quote(struct buf *out, const char *data, size_t len)
 	}
 	buf_put(out, data + from, len - from);
 	buf_char(out, '"');
+}
+
+void
+line_member(struct buf *out, const char *name, const char *text, size_t len)
+{
+	buf_fmt(out, ",\"%s\":", name);
+	if (text == NULL)
+		buf_str(out, "null");
+	else
+		line_quote(out, text, len);
 }
 
 void
@@ -383,4 +411,45 @@ line_parse(char *line, size_t len, struct line_value *values, size_t max, size_t
 			return err_set(e, ERR_INPUT, "malformed record line");
 	}
 	return c.at == c.end || err_set(e, ERR_INPUT, "bytes behind a record line");
+}
+
+/* --- values --- */
+
+bool
+line_is_text(const struct line_value *v)
+{
+	return v->data != NULL && strlen(v->data) == v->len;
+}
+
+bool
+line_is_word(const struct line_value *v, const char *word)
+{
+	return line_is_text(v) && strcmp(v->data, word) == 0;
+}
+
+bool
+line_get_number(const struct line_value *v, uint64_t *out)
+{
+	return line_is_text(v) && mark_parse_u64(v->data, out);
+}
+
+bool
+line_parse_short(const char *text, size_t len, size_t *at, struct line_short *out)
+{
+	size_t left = len - *at, n;
+	const char *newline = left == 0 ? NULL : memchr(text + *at, '\n', left < LINE_SHORT_MAX ? left : (size_t)LINE_SHORT_MAX);
+	struct err ignored;
+
+	if (newline == NULL)
+		return false;
+	n = (size_t)(newline - (text + *at));
+	memcpy(out->text, text + *at, n);
+	out->text[n] = '\0';
+	*at += n + 1;
+	if (!line_parse(out->text, n, out->values, LINE_WORDS_MAX, &out->n, &ignored))
+		return false;
+	for (size_t i = 0; i < out->n; i++)
+		if (out->values[i].data != NULL && !line_is_text(&out->values[i]))
+			return false;
+	return true;
 }

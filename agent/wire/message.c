@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "wire/strict.h"
 
 enum {
@@ -152,17 +153,11 @@ get_bool(struct json_object *o, const char *name, bool *out, struct err *e)
 }
 
 static bool
-is_hex(const char *text, size_t len)
-{
-	return strlen(text) == len && strspn(text, "0123456789abcdef") == len;
-}
-
-static bool
 get_hex(struct json_object *o, const char *name, char *out, size_t len, bool may_be_empty, struct err *e)
 {
 	if (!get_text(o, name, out, len + 1, e))
 		return false;
-	return is_hex(out, len) || (may_be_empty && out[0] == '\0') || missing(name, e);
+	return hex_is(out, len) || (may_be_empty && out[0] == '\0') || missing(name, e);
 }
 
 static bool
@@ -643,27 +638,14 @@ message_put_record(struct buf *line, const struct record_meta *m)
 	put_meta(line, m);
 }
 
-static int
-hex_value(char d)
-{
-	return d >= '0' && d <= '9' ? d - '0' : d >= 'a' && d <= 'f' ? d - 'a' + 10 : -1;
-}
-
 static bool
 parse_old_key(struct json_object *old, char *to, struct record_meta *m, struct err *e)
 {
 	const char *hex = json_object_get_string(old);
 	size_t len = json_object_is_type(old, json_type_string) ? (size_t)json_object_get_string_len(old) : 1;
 
-	if (len % 2 != 0)
+	if (len % 2 != 0 || !hex_read(hex, len / 2, to))
 		return missing("old", e);
-	for (size_t i = 0; i < len; i += 2) {
-		int high = hex_value(hex[i]), low = hex_value(hex[i + 1]);
-
-		if (high < 0 || low < 0)
-			return missing("old", e);
-		to[i / 2] = (char)(high << 4 | low);
-	}
 	to[len / 2] = '\0';
 	m->old_key = to;
 	m->old_key_len = len / 2;

@@ -9,10 +9,11 @@
 
 #include "base/buf.h"
 #include "base/conf.h"
+#include "wire/line.h"
 
 enum {
 	PARCEL_HASH = 32,		  /* bytes of SHA-256 */
-	PARCEL_LINE_MAX = 256,		  /* one line, newline included */
+	PARCEL_LINE_MAX = LINE_SHORT_MAX,
 	PARCEL_BLOCK_MAX = 1024 * 1024,	  /* of one block */
 	PARCEL_LIST_MAX = 3 * 1024 * 1024, /* a list of blocks: a file of 96 GiB; a larger one does not travel */
 	PARCEL_NEEDS_MAX = 8000		  /* of one answer */

@@ -2,41 +2,22 @@
  * (apply/rehearse), what people see of it (app/preview). */
 #include "wire/rehearsal.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "change/mark.h"
 
 enum { HEAD_VALUES = 6, REFUSAL_VALUES = 4 };
 
-static void
-put_text(struct buf *out, const char *text)
-{
-	if (text == NULL)
-		line_null(out);
-	else
-		line_text(out, text, strlen(text));
-}
-
-static void
-put_number(struct buf *out, uint64_t n)
-{
-	char text[24];
-
-	(void)snprintf(text, sizeof text, "%llu", (unsigned long long)n);
-	put_text(out, text);
-}
-
 void
 rehearsal_put_head(struct buf *out, const struct rehearsal_head *h)
 {
 	line_begin(out);
-	put_text(out, "rehearsed");
-	put_text(out, "1");
-	put_number(out, h->judged);
-	put_text(out, h->all ? "all" : NULL);
-	put_number(out, h->conflicts);
-	put_number(out, h->refused);
+	line_word(out, "rehearsed");
+	line_word(out, "1");
+	line_number(out, h->judged);
+	line_word(out, h->all ? "all" : NULL);
+	line_number(out, h->conflicts);
+	line_number(out, h->refused);
 	line_end(out);
 }
 
@@ -50,18 +31,18 @@ void
 rehearsal_put_finding(struct buf *out, const struct rehearsal_finding *f)
 {
 	line_begin(out);
-	put_text(out, f->kind);
-	put_text(out, f->table);
+	line_word(out, f->kind);
+	line_word(out, f->table);
 	line_text(out, f->key, f->key_len);
 	if (is_conflict(f->kind)) {
-		put_text(out, f->verdict);
-		put_text(out, f->rule);
-		put_text(out, f->local_changed_at);
-		put_text(out, f->local_node);
-		put_text(out, f->remote_changed_at);
-		put_text(out, f->remote_node);
+		line_word(out, f->verdict);
+		line_word(out, f->rule);
+		line_word(out, f->local_changed_at);
+		line_word(out, f->local_node);
+		line_word(out, f->remote_changed_at);
+		line_word(out, f->remote_node);
 	} else
-		put_text(out, f->reason);
+		line_word(out, f->reason);
 	line_end(out);
 }
 
@@ -76,14 +57,14 @@ malformed(struct err *e)
 static bool
 is_word(const struct line_value *v, size_t most)
 {
-	return v->data != NULL && v->len <= most && memchr(v->data, '\0', v->len) == NULL;
+	return line_is_text(v) && v->len <= most;
 }
 
 static bool
 one_of(const struct line_value *v, const char *const *words)
 {
-	for (; is_word(v, MESSAGE_REASON_MAX) && *words != NULL; words++)
-		if (strcmp(v->data, *words) == 0)
+	for (; *words != NULL; words++)
+		if (line_is_word(v, *words))
 			return true;
 	return false;
 }

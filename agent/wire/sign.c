@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 
 enum {
 	DECIMAL_MAX = 21,    /* 20 digits of 2^64 - 1 and a NUL */
@@ -38,25 +39,6 @@ must(bool ok)
 {
 	if (!ok)
 		abort();
-}
-
-static void
-hex(const unsigned char *in, size_t len, char *out)
-{
-	static const char digit[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < len; i++) {
-		*out++ = digit[in[i] >> 4];
-		*out++ = digit[in[i] & 15];
-	}
-	*out = '\0';
-}
-
-/* Exactly n lower-case hexadecimal digits and no more? */
-static bool
-is_hex(const char *s, size_t n)
-{
-	return strspn(s, "0123456789abcdef") == n && s[n] == '\0';
 }
 
 /* HMAC-SHA-256 over fields[], a newline after each. */
@@ -90,7 +72,7 @@ mac_hex(const unsigned char key[SIGN_KEY_BYTES], const char *const *fields, size
 	unsigned char mac[SIGN_MAC_BYTES];
 
 	mac_of(key, fields, n, mac);
-	hex(mac, sizeof mac, out);
+	hex_write(mac, sizeof mac, out);
 }
 
 static void
@@ -101,7 +83,7 @@ body_hash(const void *body, size_t len, char out[SIGN_MAC_HEX + 1])
 
 	must(EVP_Digest(len == 0 ? "" : body, len, md, &size, EVP_sha256(), NULL) == 1);
 	must(size == sizeof md);
-	hex(md, sizeof md, out);
+	hex_write(md, sizeof md, out);
 }
 
 void
@@ -144,7 +126,7 @@ sign_response_mac(const unsigned char key[SIGN_KEY_BYTES], int status, const cha
 bool
 sign_equal(const char *a, const char *b)
 {
-	if (!is_hex(a, SIGN_MAC_HEX) || !is_hex(b, SIGN_MAC_HEX))
+	if (!hex_is(a, SIGN_MAC_HEX) || !hex_is(b, SIGN_MAC_HEX))
 		return false;
 	return CRYPTO_memcmp(a, b, SIGN_MAC_HEX) == 0;
 }
@@ -157,7 +139,7 @@ sign_nonce(char out[SIGN_NONCE_BYTES * 2 + 1], struct err *e)
 	out[0] = '\0';
 	if (!clock_random(raw, sizeof raw, e))
 		return false;
-	hex(raw, sizeof raw, out);
+	hex_write(raw, sizeof raw, out);
 	return true;
 }
 
@@ -179,7 +161,7 @@ sign_session_make(const unsigned char boot[SIGN_KEY_BYTES], const char *peer,
 
 	out[0] = '\0';
 	assert(now_mono_ms >= 0);
-	if (!is_hex(client_nonce, SIGN_NONCE_BYTES * 2))
+	if (!hex_is(client_nonce, SIGN_NONCE_BYTES * 2))
 		return; /* an empty id opens nothing */
 	(void)snprintf(mono, sizeof mono, "%" PRId64, now_mono_ms);
 	session_mac(boot, peer, client_nonce, mono, mac);
@@ -213,7 +195,7 @@ sign_session_ours(const unsigned char boot[SIGN_KEY_BYTES], const char *peer, co
 	    !cut_part(&session, mono, sizeof mono - 1, false) ||
 	    !cut_part(&session, got, sizeof got - 1, true))
 		return false;
-	if (!is_hex(nonce, sizeof nonce - 1) || strspn(mono, "0123456789") != strlen(mono))
+	if (!hex_is(nonce, sizeof nonce - 1) || strspn(mono, "0123456789") != strlen(mono))
 		return false;
 	session_mac(boot, peer, nonce, mono, want);
 	if (!sign_equal(got, want))

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include "base/disk.h"
 #include "wire/line.h"
 
 enum {
@@ -89,17 +90,9 @@ open_file(struct spool *s, struct err *e)
 }
 
 static bool
-write_all(int fd, const char *data, size_t len, struct err *e)
+write_all(int fd, const void *data, size_t len, struct err *e)
 {
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0)
-			return err_errno(e, ERR_IO, "writing to a spool file in [node] state_dir");
-		data += n;
-		len -= (size_t)n;
-	}
-	return true;
+	return disk_write(fd, data, len) || err_errno(e, ERR_IO, "writing to a spool file in [node] state_dir");
 }
 
 bool

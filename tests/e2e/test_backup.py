@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lab import Pair, places, small_disk
+from lab import Pair, places, process, small_disk
 from lab.waiting import until
 
 HOSTILE = [b"new\nline", b"back\\slash", b"\xff\xfe", b"quote'\"", b" blank ", b"-rf", "\u00e9t\u00e9".encode(), b"n" * 255]
@@ -261,6 +263,31 @@ def test_files_come_back_and_what_stood_there_goes_to_the_trash(folder: Folder) 
     assert (folder.root / "a" / "gone").stat().st_mtime == 1_700_000_000
     again = folder.restore(name)
     assert (again["new"], again["replaced"]) == (0, 0)
+
+
+def test_a_terminal_sees_how_far_a_backup_and_a_restore_are(folder: Folder) -> None:
+    def shown(*words: str) -> str:
+        ours, theirs = pty.openpty()
+        with open(ours, "rb", buffering=0) as screen:
+            child = subprocess.Popen(folder.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=theirs, preexec_fn=process.dies_with_parent())
+            os.close(theirs)
+            seen = b""
+            try:
+                while piece := screen.read(65536):
+                    seen += piece
+            except OSError:  # the other end is closed
+                pass
+            assert child.wait(60) == 0
+        return seen.decode()
+
+    for i in range(300):
+        folder.write(f"f{i}")
+    for words in (("--backup", "uploads"), ("--restore", "uploads", "latest")):
+        seen = shown(*words)
+        assert re.search(r"\ruploads: \d+ (of about \d+ )?files", seen) and seen.endswith("\r\x1b[K"), (words, seen)
+        assert shown(*words, "-q") == ""
+    # The list of the snapshot before says how many there are about.
+    assert re.search(r"\ruploads: \d+ of about \d+ files \(\d+ %\)", shown("--backup", "uploads"))
 
 
 def test_a_spoilt_snapshot_is_named_and_not_restored(folder: Folder) -> None:

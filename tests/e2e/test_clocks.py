@@ -110,6 +110,28 @@ def test_a_receiver_refuses_what_was_changed_in_its_future_and_the_command_mends
     assert _row(two.bert) == "late"
 
 
+def test_a_refused_change_of_a_wrong_clock_gets_the_present_time_as_well(ready: tuple[Pair, Clock]) -> None:
+    """Both clocks were wrong when the peer refused it, so nobody minded then."""
+    two, _ = ready
+    for node in two.nodes:
+        node.change_conf({"sync": {"max_clock_skew": "1h"}})
+    two.bert.sql("CREATE TRIGGER no BEFORE UPDATE ON t FOR EACH ROW"
+                 " IF NEW.v = 'late' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='not today'; END IF")
+    two.bert.start_serve()
+    hand.transaction(two.anna, "SET timestamp=UNIX_TIMESTAMP(SYSDATE(6)) + 600", "UPDATE t SET v='late' WHERE id=1")
+    assert " 0 records sent, " in two.anna.drain(check=(DONE, PERSON)).stdout
+    for node in two.nodes:
+        node.change_conf({"sync": {"max_clock_skew": None}})
+    two.bert.stop_serve()
+    two.bert.start_serve()
+    two.bert.sql("DROP TRIGGER no")
+    assert "run agent --install on anna" in two.anna.drain(check=PERSON).stderr
+    assert "1 changes that a wrong clock had dated" in two.anna.agent("--install", check=DONE).stdout
+    two.settle()
+    two.assert_equal()
+    assert _row(two.bert) == "late" and _held(two.anna) == ""
+
+
 def test_an_app_with_a_clock_of_its_own_is_never_disturbed(ready: tuple[Pair, Clock]) -> None:
     two, _ = ready
     hand.transaction(two.anna, "SET timestamp=1000000000", "INSERT INTO t VALUES (4, 'of 2001')")

@@ -155,6 +155,7 @@ def test_the_guide_leads_from_the_database_to_a_restored_backup(reader: Reader) 
     _equal(reader)
     assert anna.sql("SELECT COUNT(*) FROM article WHERE id > 1000 OR name = 'changed'") == [(3,)]
     reader.follow((DOCS / "faq.md").read_text(encoding="utf-8"))
+    assert anna.daemon is None
     assert anna.sql("SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA='shop'") == [(0,)]
 
 

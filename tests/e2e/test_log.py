@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 
 from lab import Pair, hand
 from lab.node import Node
@@ -61,6 +63,23 @@ def test_levels_leave_out_what_is_below_them(fresh_pair: Pair) -> None:
         anna.drain(*words, check=DONE)
         text = anna.agent_log.read_text(encoding="utf-8")
         assert ("Sync queued" in text) == ("Sync success" in text) == (" debug " in text) == shows, (level, words, text)
+
+
+def test_a_daemon_takes_another_log_up_and_keeps_its_own_where_that_cannot_be_written(fresh_pair: Pair) -> None:
+    anna = fresh_pair.anna
+    hand.everywhere(fresh_pair, T)
+    fresh_pair.install()
+    anna.start_serve()
+    first, second = anna.agent_log, anna.folder / "second.log"
+    for target, level, seen in ((f"file {second}", "debug", lambda: second.exists() and " debug " in second.read_text()),
+                                (f"file {anna.folder}", "info", lambda: "error the log stays as it was: " in second.read_text()),
+                                (f"file {first}", "info", lambda: first.read_text().count(" up: node anna") == 2)):
+        anna.change_conf({"log": {"target": target, "level": level}})
+        assert anna.serve_pid is not None
+        os.kill(anna.serve_pid, signal.SIGHUP)
+        until(seen, 60, target)
+    assert second.stat().st_mode & 0o777 == 0o600
+    assert second.read_text().count(" up: node anna") == 2
 
 
 def test_with_q_a_success_prints_nothing_at_all(fresh_pair: Pair) -> None:

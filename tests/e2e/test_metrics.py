@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pymysql
 import pytest
 
 from lab import Pair, hand, places
@@ -114,6 +115,48 @@ def test_metrics_say_so_when_the_database_is_away(fresh_pair: Pair) -> None:
     finally:
         anna.server.start()
     until(lambda: _scrape(anna)["tandem_database_up"] == 1, 30, "it is back")
+
+
+PAGES_OWN = ("sync_history", "sync_audit")  # what no group writes to
+
+
+def _lock_all(group: pymysql.connections.Connection, node: Node) -> bool:
+    """More than any group locks: each row and the gaps between them, in the app's tables and in all of ours."""
+    tables = node.server.sql("SELECT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_SCHEMA IN (%s, %s)"
+                             " AND TABLE_TYPE='BASE TABLE' AND TABLE_NAME NOT IN %s ORDER BY 1", (node.database, node.sync_database, PAGES_OWN))
+    try:
+        with group.cursor() as cursor:
+            for (table,) in tables:
+                cursor.execute(f"SELECT COUNT(*) FROM (SELECT 1 FROM {table} FOR UPDATE) x")
+    except pymysql.OperationalError as e:  # the daemon was about to tidy up
+        assert e.args[0] in (1205, 1213)
+        group.rollback()
+        return False
+    return len(tables) > 20
+
+
+def test_page_and_metrics_wait_for_nothing_that_a_group_has_locked(fresh_pair: Pair) -> None:
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    hand.everywhere(fresh_pair, "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(40))")
+    fresh_pair.install()
+    fresh_pair.start_serve()
+    anna.sql("INSERT INTO t VALUES (1,'a'),(2,'b')")
+    until(lambda: bert.sql("SELECT COUNT(*) FROM t") == [(2,)], 60, "both are there")
+    refused = 'tandem_http_refused_total{door="page",status="401"}'
+    with bert.connect(autocommit=False) as group:
+        until(lambda: _lock_all(group, bert), 60, "all is locked")
+        bert.server.sql("INSERT INTO sync_audit (caller, action, records) VALUES ('here', 'drain', 0)", db=bert.sync_database)
+        newest = bert.server.sql("SELECT MAX(id) FROM sync_audit", db=bert.sync_database)[0][0]
+        assert bert.get("/metrics", "f" * 32)[0] == 401
+        # Nothing is let go before the answers are there, and they are not those of before.
+        until(lambda: json.loads(bert.get("/api/monitor/state", bert.monitor_key, timeout=60)[1])["last_audit"] == newest, 60, "the state is read")
+        until(lambda: _scrape(bert).get(refused, 0) >= 1, 60, "the metrics are made")
+        assert _scrape(bert)["tandem_database_up"] == 1
+        assert json.loads(bert.get("/api/monitor/review", bert.monitor_key, timeout=60)[1])["audit"]
+        for path, shown in (("/", b"anna"), ("/api/monitor/history", b"hour"), ("/api/status", b'"peers"')):
+            status, body = bert.get(path, bert.monitor_key, timeout=60)
+            assert status == 200 and shown in body, path
+        group.rollback()
 
 
 def test_the_rules_and_the_scrape_config_of_the_docs_are_right(tmp_path: Path) -> None:

@@ -193,3 +193,9 @@ def test_long_work_shows_how_far_it_is_on_a_terminal_alone(two: Pair) -> None:
         assert "\r" not in two.anna.agent("--verify", "--table", "riders").stderr
     finally:
         two.bert.stop_serve()
+
+
+@pytest.mark.parametrize("verb", [["--install"], ["--retry", "all"], ["--resolve", "all", "--keep", "local"]])
+def test_what_was_done_is_said_in_colour_too(two: Pair, verb: list[str]) -> None:
+    assert COLOUR.search(two.anna.agent(*verb, "--color", "always").stdout)
+    assert "\x1b" not in two.anna.agent(*verb).stdout

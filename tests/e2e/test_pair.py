@@ -96,9 +96,10 @@ def _join(node: Node, line: str, code: int = DONE) -> str:
 
 
 def _pair(pair: Pair) -> None:
-    with Invitation(pair.anna) as invitation:
-        _join(pair.bert, invitation.line)
-        assert invitation.end()[0] == DONE
+    with Invitation(pair.anna, "--color", "always") as invitation:
+        assert "\x1b" not in invitation.line + _join(pair.bert, invitation.line)
+        code, said = invitation.end()
+        assert code == DONE and "\x1b[32mpaired with bert" in said
 
 
 def _section(node: Node, peer: str) -> dict[str, str]:
@@ -323,7 +324,8 @@ def test_a_new_key_loses_no_change(pair: Pair) -> None:
         anna.sql("INSERT INTO t VALUES (%s, 'a')", [start + 2 * i])
         bert.sql("INSERT INTO t VALUES (%s, 'b')", [start + 2 * i + 1])
         if i in (20, 40):
-            anna.agent("--rotate", "bert", check=DONE)
+            said = anna.agent("--rotate", "bert", "--color", "always", check=DONE).stdout
+            assert said == "\x1b[32mthe pair with bert has a new key, and agent --serve has been told\x1b[0m\n"
             until(lambda: _section(bert, "anna")["key"] == _section(anna, "bert")["key"] != old, 30, "both have the key")
             old = _section(anna, "bert")["key"]
             until(lambda: {node.agent("--check").returncode for node in pair.nodes} == {DONE}, 60, "both daemons have it too")

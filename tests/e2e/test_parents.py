@@ -314,6 +314,21 @@ def test_a_key_that_changed_twice_and_was_refused_is_still_one_record(fresh_pair
     assert bert.sql("SELECT * FROM t") == [(3, 7)]
 
 
+def test_a_refused_key_that_changes_again_ends_what_had_it_before(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair, "CREATE TABLE t (id INT PRIMARY KEY, v INT)", "INSERT INTO t VALUES (1,1), (4,4)")
+    bert.sql("ALTER TABLE t ADD CONSTRAINT seven CHECK (v<>7)")
+    bert.start_serve()
+    hand.transaction(anna, "DELETE FROM t WHERE id=4", "UPDATE t SET id=4, v=7 WHERE id=1")
+    anna.drain(check=0)
+    assert [row[:3] for row in hand.owed(anna)] == [("t", "4", "retry")]
+    anna.sql("UPDATE t SET id=6 WHERE id=4")
+    anna.drain(check=0)
+    bert.sql("ALTER TABLE t DROP CONSTRAINT seven")
+    bert.stop_serve()
+    _settle(fresh_pair, "anna")
+    assert bert.sql("SELECT * FROM t") == [(6, 7)]
+
+
 def test_a_parent_that_may_not_move_stays_for_a_new_child(fresh_pair: Pair) -> None:
     anna, bert = _ready(
         fresh_pair, "CREATE TABLE shelf (id INT PRIMARY KEY, v INT)", "CREATE TABLE book (id INT PRIMARY KEY, shelf INT,"

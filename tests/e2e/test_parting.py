@@ -103,6 +103,22 @@ def test_what_the_peer_had_refused_is_settled_and_what_another_refused_is_not(th
     assert _rows(cleo) == _rows(anna)
 
 
+def test_a_startup_from_a_peer_that_left_is_at_its_end(three: Cluster) -> None:
+    anna, bert, cleo = three.nodes
+    cleo.sql("INSERT INTO t VALUES (1, 'of cleo')")
+    # As a startup leaves it that was cut: until it has ended, nothing is taken from anybody.
+    _sync(anna, "INSERT INTO @sync_startup (peer, state) VALUES ('bert', 'filling')")
+    _sync(anna, "INSERT INTO @sync_startup_table (peer, table_name, last_key) VALUES ('bert', 't', '[]')")
+    cleo.start_serve()
+    anna.start_serve()
+    assert anna.status()["startup"]["peer"] == "bert"
+    anna.agent("--unpair", "bert", check=DONE)
+    until(lambda: anna.status()["startup"] is None, 60, "the startup is given up")
+    until(lambda: _rows(anna) == _rows(cleo) == [(1, "of cleo")], 60, "what cleo has is taken")
+    anna.agent("--startup", "--peer", "cleo", check=DONE)
+    assert _sync(anna, "SELECT COUNT(*) FROM @sync_startup_table") == [(0,)]
+
+
 def test_a_daemon_that_reads_the_file_again_waits_for_nobody_who_left(three: Cluster) -> None:
     anna, _, cleo = _only_bert_lacks_it(three)
     anna.start_serve()

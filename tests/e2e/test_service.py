@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lab import Pair, hand, places
+from lab.manager import Manager
 from lab.node import Node
 from lab.waiting import until
 
@@ -22,33 +22,9 @@ pytestmark = pytest.mark.slow
 WATCHDOG_S = 1.0
 
 
-class _Manager:
-    """What systemd is to the daemon: a socket."""
-
-    def __init__(self, name: str) -> None:
-        self.heard: list[tuple[float, str]] = []
-        self.name = name
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind("\0" + name[1:] if name.startswith("@") else name)
-        self._socket.setblocking(False)
-
-    def listen(self) -> list[str]:
-        """Everything that was said up to now."""
-        while True:
-            try:
-                self.heard.append((time.monotonic(), self._socket.recv(4096).decode()))
-            except BlockingIOError:
-                return [text for _, text in self.heard]
-
-    def close(self) -> None:
-        """Nobody listens any more."""
-        self._socket.close()
-        Path(self.name).unlink(missing_ok=True)
-
-
 @contextmanager
-def _managed(node: Node, name: str, watch: bool = True) -> Iterator[_Manager]:
-    manager = _Manager(name)
+def _managed(node: Node, name: str, watch: bool = True) -> Iterator[Manager]:
+    manager = Manager(name)
     env = {"NOTIFY_SOCKET": name} | ({"WATCHDOG_USEC": str(int(WATCHDOG_S * 1e6))} if watch else {})
     try:
         node.start_serve(env=env)
@@ -69,7 +45,7 @@ def two(fresh_pair: Pair) -> Pair:
 
 def test_a_service_manager_hears_of_every_turn_of_its_life(two: Pair) -> None:
     anna = two.anna
-    heard = _Manager(str(anna.folder / "notify"))
+    heard = Manager(str(anna.folder / "notify"))
     anna.start_serve(env={"NOTIFY_SOCKET": heard.name, "WATCHDOG_USEC": str(int(WATCHDOG_S * 1e6))})
     try:
         until(lambda: "READY=1" in heard.listen(), 30, "it is ready")

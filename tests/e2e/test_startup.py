@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lab import Node, Pair, until
-from lab.hand import everywhere, sync, unseen
+from lab.hand import drain, everywhere, sync, unseen
 from lab.pair import Cluster
 from lab.proxy import Fault
 
@@ -168,7 +168,31 @@ def test_two_new_nodes_need_no_filling(fresh_pair: Pair) -> None:
         two.bert.sql("INSERT INTO t VALUES (1, 'bert', 1)")
         two.anna.sql("INSERT INTO t VALUES (2, 'anna', 1)")
         until(lambda: rows(two.anna) == rows(two.bert) and len(rows(two.anna)) == 2, what="both are in step")
+        assert [sync(node, "SELECT * FROM sync_startup WHERE peer=''") for node in two.nodes] == [[], []]  # nobody is put off
         assert [node.agent("--status").returncode for node in two.nodes] == [0, 0]
+
+
+def test_a_blank_node_whose_database_was_away_when_it_began_takes_no_change_before_it_has_asked(fresh_pair: Pair) -> None:
+    """A change that came first would make it a node with rows, which is never filled."""
+    with begun(fresh_pair, TABLE, there=(numbers(10),)) as two:
+        anna, bert = two.nodes
+        anna.change_conf({"sync": {"startup": "auto"}})
+        two.wire["bert", "anna"].set_mode("refuse")
+        question = two.wire["anna", "bert"].plan(Fault("hold_request", "/api/sync/"))
+        bert.sql("INSERT INTO t VALUES (11, 'new', 1)")
+        anna.server.stop()
+        try:
+            anna.start_serve()
+            until(lambda: "waiting for it" in anna.agent_log.read_text(), 30, "anna has looked")
+        finally:
+            anna.server.start()
+        until(lambda: question.hits == 1, 60, "anna asks, and bert does not hear it yet")
+        two.wire["bert", "anna"].set_mode("pass")
+        refused = drain(bert, check=(0, 4))
+        assert rows(anna) == [], refused.stdout + refused.stderr
+        question.release()
+        until(lambda: len(rows(anna)) == 11, 60, "anna is filled")
+        until(lambda: drain(bert, check=(0, 4)).returncode == 0, 60, "bert's change is taken")
 
 
 def test_a_startup_that_is_cut_goes_on_where_it_was(fresh_pair: Pair) -> None:

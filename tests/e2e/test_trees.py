@@ -306,6 +306,34 @@ def test_two_sides_change_one_folder(fresh_pair: Pair) -> None:
     until(lambda: look(here)["5"] == look(there)["5"] == other, 60, "the other version stands on both sides")
 
 
+def test_of_a_file_that_both_sides_changed_both_can_stay(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way", "conflict": "prefer anna"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    put(here, "album/photo.jpg", "first")
+    fresh_pair.start_serve()
+    until(lambda: look(here) == look(there) and len(look(there)) == 2, 60, "both have it")
+    fresh_pair.stop_serve()
+    put(here, "album/photo.jpg", "anna's photo")
+    put(there, "album/photo.jpg", "bert's photo")
+    for root in (here, there):
+        os.utime(root / "album/photo.jpg", (1800000000, 1800000000))
+    fresh_pair.start_serve()
+    until(lambda: look(here) == look(there) and b"anna's photo" in look(there).values(), 60, "anna is preferred")
+    node = next(node for node in fresh_pair.nodes if json.loads(node.agent("--conflicts", "--json").stdout)["conflicts"])
+    (one,) = json.loads(node.agent("--conflicts", "--json").stdout)["conflicts"]
+    said = node.agent("--conflicts").stdout
+    assert "tree uploads, album/photo.jpg" in said and "--keep both" in said
+    assert "--keep both" not in node.agent("--resolve", "all", "--keep", "both", check=2).stdout
+    node.agent("--resolve", str(one["id"]), "--keep", "both")
+    beside = "album/photo.conflict-20270115-080000-bert.jpg"
+    want = {"album": "dir", "album/photo.jpg": b"anna's photo", beside: b"bert's photo"}
+    until(lambda: look(here) == look(there) == want, 60, "both stand on both sides")
+    node.agent("--resolve", str(one["id"]), "--keep", "both")  # once more: nothing changes
+    until(lambda: look(here) == look(there) == want, 30, "as before")
+    assert "there is no conflict" in node.agent("--resolve", "99999", "--keep", "both", check=2).stderr
+
+
 def test_names_of_every_kind_travel_and_nothing_leaves_the_folder(fresh_pair: Pair) -> None:
     here, there = folders.join(fresh_pair, _MIRROR)
     anna, bert = fresh_pair.anna, fresh_pair.bert

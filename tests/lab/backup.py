@@ -14,9 +14,9 @@ from lab.server import find_program
 def dump(node: Node, databases: Sequence[str]) -> str:
     """mariadb-dump of whole databases, with triggers and routines."""
     ran = subprocess.run(
-        [find_program("mariadb-dump", "mysqldump"), "--no-defaults", f"--socket={node.server.socket}",
-         "--user=root", "--single-transaction", "--routines", "--triggers", "--databases", *databases],
-        capture_output=True, check=False, timeout=600, preexec_fn=process.dies_with_parent())
+        process.bound([find_program("mariadb-dump", "mysqldump"), "--no-defaults", f"--socket={node.server.socket}",
+                       "--user=root", "--single-transaction", "--routines", "--triggers", "--databases", *databases]),
+        capture_output=True, check=False, timeout=600)
     if ran.returncode != 0:
         raise RuntimeError(f"{node.name}: {ran.stderr.decode(errors='replace')}")
     return ran.stdout.decode(errors="surrogateescape")
@@ -24,9 +24,8 @@ def dump(node: Node, databases: Sequence[str]) -> str:
 
 def load(node: Node, text: str) -> None:
     """Load a dump over what is there."""
-    ran = subprocess.run(node.server.client(), input=text.encode(errors="surrogateescape"),
-                         capture_output=True, check=False, timeout=600,
-                         preexec_fn=process.dies_with_parent())
+    ran = subprocess.run(process.bound(node.server.client()), input=text.encode(errors="surrogateescape"),
+                         capture_output=True, check=False, timeout=600)
     if ran.returncode != 0:
         raise RuntimeError(f"{node.name}: {ran.stderr.decode(errors='replace')}")
 

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from lab import places, ports, process
+from lab.manager import Manager
 from lab.server import Row, Server, find_program
 from lab.waiting import until
 
@@ -38,9 +39,12 @@ COMMANDS = {
                  '[ -z "$user" ] || [ "$user" = "$(id -un)" ] || as="setpriv --reuid=$user --clear-groups --regid=$(id -g "$user") --pdeathsig KILL "\n'
                  'case "$*" in\n'
                  '"enable --now tandem.service"|"start tandem") sed -n "s/^ExecStart=/exec $as/p" "$BLANK/units/tandem.service"'
-                 ' >"$BLANK/wanted.new"; mv "$BLANK/wanted.new" "$BLANK/wanted" ;;\n'
-                 '"stop tandem") echo stop >"$BLANK/wanted.new"; mv "$BLANK/wanted.new" "$BLANK/wanted"\n'
-                 '  while [ -e "$BLANK/wanted" ]; do sleep 0.02; done ;;\nesac\n',
+                 ' >"$BLANK/wanted.new" ;;\n'
+                 '"disable --now tandem.service"|"stop tandem") echo stop >"$BLANK/wanted.new" ;;\n'
+                 '*) exit 0 ;;\nesac\n'
+                 'mv "$BLANK/wanted.new" "$BLANK/wanted"\n'
+                 # As the real one with a unit of Type=notify: it returns when the daemon is ready, or ended.
+                 'while [ -e "$BLANK/wanted" ]; do sleep 0.02; done\n[ ! -e "$BLANK/failed" ]\n',
 }
 
 
@@ -93,13 +97,26 @@ class Blank:
         wanted = self.folder / "wanted"
         if not wanted.exists():
             return
-        text = wanted.read_text()
         # flock would stand between us and the daemon, which has to end with us.
-        text = re.sub(r"^exec flock -n '[^']*' ", "exec ", text)
+        text, by_cron = re.subn(r"^exec flock -n '[^']*' ", "exec ", wanted.read_text())
         self.end_daemon()
-        if text.strip() != "stop":
-            self.daemon = process.start(["sh", "-c", text], self.folder / "daemon.log", self.env, self.folder)
+        (self.folder / "failed").unlink(missing_ok=True)
+        if by_cron:
+            self.daemon = self._start_daemon(text, {})
+        elif text.strip() != "stop" and not self._start_service(text):
+            (self.folder / "failed").touch()
         wanted.unlink()
+
+    def _start_daemon(self, text: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
+        return process.start(["sh", "-c", text], self.folder / "daemon.log", self.env | env, self.folder)
+
+    def _start_service(self, text: str) -> bool:
+        """As a unit of Type=notify: until it says that it is ready; False when it ends instead."""
+        manager = Manager(f"@tandem-lab-ready-{self.monitor_port}")
+        daemon = self.daemon = self._start_daemon(text, {"NOTIFY_SOCKET": manager.name})
+        until(lambda: "READY=1" in manager.listen() or daemon.poll() is not None, ANSWER_TIMEOUT, f"{self.name}: the daemon is ready")
+        manager.close()
+        return daemon.poll() is None
 
     def end_daemon(self, how: int = signal.SIGTERM) -> None:
         """An orderly end, unless told otherwise."""
@@ -126,9 +143,8 @@ class Blank:
 
     def agent(self, *args: str, check: int | None = None) -> subprocess.CompletedProcess[str]:
         """The agent with the file that setup has written."""
-        ran = subprocess.run([str(places.agent_binary()), "--config", str(self.conf_path), *args], env=self.env, text=True,
-                             capture_output=True, check=False, timeout=ANSWER_TIMEOUT, stdin=subprocess.DEVNULL,
-                             preexec_fn=process.dies_with_parent())
+        ran = subprocess.run(process.bound([str(places.agent_binary()), "--config", str(self.conf_path), *args]), env=self.env, text=True,
+                             capture_output=True, check=False, timeout=ANSWER_TIMEOUT, stdin=subprocess.DEVNULL)
         assert check is None or ran.returncode == check, f"{self.name}: {args} ended with {ran.returncode}\n{ran.stdout}{ran.stderr}"
         return ran
 

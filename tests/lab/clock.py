@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import struct
-import subprocess
-from pathlib import Path
 
-from lab import places
-from lab.server import Server, find_program
-
-_SOURCE = Path(__file__).with_name("clock.c")
-
-
-def _library() -> Path:
-    """The shared library, compiled once."""
-    path = places.lab_root() / f"clock-{_SOURCE.stat().st_mtime_ns}.so"
-    with open(places.lab_root() / "clock.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not path.exists():
-            draft = path.with_suffix(".draft")
-            subprocess.run([find_program("cc", "gcc", "clang"), "-shared", "-fPIC", "-O2", "-o", str(draft), str(_SOURCE), "-ldl"],
-                           check=True)
-            draft.rename(path)
-    return path
+from lab.compiled import compiled
+from lab.server import Server
 
 
 class Clock:
@@ -34,7 +16,7 @@ class Clock:
     def __init__(self, server: Server) -> None:
         self._file = server.folder / "clock"
         self._file.write_bytes(struct.pack("l", 0))
-        server.environment = {"LD_PRELOAD": str(_library()), "LAB_CLOCK": str(self._file)}
+        server.environment = {"LD_PRELOAD": str(compiled("clock.c", "-shared", "-fPIC", "-ldl")), "LAB_CLOCK": str(self._file)}
 
     def wrong_by(self, seconds: int) -> None:
         """From now on; 0: right again."""

@@ -195,10 +195,9 @@ class Node:
               env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run the agent; check: the exit code, or the exit codes, that it must end with."""
         try:
-            ran = subprocess.run(self.command(*args), text=True, errors="replace",
+            ran = subprocess.run(process.bound(self.command(*args)), text=True, errors="replace",
                                  capture_output=True, timeout=timeout, env=_environment(env),
-                                 stdin=subprocess.DEVNULL, cwd=self.folder, check=False,
-                                 preexec_fn=process.dies_with_parent())
+                                 stdin=subprocess.DEVNULL, cwd=self.folder, check=False)
         except subprocess.TimeoutExpired as late:
             raise AssertionError(f"{self.name}: agent {' '.join(args)} still ran after"
                                  f" {timeout:g} s\n{late.stdout}\n{late.stderr}") from None

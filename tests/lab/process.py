@@ -8,9 +8,11 @@ import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from lab.compiled import compiled
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -30,14 +32,19 @@ def dies_with_parent() -> Callable[[], None]:
     return set_death_signal
 
 
+def bound(command: Sequence[str]) -> list[str]:
+    """The command line of one that dies with this thread: as with dies_with_parent, and much quicker than a
+    preexec_fn, for which the whole test process is copied."""
+    return [str(compiled("child.c", "-static")), str(os.getpid()), *command]
+
+
 def start(command: list[str], log: Path, env: dict[str, str] | None = None,
           cwd: Path | None = None) -> subprocess.Popen[bytes]:
     """Start a child in the background; both its outputs are appended to the log file. It has a
     session of its own, so that a Ctrl-C is for us and we end it in order."""
     with open(log, "ab") as out:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                 env=env, cwd=cwd, preexec_fn=dies_with_parent(),
-                                 start_new_session=True)
+        child = subprocess.Popen(bound(command), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                 env=env, cwd=cwd, start_new_session=True)
     _children.append(child)
     return child
 

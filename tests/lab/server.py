@@ -235,8 +235,8 @@ class Server:
 
     def script(self, text: str, db: str | None = None) -> str:
         """Run a script of many statements with the client; what it printed."""
-        ran = subprocess.run(self.client(db), input=text.encode(), capture_output=True,
-                             check=False, timeout=600, preexec_fn=process.dies_with_parent())
+        ran = subprocess.run(process.bound(self.client(db)), input=text.encode(), capture_output=True,
+                             check=False, timeout=600)
         if ran.returncode != 0:
             raise RuntimeError(f"{self.name}: {ran.stderr.decode(errors='replace')}")
         return ran.stdout.decode(errors="replace")

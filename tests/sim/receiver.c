@@ -920,7 +920,7 @@ receiver_apply(struct world *w, struct node *n, int peer, const struct group_sen
 		return true;
 	}
 	r.seen = store_mark(r.s, g->header.seen.stamp[0] == '\0' ? side->state.start_epoch : g->header.seen.epoch);
-	where = position_of_seen(&g->header, n->store.incarnation, r.seen);
+	where = position_of_seen(&g->header, n->store.incarnation, r.seen, side->state.floor_epoch);
 	if (where.kind == STANDING_REFUSED && (!is_overlooked(w, &where) || r.seen == NULL))
 		return refuse(&r, where);
 	if (states_too_old(&r)) {

@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,7 +20,9 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/disk.h"
 #include "base/err.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -115,6 +119,29 @@ bytes_and_hexadecimal_and_formats_are_appended(void **state)
 }
 
 static void
+hexadecimal_digits_are_read_as_they_are_written(void **state)
+{
+	static const char *const wrong[] = { "", "0", "0g", "g0", "0A", "A0", " 0", "0:", "/0", "`0" };
+	unsigned char all[256], back[256];
+	char text[2 * sizeof all + 1];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof all; i++)
+		all[i] = (unsigned char)i;
+	hex_write(all, sizeof all, text);
+	assert_int_equal(strlen(text), sizeof text - 1);
+	assert_memory_equal(text, "000102", 6);
+	assert_true(hex_is(text, sizeof text - 1));
+	assert_false(hex_is(text, sizeof text - 2));
+	assert_false(hex_is(text, sizeof text));
+	assert_true(hex_read(text, sizeof all, back));
+	assert_memory_equal(back, all, sizeof all);
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+		assert_false(hex_read(wrong[i], 1, back));
+	assert_true(hex_read("ffgg", 1, back)); /* what stands behind is the caller's */
+}
+
+static void
 dropping_from_the_front_keeps_the_rest(void **state)
 {
 	struct buf b;
@@ -162,6 +189,39 @@ a_freed_buffer_can_be_used_again(void **state)
 	buf_str(&b, "def");
 	assert_string_equal(buf_cstr(&b), "def");
 	buf_free(&b);
+}
+
+/* --- disk ------------------------------------------------------------------------------------ */
+
+static void
+what_is_written_in_part_is_gone_on_with_and_then_told(void **state)
+{
+	struct rlimit had, small;
+	char text[1500], back[sizeof text];
+	FILE *f = tmpfile();
+	int fd;
+
+	(void)state;
+	assert_non_null(f);
+	fd = fileno(f);
+	memset(text, 'x', sizeof text);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &had), 0);
+	small = had;
+	small.rlim_cur = 1000; /* as a disk that is full: 1,000 bytes go in, the rest does not */
+	assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	errno = 0;
+	assert_false(disk_write(fd, text, sizeof text));
+	assert_int_equal(errno, EFBIG);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 1000);
+	assert_false(disk_write_at(fd, text, 2, 999));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &had), 0);
+	assert_true(disk_write_at(fd, "end", 3, 999));
+	assert_true(disk_write(fd, "!", 0));
+	assert_int_equal(pread(fd, back, sizeof back, 0), 1002);
+	assert_memory_equal(back + 998, "xend", 4);
+	assert_false(disk_write(-1, "x", 1));
+	(void)fclose(f);
 }
 
 /* --- err ------------------------------------------------------------------------------------ */
@@ -675,9 +735,11 @@ main(void)
 		cmocka_unit_test(a_failed_buffer_takes_nothing_until_reset),
 		cmocka_unit_test(a_huge_length_does_not_wrap_around),
 		cmocka_unit_test(bytes_and_hexadecimal_and_formats_are_appended),
+		cmocka_unit_test(hexadecimal_digits_are_read_as_they_are_written),
 		cmocka_unit_test(dropping_from_the_front_keeps_the_rest),
 		cmocka_unit_test(cutting_keeps_the_front),
 		cmocka_unit_test(a_freed_buffer_can_be_used_again),
+		cmocka_unit_test(what_is_written_in_part_is_gone_on_with_and_then_told),
 		cmocka_unit_test(an_error_is_set_prefixed_and_cleared),
 		cmocka_unit_test(an_error_number_is_told_in_words),
 		cmocka_unit_test(a_long_error_is_cut_and_never_overflows),

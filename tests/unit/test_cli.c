@@ -195,6 +195,14 @@ a_verb_may_take_arguments_that_may_be_left_out(void **state)
 	ACCEPTS("--restore", "uploads", "latest", "--json");
 	assert_string_equal(cli.second, "latest");
 	assert_null(cli.third);
+	ACCEPTS("--restore", "uploads", "latest", "-q");
+	assert_true(cli.quiet && cli.third == NULL);
+	ACCEPTS("--restore", "uploads", "-q");
+	assert_true(cli.quiet && cli.second == NULL);
+	ACCEPTS("--restore", "uploads", "latest", "-rf"); /* a file's name */
+	assert_string_equal(cli.third, "-rf");
+	ACCEPTS("--explain", "orders", "-q"); /* a key */
+	assert_string_equal(cli.second, "-q");
 	ACCEPTS("--restore=uploads");
 	assert_null(cli.second);
 	REFUSES("--restore needs TREE [SNAPSHOT] [PATH]", "--restore");

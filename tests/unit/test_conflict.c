@@ -29,7 +29,7 @@ static const struct {
 	[SAME_VERSION] = { T1, "a", T1, "a", false },
 };
 
-enum { WHOLE = 1, INSERTED = 2, HERE = 4, SAME = 8, COUNTER = 16, LOCAL_WHOLE = 32, LOCAL_INSERTED = 64, REMOVED = 128, LOCAL_MADE = 256, DECIDED = 512, LOCAL_DECIDED = 1024, ALL = 2048 };
+enum { WHOLE = 1, INSERTED = 2, HERE = 4, SAME = 8, COUNTER = 16, LOCAL_WHOLE = 32, LOCAL_INSERTED = 64, REMOVED = 128, LOCAL_MADE = 256, DECIDED = 512, LOCAL_DECIDED = 1024, LOCAL_THEIRS = 2048, ALL = 4096 };
 
 static struct facts
 facts(unsigned bits, size_t order, size_t concurrent)
@@ -52,6 +52,7 @@ facts(unsigned bits, size_t order, size_t concurrent)
 		.local_made = (bits & LOCAL_MADE) != 0,
 		.decided = (bits & DECIDED) != 0,
 		.local_decided = (bits & LOCAL_DECIDED) != 0,
+		.local_theirs = (bits & LOCAL_THEIRS) != 0,
 	};
 }
 
@@ -91,7 +92,7 @@ by_the_rules(unsigned bits, bool wins)
 	if (collision)
 		return (struct decision){ VERDICT_ASK, false, false, false };
 	if ((bits & COUNTER) && (bits & HERE) && (bits & REMOVED) && (bits & LOCAL_MADE))
-		return (struct decision){ VERDICT_KEEP, false, false, false };
+		return (bits & LOCAL_THEIRS) ? (struct decision){ VERDICT_APPLY, false, true, true } : (struct decision){ VERDICT_KEEP, false, false, false };
 	if ((bits & COUNTER) && (bits & INSERTED) && !(bits & HERE) && (!(bits & DECIDED) || (bits & LOCAL_INSERTED)))
 		return (struct decision){ VERDICT_APPLY, false, (bits & LOCAL_INSERTED) != 0, true };
 	if ((bits & WHOLE) || (bits & LOCAL_WHOLE) || !(bits & HERE))
@@ -168,6 +169,8 @@ static const struct {
 	{ "a verdict's insert of a number that was deleted here", WHOLE | INSERTED | LOCAL_WHOLE | COUNTER | DECIDED, OLDER, { VERDICT_KEEP, true, true, true } },
 	{ "delete of a number that was given anew here", HERE | WHOLE | REMOVED | LOCAL_WHOLE | LOCAL_INSERTED | LOCAL_MADE | COUNTER, NEWER,
 	    { VERDICT_KEEP, false, false, false } },
+	{ "delete of its own row under a number that was given here before", HERE | WHOLE | REMOVED | LOCAL_WHOLE | LOCAL_INSERTED | LOCAL_MADE | LOCAL_THEIRS | COUNTER, OLDER,
+	    { VERDICT_APPLY, false, true, true } },
 	{ "delete of a key that was made anew here, no counter", HERE | WHOLE | REMOVED | LOCAL_WHOLE | LOCAL_INSERTED | LOCAL_MADE, NEWER,
 	    { VERDICT_APPLY, true, true, true } },
 	{ "update of a number that was updated here", HERE | COUNTER, NEWER, { VERDICT_APPLY, true, false, true } },

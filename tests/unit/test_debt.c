@@ -92,15 +92,21 @@ static const struct {
 	bool told;
 	uint64_t next; /* where to look next */
 	bool from;     /* the record came from that key, as the peer knows it */
+	bool owed;     /* the peer has refused it under that key */
+	bool came;     /* by a change that the peer does not know */
+	bool ends;     /* what the peer has there is told of by itself */
 } steps[] = {
-	{ "the peer has it under that key", true, false, OP_DELETE, 0, false, 0, true },
-	{ "nothing is known of that key", false, false, OP_DELETE, 0, false, 0, true },
-	{ "another row is there", true, true, OP_UPDATE, 0, false, 0, false },
-	{ "it was born there", true, false, OP_INSERT, 0, false, 0, false },
-	{ "it came there from another key", true, false, OP_INSERT, LEFT - 6, false, LEFT - 6, false },
-	{ "it came there from another key, and the peer has it", true, false, OP_INSERT, LEFT - 6, true, 0, true },
-	{ "another row came there from another key, and ended", true, false, OP_INSERT, LEFT + 6, false, 0, false },
-	{ "another row came there since, and ended", true, false, OP_DELETE, LEFT + 6, false, 0, false },
+	{ "the peer has it under that key", true, false, OP_DELETE, 0, false, 0, true, false, false, false },
+	{ "nothing is known of that key", false, false, OP_DELETE, 0, false, 0, true, false, false, false },
+	{ "another row is there", true, true, OP_UPDATE, 0, false, 0, false, false, false, true },
+	{ "it was born there", true, false, OP_INSERT, 0, false, 0, false, false, false, true },
+	{ "it came there from another key", true, false, OP_INSERT, LEFT - 6, false, LEFT - 6, false, false, true, false },
+	{ "it came there from another key, and the peer has it", true, false, OP_INSERT, LEFT - 6, true, 0, true, false, false, false },
+	{ "another row came there from another key, and ended", true, false, OP_INSERT, LEFT + 6, false, 0, false, false, true, true },
+	{ "another row came there since, and ended", true, false, OP_DELETE, LEFT + 6, false, 0, false, false, false, true },
+	{ "it came there from another key, and was refused there", true, false, OP_INSERT, LEFT - 6, false, LEFT - 6, false, true, true, true },
+	{ "it came there from another key, and another row was there before", true, false, OP_DELETE, LEFT - 6, false, LEFT - 6, false, false, true, true },
+	{ "the peer has brought it there, and it ended", true, false, OP_DELETE, LEFT - 6, false, 0, true, false, false, false },
 };
 
 static void
@@ -108,14 +114,14 @@ test_steps(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-		struct entry entry = { .link = LEFT }, old = { .first = steps[i].first, .link = steps[i].link, .told = steps[i].told };
+		struct entry entry = { .link = LEFT }, old = { .first = steps[i].first, .link = steps[i].link, .told = steps[i].told, .owed = steps[i].owed, .came = steps[i].came };
 		uint64_t link = LEFT;
 
 		debt_step_back(&entry, steps[i].any ? &old : NULL, KEY_AT, KEY_LEN, steps[i].exists, &link);
 		if (link != steps[i].next || (entry.old_key == KEY_AT) != steps[i].from)
 			fail_msg("%s", steps[i].name);
 		/* What ended under the key is part of the move, or it is told by itself. */
-		if (steps[i].any && old.done != (steps[i].from || steps[i].next != 0))
+		if (steps[i].any && old.done == steps[i].ends)
 			fail_msg("%s: its end", steps[i].name);
 	}
 }

@@ -1,0 +1,174 @@
+/* A new row of the folder's list names the content that lost; from there on it travels like any file. */
+#include "files/beside.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "apply/inbox.h"
+#include "capture/template.h"
+#include "files/beneath.h"
+#include "files/listing.h"
+
+enum {
+	NAME_MAX_BYTES = 255,
+	SUFFIX_MAX = 96,
+	EXTENSION_MAX = 16, /* longer ones are part of the name */
+	PAIRS_MAX = 64,	    /* names and values of a row of a list */
+	SQL_MAX = 16 * 1024,
+	NS_S = 1000 * 1000 * 1000
+};
+
+void
+beside_name(struct buf *out, const char *path, const char *node, int64_t mtime_ns)
+{
+	const char *slash = strrchr(path, '/'), *leaf = slash == NULL ? path : slash + 1, *dot = strrchr(leaf, '.');
+	char date[32] = "", suffix[SUFFIX_MAX];
+	time_t at = (time_t)(mtime_ns / NS_S);
+	size_t stem, more;
+	struct tm tm;
+
+	if (dot == NULL || dot == leaf || strlen(dot) > EXTENSION_MAX)
+		dot = leaf + strlen(leaf);
+	if (gmtime_r(&at, &tm) == NULL || strftime(date, sizeof date, "%Y%m%d-%H%M%S", &tm) == 0)
+		date[0] = '\0';
+	more = (size_t)snprintf(suffix, sizeof suffix, ".conflict-%s-%.32s", date, node);
+	for (stem = (size_t)(dot - leaf); stem + more + strlen(dot) > NAME_MAX_BYTES; stem--)
+		;
+	while (stem > 0 && ((unsigned char)leaf[stem] & 0xc0) == 0x80) /* no half character */
+		stem--;
+	buf_put(out, path, (size_t)(leaf - path) + stem);
+	buf_str(out, suffix);
+	buf_str(out, dot);
+}
+
+/* --- a version as the inbox keeps it --- */
+
+struct version {
+	struct buf text;
+	struct line_value pairs[PAIRS_MAX];
+	size_t n;
+};
+
+/* NULL: no such column, or NULL in it. */
+static const struct line_value *
+value(const struct version *v, const char *name)
+{
+	for (size_t i = 0; i + 1 < v->n; i += 2)
+		if (strcmp(v->pairs[i].data, name) == 0)
+			return v->pairs[i + 1].data == NULL ? NULL : &v->pairs[i + 1];
+	return NULL;
+}
+
+static bool
+read_version(const struct inbox_version *from, struct version *v, struct err *e)
+{
+	buf_init(&v->text, INBOX_ROW_MAX);
+	v->n = 0;
+	if (from->row == NULL)
+		return true;
+	buf_put(&v->text, from->row, from->row_len);
+	(void)buf_cstr(&v->text);
+	return buf_check(&v->text, "a kept version", e) && inbox_parse_row(v->text.data, v->text.len, v->pairs, PAIRS_MAX, &v->n, e);
+}
+
+/* --- deciding --- */
+
+struct keeping {
+	struct db *db;
+	const struct conf *conf;
+	struct buf *path;
+	bool found;
+	enum inbox_keep stays;
+};
+
+static struct db_arg
+bytes_of(const struct line_value *v)
+{
+	return v == NULL ? db_null() : db_bytes(v->data, v->len);
+}
+
+/* A row of that path that is there already is left alone: it is this very version, or what became of it. */
+static bool
+add_row(const struct keeping *k, const struct conf_tree *t, const struct version *v, struct err *e)
+{
+	unsigned char id[LISTING_ID];
+	char name[CONF_LISTING_MAX];
+	struct buf sql;
+	bool ok;
+
+	if (!listing_id(k->path->data, k->path->len, id, e))
+		return false;
+	conf_tree_listing(t, name);
+	buf_init(&sql, SQL_MAX);
+	buf_str(&sql, "INSERT INTO ");
+	template_table(&sql, k->conf->database.name, name);
+	buf_str(&sql, " (path_id, path, content, size, mtime_ns, mode, link, node) VALUES (?,?,?,?,?,?,?,?)"
+	    " ON DUPLICATE KEY UPDATE size=IF(content='',VALUES(size),size), mtime_ns=IF(content='',VALUES(mtime_ns),mtime_ns), mode=IF(content='',VALUES(mode),mode),"
+	    " link=IF(content='',VALUES(link),link), node=IF(content='',VALUES(node),node), content=IF(content='',VALUES(content),content)");
+	ok = buf_check(&sql, "a statement", e) && db_exec(k->db, buf_cstr(&sql),
+	    DB_ARGS(db_bytes(id, sizeof id), db_bytes(k->path->data, k->path->len), bytes_of(value(v, "content")), bytes_of(value(v, "size")), bytes_of(value(v, "mtime_ns")),
+		bytes_of(value(v, "mode")), bytes_of(value(v, "link")), db_text(k->conf->node.name)), e);
+	buf_free(&sql);
+	return ok;
+}
+
+static bool
+put_beside(const struct keeping *k, const struct conf_tree *t, const struct inbox_version *lost, const struct version *v, struct err *e)
+{
+	const struct line_value *path = value(v, "path"), *content = value(v, "content"), *mtime = value(v, "mtime_ns");
+
+	if (path == NULL || content == NULL || mtime == NULL || content->len == 0 || content->data[0] == 'd')
+		return err_set(e, ERR_USAGE, "one of the two versions is a deletion or a directory: there is nothing that could stand beside the other; say --keep local or remote");
+	if (!beneath_path_ok(path->data, path->len))
+		return err_set(e, ERR_DB, "a row of a tree's list is not as an agent writes it");
+	beside_name(k->path, path->data, lost->node, strtoll(mtime->data, NULL, 10));
+	if (!buf_check(k->path, "a path", e))
+		return false;
+	if (k->path->len > BENEATH_PATH_MAX)
+		return err_set(e, ERR_USAGE, "the path beside it would be longer than %d bytes", BENEATH_PATH_MAX);
+	return add_row(k, t, v, e);
+}
+
+static bool
+on_conflict(const struct inbox_conflict *c, void *arg, struct err *e)
+{
+	const struct conf_tree *t = conf_tree_of_listing(((struct keeping *)arg)->conf, c->table);
+	const char *kept = c->resolution != NULL ? c->resolution : strcmp(c->verdict, "apply") == 0 ? "remote" : "local";
+	struct keeping *k = arg;
+	const struct inbox_version *lost;
+	struct version *v;
+	bool ok;
+
+	k->found = true;
+	if (t == NULL)
+		return err_set(e, ERR_USAGE, "both can stay of files in upload folders alone: a record of table %.60s has one version; say --keep local or remote", c->table);
+	k->stays = strcmp(kept, "remote") == 0 ? INBOX_REMOTE : INBOX_LOCAL;
+	lost = k->stays == INBOX_REMOTE ? &c->local : &c->remote;
+	v = calloc(1, sizeof *v);
+	if (v == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a record");
+	ok = read_version(lost, v, e) && put_beside(k, t, lost, v, e);
+	buf_free(&v->text);
+	free(v);
+	return ok;
+}
+
+bool
+beside_keep(struct db *db, const struct conf *conf, uint64_t id, struct buf *path, struct err *e)
+{
+	const struct inbox_filter f = { .id = id, .most = 1 };
+	struct keeping k = { .db = db, .conf = conf, .path = path };
+	bool ok;
+
+	if (!db_begin(db, e))
+		return false;
+	ok = inbox_visit(db, &f, on_conflict, &k, e);
+	if (ok && !k.found)
+		ok = err_set(e, ERR_USAGE, "there is no conflict %llu (agent --conflicts lists them)", (unsigned long long)id);
+	if (ok && inbox_end(db, id, k.stays, e) && db_commit(db, e))
+		return true;
+	db_rollback(db);
+	return false;
+}
