@@ -148,8 +148,10 @@ sync_directories(struct moving *m, struct err *e)
 {
 	char **all = calloc(2 * m->n, sizeof *all);
 	size_t n = 0;
-	bool ok = all != NULL || m->n == 0 || err_set(e, ERR_MEMORY, "out of memory for a tree");
+	bool ok = true;
 
+	if (all == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a tree");
 	for (size_t i = 0; ok && i < 2 * m->n; i++) {
 		const char *path = i % 2 == 0 ? m->batch[i / 2].from : m->batch[i / 2].to;
 
@@ -181,8 +183,13 @@ note_moved(struct moving *m, const struct moved *one, struct err *e)
 static bool
 settle_batch(struct moving *m, struct err *e)
 {
-	unsigned char *ids = malloc(m->n * LISTING_ID + 1);
-	bool ok = ids != NULL ? sync_directories(m, e) : err_set(e, ERR_MEMORY, "out of memory for a tree");
+	unsigned char *ids;
+	bool ok;
+
+	if (m->n == 0)
+		return true;
+	ids = malloc(m->n * LISTING_ID);
+	ok = ids != NULL ? sync_directories(m, e) : err_set(e, ERR_MEMORY, "out of memory for a tree");
 
 	for (size_t i = 0; ok && i < m->n; i++) {
 		memcpy(ids + i * LISTING_ID, m->batch[i].from_id, LISTING_ID);
