@@ -138,6 +138,11 @@ function todo() {
   for (const one of c.app_triggers) say("triggers", one);
   if (c.numbering.length > 0) say("numbering", {});
   for (const one of c.directions || []) say("oneway", one);
+  for (const one of c.trees || []) {
+    if (one.held) say("tree_held", one);
+    if (one.failed > 0) say("tree_waits", { name: one.name, failed: number(one.failed) });
+    if (one.after_error) say("tree_after", one);
+  }
   if (c.queue_bytes > GIB) say("queue_large", { size: size(c.queue_bytes) });
   if (c.conflict_bytes > GIB) say("conflicts_large", { size: size(c.conflict_bytes) });
   if (c.free_bytes !== null && c.free_bytes < GIB) say("room", { size: size(c.free_bytes) });
@@ -336,6 +341,25 @@ function tables() {
     t("tables.none")), rows.length > TABLES_SHOWN ? h("p.empty", null, t("tables.more", { n: number(rows.length - TABLES_SHOWN) })) : []];
 }
 
+// Upload folders as they were counted last.
+function transfer(one) {
+  const values = { peer: one.peer, done: size(one.bytes), rate: size(one.bytes_per_second || 0), left: duration(one.seconds_left || 0) };
+  const last = one.last_success ? t("trees.complete", { at: ago(parse(one.last_success)) }) : t("trees.never");
+  return h("p", null, t(one.peer ? "trees.to" : "trees.from", values) + " " + (one.moving ? t("trees.moving", values) : last));
+}
+
+function treeRow(one) {
+  const state = one.held ? "held" : one.failed > 0 ? "waits" : one.in_step ? "in_step" : "differs";
+  const values = { files: number(one.files), size: size(one.bytes), listed_files: number(one.listed_files), listed_size: size(one.listed_bytes), pending: number(one.pending), pending_size: size(one.pending_bytes) };
+  return [one.name, t("trees." + state), t("trees.files", values), t("trees.listed", values), t("trees.open", values), h("div", null, one.transfers.map(transfer))];
+}
+
+function trees() {
+  const c = state.counts;
+  if (!c) return h("p.empty", null, t("counts.wait"));
+  return table(heads("trees.", ["name", "state", "here", "list", "pending", "way"]), c.trees.map(treeRow), t("trees.none"));
+}
+
 function auditRow(a) {
   return [time(a.at), t("audit." + a.action) + (a.records > 1 ? " (" + number(a.records) + ")" : ""), a.peer || "", a.subject || "", a.reason || "", a.error || t("audit.done")];
 }
@@ -344,11 +368,12 @@ function showState() {
   $("node").textContent = state.node + " · " + state.database;
   answer(state.headline);
   const c = state.counts;
-  part("todo", [state.peers.map((p) => [p.name, p.advice, p.undecided, p.parked]), c && [c.dirty_tables, c.new_tables, c.app_triggers, c.numbering, c.directions, size(c.queue_bytes), size(c.conflict_bytes), c.free_bytes < GIB]], todo);
+  part("todo", [state.peers.map((p) => [p.name, p.advice, p.undecided, p.parked]), c && [c.trees, c.dirty_tables, c.new_tables, c.app_triggers, c.numbering, c.directions, size(c.queue_bytes), size(c.conflict_bytes), c.free_bytes < GIB]], todo);
   part("startup", state.startup, startup);
   part("peers", state.peers, () => state.peers.map(card));
   part("counts", c, counts);
   if (c) part("tables", [c.tables, c.pending_by_table], tables);
+  part("trees", c && [c.trees, Math.floor(Date.now() / 60000)], trees);
   part("activity", state.activity, () => table(heads("activity.", ["at", "peer", "direction", "records", "refused"], ["records", "refused"]),
     state.activity.map((a) => [time(a.at), a.peer, t("activity." + a.direction), number(a.records), number(a.refused)]), t("activity.none")));
   part("setup", state.configuration, () => table(heads("setup.", ["option", "value"]), state.configuration, ""));

@@ -5,6 +5,7 @@
 #include "app/metrics.h"
 
 #include <event2/event.h>
+#include <json-c/json.h>
 #include <mysql.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -236,6 +237,86 @@ put_build(const char *node, const char *server, struct buf *out)
 		buf_char(out, '"');
 	}
 	buf_str(out, "} 1\n");
+}
+
+/* --- upload folders --- */
+
+static const struct tree_metric {
+	const char *name, *help;
+	const char *member, *label; /* of a folder; label: one more, or NULL */
+} of_tree[] = {
+	{ "tandem_tree_files", "Files of an upload folder, as last looked at, by where.", "files", "where=\"here\"" },
+	{ "tandem_tree_files", NULL, "listed_files", "where=\"list\"" },
+	{ "tandem_tree_bytes", "Bytes of these.", "bytes", "where=\"here\"" },
+	{ "tandem_tree_bytes", NULL, "listed_bytes", "where=\"list\"" },
+	{ "tandem_tree_pending_files", "Files in which the folder differs from its list.", "pending", NULL },
+	{ "tandem_tree_pending_bytes", "Bytes of the list that are not here.", "pending_bytes", NULL },
+	{ "tandem_tree_failed_paths", "Paths that wait, each with a reason that agent --trees tells.", "failed", NULL },
+	{ "tandem_tree_held", "1 when a person has to look before anything of the folder travels.", "held", NULL },
+	{ "tandem_tree_in_step", "1 when every file of the list is here.", "in_step", NULL },
+}, of_transfer[] = {
+	{ "tandem_tree_transfer_bytes_per_second", "How fast contents travel to the peer (peer=\"\": to this node); 0: none does.", "bytes_per_second", NULL },
+	{ "tandem_tree_transfer_left_bytes", "What the last answer said is missing.", "left_bytes", NULL },
+	{ "tandem_tree_last_success_timestamp_seconds", "When nothing was missing last; 0: never.", "last_success", NULL },
+};
+
+static struct json_object *
+member(struct json_object *o, const char *name)
+{
+	struct json_object *value = NULL;
+
+	(void)json_object_object_get_ex(o, name, &value);
+	return value;
+}
+
+/* A text is 1 when there is one, unless it is a time. */
+static double
+member_value(struct json_object *o, const char *name)
+{
+	struct json_object *value = member(o, name);
+
+	if (strcmp(name, "last_success") == 0)
+		return value == NULL ? 0 : (double)report_time_us(json_object_get_string(value)) / 1e6;
+	if (json_object_is_type(value, json_type_string))
+		return json_object_get_string_len(value) > 0 ? 1 : 0;
+	return value == NULL ? 0 : json_object_get_double(value);
+}
+
+static void
+put_tree_value(const struct tree_metric *m, struct json_object *tree, struct json_object *transfer, struct buf *out)
+{
+	buf_fmt(out, "%s{tree=\"", m->name);
+	metrics_put_label(out, json_object_get_string(member(tree, "name")));
+	buf_char(out, '"');
+	if (transfer != NULL) {
+		buf_str(out, ",peer=\"");
+		metrics_put_label(out, member(transfer, "peer") == NULL ? "" : json_object_get_string(member(transfer, "peer")));
+		buf_char(out, '"');
+	}
+	buf_fmt(out, "%s%s} %.16g\n", m->label == NULL ? "" : ",", m->label == NULL ? "" : m->label, member_value(transfer != NULL ? transfer : tree, m->member));
+}
+
+void
+metrics_put_trees(const char *counts, struct buf *out)
+{
+	struct json_object *all = json_tokener_parse(counts), *trees = all == NULL ? NULL : member(all, "trees");
+	size_t n = trees == NULL ? 0 : json_object_array_length(trees);
+
+	for (size_t k = 0; n > 0 && k < sizeof of_tree / sizeof of_tree[0]; k++) {
+		put_head(out, of_tree[k].name, "gauge", of_tree[k].help);
+		for (size_t i = 0; i < n; i++)
+			put_tree_value(&of_tree[k], json_object_array_get_idx(trees, i), NULL, out);
+	}
+	for (size_t k = 0; n > 0 && k < sizeof of_transfer / sizeof of_transfer[0]; k++) {
+		put_head(out, of_transfer[k].name, "gauge", of_transfer[k].help);
+		for (size_t i = 0; i < n; i++) {
+			struct json_object *tree = json_object_array_get_idx(trees, i), *list = member(tree, "transfers");
+
+			for (size_t j = 0; list != NULL && j < json_object_array_length(list); j++)
+				put_tree_value(&of_transfer[k], tree, json_object_array_get_idx(list, j), out);
+		}
+	}
+	json_object_put(all);
 }
 
 void

@@ -22,6 +22,8 @@ void metrics_take(const struct report *r, struct metrics_counts *out);
 
 /* server: the database server's version. r, counts and server NULL: it cannot be asked. */
 void metrics_put(const struct report *r, const struct metrics_counts *counts, const char *server, struct buf *out);
+/* The upload folders, from what was counted last as JSON (outlook_counts; "": nothing yet). */
+void metrics_put_trees(const char *counts, struct buf *out);
 /* A label's value between its quotes. */
 void metrics_put_label(struct buf *out, const char *text);
 

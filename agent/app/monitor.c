@@ -319,7 +319,7 @@ work_counts(struct task *t, struct db *db)
 	if (!report_read_counts(db, t->m->conf, &report, &t->e))
 		return false;
 	ok = outlook_counts(db, t->m->conf, &report, &t->answer, &t->e);
-	t->tables = (struct report_tables){ report.dirty_tables, report.waiting_tables };
+	t->tables = (struct report_tables){ report.dirty_tables, report.waiting_tables, report.waiting_trees };
 	metrics_take(&report, &t->totals);
 	report_free(&report);
 	return ok;
@@ -455,6 +455,7 @@ work_metrics(struct task *t, struct db *db)
 	if (!report_read_quick(db, t->m->conf, &t->tables, &report, &t->e))
 		return false;
 	metrics_put(&report, &t->totals, db_server_version(db), &t->answer);
+	metrics_put_trees(buf_cstr(&t->counts), &t->answer);
 	report_free(&report);
 	return true;
 }

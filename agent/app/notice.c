@@ -150,7 +150,7 @@ read_all(struct notice *n, bool counted, struct report *quick, struct report *wh
 		return false;
 	if (!counted || report_read_counts(n->db, n->conf, whole, e)) {
 		if (counted)
-			n->tables = (struct report_tables){ whole->dirty_tables, whole->waiting_tables };
+			n->tables = (struct report_tables){ whole->dirty_tables, whole->waiting_tables, whole->waiting_trees };
 		return true;
 	}
 	report_free(quick);

@@ -112,7 +112,7 @@ outlook_headline(const struct report *r)
 
 	if (r->npeers == 0)
 		return "alone";
-	if (r->dirty_tables + r->waiting_tables > 0)
+	if (r->dirty_tables + r->waiting_tables + r->waiting_trees > 0)
 		return "person";
 	for (size_t k = 0; k < sizeof order / sizeof order[0]; k++)
 		for (size_t i = 0; i < r->npeers; i++)

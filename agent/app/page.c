@@ -477,6 +477,97 @@ put_tables(struct page *p)
 		put_table(p, list, COLUMNS(columns), "tables.none");
 }
 
+/* A cell with a word about the folder. */
+static void
+put_tree_cell(struct page *p, const char *word, struct json_object *values)
+{
+	buf_str(p->out, "<td>");
+	put_word(p, word, values);
+	buf_str(p->out, "</td>");
+}
+
+static void
+add_size(struct json_object *values, const char *name, struct json_object *bytes)
+{
+	char text[MEASURE_MAX];
+
+	json_object_object_add(values, name, json_object_new_string(measure_size(json_object_get_uint64(bytes), text)));
+}
+
+/* On its way: to whom, how fast, how long still; else when it was complete last. */
+static void
+put_transfers(struct page *p, struct json_object *list)
+{
+	char text[MEASURE_MAX];
+
+	buf_str(p->out, "<td>");
+	for (size_t i = 0; list != NULL && i < json_object_array_length(list); i++) {
+		struct json_object *one = json_object_array_get_idx(list, i), *values = json_object_new_object();
+		const char *word = json_object_get_boolean(member(one, "moving")) ? "moving" : member(one, "last_success") != NULL ? "complete" : "never";
+
+		json_object_object_add(values, "peer", json_object_get(member(one, "peer")));
+		json_object_object_add(values, "at", json_object_get(member(one, "last_success")));
+		add_size(values, "done", member(one, "bytes"));
+		add_size(values, "rate", member(one, "bytes_per_second"));
+		json_object_object_add(values, "left", json_object_new_string(measure_span(json_object_get_uint64(member(one, "seconds_left")), text)));
+		buf_str(p->out, "<p>");
+		put_word(p, member(one, "peer") == NULL ? "trees.from" : "trees.to", values);
+		buf_char(p->out, ' ');
+		put_word_of(p, "trees.", word, values);
+		buf_str(p->out, "</p>");
+		json_object_put(values);
+	}
+	buf_str(p->out, "</td>");
+}
+
+static const char *
+tree_state(struct json_object *tree)
+{
+	if (text_of(tree, "held")[0] != '\0')
+		return "trees.held";
+	if (json_object_get_int64(member(tree, "failed")) > 0)
+		return "trees.waits";
+	return json_object_get_boolean(member(tree, "in_step")) ? "trees.in_step" : "trees.differs";
+}
+
+static void
+put_tree(struct page *p, struct json_object *tree)
+{
+	add_size(tree, "size", member(tree, "bytes"));
+	add_size(tree, "listed_size", member(tree, "listed_bytes"));
+	add_size(tree, "pending_size", member(tree, "pending_bytes"));
+	buf_str(p->out, "<tr><td>");
+	put_text(p, text_of(tree, "name"));
+	buf_str(p->out, "</td>");
+	put_tree_cell(p, tree_state(tree), tree);
+	put_tree_cell(p, "trees.files", tree);
+	put_tree_cell(p, "trees.listed", tree);
+	put_tree_cell(p, "trees.open", tree);
+	put_transfers(p, member(tree, "transfers"));
+	buf_str(p->out, "</tr>");
+}
+
+/* The upload folders, as they were counted last. */
+static void
+put_trees(struct page *p)
+{
+	static const struct column columns[] = { { "trees.name", NULL, NULL }, { "trees.state", NULL, NULL }, { "trees.here", NULL, NULL }, { "trees.list", NULL, NULL },
+		{ "trees.pending", NULL, NULL }, { "trees.way", NULL, NULL } };
+	struct json_object *counts = member(p->state, "counts"), *list = member(counts, "trees");
+	size_t n = list == NULL ? 0 : json_object_array_length(list);
+
+	if (n == 0) {
+		buf_str(p->out, "<p class=\"empty\">");
+		put_word(p, counts == NULL ? "counts.wait" : "trees.none", NULL);
+		buf_str(p->out, "</p>");
+		return;
+	}
+	put_heads(p, columns, sizeof columns / sizeof columns[0]);
+	for (size_t i = 0; i < n; i++)
+		put_tree(p, json_object_array_get_idx(list, i));
+	buf_str(p->out, "</tbody></table>");
+}
+
 static void
 put_setup(struct page *p)
 {
@@ -628,6 +719,21 @@ put_table_items(struct page *p, struct json_object *counts)
 }
 
 static void
+put_tree_items(struct page *p, struct json_object *trees)
+{
+	for (size_t i = 0; trees != NULL && i < json_object_array_length(trees); i++) {
+		struct json_object *tree = json_object_array_get_idx(trees, i);
+
+		if (text_of(tree, "held")[0] != '\0')
+			put_item(p, "tree_held", tree);
+		if (json_object_get_int64(member(tree, "failed")) > 0)
+			put_item(p, "tree_waits", tree);
+		if (text_of(tree, "after_error")[0] != '\0')
+			put_item(p, "tree_after", tree);
+	}
+}
+
+static void
 put_todo(struct page *p)
 {
 	struct json_object *peers = member(p->state, "peers");
@@ -638,6 +744,7 @@ put_todo(struct page *p)
 	for (size_t i = 0; peers != NULL && i < json_object_array_length(peers); i++)
 		put_peer_items(p, json_object_array_get_idx(peers, i));
 	put_table_items(p, member(p->state, "counts"));
+	put_tree_items(p, member(member(p->state, "counts"), "trees"));
 	if (p->out->len == before)
 		buf_cut(p->out, before - (sizeof "<ul>" - 1));
 	else
@@ -656,7 +763,7 @@ static const struct {
 	void (*put)(struct page *p);
 } parts[] = {
 	{ "token", put_token }, { "node", put_node }, { "hero_class", put_hero_class }, { "headline", put_headline }, { "sentence", put_sentence },
-	{ "lid", put_lid }, { "lid_class", put_lid_class }, { "startup", put_startup }, { "tables", put_tables },
+	{ "lid", put_lid }, { "lid_class", put_lid_class }, { "startup", put_startup }, { "tables", put_tables }, { "trees", put_trees },
 	{ "todo", put_todo }, { "peers", put_peers }, { "conflicts", put_conflicts }, { "parked", put_parked }, { "counts", put_counts },
 	{ "activity", put_activity }, { "audit", put_audit }, { "setup", put_setup }, { "versions", put_versions }, { "wrong", put_wrong },
 };

@@ -351,8 +351,8 @@ read_new_tables(struct db *db, const struct conf *conf, struct report *r, struct
 static bool
 read_trees(struct db *db, const struct conf *conf, struct report *r, struct err *e)
 {
-	buf_init(&r->trees_text, REPORT_TEXT_MAX);
-	return trees_put_waiting(db, conf, &r->trees_text, e);
+	buf_init(&r->trees, REPORT_TEXT_MAX);
+	return trees_put_json(db, conf, &r->trees, &r->waiting_trees, e);
 }
 
 static bool
@@ -516,6 +516,7 @@ report_read_quick(struct db *db, const struct conf *conf, const struct report_ta
 	prepare(conf, out);
 	out->dirty_tables = known->dirty;
 	out->waiting_tables = known->waiting;
+	out->waiting_trees = known->trees;
 	if (schema_enter(db, conf, &out->node, e) && witness_check(db, &out->node, e) && filling_load(db, &out->filling, e) &&
 	    read_peers(db, conf, NULL, true, out, e) && read_activity(db, out, e)) {
 		withhold_while_filling(out);
@@ -566,7 +567,7 @@ report_free(struct report *r)
 	buf_free(&r->tables);
 	buf_free(&r->new_tables);
 	buf_free(&r->app_triggers);
-	buf_free(&r->trees_text);
+	buf_free(&r->trees);
 	buf_free(&r->numbering);
 	buf_free(&r->oneway);
 }
@@ -577,7 +578,7 @@ report_needs_person(const struct report *r)
 	for (size_t i = 0; i < r->npeers; i++)
 		if (r->peers[i].parked + r->peers[i].undecided > 0 || r->peers[i].tables_held > 0 || r->peers[i].held[0] != '\0' || r->peers[i].deletes[0] != '\0')
 			return true;
-	return r->dirty_tables + r->waiting_tables > 0;
+	return r->dirty_tables + r->waiting_tables + r->waiting_trees > 0;
 }
 
 bool
@@ -672,8 +673,8 @@ report_put_counts(const struct report *r, struct buf *out)
 	else
 		buf_str(out, ",\"startup\":null");
 	buf_fmt(out, ",\"new_tables\":%s", buf_cstr(&r->new_tables));
-	buf_fmt(out, ",\"app_triggers\":%s,\"pending_by_table\":%s,\"numbering\":%s,\"directions\":%s", buf_cstr(&r->app_triggers), buf_cstr(&r->tables), buf_cstr(&r->numbering),
-	    buf_cstr(&r->oneway));
+	buf_fmt(out, ",\"app_triggers\":%s,\"pending_by_table\":%s,\"numbering\":%s,\"directions\":%s,\"trees\":%s", buf_cstr(&r->app_triggers), buf_cstr(&r->tables),
+	    buf_cstr(&r->numbering), buf_cstr(&r->oneway), buf_cstr(&r->trees));
 }
 
 void

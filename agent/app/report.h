@@ -65,7 +65,8 @@ struct report {
 	struct filling filling; /* a startup that has not come to its end */
 	struct buf new_tables; /* JSON array: tables that could be replicated and are not yet */
 	struct buf app_triggers; /* JSON array: triggers of the app without a choice, or not guarded */
-	struct buf trees_text; /* upload folders that are not in step, as lines */
+	uint64_t waiting_trees; /* of the upload folders: a person has to look */
+	struct buf trees; /* JSON array: the upload folders (app/trees) */
 	struct buf parked;   /* JSON array of parked records */
 	struct buf activity; /* JSON array, newest first */
 	struct buf tables;   /* JSON object: table -> pending changes */
@@ -79,6 +80,7 @@ MUST_CHECK bool report_read(struct db *db, const struct conf *conf, const char *
  * what the other half knows of tables it is told. Whole tables are counted by the other one. */
 struct report_tables {
 	uint64_t dirty, waiting; /* dirty_tables, waiting_tables */
+	uint64_t trees;		 /* waiting_trees */
 };
 MUST_CHECK bool report_read_quick(struct db *db, const struct conf *conf, const struct report_tables *known, struct report *out, struct err *e);
 MUST_CHECK bool report_read_counts(struct db *db, const struct conf *conf, struct report *out, struct err *e);

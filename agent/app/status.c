@@ -378,12 +378,67 @@ put_findings(const struct report *r, struct screen *s)
 
 		screen_fmt(s, INK_WARN, "warning: %s: %s", word_of(one, "finding"), word_of(one, "remedy"));
 	}
-	for (const char *p = buf_cstr(&r->trees_text); *p != '\0'; p += strcspn(p, "\n") + 1)
-		screen_fmt(s, INK_WARN, "%.*s", (int)strcspn(p, "\n"), p);
 	json_object_put(oneway);
 	json_object_put(numbering);
 	json_object_put(fresh);
 	json_object_put(triggers);
+}
+
+static bool
+is_true(struct json_object *o, const char *name)
+{
+	struct json_object *value = NULL;
+
+	return json_object_object_get_ex(o, name, &value) && json_object_get_boolean(value);
+}
+
+static void
+put_transfer(struct json_object *one, struct screen *s)
+{
+	const char *peer = word_of(one, "peer");
+	char size[MEASURE_MAX], rate[MEASURE_MAX], span[MEASURE_MAX], age[MEASURE_MAX];
+
+	if (is_true(one, "moving"))
+		screen_fmt(s, INK_PLAIN, "  %s%s: %s so far, %s/s, %s to go", peer[0] == '\0' ? "from the peers" : "to ", peer, measure_size(number_of(one, "bytes"), size),
+		    measure_size(number_of(one, "bytes_per_second"), rate), measure_span(number_of(one, "seconds_left"), span));
+	else
+		screen_fmt(s, INK_FAINT, "  %s%s: last complete %s", peer[0] == '\0' ? "from the peers" : "to ", peer, measure_age(text_of(one, "last_success"), age));
+}
+
+/* One upload folder: what is there, whether it is in step, and the command that ends what holds it. */
+static void
+put_tree(struct json_object *one, struct screen *s)
+{
+	const char *held = word_of(one, "held"), *after = word_of(one, "after_error");
+	char files[MEASURE_MAX], size[MEASURE_MAX], listed[MEASURE_MAX], n[MEASURE_MAX], bytes[MEASURE_MAX];
+	struct json_object *transfers = NULL;
+
+	screen_fmt(s, held[0] != '\0' ? INK_BAD : is_true(one, "in_step") ? INK_GOOD : INK_WARN, "tree %s: %s files here, %s; %s in its list%s", word_of(one, "name"),
+	    measure_count(number_of(one, "files"), files), measure_size(number_of(one, "bytes"), size), measure_count(number_of(one, "listed_files"), listed),
+	    is_true(one, "in_step") ? ", in step" : "");
+	if (held[0] != '\0')
+		screen_fmt(s, INK_BAD, "tree %s is held: %s (%s lets it go on)", word_of(one, "name"), held, word_of(one, "remedy"));
+	if (number_of(one, "pending") > 0)
+		screen_fmt(s, INK_WARN, "  %s files differ from the list, %s to come", measure_count(number_of(one, "pending"), n), measure_size(number_of(one, "pending_bytes"), bytes));
+	if (number_of(one, "failed") > 0)
+		screen_fmt(s, INK_BAD, "  %s paths wait (agent --trees says why)", measure_count(number_of(one, "failed"), n));
+	if (after[0] != '\0')
+		screen_fmt(s, INK_BAD, "  the command of after failed: %s", after);
+	(void)json_object_object_get_ex(one, "transfers", &transfers);
+	for (size_t i = 0; i < length(transfers); i++)
+		put_transfer(json_object_array_get_idx(transfers, i), s);
+}
+
+static void
+put_trees(const struct report *r, struct screen *s)
+{
+	struct json_object *trees = parse(&r->trees);
+
+	if (length(trees) > 0)
+		screen_gap(s);
+	for (size_t i = 0; i < length(trees); i++)
+		put_tree(json_object_array_get_idx(trees, i), s);
+	json_object_put(trees);
 }
 
 void
@@ -397,6 +452,7 @@ status_put(const struct report *r, struct screen *s)
 		screen_fmt(s, INK_WARN, "this node is being filled from %s: %llu rows so far (agent --startup --peer %s goes on)", r->filling.peer,
 		    (unsigned long long)r->filling.records, r->filling.peer);
 	put_peers(r, w, s);
+	put_trees(r, s);
 	screen_gap(s);
 	put_queue(r, s);
 	put_stored(r, s);

@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "app/strays.h"
+#include "base/measure.h"
 #include "base/text.h"
 #include "db/schema.h"
 #include "files/after.h"
+#include "files/progress.h"
 #include "files/tree.h"
 #include "wire/line.h"
 
@@ -26,6 +28,8 @@ struct view {
 	struct tree_state state;
 	struct listing_counts n;
 	char after[AFTER_ERROR_MAX]; /* how its command failed, or "" */
+	bool listed; /* its list is there */
+	size_t put;  /* transfers */
 	bool json, orphans;
 	struct buf *out;
 };
@@ -47,10 +51,37 @@ static bool
 read_view(struct view *v, struct err *e)
 {
 	struct listing *l = NULL;
-	bool ok = tree_state_read(v->db, v->tree->name, &v->state, e) && listing_new(v->db, v->conf, v->tree, &l, e) && listing_count(l, &v->n, e) && after_failure(v->db, v->tree->name, v->after, e);
+	bool ok;
 
+	memset(&v->n, 0, sizeof v->n);
+	v->after[0] = '\0';
+	ok = tree_state_read(v->db, v->tree->name, &v->state, e);
+	v->listed = ok && listing_new(v->db, v->conf, v->tree, &l, e);
+	if (ok && !v->listed && e->code == ERR_DB_MISSING) {
+		(void)snprintf(v->state.held, sizeof v->state.held, "%s", "it has no list in the database yet: run agent --install");
+		err_clear(e);
+		return true;
+	}
+	ok = ok && v->listed && listing_count(l, &v->n, e) && after_failure(v->db, v->tree->name, v->after, e);
 	listing_free(l);
 	return ok;
+}
+
+static bool
+needs_person(const struct view *v)
+{
+	return v->state.held[0] != '\0' || v->n.failed > 0 || v->after[0] != '\0';
+}
+
+/* The command after which a held folder goes on. What the brake says names no folder; troubles of the folder do. */
+static const char *
+remedy(const struct view *v)
+{
+	if (v->state.held[0] == '\0')
+		return "";
+	if (strstr(v->state.held, "agent --install") != NULL)
+		return "agent --install";
+	return strncmp(v->state.held, "tree ", 5) == 0 ? "agent --drain" : "agent --drain --allow-deletes";
 }
 
 static void
@@ -91,6 +122,57 @@ put_all_failed(struct view *v, struct err *e)
 	return ok;
 }
 
+static void
+put_number(struct buf *out, const char *name, uint64_t n)
+{
+	buf_fmt(out, ",\"%s\":%llu", name, (unsigned long long)n);
+}
+
+static void
+put_word(struct buf *out, const char *name, const char *text)
+{
+	buf_fmt(out, ",\"%s\":", name);
+	if (text[0] == '\0')
+		buf_str(out, "null");
+	else
+		line_quote(out, text, strlen(text));
+}
+
+/* What is missing here is known exactly, to the peer's what it said last. */
+static uint64_t
+seconds_left(const struct view *v, const struct progress *p)
+{
+	uint64_t bytes = p->peer[0] == '\0' ? v->n.to_come : p->left_bytes;
+
+	return p->bytes_per_second == 0 ? 0 : bytes / p->bytes_per_second;
+}
+
+static bool
+put_transfer_json(void *arg, const struct progress *p, struct err *e)
+{
+	struct view *v = arg;
+
+	(void)e;
+	buf_str(v->out, v->put++ == 0 ? "{\"peer\":" : ",{\"peer\":");
+	if (p->peer[0] == '\0')
+		buf_str(v->out, "null");
+	else
+		line_quote(v->out, p->peer, strlen(p->peer));
+	buf_fmt(v->out, ",\"moving\":%s", p->moving ? "true" : "false");
+	put_number(v->out, "contents", p->contents);
+	put_number(v->out, "bytes", p->bytes);
+	put_number(v->out, "left_contents", p->left_contents);
+	put_number(v->out, "left_bytes", p->left_bytes);
+	if (p->moving) {
+		put_number(v->out, "bytes_per_second", p->bytes_per_second);
+		put_number(v->out, "seconds_left", seconds_left(v, p));
+	} else
+		buf_str(v->out, ",\"bytes_per_second\":null,\"seconds_left\":null");
+	put_word(v->out, "last_success", p->last_success);
+	buf_char(v->out, '}');
+	return true;
+}
+
 static bool
 put_json(struct view *v, struct err *e)
 {
@@ -105,15 +187,45 @@ put_json(struct view *v, struct err *e)
 	buf_fmt(v->out, ",\"mode\":\"%s\",\"sends\":%s,\"looked\":%s,\"held\":", v->tree->mode_text, conf_tree_sends(v->conf, v->tree) ? "true" : "false",
 	    v->state.looked ? "true" : "false");
 	line_quote(v->out, v->state.held, strlen(v->state.held));
-	buf_fmt(v->out, ",\"in_step\":%s,\"files\":%llu,\"bytes\":%llu,\"listed_files\":%llu,\"listed_bytes\":%llu,\"missing\":%llu,\"changed\":%llu,\"unlisted\":%llu,\"failed\":%llu,\"waiting\":[",
-	    in_step(v) ? "true" : "false", (unsigned long long)n->here, (unsigned long long)n->here_bytes, (unsigned long long)n->listed, (unsigned long long)n->listed_bytes,
-	    (unsigned long long)n->missing + n->gone, (unsigned long long)n->changed, (unsigned long long)n->deletions, (unsigned long long)n->failed);
-	ok = put_all_failed(v, e);
+	put_word(v->out, "remedy", remedy(v));
+	buf_fmt(v->out, ",\"in_step\":%s", in_step(v) ? "true" : "false");
+	put_number(v->out, "files", n->here);
+	put_number(v->out, "bytes", n->here_bytes);
+	put_number(v->out, "listed_files", n->listed);
+	put_number(v->out, "listed_bytes", n->listed_bytes);
+	put_number(v->out, "missing", n->missing + n->gone);
+	put_number(v->out, "changed", n->changed);
+	put_number(v->out, "unlisted", n->deletions);
+	put_number(v->out, "pending", unlike(v));
+	put_number(v->out, "pending_bytes", n->to_come);
+	put_number(v->out, "failed", n->failed);
+	buf_str(v->out, ",\"transfers\":[");
+	v->put = 0;
+	ok = progress_read(v->db, v->tree->name, put_transfer_json, v, e);
+	buf_str(v->out, "],\"waiting\":[");
+	ok = ok && put_all_failed(v, e);
 	buf_str(v->out, "],\"after_error\":");
 	line_quote(v->out, v->after, strlen(v->after));
 	ok = ok && strays_put_json(&strays, v->out, e);
 	buf_char(v->out, '}');
 	return ok;
+}
+
+static bool
+put_transfer_text(void *arg, const struct progress *p, struct err *e)
+{
+	struct view *v = arg;
+	char size[MEASURE_MAX], left[MEASURE_MAX], rate[MEASURE_MAX], span[MEASURE_MAX], age[MEASURE_MAX];
+
+	(void)e;
+	buf_fmt(v->out, "  %s%s: last complete %s", p->peer[0] == '\0' ? "from the peers" : "to ", p->peer, measure_age(p->last_success, age));
+	if (p->moving)
+		buf_fmt(v->out, "; %s so far, %s left, %s/s, %s to go", measure_size(p->bytes, size), measure_size(p->peer[0] == '\0' ? v->n.to_come : p->left_bytes, left),
+		    measure_size(p->bytes_per_second, rate), measure_span(seconds_left(v, p), span));
+	else if (p->left_contents > 0)
+		buf_fmt(v->out, "; %s left", measure_size(p->left_bytes, left));
+	buf_char(v->out, '\n');
+	return true;
 }
 
 static bool
@@ -126,7 +238,7 @@ put_text(struct view *v, struct err *e)
 	    conf_tree_sends(v->conf, v->tree) ? "sends what changes here" : "takes what changes elsewhere", (unsigned long long)n->here,
 	    (unsigned long long)n->here_bytes, (unsigned long long)n->listed, (unsigned long long)n->listed_bytes);
 	if (v->state.held[0] != '\0')
-		buf_fmt(v->out, "  held: %s\n", v->state.held);
+		buf_fmt(v->out, "  held: %s\n  to go on: %s\n", v->state.held, remedy(v));
 	else if (!v->state.looked)
 		buf_str(v->out, "  not looked at yet: run agent --drain\n");
 	if (v->after[0] != '\0')
@@ -136,7 +248,7 @@ put_text(struct view *v, struct err *e)
 		    (unsigned long long)n->changed, (unsigned long long)n->deletions);
 	else if (in_step(v))
 		buf_str(v->out, "  in step with its list\n");
-	return put_all_failed(v, e) && strays_put_text(&strays, v->out, e);
+	return progress_read(v->db, v->tree->name, put_transfer_text, v, e) && put_all_failed(v, e) && strays_put_text(&strays, v->out, e);
 }
 
 static bool
@@ -151,7 +263,7 @@ put_trees(struct view *v, bool *person, struct err *e)
 		if (ok && v->json && i > 0)
 			buf_char(v->out, ',');
 		ok = ok && (v->json ? put_json : put_text)(v, e);
-		*person = *person || v->state.held[0] != '\0' || v->n.failed > 0 || v->after[0] != '\0';
+		*person = *person || needs_person(v);
 	}
 	buf_str(v->out, v->json ? "]}\n" : v->conf->ntrees == 0 ? "agent.conf has no [tree]\n" : "");
 	return ok && buf_check(v->out, "the folders' state", e);
@@ -178,25 +290,18 @@ trees_run(const struct cli *cli, const struct conf *conf, struct err *e)
 }
 
 bool
-trees_put_waiting(struct db *db, const struct conf *conf, struct buf *out, struct err *e)
+trees_put_json(struct db *db, const struct conf *conf, struct buf *out, uint64_t *waiting, struct err *e)
 {
-	struct view v = { .db = db, .conf = conf, .out = out };
+	struct view v = { .db = db, .conf = conf, .out = out, .json = true };
+	bool ok = true;
 
-	for (size_t i = 0; i < conf->ntrees; i++) {
+	buf_char(out, '[');
+	for (size_t i = 0; ok && i < conf->ntrees; i++) {
 		v.tree = &conf->trees[i];
-		if (!read_view(&v, e)) {
-			if (e->code != ERR_DB_MISSING)
-				return false;
-			buf_fmt(out, "tree %s has no list yet: run agent --install\n", v.tree->name);
-		} else if (v.state.held[0] != '\0')
-			buf_fmt(out, "tree %s is held: %s\n", v.tree->name, v.state.held);
-		else if (v.n.failed > 0)
-			buf_fmt(out, "tree %s: %llu paths wait (agent --trees says why)\n", v.tree->name, (unsigned long long)v.n.failed);
-		else if (!in_step(&v))
-			buf_fmt(out, "tree %s is not in step with its list yet\n", v.tree->name);
-		if (v.after[0] != '\0')
-			buf_fmt(out, "tree %s: the command of after failed: %s\n", v.tree->name, v.after);
-		v.after[0] = '\0';
+		buf_str(out, i > 0 ? "," : "");
+		ok = read_view(&v, e) && put_json(&v, e);
+		*waiting += ok && needs_person(&v);
 	}
-	return true;
+	buf_char(out, ']');
+	return ok;
 }

@@ -7,8 +7,8 @@
 
 enum exit_code trees_run(const struct cli *cli, const struct conf *conf, struct err *e);
 
-/* For --status: one line a tree that is held or has paths that wait; nothing for those in step. db is in the sync
- * schema. */
-MUST_CHECK bool trees_put_waiting(struct db *db, const struct conf *conf, struct buf *out, struct err *e);
+/* What --trees --json has, as the array alone: for the status, the page and the metrics. db is in the sync schema. Counts
+ * whole lists: not for the quick half of a page. *waiting grows by those that a person has to look at. */
+MUST_CHECK bool trees_put_json(struct db *db, const struct conf *conf, struct buf *out, uint64_t *waiting, struct err *e);
 
 #endif

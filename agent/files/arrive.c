@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "files/after.h"
+#include "files/flush.h"
 #include "files/moving.h"
 #include "files/places.h"
 #include "files/scan.h"
@@ -63,7 +64,9 @@ struct arrival {
 	struct half *large;
 	struct places expected; /* which paths want what comes */
 	struct moving *moving;
+	struct flushed synced[GROUP];
 	size_t unwritten; /* files published whose rows are not written */
+	struct buf unsynced; /* and their paths: the directories have to last first */
 	bool owner_said;
 };
 
@@ -77,6 +80,7 @@ arrive_new(struct tree *t, struct arrival **out, struct err *e)
 	if (a == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a tree");
 	a->tree = t;
+	buf_init(&a->unsynced, (size_t)(UNWRITTEN_MAX + GROUP) * (BENEATH_PATH_MAX + 1));
 	if (placed_new(t->db, t->t, &a->placed, e) && moving_new(t, a->placed, &a->moving, e) && trash_new(t->root, TRASH_DELETED, "replaced", now, &a->replaced, e) &&
 	    trash_new(t->root, TRASH_CONFLICT, "unexpected", now, &a->lost, e)) {
 		*out = a;
@@ -134,6 +138,7 @@ arrive_free(struct arrival *a)
 	drop_directories(a);
 	places_clear(&a->expected);
 	moving_free(a->moving);
+	buf_free(&a->unsynced);
 	trash_free(a->replaced);
 	trash_free(a->lost);
 	placed_free(a->placed);
@@ -265,17 +270,27 @@ publish(struct arrival *a, struct incoming *in, struct buf *name, struct err *e)
 static bool
 write_rows(struct arrival *a, struct err *e)
 {
+	bool ok = buf_check(&a->unsynced, "paths of a tree", e) && flush_parents(a->tree->root, &a->unsynced, e);
+
 	a->unwritten = 0;
-	return listing_flush(a->tree->list, e);
+	buf_reset(&a->unsynced);
+	return ok && listing_flush(a->tree->list, e);
+}
+
+static enum fate
+sync_file(void *arg, size_t i, struct err *e)
+{
+	const struct arrival *a = arg;
+
+	return store_sync(a->group[i].half->store, e);
 }
 
 /* Give the gathered files their names. */
 static bool
 finish_group(struct arrival *a, struct err *e)
 {
-	char last[BENEATH_PATH_MAX + 1] = "";
 	struct buf name;
-	bool ok = true, any = false;
+	bool ok = true;
 
 	buf_init(&name, BENEATH_PATH_MAX);
 	for (size_t i = 0; i < a->n; i++)
@@ -283,25 +298,14 @@ finish_group(struct arrival *a, struct err *e)
 	for (size_t i = 0; ok && i < a->n; i++)
 		ok = placed_add(a->placed, a->group[i].path, e);
 	ok = ok && placed_flush(a->placed, e);
+	if (ok)
+		flush_all(a->n, sync_file, a, a->synced);
 	for (size_t i = 0; ok && i < a->n; i++) {
 		struct incoming *in = &a->group[i];
-		enum fate f = store_sync(in->half->store, e);
 
 		buf_reset(&name);
-		ok = f == FATE_DONE ? publish(a, in, &name, e) : park(a, in->path, f, e, e);
-	}
-	/* Each directory once, as far as the files of one come together. */
-	for (size_t i = 0; ok && i < a->n; i++) {
-		const char *slash = strrchr(a->group[i].path, '/');
-		size_t len = slash == NULL ? 0 : (size_t)(slash - a->group[i].path);
-
-		if (any && strlen(last) == len && strncmp(last, a->group[i].path, len) == 0)
-			continue;
-		memcpy(last, a->group[i].path, len);
-		last[len] = '\0';
-		any = true;
-		if (beneath_sync(a->tree->root, last, e) != FATE_DONE)
-			err_clear(e); /* gone again: then nothing has to last */
+		ok = a->synced[i].fate == FATE_DONE ? publish(a, in, &name, e) : park(a, in->path, a->synced[i].fate, &a->synced[i].err, e);
+		buf_put(&a->unsynced, in->path, strlen(in->path) + 1);
 	}
 	buf_free(&name);
 	a->unwritten += a->n;

@@ -592,6 +592,7 @@ listing_count(struct listing *l, struct listing_counts *out, struct err *e)
 {
 	const char *table = buf_cstr(&l->table);
 	struct buf listed, deletions, gone, missing, changed;
+	uint64_t changed_bytes = 0;
 	bool ok;
 
 	memset(out, 0, sizeof *out);
@@ -605,15 +606,16 @@ listing_count(struct listing *l, struct listing_counts *out, struct err *e)
 	    " AND IFNULL(m.content,'')='' AND NOT EXISTS (SELECT 1 FROM %s o WHERE o.content=l.content)", table, table);
 	buf_fmt(&gone, "SELECT COUNT(*) FROM %s m JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id WHERE LEFT(m.content,1)='f'"
 	    " AND l.content='' AND NOT EXISTS (SELECT 1 FROM sync_file_local o WHERE o.tree=l.tree AND o.content=m.content)", table);
-	buf_fmt(&missing, "SELECT COUNT(*) FROM %s m LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id WHERE LEFT(m.content,1)='f'"
+	buf_fmt(&missing, "SELECT COUNT(*), IFNULL(SUM(m.size),0) FROM %s m LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id WHERE LEFT(m.content,1)='f'"
 	    " AND l.path_id IS NULL", table);
-	buf_fmt(&changed, "SELECT COUNT(*) FROM sync_file_local l JOIN %s m ON m.path_id=l.path_id WHERE l.tree=? AND LEFT(m.content,1)='f' AND l.content<>m.content AND l.content<>''", table);
+	buf_fmt(&changed, "SELECT COUNT(*), IFNULL(SUM(m.size),0) FROM sync_file_local l JOIN %s m ON m.path_id=l.path_id WHERE l.tree=? AND LEFT(m.content,1)='f' AND l.content<>m.content AND l.content<>''", table);
 	ok = buf_check(&listed, "a statement", e) && buf_check(&deletions, "a statement", e) && buf_check(&gone, "a statement", e) && buf_check(&missing, "a statement", e) && buf_check(&changed, "a statement", e) &&
 	    count_one(l, "SELECT COUNT(*), IFNULL(SUM(size),0) FROM sync_file_local WHERE tree=? AND LEFT(content,1)='f'", &out->here, &out->here_bytes, e) &&
 	    count_one(l, buf_cstr(&listed), &out->listed, &out->listed_bytes, e) && count_one(l, buf_cstr(&deletions), &out->deletions, NULL, e) &&
 	    count_one(l, buf_cstr(&gone), &out->gone, NULL, e) &&
-	    count_one(l, buf_cstr(&missing), &out->missing, NULL, e) && count_one(l, buf_cstr(&changed), &out->changed, NULL, e) &&
+	    count_one(l, buf_cstr(&missing), &out->missing, &out->to_come, e) && count_one(l, buf_cstr(&changed), &out->changed, &changed_bytes, e) &&
 	    count_one(l, "SELECT COUNT(*) FROM sync_file_local WHERE tree=? AND state<>'ok'", &out->failed, NULL, e);
+	out->to_come += changed_bytes;
 	buf_free(&listed);
 	buf_free(&deletions);
 	buf_free(&gone);

@@ -109,6 +109,7 @@ struct listing_counts {
 	uint64_t deletions; /* files here that the list does not have, their content nowhere in it */
 	uint64_t gone;	    /* files of the list that are not here, their content nowhere here */
 	uint64_t missing;   /* files of the list that never were here */
+	uint64_t to_come;   /* bytes of files of the list that are not here, or in another version */
 	uint64_t changed;   /* files in both with other contents */
 	uint64_t failed;    /* paths with an error */
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "files/flush.h"
 #include "files/places.h"
 
 enum {
@@ -128,42 +129,20 @@ rename_it(struct moving *m, const char *from, const char *to, struct err *e)
 
 /* --- afterwards --- */
 
-static size_t
-parent_length(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash == NULL ? 0 : (size_t)(slash - path);
-}
-
-static int
-by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* Each directory once. */
 static bool
 sync_directories(struct moving *m, struct err *e)
 {
-	char **all = calloc(2 * m->n, sizeof *all);
-	size_t n = 0;
-	bool ok = all != NULL || m->n == 0 || err_set(e, ERR_MEMORY, "out of memory for a tree");
+	struct buf paths;
+	bool ok;
 
-	for (size_t i = 0; ok && i < 2 * m->n; i++) {
-		const char *path = i % 2 == 0 ? m->batch[i / 2].from : m->batch[i / 2].to;
-
-		all[n] = strndup(path, parent_length(path));
-		ok = all[n++] != NULL || err_set(e, ERR_MEMORY, "out of memory for a tree");
+	buf_init(&paths, (size_t)BATCH * 2 * (BENEATH_PATH_MAX + 1));
+	for (size_t i = 0; i < m->n; i++) {
+		buf_put(&paths, m->batch[i].from, strlen(m->batch[i].from) + 1);
+		buf_put(&paths, m->batch[i].to, strlen(m->batch[i].to) + 1);
 	}
-	if (ok && n > 1)
-		qsort(all, n, sizeof *all, by_text);
-	for (size_t i = 0; ok && i < n; i++)
-		if ((i == 0 || strcmp(all[i], all[i - 1]) != 0) && beneath_sync(m->tree->root, all[i], e) != FATE_DONE)
-			err_clear(e); /* gone again: then nothing has to last */
-	for (size_t i = 0; i < n; i++)
-		free(all[i]);
-	free(all);
+	ok = buf_check(&paths, "paths of a tree", e) && flush_parents(m->tree->root, &paths, e);
+	buf_free(&paths);
 	return ok;
 }
 
@@ -181,8 +160,13 @@ note_moved(struct moving *m, const struct moved *one, struct err *e)
 static bool
 settle_batch(struct moving *m, struct err *e)
 {
-	unsigned char *ids = malloc(m->n * LISTING_ID + 1);
-	bool ok = ids != NULL ? sync_directories(m, e) : err_set(e, ERR_MEMORY, "out of memory for a tree");
+	unsigned char *ids;
+	bool ok;
+
+	if (m->n == 0)
+		return true;
+	ids = malloc(m->n * LISTING_ID);
+	ok = ids != NULL ? sync_directories(m, e) : err_set(e, ERR_MEMORY, "out of memory for a tree");
 
 	for (size_t i = 0; ok && i < m->n; i++) {
 		memcpy(ids + i * LISTING_ID, m->batch[i].from_id, LISTING_ID);

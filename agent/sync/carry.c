@@ -13,6 +13,7 @@
 #include "files/arrive.h"
 #include "files/order.h"
 #include "files/places.h"
+#include "files/progress.h"
 #include "files/scan.h"
 #include "files/tell.h"
 #include "files/watch.h"
@@ -35,6 +36,7 @@ struct carrying {
 	struct carry_report *report;
 	struct buf body, answer;
 	uint64_t put; /* items in body */
+	uint64_t put_bytes;
 	uint64_t brought; /* since the last question */
 	struct parcel_need page[LISTING_PAGE]; /* of the answer's needs */
 	size_t npage;
@@ -76,7 +78,7 @@ begin_body(struct carrying *c, enum parcel_kind kind)
 	(void)snprintf(head.tree, sizeof head.tree, "%s", c->tree->t->name);
 	buf_reset(&c->body);
 	parcel_put_call(&c->body, &head);
-	c->put = 0;
+	c->put = c->put_bytes = 0;
 }
 
 static bool
@@ -94,6 +96,7 @@ send_body(struct carrying *c, struct err *e)
 	buf_free(&c->answer);
 	c->answer = needs;
 	c->brought += c->put;
+	ok = ok && progress_moved(c->link->db, &(struct progress_of){ c->tree->t->name, c->link->peer->name }, c->put, c->put_bytes, e);
 	begin_body(c, PARCEL_PUT);
 	return ok;
 }
@@ -105,6 +108,7 @@ put_item(struct carrying *c, const struct parcel_item *item, struct err *e)
 		return false;
 	parcel_put_item(&c->body, item);
 	c->put++;
+	c->put_bytes += item->len;
 	c->report->contents++;
 	c->report->bytes += item->len;
 	return true;
@@ -224,6 +228,30 @@ bring_page(struct carrying *c, struct err *e)
 	return ok;
 }
 
+/* How much of it is left from the first block that is needed. */
+static uint64_t
+left_of(const struct parcel_need *n)
+{
+	uint64_t before = n->list || n->from > n->size / CONTENT_BLOCK ? 0 : n->from * CONTENT_BLOCK;
+
+	return n->size - before;
+}
+
+/* What an answer needs: for people, before it is brought. */
+static bool
+note_needs(struct carrying *c, size_t at, struct err *e)
+{
+	uint64_t contents = 0, bytes = 0;
+	struct parcel_need n;
+	bool more = true, ok;
+
+	while ((ok = parcel_next_need(buf_cstr(&c->answer), c->answer.len, &at, &n, &more, e)) && more) {
+		contents++;
+		bytes += left_of(&n);
+	}
+	return ok && progress_left(c->link->db, &(struct progress_of){ c->tree->t->name, c->link->peer->name }, contents, bytes, e);
+}
+
 /* Ask once, bring what can be brought. */
 static bool
 one_round(struct carrying *c, struct parcel_answer *answer, size_t *needs, struct err *e)
@@ -238,6 +266,8 @@ one_round(struct carrying *c, struct parcel_answer *answer, size_t *needs, struc
 		return false;
 	if (answer->state != PARCEL_READY)
 		return true;
+	if (!note_needs(c, at, e))
+		return false;
 	begin_body(c, PARCEL_PUT);
 	c->npage = 0;
 	while ((ok = parcel_next_need(buf_cstr(&c->answer), c->answer.len, &at, &c->page[c->npage], &more, e)) && more) {
@@ -480,16 +510,25 @@ enter(struct landing *l, struct db *db, const struct conf_tree *t, struct err *e
 	return f;
 }
 
+/* What a tree needs, and how much it is. */
+struct wishes {
+	struct buf lines;
+	uint64_t contents, bytes;
+};
+
 static bool
 wish(void *arg, const struct arrive_want *w, struct err *e)
 {
+	struct wishes *all = arg;
 	struct parcel_need n = { .size = w->size, .list = w->list, .from = w->from, .count = w->count };
 
 	(void)e;
 	memcpy(n.hash, w->hash, sizeof n.hash);
 	if (n.size == 0)
 		n.count = 1; /* the empty file: one block of nothing */
-	parcel_put_need(arg, &n);
+	parcel_put_need(&all->lines, &n);
+	all->contents++;
+	all->bytes += left_of(&n);
 	return true;
 }
 
@@ -499,7 +538,7 @@ answer_want(struct landing *l, struct buf *answer, struct err *e)
 	struct arrive_report report;
 	struct parcel_answer head = { .state = PARCEL_READY };
 	struct tree_state state;
-	struct buf needs;
+	struct wishes needs = { .contents = 0 };
 	bool ok;
 
 	if (!tree_state_read(l->db, l->tree->t->name, &state, e))
@@ -509,12 +548,13 @@ answer_want(struct landing *l, struct buf *answer, struct err *e)
 		parcel_put_answer(answer, &head);
 		return true;
 	}
-	buf_init(&needs, NEEDS_BYTES_MAX);
-	ok = arrive_settle(l->arrival, wish, &needs, &report, e) && buf_check(&needs, "what a tree needs", e);
+	buf_init(&needs.lines, NEEDS_BYTES_MAX);
+	ok = arrive_settle(l->arrival, wish, &needs, &report, e) && buf_check(&needs.lines, "what a tree needs", e) &&
+	    (report.held || (needs.contents == 0 && report.more) || progress_left(l->db, &(struct progress_of){ l->tree->t->name, "" }, needs.contents, needs.bytes, e));
 	head.more = report.more;
 	parcel_put_answer(answer, &head);
-	buf_put(answer, buf_cstr(&needs), needs.len);
-	buf_free(&needs);
+	buf_put(answer, buf_cstr(&needs.lines), needs.lines.len);
+	buf_free(&needs.lines);
 	return ok;
 }
 
@@ -542,6 +582,7 @@ take_items(struct landing *l, const char *body, size_t len, size_t at, struct er
 	struct arrive_report report;
 	struct parcel_item item;
 	bool more = false, ok;
+	uint64_t contents = 0, bytes = 0;
 
 	if (!expect_items(l, body, len, at, e))
 		return false;
@@ -550,8 +591,10 @@ take_items(struct landing *l, const char *body, size_t len, size_t at, struct er
 				 arrive_block(l->arrival, item.hash, (size_t)item.at, item.data, item.len, e);
 		if (!ok)
 			return false;
+		contents++;
+		bytes += item.len;
 	}
-	return ok && arrive_finish(l->arrival, &report, e);
+	return ok && arrive_finish(l->arrival, &report, e) && progress_moved(l->db, &(struct progress_of){ l->tree->t->name, "" }, contents, bytes, e);
 }
 
 static bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -393,3 +394,46 @@ def test_one_path_that_cannot_be_written_waits_and_is_named(fresh_pair: Pair) ->
         subprocess.run(["chattr", "-i", str(there / "closed/bad")], check=True)
     put(there, "an event", "which is put right")
     until(lambda: anna.drain(check={0, 5}) and look(there) == look(here), 60, "then it is written")
+
+
+def test_status_page_and_metrics_show_the_folders_as_trees_does(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {**_MIRROR, "max_delete": "2 files, 10%"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    for i in range(10):
+        put(here, f"{i}.jpg", f"{i}" * 1000)
+    bert.start_serve()
+    until(lambda: anna.drain() and look(there) == look(here), 30, "the files arrive")
+    (one,) = anna.status()["trees"]
+    (shown,) = json.loads(anna.agent("--trees", "--json").stdout)["trees"]
+    assert one == shown
+    assert (one["files"], one["bytes"], one["listed_files"], one["listed_bytes"], one["pending"], one["in_step"]) == (10, 10000, 10, 10000, 0, True)
+    (transfer,) = one["transfers"]
+    assert transfer["peer"] == "bert" and transfer["last_success"] and transfer["left_bytes"] == 0 and not transfer["moving"]
+    assert transfer["bytes"] == 10_000, transfer
+    (received,) = bert.status()["trees"][0]["transfers"]
+    assert received["peer"] is None and received["last_success"]
+    said = anna.agent("--status").stdout
+    assert "tree uploads: 10 files here, 9.8 KiB; 10 in its list, in step" in said and "to bert: last complete just now" in said
+    # Held: the reason and what ends it, wherever a person looks.
+    for i in range(9):
+        (here / f"{i}.jpg").unlink()
+    anna.drain(check=5)
+    (one,) = anna.status()["trees"]
+    assert one["held"] and one["remedy"] == "agent --drain --allow-deletes" and not one["in_step"]
+    said = anna.agent("--status", check=5).stdout
+    assert f"tree uploads is held: {one['held']}" in " ".join(said.split()) and "agent --drain --allow-deletes lets it go on" in " ".join(said.split())
+    assert "to go on: agent --drain --allow-deletes" in anna.agent("--trees", check=5).stdout
+    anna.start_serve()
+    until(lambda: b"tandem_tree_held{tree=\"uploads\"} 1" in anna.get("/metrics", anna.monitor_key)[1], 60, "the metrics count the folder")
+    metrics = anna.get("/metrics", anna.monitor_key)[1].decode()
+    assert 'tandem_tree_files{tree="uploads",where="list"} 10' in metrics
+    assert 'tandem_tree_last_success_timestamp_seconds{tree="uploads",peer="bert"} 1' in metrics
+    until(lambda: one["held"].encode() in anna.get("/", anna.monitor_key)[1], 60, "the page says why the folder is held")
+    page = anna.get("/", anna.monitor_key)[1].decode()
+    assert "agent --drain --allow-deletes" in page and "Upload folders" in page and "10 files, 9.8 KiB" in page
+    def state() -> dict[str, Any]:
+        return json.loads(anna.get("/api/monitor/state", anna.monitor_key)[1])
+
+    until(lambda: state()["headline"] == "person", 60, "the page asks for a person")
+    assert state()["counts"]["trees"][0]["held"] == one["held"]
