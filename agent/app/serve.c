@@ -47,6 +47,8 @@ enum {
 	STOP_WAIT_MS = 30 * 1000,      /* for the group being applied at SIGTERM */
 	FIRST_SETTLE_MS = 200,	       /* statuses soon after a burst, for people who look */
 	VISIT_LOOK_MS = 250,	       /* peers that wait for something to fetch, and for how long */
+	IDLE_SHARE = 8,		       /* a look that found nothing and took longer than the interval: rest so many times as long ... */
+	IDLE_MAX_MS = 2000,	       /* ... and no longer than this, since what is committed meanwhile waits */
 	RELOAD_MAX_MS = (DB_SILENCE_S + 60) * 1000, /* nobody waits longer for a database, nor this for a worker */
 	FILES_AGAIN_MS = 1000,	       /* what a peer still needs of upload folders, or is not ready for; doubles */
 	FILES_AGAIN_MAX_MS = 60 * 1000,
@@ -89,6 +91,7 @@ struct pump {
 	int64_t backoff_ms;
 	int64_t retry_ms, retry_at;
 	int64_t tidy_at;
+	int64_t look_ms; /* that the last look took */
 	bool owed;
 	int64_t files_at, files_ms; /* when the peer is asked what it needs of upload folders; the pause if it is not served then */
 	atomic_bool files_kick;	    /* the peer has just come to the shelf: it is asked now */
@@ -197,13 +200,15 @@ pump_files(struct pump *p, struct drain *d, struct err *e)
 static bool
 pump_once(struct pump *p, struct drain *d, bool *worked, struct err *e)
 {
-	bool retry = p->owed && clock_mono_ms() >= p->retry_at, pending;
+	int64_t began = clock_mono_ms();
+	bool retry = p->owed && began >= p->retry_at, pending;
 	uint64_t visit = shelf_visit(p->shelf, NULL);
 	struct drain_report report;
 
 	*worked = false;
 	if (!drain_look(d, retry, &pending, e))
 		return false;
+	p->look_ms = clock_mono_ms() - began;
 	if (pending && drain_has_way(d)) {
 		if (!drain_run(d, retry, &report, e))
 			return false;
@@ -234,6 +239,17 @@ pump_tidy(struct pump *p, struct drain *d)
 		log_warning(p->peer->name, "statuses are not up to date: %s", e.msg);
 }
 
+/* A look passes by what a transaction that has not ended has written, each time: it is not to slow that down. */
+static int64_t
+rest_of(const struct pump *p)
+{
+	int64_t interval = p->conf->sync.interval_ms, rest = p->look_ms * IDLE_SHARE;
+
+	if (p->look_ms <= interval)
+		return interval;
+	return rest < IDLE_MAX_MS ? rest : interval < IDLE_MAX_MS ? IDLE_MAX_MS : interval;
+}
+
 static bool
 pump_step(struct pump *p, struct drain *d, struct err *e)
 {
@@ -249,7 +265,7 @@ pump_step(struct pump *p, struct drain *d, struct err *e)
 	if (!ok)
 		return false;
 	if (!worked)
-		pump_nap(p, p->conf->sync.interval_ms);
+		pump_nap(p, rest_of(p));
 	return true;
 }
 

@@ -236,6 +236,15 @@ expect(struct pass *p, const struct pass_reader *r, struct err *e)
 	    (r->meta.old_key == NULL || look_expect(&p->look, record_hash(r->section.table, r->meta.old_key, r->meta.old_key_len), e));
 }
 
+static void
+lower(const struct pass *p, const char *table, const char *key, size_t len, uint64_t *oldest)
+{
+	uint64_t left;
+
+	if (p->nleft > 0 && key != NULL && pass_left(p, record_hash(table, key, len), &left) && left < *oldest)
+		*oldest = left;
+}
+
 /* Name every record to the look and find the oldest epoch that counts as seen for one of them. */
 static bool
 survey(struct pass *p, struct pass_reader *r, uint64_t *oldest, struct err *e)
@@ -252,6 +261,8 @@ survey(struct pass *p, struct pass_reader *r, uint64_t *oldest, struct err *e)
 			continue;
 		if (r->meta.has_seen && r->meta.seen < *oldest)
 			*oldest = r->meta.seen;
+		lower(p, r->section.table, r->meta.key, r->meta.key_len, oldest);
+		lower(p, r->section.table, r->meta.old_key, r->meta.old_key_len, oldest);
 		if (!expect(p, r, e))
 			return false;
 	} while (what != PASS_END);

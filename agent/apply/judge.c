@@ -16,6 +16,7 @@
 #include "apply/inbox.h"
 #include "apply/lineage.h"
 #include "apply/merge.h"
+#include "apply/position.h"
 #include "base/plant.h"
 #include "change/record.h"
 
@@ -315,6 +316,33 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 	return lineage_plan(c, item, f.same, e);
 }
 
+/* What the peer says of a key that a record has left here, while it has not taken that, and that no other has now. */
+static void
+lower_seen(struct chunk *c, struct item *item, const char *key, size_t len)
+{
+	struct record_meta *m = &item->meta;
+	uint64_t left;
+
+	if (!pass_left(c->pass, record_hash(c->target.table->name, key, len), &left) || left >= (m->has_seen ? m->seen : c->pass->seen.epoch))
+		return;
+	m->has_seen = true;
+	m->seen = left;
+	position_raise_seen(m, c->pass->start_epoch);
+}
+
+static void
+lower_all(struct chunk *c)
+{
+	for (size_t i = 0; c->pass->nleft > 0 && i < c->n; i++) {
+		struct item *item = &c->items[i];
+
+		if (item->local == NULL)
+			lower_seen(c, item, item->meta.key, item->meta.key_len);
+		if (item->meta.old_key != NULL && !item->old_here)
+			lower_seen(c, item, item->meta.old_key, item->meta.old_key_len);
+	}
+}
+
 /* To the rows that were given other keys here. */
 static bool
 follow_all(struct chunk *c, struct err *e)
@@ -340,6 +368,7 @@ judge_chunk(struct chunk *c, struct err *e)
 			return false;
 	if (!plant_is(PLANT_LOOK_FIRST) && !look_refresh(&c->pass->look, c->pass->db, e))
 		return false;
+	lower_all(c);
 	if (!follow_all(c, e))
 		return false;
 	for (size_t i = 0; i < c->n; i++)

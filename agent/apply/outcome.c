@@ -112,12 +112,20 @@ keep_conflict(struct chunk *c, const struct item *item, struct err *e)
 
 /* --- the losers --- */
 
+static const char sql_left_key[] =
+    "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at, whole)"
+    " SELECT NEXTVAL(sync_sequence), q.table_name, 'delete', q.record_id, q.origin, q.changed_at, q.whole"
+    " FROM (SELECT DISTINCT table_name, link FROM sync_owed WHERE record_hash=? AND link IS NOT NULL) o"
+    " JOIN sync_queue q ON q.id=o.link AND q.table_name=o.table_name";
+
+/* A record whose new key a peer has refused is owed no more: the end of the key that it had there is told by itself. */
 static bool
 forget_owed(struct chunk *c, const char *key, size_t key_len, struct err *e)
 {
 	unsigned char hash[PEER_HASH_BYTES];
 
 	return peer_record_hash(c->target.table->name, key, key_len, hash, e) &&
+	    db_exec(c->pass->db, sql_left_key, DB_ARGS(db_bytes(hash, sizeof hash)), e) &&
 	    db_exec(c->pass->db, "DELETE FROM sync_owed WHERE record_hash=?", DB_ARGS(db_bytes(hash, sizeof hash)), e);
 }
 

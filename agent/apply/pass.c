@@ -109,6 +109,7 @@ pass_free(struct pass *p)
 	free(p->unsettled);
 	p->unsettled = NULL;
 	free(p->disputes);
+	free(p->left);
 	p->disputes = NULL;
 	p->ndisputes = 0;
 	free(p->open_tables);
@@ -436,6 +437,20 @@ pass_decided(const struct pass *p, uint64_t hash, const struct mark *seen, const
 		if (d->decided && !mark_contains(seen, d->decision) && version_compare(changed_at, node, d->changed_at, d->node) <= 0)
 			return d;
 	return NULL;
+}
+
+bool
+pass_left(const struct pass *p, uint64_t hash, uint64_t *epoch)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < p->nleft; i++) {
+		if (p->left[i].hash != hash || (found && p->left[i].epoch >= *epoch))
+			continue;
+		*epoch = p->left[i].epoch;
+		found = true;
+	}
+	return found;
 }
 
 static bool

@@ -51,6 +51,12 @@ void refused_free(struct refused_list *l);
 void refused_drop_tied(struct refused_list *l);
 MUST_CHECK bool refused_add(struct refused_list *l, const struct refused *r, struct err *e);
 
+/* A key that a record of ours had before the peer refused it under another one: what the peer says of that key has seen
+ * no more than the epoch. */
+struct left_key {
+	uint64_t hash, epoch;
+};
+
 /* One group being applied in one transaction. */
 struct pass {
 	struct db *db;
@@ -80,6 +86,8 @@ struct pass {
 	bool tying; /* a knot is being tried: foreign keys are not checked */
 	struct dispute *disputes; /* sorted by hash (apply/undecided) */
 	size_t ndisputes;
+	struct left_key *left; /* few, if any (apply/undecided) */
+	size_t nleft;
 	bool anew;	/* the link with the peer began anew, once */
 	bool rivals;	/* pairs of rows with one unique value were opened or renewed */
 	bool namesakes; /* some numbers were given to different rows here and there (apply/namesake) */
@@ -117,6 +125,8 @@ MUST_CHECK bool pass_note_owed(struct pass *p, const struct pass_reader *r, stru
 const struct dispute *pass_decided(const struct pass *p, uint64_t hash, const struct mark *seen, const char *changed_at, const char *node);
 /* The first dispute about the record with this hash (others follow it), or NULL. */
 const struct dispute *pass_dispute(const struct pass *p, uint64_t hash);
+/* Has a record left that key, and the peer has refused it under its next one? *epoch: what it has seen at most. */
+bool pass_left(const struct pass *p, uint64_t hash, uint64_t *epoch);
 /* What a SELECT of rows that are judged ends with. */
 const char *pass_lock(const struct pass *p);
 /* Remember that records of the table are refused or owed. */

@@ -69,20 +69,41 @@ add_conflicts(struct pass *p, struct err *e)
 	return ok;
 }
 
+static bool
+add_left(const char *table, const char *key, size_t key_len, uint64_t epoch, void *arg, struct err *e)
+{
+	struct pass *p = arg;
+	struct left_key *grown = realloc(p->left, (p->nleft + 1) * sizeof *grown);
+
+	if (grown == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for owed records");
+	p->left = grown;
+	p->left[p->nleft++] = (struct left_key){ record_hash(table, key, key_len), epoch };
+	return true;
+}
+
+static void
+forget(struct pass *p)
+{
+	free(p->disputes);
+	free(p->left);
+	p->disputes = NULL;
+	p->left = NULL;
+	p->ndisputes = p->nleft = 0;
+}
+
 bool
 undecided_look(struct pass *p, struct err *e)
 {
 	uint64_t any = 0;
 
-	free(p->disputes);
-	p->disputes = NULL;
-	p->ndisputes = 0;
+	forget(p);
 	if (!db_number(p->db, "SELECT EXISTS (SELECT 1 FROM sync_owed WHERE peer=?) OR EXISTS (SELECT 1 FROM sync_undecided WHERE peer=?)",
 		DB_ARGS(db_text(p->peer), db_text(p->peer)), &any, NULL, e))
 		return false;
 	if (any == 0)
 		return true;
-	if (!owed_visit(p->db, p->peer, add_owed, p, e) || !add_conflicts(p, e))
+	if (!owed_visit(p->db, p->peer, add_owed, p, e) || !owed_visit_left(p->db, p->peer, add_left, p, e) || !add_conflicts(p, e))
 		return false;
 	if (p->ndisputes > 1)
 		qsort(p->disputes, p->ndisputes, sizeof *p->disputes, by_hash);
@@ -92,7 +113,9 @@ undecided_look(struct pass *p, struct err *e)
 bool
 undecided_concerns(const struct pass *p, uint64_t hash)
 {
-	return pass_dispute(p, hash) != NULL;
+	uint64_t epoch;
+
+	return pass_dispute(p, hash) != NULL || pass_left(p, hash, &epoch);
 }
 
 bool

@@ -238,19 +238,32 @@ owed_count(struct db *db, const char *peer, const char *state, uint64_t *out, st
 	return db_number(db, "SELECT COUNT(*) FROM sync_owed WHERE peer=? AND state=?", DB_ARGS(db_text(peer), db_text(state)), out, NULL, e);
 }
 
+static bool
+visit_epochs(struct db *db, const char *sql, const char *peer, unsettled_visitor *visit, void *arg, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok = db_query(db, sql, DB_ARGS(db_text(peer)), &rows, e);
+
+	while (ok && (ok = db_rows_next(rows, &more, e)) && more)
+		ok = visit(db_rows_text(rows, 0), db_rows_text(rows, 1), db_rows_len(rows, 1), db_rows_u64(rows, 2), arg, e);
+	db_rows_free(rows);
+	return ok;
+}
+
 bool
 unsettled_visit(struct db *db, const char *peer, unsettled_visitor *visit, void *arg, struct err *e)
 {
-	struct db_rows *rows = NULL;
-	bool more = false, ok;
+	return visit_epochs(db, "SELECT table_name, record_id, seen_before FROM sync_unsettled WHERE peer=?", peer, visit, arg, e);
+}
 
-	if (!db_query(db, "SELECT table_name, record_id, seen_before FROM sync_unsettled WHERE peer=?", DB_ARGS(db_text(peer)), &rows, e))
-		return false;
-	while ((ok = db_rows_next(rows, &more, e)) && more)
-		if (!(ok = visit(db_rows_text(rows, 0), db_rows_text(rows, 1), db_rows_len(rows, 1), db_rows_u64(rows, 2), arg, e)))
-			break;
-	db_rows_free(rows);
-	return ok;
+static const char sql_left[] =
+    "SELECT o.table_name, q.record_id, MAX(m.epoch) FROM sync_owed o JOIN sync_queue q ON q.id=o.link AND q.table_name=o.table_name"
+    " JOIN sync_epoch m ON m.high_id<o.link WHERE o.peer=? AND o.state<>'discarded' GROUP BY o.record_hash";
+
+bool
+owed_visit_left(struct db *db, const char *peer, unsettled_visitor *visit, void *arg, struct err *e)
+{
+	return visit_epochs(db, sql_left, peer, visit, arg, e);
 }
 
 /* --- over all peers --- */

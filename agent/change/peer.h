@@ -85,6 +85,8 @@ MUST_CHECK bool owed_count(struct db *db, const char *peer, const char *state, u
 /* Epochs of the peer that count as seen for single records: key -> seen_before. */
 typedef bool unsettled_visitor(const char *table, const char *key, size_t key_len, uint64_t seen_before, void *arg, struct err *e);
 MUST_CHECK bool unsettled_visit(struct db *db, const char *peer, unsettled_visitor *visit, void *arg, struct err *e);
+/* The keys that records had before which are owed to the peer, each with our newest epoch before the record left it. */
+MUST_CHECK bool owed_visit_left(struct db *db, const char *peer, unsettled_visitor *visit, void *arg, struct err *e);
 
 /* Give up what waits for a peer that has taken nothing for so many days: once for each such peer. */
 typedef bool peer_visitor(const char *peer, void *arg, struct err *e);

@@ -627,6 +627,8 @@ purge_step(struct db *db, const struct mark *keep, struct id_range r, unsigned d
 	buf_fmt(&sql, "DELETE FROM sync_queue WHERE id BETWEEN %llu AND %llu AND status IN ('synced','superseded')"
 		      " AND changed_at < NOW(6) - INTERVAL %u DAY AND synced_at < NOW(6) - INTERVAL %u DAY",
 	    (unsigned long long)r.low, (unsigned long long)r.high, days, days);
+	/* By these an owed record is told under the key that the peer knows. */
+	buf_str(&sql, " AND id NOT IN (SELECT link FROM sync_owed WHERE link IS NOT NULL)");
 	put_without_holes(&sql, keep, r.low, r.high);
 	ok = buf_check(&sql, "a list of holes", e) && db_exec_text(db, sql.data, sql.len, e);
 	buf_free(&sql);

@@ -334,6 +334,19 @@ class Node:
         """How many changes wait to be sent."""
         return self.queue().get("pending", 0)
 
+    def at_rest(self) -> Row | None:
+        """None when a drain would have something to do; else where queue, epochs and cursors are."""
+        sync = f"`{self.sync_database}`"
+        last = f"(SELECT MAX(epoch) FROM {sync}.sync_epoch)"
+        ((busy, *place),) = self.sql(
+            f"SELECT EXISTS(SELECT 1 FROM {sync}.sync_queue WHERE status='pending') OR EXISTS(SELECT 1 FROM {sync}.sync_owed)"
+            f" OR EXISTS(SELECT 1 FROM {sync}.sync_drift) OR EXISTS(SELECT 1 FROM {sync}.sync_renewal WHERE renewal='' OR NOT told)"
+            f" OR EXISTS(SELECT 1 FROM {sync}.sync_startup WHERE peer='' OR state='filling')"
+            f" OR EXISTS(SELECT 1 FROM {sync}.sync_peer WHERE held IS NOT NULL OR GREATEST(acked_epoch, quiet_epoch)<{last})"
+            f" OR IFNULL((SELECT MAX(id) FROM {sync}.sync_queue), 0)>IFNULL((SELECT high_id FROM {sync}.sync_epoch WHERE epoch={last} AND holes=''), 0),"
+            f" {last}, (SELECT MAX(id) FROM {sync}.sync_queue), (SELECT GROUP_CONCAT(peer, epoch ORDER BY peer) FROM {sync}.sync_cursor)")
+        return None if busy else tuple(place)
+
     def logs(self) -> str:
         """The ends of all logs of this node, for messages."""
         return "\n".join(f"--- {self.name}: {log.name}\n{process.tail(log)}"

@@ -144,12 +144,40 @@ add_hash(struct item *item, uint64_t hash)
 		item->also[item->nalso++] = hash;
 }
 
+/* Our newest epoch before a record left the key that the peer owes us word of (owed_visit_left, lower_seen); NULL: none did. */
+static const struct mark *
+left_at(const struct receiving *r, int table, const char *key)
+{
+	const struct mark *found = NULL;
+
+	for (size_t i = 0; key[0] != '\0' && i < r->side->nowed; i++) {
+		const struct debt *d = &r->side->owed[i];
+		const struct queued *q = d->table != table || d->link == 0 ? NULL : store_queued(r->s, d->link);
+		const struct mark *m = NULL;
+
+		for (size_t k = 0; q != NULL && q->table == table && q->key == key_number(key) && k < r->s->nmarks; k++)
+			if (r->s->marks[k].high < d->link)
+				m = &r->s->marks[k];
+		if (m != NULL && (found == NULL || m->epoch < found->epoch))
+			found = m;
+	}
+	return found;
+}
+
 static const struct mark *
 seen_of(const struct receiving *r, const struct work *work)
 {
 	struct record_meta own = { .has_seen = work->sent->has_seen, .seen = work->sent->seen };
+	const char *keys[] = { work->sent->key, work->sent->old_key };
 	const struct mark *m;
 
+	for (size_t i = 0; i < 2; i++) {
+		m = r->s->rows[work->sent->table][key_number(keys[i])].here ? NULL : left_at(r, work->sent->table, keys[i]);
+		if (m == NULL || m->epoch >= (own.has_seen ? own.seen : r->seen->epoch))
+			continue;
+		own.has_seen = true;
+		own.seen = m->epoch;
+	}
 	position_raise_seen(&own, r->side->state.start_epoch);
 	m = own.has_seen ? store_mark(r->s, own.seen) : r->seen;
 	return m == NULL ? r->seen : m;
@@ -415,6 +443,10 @@ supersede(struct receiving *r, struct work *work)
 		for (size_t k = 0; k < 3; k++) {
 			struct debt *d = keys[k][0] == '\0' ? NULL : store_debt(&r->s->sides[i], work->sent->table, key_number(keys[k]));
 
+			const struct queued *left = d == NULL || d->link == 0 ? NULL : store_queued(r->s, d->link);
+
+			if (left != NULL && left->table == d->table)
+				tell_end(r, left);
 			if (d != NULL)
 				store_drop_debt(&r->s->sides[i], d);
 		}

@@ -812,13 +812,24 @@ needed_from(struct world *w, const struct store *s, uint64_t (*from)(const struc
 	return epoch;
 }
 
+/* Does an owed record lead back to the key by it? */
+static bool
+is_linked(const struct store *s, uint64_t id)
+{
+	for (int i = 0; i < NODES_MAX; i++)
+		for (size_t k = 0; k < s->sides[i].nowed; k++)
+			if (s->sides[i].owed[k].link == id)
+				return true;
+	return false;
+}
+
 static void
 purge_rows(struct world *w, struct store *s, const struct mark *keep)
 {
 	size_t left = 0;
 
 	for (size_t i = 0; i < s->nqueue; i++) {
-		if (contains(keep, s->queue[i].id) && s->queue[i].visible && s->queue[i].status != PENDING) {
+		if (contains(keep, s->queue[i].id) && s->queue[i].visible && s->queue[i].status != PENDING && !is_linked(s, s->queue[i].id)) {
 			w->purged++;
 			continue;
 		}

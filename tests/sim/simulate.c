@@ -186,6 +186,8 @@ once_wrong(struct world *w)
 		{ 5009304, POLICY_ADD }, /* one number, two rows, both deleted while both were on their way */
 		{ 20005579, POLICY_MANUAL }, /* a changed key that was refused, under a key that another row had before, changes again */
 		{ 1001273, POLICY_NEWER }, /* set back before an answer, whose changes are purged while their mark is kept */
+		{ 31003359, POLICY_NEWER }, /* a refused key loses to a version of the record under it */
+		{ 50007763, POLICY_MANUAL }, /* the same, when the change that left the old key has been purged */
 	};
 	bool well = true;
 

@@ -19,6 +19,7 @@
 #include "app/verbs.h"
 #include "base/conf.h"
 #include "base/process.h"
+#include "manual.h"
 
 static char dir[] = "/tmp/tandem-test-XXXXXX";
 static char output[20000]; /* what the last captured call wrote to stdout */
@@ -572,32 +573,6 @@ the_process_is_prepared(void **state)
 
 /* --- the manual page ---------------------------------------------------------------------------------- */
 
-enum {
-	MANUAL_MAX = 200 * 1000
-};
-
-/* docs/agent.8 below the source tree, or NULL where the tests run without it. */
-static char *
-read_manual(void)
-{
-	const char *top = getenv("srcdir"); /* set by make check */
-	char name[1000], *manual;
-	FILE *f;
-	size_t n;
-
-	(void)snprintf(name, sizeof name, "%s/docs/agent.8", top == NULL ? "." : top);
-	f = fopen(name, "r");
-	if (f == NULL)
-		return NULL;
-	manual = calloc(1, MANUAL_MAX);
-	assert_non_null(manual);
-	manual[0] = '\n'; /* so that every line has one before it */
-	n = fread(manual + 1, 1, MANUAL_MAX - 2, f);
-	assert_true(n > 0 && n < MANUAL_MAX - 2);
-	(void)fclose(f);
-	return manual;
-}
-
 /* The next "-word" of a line ".It Fl -a , -b Ar c", without its hyphen; *p goes on behind it. False at the end. */
 static bool
 next_item(const char **p, char *word, size_t size)
@@ -646,7 +621,7 @@ is_verb_or_option(const char *name)
 static void
 the_manual_page_has_every_verb_and_option_and_no_other(void **state)
 {
-	char *manual = read_manual(), word[64];
+	char *manual = manual_read("agent.8"), word[64];
 	const char *p = manual;
 	struct cli_option o;
 

@@ -16,6 +16,7 @@
 
 #include "base/asset.h"
 #include "base/conf.h"
+#include "manual.h"
 
 #define KEY "a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90"
 #define KEY2 "b1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90"
@@ -1111,31 +1112,10 @@ the_example_is_valid_once_its_keys_are_fresh(void **state)
 	free(text);
 }
 
-/* docs/agent.conf.5 below the source tree, or NULL where the tests run without it. */
-static char *
-manual_page(void)
-{
-	const char *top = getenv("srcdir"); /* set by make check */
-	char name[1000], *text;
-	FILE *f;
-	size_t n;
-
-	(void)snprintf(name, sizeof name, "%s/docs/agent.conf.5", top == NULL ? "." : top);
-	f = fopen(name, "r");
-	if (f == NULL)
-		return NULL;
-	text = calloc(1, 100000);
-	assert_non_null(text);
-	n = fread(text, 1, 99999, f);
-	assert_true(n > 0 && n < 99999);
-	(void)fclose(f);
-	return text;
-}
-
 static void
 the_manual_page_has_every_option_with_its_default(void **state)
 {
-	char *text = manual_page(), item[200];
+	char *text = manual_read("agent.conf.5"), item[200];
 
 	(void)state;
 	if (text == NULL)
@@ -1165,7 +1145,7 @@ the_manual_page_has_every_option_with_its_default(void **state)
 static void
 the_manual_page_has_no_other_option(void **state)
 {
-	char *text = manual_page(), name[64];
+	char *text = manual_read("agent.conf.5"), name[64];
 	size_t items = 0, options = 0;
 
 	(void)state;

@@ -1,0 +1,133 @@
+"""Two persons work at random in one two-way folder, with the agents away, at work or killed; then all settles: both
+folders are alike, and every content ever written is there, was taken away by a person who saw it, or lies in a trash.
+And rows with files, while a third of all calls breaks and agents are killed."""
+
+from __future__ import annotations
+
+import json
+import random
+
+from lab import Node, Pair, folders, hand, until
+from lab.folders import look, put
+from lab.proxy import Fault
+from lab.uploader import Uploader, kept
+
+_SHORT, _LONG = 4, 150  # rounds
+
+
+def _in_step(node: Node) -> bool:
+    (tree,) = json.loads(node.agent("--trees", "--json", check={0, 5}).stdout)["trees"]
+    return bool(tree["in_step"])
+
+
+def _some_agents(pair: Pair, rng: random.Random) -> None:
+    """Any of them may be away, come, or be killed."""
+    for node in pair.nodes:
+        want = rng.choice(("away", "there", "killed"))
+        if want == "there" and not node.serving():
+            node.start_serve()
+        elif want != "there" and node.serving():
+            (node.kill_serve if want == "killed" else node.stop_serve)()
+
+
+def test_what_two_persons_write_at_random_is_never_lost(fresh_pair: Pair, rng: random.Random, long_run: bool) -> None:
+    roots = folders.join(fresh_pair, {"mode": "two-way", "max_delete": "off"})
+    fresh_pair.install()
+    written: set[bytes] = set()
+    replaced: set[bytes] = set()
+    persons = [Uploader(root, node.name, rng, written, replaced) for root, node in zip(roots, fresh_pair.nodes)]
+    for _ in range(_LONG if long_run else _SHORT):
+        for _ in range(3):
+            _some_agents(fresh_pair, rng)
+            for person in persons:
+                person.work(rng.randrange(1, 8))
+        fresh_pair.start_serve()
+        until(lambda: look(roots[0]) == look(roots[1]) and all(_in_step(node) for node in fresh_pair.nodes) and look(roots[0]) == look(roots[1]), 60,
+              "both folders are alike and as their lists say")
+        lost = written - replaced - kept(roots[0]) - kept(roots[1])
+        assert not lost, f"lost: {[content[:20] for content in lost]}; {persons[0].did}; {persons[1].did}"
+    fresh_pair.stop_serve()
+
+
+_PHOTOS, _PHOTOS_LONG = 40, 1500
+
+
+def _lose_a_third(pair: Pair, rng: random.Random, calls: int) -> list[Fault]:
+    """Of so many calls from anna to bert every third one, about, does not come through, in one of four ways."""
+    kinds = ("drop_request", "drop_response", "cut_request", "cut_response")
+    return [pair.wire["anna", "bert"].plan(Fault(rng.choice(kinds), skip=n)) for n in range(calls) if rng.random() < 0.3]
+
+
+class _Album:
+    """Photos as anna's app has them: a row and a file each, in any order of writing."""
+
+    def __init__(self, pair: Pair, rng: random.Random) -> None:
+        self.anna, self.bert = pair.nodes
+        self.here, self.there = (folders.folder(node) for node in pair.nodes)
+        self.rng = rng
+        self.rows: dict[int, str] = {}
+
+    @staticmethod
+    def _content(name: str) -> bytes:
+        return name.encode() * 500
+
+    def add(self, number: int) -> None:
+        """A new row and its file, whichever comes first."""
+        name = f"{self.rng.randrange(4)}/{number}.jpg"
+        first = self.rng.random() < 0.5
+        if first:
+            put(self.here, name, self._content(name))
+        self.anna.sql(f"INSERT INTO photo VALUES ({number}, '/uploads/{name}')")
+        if not first:
+            put(self.here, name, self._content(name))
+        self.rows[number] = name
+
+    def replace(self, number: int) -> None:
+        """A row gets another file; then the old one goes."""
+        old, name = self.rows[number], self.rows[number].replace(".jpg", "+.jpg")
+        put(self.here, name, self._content(name))
+        self.anna.sql(f"UPDATE photo SET file = '/uploads/{name}' WHERE id = {number}")
+        (self.here / old).unlink()
+        self.rows[number] = name
+
+    def remove(self, number: int) -> None:
+        """A row goes, and its file."""
+        self.anna.sql(f"DELETE FROM photo WHERE id = {number}")
+        (self.here / self.rows.pop(number)).unlink()
+
+    def seen(self) -> dict[int, str]:
+        """What bert's app sees: each row has its file, whole."""
+        rows = dict(self.bert.sql("SELECT id, file FROM photo"))
+        for number, value in rows.items():
+            name = value.removeprefix("/uploads/")
+            try:
+                assert (self.there / name).read_bytes() == self._content(name), name
+            except FileNotFoundError:  # then the row has gone meanwhile, or names another one
+                assert self.bert.sql(f"SELECT file FROM photo WHERE id = {number}") != [(value,)], name
+        return {number: value.removeprefix("/uploads/") for number, value in rows.items()}
+
+
+def test_a_row_has_its_file_though_a_third_of_all_calls_breaks(fresh_pair: Pair, rng: random.Random, long_run: bool) -> None:
+    folders.join(fresh_pair, {"mode": "mirror", "source": "anna", "max_delete": "off"})
+    hand.everywhere(fresh_pair, "CREATE TABLE photo (id INT PRIMARY KEY, file VARCHAR(200), INDEX (file))")
+    for node in fresh_pair.nodes:
+        node.change_conf({"table photo": {"file": "file in uploads prefix /uploads/"}})
+    fresh_pair.install()
+    fresh_pair.start_serve()
+    album = _Album(fresh_pair, rng)
+    photos = _PHOTOS_LONG if long_run else _PHOTOS
+    faults = _lose_a_third(fresh_pair, rng, photos)
+    for number in range(photos):
+        album.add(number)
+        if rng.random() < 0.3:
+            album.replace(rng.choice(list(album.rows)))
+        if rng.random() < 0.2:
+            album.remove(rng.choice(list(album.rows)))
+        album.seen()
+        if number % 13 == 12:
+            node = rng.choice(fresh_pair.nodes)
+            node.kill_serve()
+            album.seen()
+            node.start_serve()
+    until(lambda: album.seen() == album.rows and look(album.there) == look(album.here), 120, "all rows, and their files alone")
+    assert any(fault.hits for fault in faults)
