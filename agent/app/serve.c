@@ -25,6 +25,7 @@
 #include "files/after.h"
 #include "files/order.h"
 #include "files/watch.h"
+#include "net/hatch.h"
 #include "net/shelf.h"
 #include "net/tls.h"
 #include "sync/carry.h"
@@ -105,6 +106,7 @@ struct serve {
 	struct server *peers, *people;
 	struct tls_door *tls; /* of peers; NULL when tls = off */
 	struct pair *pair;
+	struct hatch *hatch; /* NULL: it could not be opened */
 	struct conf *next; /* agent.conf as it was read again; then everything begins anew with it */
 	struct pump *pumps; /* of each peer one, and of some one more, that fetches */
 	size_t npumps;
@@ -780,6 +782,7 @@ start(struct serve *s, struct err *e)
 	monitor_on_wish(s->monitor, &(struct monitor_wishes){ kick_pumps, on_paired, on_status, s });
 	if (!listen_all(s, e) || !watch(s, e) || !start_pumps(s, e) || !notice_new(s->conf, &s->notice, e))
 		return false;
+	hatch_open(s->conf, receive_shelves(s->receive), &s->stop, &s->hatch);
 	hold_signals(false);
 	return true;
 }
@@ -791,6 +794,7 @@ finish(struct serve *s)
 	for (size_t i = 0; i < s->npumps; i++)
 		if (s->pumps[i].started)
 			(void)pthread_join(s->pumps[i].thread, NULL);
+	hatch_close(s->hatch);
 	notice_free(s->notice);
 	/* Workers answer what they had begun; then the servers close. */
 	receive_free(s->receive);

@@ -9,6 +9,7 @@
 
 #include "app/install.h"
 #include "app/progress.h"
+#include "app/visitor.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/measure.h"
@@ -105,11 +106,7 @@ choose_peer(const struct cli *cli, const struct conf *conf, struct err *e)
 		(void)err_set(e, ERR_USAGE, "there are %zu peers: say which one fills this node, with --peer NAME", conf->npeers);
 	else if (cli->peer == NULL)
 		peer = &conf->peers[0];
-	if (peer == NULL || peer->url[0] != '\0')
-		return peer;
-	(void)err_set(e, ERR_USAGE, "peer %s has no url here, and a startup calls the peer. Over its own connection: agent --install --peer %s here, and all tables are compared and"
-				    " merged when it comes; or agent --verify --repair --from NODE there. A node without any rows fills itself ([sync] startup = auto)", peer->name, peer->name);
-	return NULL;
+	return peer;
 }
 
 /* Tables as they are there, and our triggers on them. */
@@ -245,6 +242,17 @@ print_end(const struct outlook *o, const struct prospect *p, enum exit_code code
 	cli_say(o->cli, INK_STRONG, "%llu rows would be copied from peer %s, and %zu tables are missing here; nothing was changed", (unsigned long long)o->copied, o->peer->name, o->missing);
 }
 
+/* A drain with a way to the peer. */
+static bool
+begin(const struct cli *cli, const struct conf *conf, const struct conf_peer *peer, struct drain **d, struct guest **g, struct err *e)
+{
+	*g = NULL;
+	if (!drain_new(conf, peer, &interrupted, d, e) || !visitor_wait(cli, conf, peer, &interrupted, g, e))
+		return false;
+	drain_use_guest(*d, *g);
+	return true;
+}
+
 /* What would be done, while nothing is. */
 static enum exit_code
 foretell(const struct cli *cli, const struct conf *conf, const struct conf_peer *peer, struct err *e)
@@ -252,18 +260,20 @@ foretell(const struct cli *cli, const struct conf *conf, const struct conf_peer 
 	struct outlook o = { .cli = cli, .peer = peer };
 	struct prospect p = { .copy = cli->force, .visit = on_table, .arg = &o };
 	struct drain *d = NULL;
+	struct guest *g;
 	enum exit_code code;
 
 	progress_init(&o.progress, cli->quiet || cli->json);
 	p.progress = on_look;
 	if (cli->json)
 		(void)printf("{\"peer\":\"%s\",\"dry_run\":true,\"tables\":[", peer->name);
-	code = drain_new(conf, peer, &interrupted, &d, e) && drain_prospect(d, &p, e) ? EXIT_DONE : cli_exit_code(e);
+	code = begin(cli, conf, peer, &d, &g, e) && drain_prospect(d, &p, e) ? EXIT_DONE : cli_exit_code(e);
 	progress_clear(&o.progress);
 	if (code == EXIT_DONE && o.failed > 0)
 		code = EXIT_PERSON;
 	print_end(&o, &p, code, e);
 	drain_free(d);
+	guest_free(g);
 	return code;
 }
 
@@ -288,6 +298,7 @@ startup_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	struct startup_report report = { 0 };
 	struct drain *d = NULL;
 	enum exit_code code;
+	struct guest *g;
 
 	if (peer == NULL)
 		return cli_exit_code(e);
@@ -296,7 +307,7 @@ startup_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 		return foretell(cli, conf, peer, e);
 	progress_init(&display.progress, cli->quiet || cli->json);
 	how.progress = show;
-	code = drain_new(conf, peer, &interrupted, &d, e) && (!cli->create_tables || create_tables(cli, conf, d, e)) && drain_startup(d, &how, &report, e) ? EXIT_DONE : cli_exit_code(e);
+	code = begin(cli, conf, peer, &d, &g, e) && (!cli->create_tables || create_tables(cli, conf, d, e)) && drain_startup(d, &how, &report, e) ? EXIT_DONE : cli_exit_code(e);
 	progress_clear(&display.progress);
 	if (code != EXIT_DONE && e->code == ERR_STOPPED)
 		(void)err_set(e, ERR_STOPPED, "stopped; agent --startup --peer %s goes on where it was", peer->name);
@@ -307,5 +318,6 @@ startup_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 	else if (!cli->quiet && e->code == ERR_NONE && !print_report(cli, peer, &report, &display, e))
 		code = EXIT_FAILED;
 	drain_free(d);
+	guest_free(g);
 	return code;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/progress.h"
+#include "app/visitor.h"
 #include "apply/rekey.h"
 #include "base/log.h"
 #include "base/measure.h"
@@ -319,14 +320,6 @@ enter(struct verify *v, struct err *e)
 	return true;
 }
 
-/* A comparison asks the peer, over a connection of ours. */
-static bool
-can_be_asked(const struct conf_peer *peer, struct err *e)
-{
-	return peer->url[0] != '\0' || err_set(e, ERR_PEER, "peer %s has no url here, and a comparison calls the peer: run agent --verify there. It compares both sides all the same,"
-							    " and --repair --from NODE there takes the records of either", peer->name);
-}
-
 /* The tables on both sides must not be compared with a peer that is somebody else: opening the link asks. */
 static enum exit_code
 verify_peer(struct verify *v, struct err *e)
@@ -339,9 +332,12 @@ verify_peer(struct verify *v, struct err *e)
 	else if (!v->cli->quiet)
 		(void)printf("with peer %s:\n", v->peer->name);
 	v->first = true;
-	code = can_be_asked(v->peer, e) && peer_register(v->db, v->peer->name, e) && link_open(&v->link, e) ? verify_tables(v, e) : cli_exit_code(e);
+	code = visitor_wait(v->cli, v->conf, v->peer, NULL, &v->link.guest, e) && peer_register(v->db, v->peer->name, e) && link_open(&v->link, e) ? verify_tables(v, e) :
+																	   cli_exit_code(e);
 	client_free(v->link.client);
+	guest_free(v->link.guest);
 	v->link.client = NULL;
+	v->link.guest = NULL;
 	if (v->cli->json)
 		(void)printf("],\"exit_code\":%d}", (int)code);
 	return code;

@@ -14,7 +14,10 @@
 enum {
 	STATEMENT_TIMEOUT = 1969, /* the server's error when max_statement_time is over */
 	BYTES_PLAIN = 1024,	  /* longer text enters a row's checksum as a hash */
-	SHA1_DIGITS = 40
+	SHA1_DIGITS = 40,
+	CRC32C_MAJOR = 10,	  /* the first MariaDB that has CRC32C */
+	CRC32C_MINOR = 8,
+	PRODUCT_BYTES = 8	  /* of a quick sum; the rest are 4 bytes and zeros */
 };
 
 static_assert(DIGEST_SUM_ROWS * SHA1_DIGITS <= 1024 * 1024, "a range's checksums fit into group_concat_max_len");
@@ -142,6 +145,15 @@ digest_sum_equal(const struct digest_sum *a, const struct digest_sum *b)
 
 /* --- the checksum --- */
 
+bool
+digest_has_quick(const struct db *db)
+{
+	char *end;
+	unsigned long major = strtoul(db_server_version(db), &end, 10), minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
+
+	return major > CRC32C_MAJOR || (major == CRC32C_MAJOR && minor >= CRC32C_MINOR);
+}
+
 static int
 by_name(const void *a, const void *b)
 {
@@ -159,9 +171,18 @@ has_fraction(const struct column *col)
 	return strncmp(col->type, "time(", 5) == 0 || strncmp(col->type, "datetime(", 9) == 0 || strncmp(col->type, "timestamp(", 10) == 0;
 }
 
+/* Bytes of the column's own charset, which must be said where the server would join another one to them. */
+static void
+put_octets(struct buf *sql, const struct column *col, bool convert)
+{
+	buf_str(sql, convert ? "CONVERT(" : "");
+	db_quote_name(sql, col->name);
+	buf_str(sql, convert ? " USING binary)" : "");
+}
+
 /* The raw bytes, or the hash of a long value. (CAST AS BINARY takes longer than CONVERT.) */
 static void
-put_raw(struct buf *sql, const struct column *col)
+put_raw(struct buf *sql, const struct column *col, bool convert)
 {
 	bool long_ones = col->octets == 0 || col->octets > BYTES_PLAIN; /* 0: a geometry */
 
@@ -172,9 +193,8 @@ put_raw(struct buf *sql, const struct column *col)
 		db_quote_name(sql, col->name);
 		buf_str(sql, "),");
 	}
-	buf_str(sql, "CONVERT(");
-	db_quote_name(sql, col->name);
-	buf_str(sql, long_ones ? " USING binary))" : " USING binary)");
+	put_octets(sql, col, convert);
+	buf_str(sql, long_ones ? ")" : "");
 }
 
 /* Text and bytes: their length before them, so that no charset is converted, no text can be taken for two, and a row's
@@ -185,8 +205,25 @@ put_bytes(struct buf *sql, const struct column *col)
 	buf_str(sql, col->nullable ? "IFNULL(LENGTH(" : "LENGTH(");
 	db_quote_name(sql, col->name);
 	buf_str(sql, col->nullable ? "),'-'),':',IFNULL(" : "),':',");
-	put_raw(sql, col);
+	put_raw(sql, col, true);
 	buf_str(sql, col->nullable ? ",''),','" : ",','");
+}
+
+static bool
+is_bytes(const struct column *col)
+{
+	return col->kind == COLUMN_TEXT || col->kind == COLUMN_CHARS || col->kind == COLUMN_BYTES;
+}
+
+/* A number, date or time as text. */
+static void
+put_value(struct buf *sql, const struct column *col)
+{
+	bool cast = col->kind == COLUMN_BIT || col->kind == COLUMN_TYPED;
+
+	buf_str(sql, cast ? "CAST(" : "");
+	template_read(sql, col);
+	buf_str(sql, !cast ? "" : col->kind == COLUMN_BIT ? " AS UNSIGNED)" : " AS CHAR)");
 }
 
 /* Numbers and times have no comma in them and are never "-" alone. What a wider type would only write with more zeros is
@@ -194,38 +231,114 @@ put_bytes(struct buf *sql, const struct column *col)
 static void
 put_part(struct buf *sql, const struct column *col)
 {
-	bool cast = col->kind == COLUMN_BIT || col->kind == COLUMN_TYPED, fraction = has_fraction(col);
+	bool fraction = has_fraction(col);
 
-	if (col->kind == COLUMN_TEXT || col->kind == COLUMN_CHARS || col->kind == COLUMN_BYTES) {
+	if (is_bytes(col)) {
 		put_bytes(sql, col);
 		return;
 	}
 	buf_str(sql, col->nullable ? "IFNULL(" : "");
-	buf_str(sql, cast ? "CAST(" : "");
 	buf_str(sql, fraction ? "TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM " : "");
-	template_read(sql, col);
+	put_value(sql, col);
 	buf_str(sql, fraction ? "))" : "");
-	buf_str(sql, !cast ? "" : col->kind == COLUMN_BIT ? " AS UNSIGNED)" : " AS CHAR)");
 	buf_str(sql, col->nullable ? ",'-'),','" : ",','");
 }
 
-/* "SHA1(...)" of a row. */
+/* The table's columns by their names. Free the list. */
 static bool
-put_checksum(struct buf *sql, const struct table *t, struct err *e)
+sort_columns(const struct table *t, const struct column ***out, struct err *e)
 {
-	const struct column **sorted = calloc(t->ncolumns + 1, sizeof(const struct column *));
+	const struct column **sorted = *out = calloc(t->ncolumns + 1, sizeof(const struct column *));
 
 	if (sorted == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a comparison");
 	for (size_t i = 0; i < t->ncolumns; i++)
 		sorted[i] = &t->columns[i];
 	qsort(sorted, t->ncolumns, sizeof(const struct column *), by_name);
+	return true;
+}
+
+/* "SHA1(...)" of a row. */
+static bool
+put_checksum(struct buf *sql, const struct table *t, struct err *e)
+{
+	const struct column **sorted;
+
+	if (!sort_columns(t, &sorted, e))
+		return false;
 	for (size_t i = 0; i < t->ncolumns; i++) {
 		buf_str(sql, i == 0 ? "SHA1(CONCAT(" : ",");
 		put_part(sql, sorted[i]);
 	}
 	free(sorted);
 	buf_str(sql, "))");
+	return true;
+}
+
+/* --- the quick way --- */
+
+/* Must the server be kept from converting some columns' texts into others' charset? */
+static bool
+mixes_charsets(const struct table *t)
+{
+	const char *charset = NULL;
+
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		const struct column *col = &t->columns[i];
+
+		if (!is_bytes(col))
+			continue;
+		if (col->kind != COLUMN_TEXT || (charset != NULL && strcmp(charset, col->charset) != 0))
+			return true;
+		charset = col->charset;
+	}
+	return false;
+}
+
+/* Each value has its place, NULL too: nothing for a number or time, "-" as the length of a text, which then has no bytes. */
+static void
+put_quick_part(struct buf *sql, const struct column *col, bool convert)
+{
+	buf_str(sql, col->nullable ? "IFNULL(" : "");
+	if (!is_bytes(col)) {
+		put_value(sql, col);
+		buf_str(sql, col->nullable ? ",'')" : "");
+		return;
+	}
+	buf_str(sql, "LENGTH(");
+	db_quote_name(sql, col->name);
+	buf_str(sql, col->nullable ? "),'-')," : "),");
+	put_raw(sql, col, convert);
+}
+
+/* "CONCAT_WS(...)" of a row. */
+static bool
+put_joined(struct buf *sql, const struct table *t, struct err *e)
+{
+	const struct column **sorted;
+	bool convert = mixes_charsets(t);
+
+	if (!sort_columns(t, &sorted, e))
+		return false;
+	buf_str(sql, "CONCAT_WS(','");
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		buf_char(sql, ',');
+		put_quick_part(sql, sorted[i], convert);
+	}
+	free(sorted);
+	buf_char(sql, ')');
+	return true;
+}
+
+/* Two checksums of 32 bits for each row, of which the exclusive or over all rows would be blind for rows that are changed
+ * alike; over their products it is not. With the first checksums beside it a single row's 64 bits count in full. */
+static bool
+put_quick_sum(struct buf *sql, const struct table *t, struct err *e)
+{
+	buf_str(sql, "BIT_XOR(CRC32(@tandem_row:=");
+	if (!put_joined(sql, t, e))
+		return false;
+	buf_str(sql, ")*CRC32C(@tandem_row)),BIT_XOR(CRC32(@tandem_row))");
 	return true;
 }
 
@@ -369,6 +482,10 @@ put_bound(struct buf *sql, const struct bound *b, bool below)
 {
 	size_t n = b->d->table->nkey;
 
+	if (n == 1) {
+		put_compared(sql, b, 0, below ? "<=" : ">");
+		return;
+	}
 	buf_char(sql, '(');
 	put_compared(sql, b, 0, below ? "<=" : ">=");
 	buf_str(sql, " AND (");
@@ -481,28 +598,40 @@ digest_scan(const struct digest *d, const struct digest_range *r, uint64_t limit
 	return ok;
 }
 
-/* "SET STATEMENT ... FOR SELECT COUNT(*), sum FROM ... WHERE ...". Rows are read in the order of the primary key, so they
- * are joined in that order; if they were not, equal ranges would be looked at row by row and found equal then. */
+/* "SHA1(...)" of a range. Rows are read in the order of the primary key, so they are joined in that order; if they were not,
+ * equal ranges would be looked at row by row and found equal then. */
+static bool
+put_hash_sum(struct buf *sql, const struct table *t, struct err *e)
+{
+	buf_str(sql, "SHA1(GROUP_CONCAT(");
+	if (!put_checksum(sql, t, e))
+		return false;
+	buf_str(sql, " SEPARATOR ''))");
+	return true;
+}
+
+/* "SET STATEMENT ... FOR SELECT COUNT(*), sum FROM ... WHERE ..." */
 static bool
 put_sum(struct buf *sql, const struct digest *d, const struct digest_range *r, struct err *e)
 {
-	buf_fmt(sql, "SET STATEMENT max_statement_time=%d FOR SELECT COUNT(*),SHA1(GROUP_CONCAT(", DIGEST_SUM_S);
-	if (!put_checksum(sql, d->table, e))
+	buf_fmt(sql, "SET STATEMENT max_statement_time=%d FOR SELECT COUNT(*),", DIGEST_SUM_S);
+	if (!(d->quick ? put_quick_sum : put_hash_sum)(sql, d->table, e))
 		return false;
-	buf_str(sql, " SEPARATOR ''))");
 	put_from(sql, d);
 	if (!put_where(sql, d, r, e))
 		return false;
-	buf_fmt(sql, " LIMIT ROWS EXAMINED %d", DIGEST_SUM_ROWS * 2);
+	buf_fmt(sql, " LIMIT ROWS EXAMINED %d", (d->quick ? DIGEST_QUICK_ROWS : DIGEST_SUM_ROWS) * 2);
 	return buf_check(sql, "a statement that compares", e);
 }
 
-/* Of more rows the server may have cut the text. */
+/* Of more rows the server may have cut the text of their checksums. */
 static uint64_t
 most_rows(const struct digest *d)
 {
 	uint64_t packet = db_packet_max(d->db) / SHA1_DIGITS;
 
+	if (d->quick)
+		return DIGEST_QUICK_ROWS;
 	return packet < DIGEST_SUM_ROWS ? packet : DIGEST_SUM_ROWS;
 }
 
@@ -512,12 +641,25 @@ too_many(struct err *e)
 	return err_set(e, ERR_DB_BUSY, "a range of too many rows");
 }
 
+/* The lowest bytes of n, the highest of them first. */
+static void
+put_be(unsigned char *out, uint64_t n, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++)
+		out[i] = (unsigned char)(n >> (bytes - 1 - i) * 8);
+}
+
 static bool
 take_total(const struct digest *d, const struct db_rows *row, struct digest_sum *out, struct err *e)
 {
 	out->rows = db_rows_u64(row, 0);
 	if (out->rows > most_rows(d))
 		return too_many(e);
+	if (d->quick) {
+		put_be(out->sum, db_rows_u64(row, 1), PRODUCT_BYTES);
+		put_be(out->sum + PRODUCT_BYTES, db_rows_u64(row, 2), sizeof(uint32_t));
+		return true;
+	}
 	return out->rows == 0 || (db_rows_text(row, 1) != NULL && hex_read(db_rows_text(row, 1), DIGEST_BYTES, out->sum)) ||
 	    err_set(e, ERR_INTERNAL, "a range has no checksum");
 }

@@ -714,7 +714,7 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 
 	if (is_enough(a)) {
 		a->tally.more = true;
-		return err_set(e, ERR_STOPPED, "stopped");
+		return err_set(e, ERR_STOPPED, "stopped"); /* enough for one answer */
 	}
 	/* Alike in content: what differs is how it looks. */
 	if ((act == VERDICT_NOTHING || act == VERDICT_AGREE) && row->s.listed.len > 0 && what_same(&row->s.here, &row->s.listed) && !a->removing) {

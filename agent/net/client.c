@@ -24,6 +24,7 @@
 #include "base/plant.h"
 #include "base/text.h"
 #include "net/gate.h"
+#include "net/hatch.h"
 #include "net/shelf.h"
 #include "net/tls.h"
 #include "wire/seal.h"
@@ -64,6 +65,7 @@ struct client {
 	bool unauthorised;
 	bool not_found;
 	struct shelf *shelf;		/* the peer may come instead, NULL: it does not */
+	struct guest *guest;		/* the same through the daemon's hatch */
 	bool by_shelf;			/* the session goes that way */
 	char visit[SIGN_SESSION_MAX];	/* then: the peer's session that it began in */
 	/* The running call. */
@@ -292,6 +294,12 @@ void
 client_use_shelf(struct client *c, struct shelf *shelf)
 {
 	c->shelf = shelf;
+}
+
+void
+client_use_guest(struct client *c, struct guest *guest)
+{
+	c->guest = guest;
 }
 
 bool
@@ -598,7 +606,8 @@ call_by_shelf(struct client *c, const struct call *call, int *status, struct buf
 {
 	const struct shelf_call errand = { .session = c->visit, .path = call->path, .body = call->body, .len = call->len, .timeout_ms = c->timeout_ms, .stop = c->stop };
 
-	if (!shelf_call(c->shelf, &errand, status, answer, &c->unauthorised, e)) {
+	if (!(c->guest != NULL ? guest_call(c->guest, &errand, status, answer, &c->unauthorised, e) :
+				 shelf_call(c->shelf, &errand, status, answer, &c->unauthorised, e))) {
 		buf_reset(answer);
 		return false;
 	}
@@ -608,12 +617,26 @@ call_by_shelf(struct client *c, const struct call *call, int *status, struct buf
 	return err_set(e, ERR_PEER, "peer %s does not know the call %s: is its agent older?", c->peer->name, call->path);
 }
 
+/* The daemon's shelf: where the peer was cut off, it comes again. */
+static bool
+await_visit(struct client *c, struct err *e)
+{
+	bool came;
+
+	if (!guest_wait(c->guest, c->timeout_ms, &came, c->visit, e))
+		return false;
+	c->by_shelf = came;
+	return came || err_set(e, ERR_PEER, "peer %s, which has no url here and comes itself, has not come for %g s", c->peer->name, seconds(c->timeout_ms));
+}
+
 /* By which way does this call go? A session stays on the one that its hello took. */
 static bool
 choose_way(struct client *c, struct err *e)
 {
 	if (client_is_open(c))
 		return true;
+	if (c->guest != NULL)
+		return await_visit(c, e);
 	c->by_shelf = c->shelf != NULL && shelf_visit(c->shelf, c->visit) != 0;
 	return c->by_shelf || c->peer->url[0] != '\0' ||
 	    err_set(e, ERR_PEER, "[peer %s] has no url: it comes itself ([peer %s] pull = yes there), and does not do so now", c->peer->name, c->self);

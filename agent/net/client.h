@@ -12,6 +12,7 @@
 #include "base/err.h"
 
 struct client;
+struct guest;
 struct shelf;
 
 enum {
@@ -26,6 +27,8 @@ void client_free(struct client *c);
 /* The peer may also come for what is here; while it does, a hello goes that way, and what follows it. shelf: of that
  * peer, borrowed, or NULL. */
 void client_use_shelf(struct client *c, struct shelf *shelf);
+/* The same through the hatch of the daemon that runs here (net/hatch), for a peer without a url; borrowed, or NULL. */
+void client_use_guest(struct client *c, struct guest *guest);
 /* Is there a way to the peer now? (a url, or it waits at the shelf) */
 bool client_has_way(const struct conf_peer *peer, struct shelf *shelf);
 

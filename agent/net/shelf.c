@@ -36,6 +36,8 @@ struct shelf {
 	const char *peer; /* conf's */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
+	pthread_mutex_t calling; /* held by the thread whose call is under way; taken before lock */
+	unsigned guests;
 	void (*visited)(void *arg);
 	void *visited_arg;
 	/* the peer */
@@ -94,6 +96,7 @@ shelves_new(const struct conf *conf, struct shelves **out, struct err *e)
 		s->peer = conf->peers[i].name;
 		(void)pthread_mutex_init(&s->lock, NULL);
 		(void)pthread_cond_init(&s->changed, NULL);
+		(void)pthread_mutex_init(&s->calling, NULL);
 	}
 	*out = all;
 	return true;
@@ -130,6 +133,7 @@ shelves_free(struct shelves *all)
 		dismiss(&all->items[i], ERRAND_LATER);
 		(void)pthread_mutex_destroy(&all->items[i].lock);
 		(void)pthread_cond_destroy(&all->items[i].changed);
+		(void)pthread_mutex_destroy(&all->items[i].calling);
 	}
 	(void)close(all->pipe[0]);
 	(void)close(all->pipe[1]);
@@ -190,6 +194,7 @@ static void
 turn(struct shelf *s)
 {
 	int64_t waited = clock_mono_ms() - s->came_ms;
+	bool nothing = s->looked == s->visit && s->guests == 0;
 
 	if (s->waiting == NULL)
 		return;
@@ -199,8 +204,8 @@ turn(struct shelf *s)
 	} else if (s->state == LAID)
 		hand_out(s);
 	else if (s->all->closed || waited >= (int64_t)s->wait_ms)
-		dismiss(s, s->looked == s->visit ? ERRAND_NOTHING : ERRAND_LATER);
-	else if (s->once && s->looked == s->visit)
+		dismiss(s, nothing ? ERRAND_NOTHING : ERRAND_LATER);
+	else if (s->once && nothing)
 		dismiss(s, ERRAND_NOTHING);
 }
 
@@ -303,7 +308,7 @@ shelf_acknowledge(struct shelf *s, struct request *request)
 		s->visited(s->visited_arg);
 }
 
-/* --- the thread that calls --- */
+/* --- the threads that call --- */
 
 void
 shelf_on_visit(struct shelf *s, void (*visited)(void *arg), void *arg)
@@ -338,6 +343,15 @@ shelf_nothing(struct shelf *s, uint64_t visit)
 	(void)pthread_mutex_unlock(&s->lock);
 	if (news)
 		wake_loop(s);
+}
+
+void
+shelf_guest(struct shelf *s, bool comes)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	s->guests = comes ? s->guests + 1 : s->guests - 1;
+	(void)pthread_mutex_unlock(&s->lock);
+	wake_loop(s);
 }
 
 static void
@@ -386,6 +400,7 @@ shelf_call(struct shelf *s, const struct shelf_call *call, int *status, struct b
 	bool ok;
 
 	buf_reset(answer);
+	(void)pthread_mutex_lock(&s->calling);
 	(void)pthread_mutex_lock(&s->lock);
 	s->call = call;
 	s->answer = answer;
@@ -401,5 +416,6 @@ shelf_call(struct shelf *s, const struct shelf_call *call, int *status, struct b
 	s->call = NULL;
 	s->answer = NULL;
 	(void)pthread_mutex_unlock(&s->lock);
+	(void)pthread_mutex_unlock(&s->calling);
 	return ok;
 }

@@ -1,6 +1,6 @@
 /* Where errands lie: calls to a peer that it fetches over a connection of its own (GET download) and answers
- * (POST acknowledge), since this node cannot call it. One thread makes the calls of a peer and waits for their answers;
- * the requests are the loop's. */
+ * (POST acknowledge), since this node cannot call it. Threads make the calls of a peer, one after the other, and wait for
+ * their answers; the requests are the loop's. */
 #ifndef TANDEM_NET_SHELF_H
 #define TANDEM_NET_SHELF_H
 
@@ -32,7 +32,7 @@ void shelves_close(struct shelves *all);
 void shelf_download(struct shelf *s, struct request *request);
 void shelf_acknowledge(struct shelf *s, struct request *request);
 
-/* --- the thread that calls --- */
+/* --- the threads that call --- */
 
 /* Told, on the loop's thread, when the peer begins to fetch. */
 void shelf_on_visit(struct shelf *s, void (*visited)(void *arg), void *arg);
@@ -40,6 +40,9 @@ void shelf_on_visit(struct shelf *s, void (*visited)(void *arg), void *arg);
 uint64_t shelf_visit(struct shelf *s, char session[SIGN_SESSION_MAX]);
 /* There is nothing for the peer: seen after that visit had begun. */
 void shelf_nothing(struct shelf *s, uint64_t visit);
+
+/* Somebody comes who will call, or goes (net/hatch): until then a peer that has come only to look is kept. */
+void shelf_guest(struct shelf *s, bool comes);
 
 struct shelf_call {
 	const char *session; /* of the visit that the conversation began with */

@@ -17,7 +17,7 @@ ask_begin(struct asker *a, enum compare_ask ask, struct err *e)
 		.was = ask == ASK_KEYS && a->watch != NULL ? a->watch->was : NULL };
 	struct cursor_state cursor;
 
-	if (ask != ASK_SUMS && ask != ASK_ROWS && ask != ASK_FILL && ask != ASK_FETCH) {
+	if (ask != ASK_SUMS && ask != ASK_QUICK && ask != ASK_ROWS && ask != ASK_FILL && ask != ASK_FETCH) {
 		if (ask == ASK_KEYS)
 			cursor = a->seen;
 		else if (!cursor_load(a->l->db, a->l->peer->name, false, &cursor, e))

@@ -6,6 +6,8 @@
 #include "sync/compare.h"
 #include "wire/compare.h"
 
+struct walk; /* sync/compare */
+
 /* A comparison of one table under way. */
 struct asker {
 	struct link *l;
@@ -21,6 +23,10 @@ struct asker {
 	bool dirty; /* here are writes that the triggers could not name (change/moved) */
 	uint64_t step;		      /* rows of the next range */
 	size_t batch;		      /* ranges of the next question */
+	struct walk *ahead;	      /* whose next batch is found while the peer sums up this one; NULL: none */
+	bool counted;		      /* the key is a whole number, and at the beginning its last one was: */
+	int64_t last_key;
+	uint64_t stride;	      /* whole numbers for each row, where they lie close; 0: not known, or they do not */
 	struct digest_list suspects;  /* keys that are to be looked at once more */
 	struct cursor_state seen;     /* of ASK_KEYS: what was here of the peer before our rows were read */
 };

@@ -3,6 +3,7 @@
  * what seems to differ (sync/doubt), reading rows (change/digest). */
 #include "sync/compare.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,14 +16,19 @@ enum {
 	STEP_FIRST = 1000,	/* rows of the first ranges; then as many as fit into STEP_MS */
 	STEP_MIN = 16,
 	STEP_MAX = 16 * 1024,	/* a range is two statements here; of one in which a record differs all are looked at again */
-	STEP_GROWTH = 4,
+	STEP_MAX_QUICK = 32 * 1024,
+	STEP_GROWTH = 8,
+	STRIDE_MAX = 4,		/* whole numbers for each row: above that bounds are looked up */
 	BATCH_FIRST = 4,	/* ranges of the first question */
 	STEP_MS = 200,		/* of a statement here, or of a range there */
 	BATCH_MS = 1000,	/* of reading on each side for one question */
 	BATCH_ROWS = 100 * 1000,
 	FANOUT = 16,		/* a range that differs is cut into so many */
+	PART_ROWS = 1024,	/* or into more, of so many rows at most */
+	PARTS_MAX = DIGEST_QUICK_ROWS / PART_ROWS + 1,
 	LEAF_ROWS = 32,		/* a range of so few is listed */
 	LEAF_ROWS_MANY = 1000,	/* the same where most ranges differ: narrowing would find nothing equal */
+	HTTP_UNPROCESSABLE = 422,
 	GAP_ROWS = 100		/* rows that make a gap: fetching one costs as much as looking at so many records one by one */
 };
 
@@ -110,17 +116,28 @@ rows_of(const struct range *r)
 	return r->busy ? r->about : r->sum.rows;
 }
 
+/* The walk over our table: where it is, and the batch that it has found next. */
+struct walk {
+	char *low; /* the next batch begins above it; NULL: at the beginning */
+	size_t low_len;
+	struct ranges next;
+	bool found, end; /* there is a next one; it is the last */
+};
+
+static bool find_batch(struct asker *a, struct walk *w, struct err *e);
+
 /* --- sums --- */
 
 /* So many rows that adding them up takes about STEP_MS, and so many ranges of them that all take BATCH_MS. */
 static void
 adapt(struct asker *a, uint64_t rows, int64_t ms)
 {
-	uint64_t took = ms <= 0 ? 1 : (uint64_t)ms, fit = rows * STEP_MS / took, batch = rows * BATCH_MS / took;
+	uint64_t took = ms <= 0 ? 1 : (uint64_t)ms, fit = rows * STEP_MS / took, batch = rows * BATCH_MS / took, most;
 
 	if (fit > a->step * STEP_GROWTH)
 		fit = a->step * STEP_GROWTH;
-	a->step = fit < STEP_MIN ? STEP_MIN : fit > STEP_MAX ? STEP_MAX : fit;
+	most = a->digest.quick ? STEP_MAX_QUICK : STEP_MAX;
+	a->step = fit < STEP_MIN ? STEP_MIN : fit > most ? most : fit;
 	batch = (batch > BATCH_ROWS ? BATCH_ROWS : batch) / a->step;
 	a->batch = batch < 1 ? 1 : batch > COMPARE_ITEMS ? COMPARE_ITEMS : (size_t)batch;
 }
@@ -183,6 +200,53 @@ sum_ranges(struct asker *a, struct ranges *r, size_t from, size_t to, struct err
 	return true;
 }
 
+static bool
+parse_whole(const char *text, size_t len, int64_t *out)
+{
+	char *end;
+
+	if (text == NULL)
+		return false;
+	errno = 0;
+	*out = strtoll(text, &end, 10);
+	return errno == 0 && end == text + len && len > 0;
+}
+
+/* How close our keys lie, as the batch shows. */
+static void
+note_stride(struct asker *a, const struct ranges *r)
+{
+	int64_t from = 0, to = 0;
+	uint64_t rows = 0;
+
+	a->stride = 0;
+	for (size_t i = 0; a->counted && i < r->n; i++) {
+		const struct range *one = &r->ranges[i];
+
+		if (one->busy)
+			return;
+		if (rows == 0 && !parse_whole(one->low, one->low_len, &from))
+			continue;
+		if (parse_whole(one->high, one->high_len, &to))
+			rows += one->sum.rows;
+	}
+	if (rows > 0 && (uint64_t)to - (uint64_t)from <= rows * STRIDE_MAX)
+		a->stride = ((uint64_t)to - (uint64_t)from + rows - 1) / rows;
+}
+
+/* While the peer still sums up. */
+static bool
+look_ahead(struct asker *a, const struct ranges *r, struct err *e)
+{
+	struct walk *w = a->ahead;
+
+	if (w == NULL)
+		return true;
+	a->ahead = NULL; /* once: not for what the batch is cut into */
+	note_stride(a, r);
+	return find_batch(a, w, e);
+}
+
 /* Send the question about ranges from..to, and sum up ours meanwhile. */
 static bool
 ask_and_sum(struct asker *a, struct ranges *r, size_t from, size_t to, int64_t *ms, struct err *e)
@@ -193,7 +257,7 @@ ask_and_sum(struct asker *a, struct ranges *r, size_t from, size_t to, int64_t *
 
 	a->called = false;
 	threaded = pthread_create(&thread, NULL, asking_main, &asking) == 0;
-	ok = sum_ranges(a, r, from, to, e);
+	ok = sum_ranges(a, r, from, to, e) && look_ahead(a, r, e);
 	if (threaded)
 		(void)pthread_join(thread, NULL);
 	*ms = asking.ms;
@@ -225,23 +289,50 @@ take_sums(struct asker *a, struct ranges *r, size_t *at, struct err *e)
 	}
 }
 
+/* The question for the sums of as many ranges from from on as it holds; *to: the end of them. */
+static bool
+put_ranges(struct asker *a, const struct ranges *r, size_t from, size_t *to, struct err *e)
+{
+	if (!ask_begin(a, a->digest.quick ? ASK_QUICK : ASK_SUMS, e))
+		return false;
+	for (*to = from; *to < r->n && *to - from < COMPARE_ITEMS && ask_has_room(a); ++*to) {
+		struct digest_range bounds = bounds_of(&r->ranges[*to]);
+
+		compare_put_range(&a->question, &bounds);
+	}
+	return true;
+}
+
+/* Does the peer not know the quick way, or not for this table? Then ours are summed up once more, in the other one. */
+static bool
+is_too_quick(struct asker *a, struct ranges *r, struct err *e)
+{
+	if (!a->digest.quick || e->code != ERR_PEER_REFUSED || a->status != HTTP_UNPROCESSABLE)
+		return false;
+	err_clear(e);
+	a->digest.quick = false;
+	for (size_t i = 0; i < r->n; i++)
+		r->ranges[i].summed = false;
+	return true;
+}
+
 /* The sums of all ranges on both sides at the same time, in as many questions as it takes. */
 static bool
 compare_sums(struct asker *a, struct ranges *r, struct err *e)
 {
 	for (size_t at = 0; at < r->n;) {
-		size_t before = at, to = at;
+		size_t before = at, to;
 		uint64_t rows = 0;
 		int64_t ms;
 
-		if (!ask_begin(a, ASK_SUMS, e))
+		if (!put_ranges(a, r, at, &to, e))
 			return false;
-		for (; to < r->n && to - at < COMPARE_ITEMS && ask_has_room(a); to++) {
-			struct digest_range bounds = bounds_of(&r->ranges[to]);
-
-			compare_put_range(&a->question, &bounds);
+		if (!ask_and_sum(a, r, at, to, &ms, e)) {
+			if (!is_too_quick(a, r, e))
+				return false;
+			continue;
 		}
-		if (!ask_and_sum(a, r, at, to, &ms, e) || !take_sums(a, r, &at, e))
+		if (!take_sums(a, r, &at, e))
 			return false;
 		if (at == before)
 			return ask_got_nothing(a, e);
@@ -421,12 +512,12 @@ cut_part(struct asker *a, struct digest_range *part, uint64_t step, struct buf *
 	return true;
 }
 
-/* Cut a range into FANOUT parts of about equally many of our rows. */
+/* Cut a range into FANOUT parts or more, of about equally many of our rows. */
 static bool
 cut_range(struct asker *a, const struct range *r, struct ranges *parts, struct err *e)
 {
 	struct digest_range rest = bounds_of(r);
-	uint64_t step = rows_of(r) / FANOUT + 1;
+	uint64_t step = rows_of(r) / FANOUT < PART_ROWS ? rows_of(r) / FANOUT + 1 : PART_ROWS;
 	bool last = false, ok = true;
 	struct buf key;
 
@@ -485,7 +576,7 @@ narrow(struct asker *a, struct ranges *r, struct err *e)
 		if (!one->differs)
 			continue;
 		ok = narrow_one(a, one, leaf, &parts, e);
-		if (ok && parts.n + FANOUT > COMPARE_ITEMS) {
+		if (ok && parts.n + PARTS_MAX > COMPARE_ITEMS) {
 			ok = narrow(a, &parts, e);
 			ranges_free(&parts);
 		}
@@ -498,12 +589,33 @@ narrow(struct asker *a, struct ranges *r, struct err *e)
 
 /* --- the walk --- */
 
-/* The key of our last row of the next range, above *bounds; *found: there is one. Where not, and rows are above, who fills
- * gets the last one's. */
+/* Where whole numbers lie close, the bound is reckoned instead of looked up; a range then has no more rows than may be. */
+static bool
+reckon_bound(const struct asker *a, const struct digest_range *bounds, struct buf *key, bool *found)
+{
+	uint64_t width = a->step * a->stride, most = a->digest.quick ? DIGEST_QUICK_ROWS : DIGEST_SUM_ROWS;
+	int64_t low, high;
+
+	if (a->stride == 0 || !parse_whole(bounds->low, bounds->low_len, &low) || low > a->last_key)
+		return false;
+	width = width < most ? width : most;
+	*found = (uint64_t)a->last_key - (uint64_t)low > width;
+	buf_reset(key);
+	if (!*found)
+		return true;
+	high = low + (int64_t)width;
+	buf_fmt(key, "%lld", (long long)high);
+	return true;
+}
+
+/* The upper bound of the next range, above *bounds: the key of our last row in it, or a number there; *found: there is
+ * one. Where not, and rows are above, who fills gets the last one's. */
 static bool
 next_bound(struct asker *a, const struct digest_range *bounds, struct buf *key, bool *found, bool *again, struct err *e)
 {
 	*again = false;
+	if (reckon_bound(a, bounds, key, found))
+		return true;
 	if (digest_bound(&a->digest, bounds, a->step, key, found, e))
 		return *found || filler_of(a) == NULL || digest_bound(&a->digest, bounds, 0, key, found, e);
 	*again = e->code == ERR_DB_BUSY && a->step > STEP_MIN && !db_is_lost(a->digest.db);
@@ -547,31 +659,68 @@ stopped(const struct asker *a)
 	return a->l->stop != NULL && atomic_load(a->l->stop);
 }
 
-/* One batch: some ranges here, then the peer's sums of them. low is taken over and replaced. */
+/* One batch of ranges of our table, from where the walk is. */
 static bool
-walk_batch(struct asker *a, char **low, size_t *low_len, bool *end, struct err *e)
+find_batch(struct asker *a, struct walk *w, struct err *e)
 {
-	struct digest_range bounds = { .low = *low, .low_len = *low_len };
+	struct digest_range bounds = { .low = w->low, .low_len = w->low_len };
 	int64_t start = clock_mono_ms();
-	size_t most = a->batch;
-	struct ranges batch = { 0 };
-	struct buf key;
-	char *next = NULL;
 	bool alone = false, ok = true;
+	char *low = NULL;
+	struct buf key;
 
 	buf_init(&key, CATALOG_KEY_BYTES + 1);
-	while (ok && !*end && !alone && (batch.n == 0 || (batch.n < most && clock_mono_ms() - start < BATCH_MS)))
-		ok = next_range(a, &batch, &bounds, &key, end, &alone, e);
+	while (ok && !w->end && !alone && (w->next.n == 0 || (w->next.n < a->batch && clock_mono_ms() - start < BATCH_MS)))
+		ok = next_range(a, &w->next, &bounds, &key, &w->end, &alone, e);
 	buf_free(&key);
-	ok = ok && narrow(a, &batch, e) && (copy_key(bounds.low, bounds.low_len, &next) || err_set(e, ERR_MEMORY, "out of memory for a comparison"));
+	ok = ok && (copy_key(bounds.low, bounds.low_len, &low) || err_set(e, ERR_MEMORY, "out of memory for a comparison"));
+	free(w->low);
+	w->low = low;
+	w->low_len = bounds.low_len;
+	w->found = ok;
+	return ok;
+}
+
+/* Compare what the walk has found; the next batch is found meanwhile, but for who fills: the rows there are still to come. */
+static bool
+compare_batch(struct asker *a, struct walk *w, bool *end, struct err *e)
+{
+	const struct compare_filler *f = filler_of(a);
+	struct ranges batch = w->next;
+	const struct range *last = &batch.ranges[batch.n - 1];
+	bool ok;
+
+	*end = w->end;
+	w->next = (struct ranges){ 0 };
+	w->found = false;
+	a->ahead = f == NULL && !*end ? w : NULL;
+	ok = narrow(a, &batch, e);
+	a->ahead = NULL;
 	for (size_t i = 0; ok && i < batch.n; i++)
 		a->out->records += rows_of(&batch.ranges[i]);
-	*low_len = bounds.low_len;
-	ranges_free(&batch);
-	free(*low);
-	*low = next;
 	if (ok && a->watch != NULL && a->watch->progress != NULL)
 		a->watch->progress(a->out->records, a->watch->arg);
+	if (ok && f != NULL && !*end && last->high != NULL)
+		ok = doubt_settle(a, e) && f->passed(a, last->high, last->high_len, f->arg, e);
+	ranges_free(&batch);
+	return ok;
+}
+
+/* Are keys whole numbers, so that bounds can be reckoned? Not where the server prints them with zeros before them. */
+static bool
+learn_keys(struct asker *a, struct err *e)
+{
+	const struct column *col = &a->table->columns[a->table->key[0]];
+	const struct digest_range all = { 0 };
+	struct buf key;
+	bool found, ok;
+
+	if (a->table->nkey != 1 || !col->integer || strstr(col->type, "zerofill") != NULL || filler_of(a) != NULL)
+		return true;
+	buf_init(&key, CATALOG_KEY_BYTES + 1);
+	ok = digest_bound(&a->digest, &all, 0, &key, &found, e);
+	a->counted = ok && found && parse_whole(buf_cstr(&key), key.len, &a->last_key);
+	buf_free(&key);
 	return ok;
 }
 
@@ -579,16 +728,14 @@ static bool
 walk(struct asker *a, struct err *e)
 {
 	const struct compare_filler *f = filler_of(a);
-	size_t low_len = f == NULL ? 0 : f->low_len;
-	char *low = NULL;
-	bool end = false, ok = f == NULL || copy_key(f->low, f->low_len, &low) || err_set(e, ERR_MEMORY, "out of memory for a comparison");
+	struct walk w = { .low_len = f == NULL ? 0 : f->low_len };
+	bool end = false, ok = f == NULL || copy_key(f->low, f->low_len, &w.low) || err_set(e, ERR_MEMORY, "out of memory for a comparison");
 
-	while (ok && !end) {
-		ok = stopped(a) ? err_set(e, ERR_STOPPED, "stopped") : walk_batch(a, &low, &low_len, &end, e);
-		if (ok && f != NULL && !end && low != NULL)
-			ok = doubt_settle(a, e) && f->passed(a, low, low_len, f->arg, e);
-	}
-	free(low);
+	ok = ok && learn_keys(a, e);
+	while (ok && !end)
+		ok = !stopped(a) ? (w.found || find_batch(a, &w, e)) && compare_batch(a, &w, &end, e) : err_set(e, ERR_STOPPED, "stopped");
+	ranges_free(&w.next);
+	free(w.low);
 	return ok && doubt_settle(a, e);
 }
 
@@ -683,6 +830,7 @@ compare_table_watched(struct link *l, const struct catalog *c, const char *table
 	memset(out, 0, sizeof *out);
 	if (t == NULL || t->problem != NULL)
 		return err_set(e, ERR_USAGE, "table %s %s", table, t == NULL ? "does not exist or is not replicated" : t->problem);
+	a.digest.quick = digest_has_quick(l->db);
 	asker_init(&a);
 	ok = walk(&a, e);
 	asker_free(&a);

@@ -91,3 +91,15 @@ definition_fits(const struct table *t, const struct compare_head *h, const struc
 	buf_free(&there);
 	return false;
 }
+
+bool
+definition_is_same(const struct table *t, const struct section *s)
+{
+	for (size_t i = 0; i < s->ncolumns; i++) {
+		size_t at;
+
+		if (!table_column(t, s->names[i], strlen(s->names[i]), &at) || strcmp(t->columns[at].type, s->types[i]) != 0)
+			return false;
+	}
+	return true;
+}

@@ -12,5 +12,7 @@ struct definition_sides {
 /* The same columns in any order, the same primary key, and types of which one holds what the other one has. Else
  * reason (MESSAGE_REASON_MAX) names table, column and both definitions. */
 bool definition_fits(const struct table *t, const struct compare_head *h, const struct definition_sides *who, char *reason);
+/* Of two that fit: are all types the same, too? */
+bool definition_is_same(const struct table *t, const struct section *s);
 
 #endif

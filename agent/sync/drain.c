@@ -83,6 +83,12 @@ drain_use_shelf(struct drain *d, struct shelf *shelf)
 	d->link.shelf = shelf;
 }
 
+void
+drain_use_guest(struct drain *d, struct guest *guest)
+{
+	d->link.guest = guest;
+}
+
 bool
 drain_has_way(const struct drain *d)
 {
@@ -136,7 +142,7 @@ connect_db(struct drain *d, struct err *e)
 		return true;
 	if (!db_open(&d->conf->database, &d->db, e))
 		return false;
-	d->link = (struct link){ .conf = d->conf, .peer = d->peer, .node = &d->node, .stop = d->stop, .db = d->db, .client = d->link.client, .shelf = d->link.shelf, .rehearsing = d->link.rehearsing };
+	d->link = (struct link){ .conf = d->conf, .peer = d->peer, .node = &d->node, .stop = d->stop, .db = d->db, .client = d->link.client, .shelf = d->link.shelf, .guest = d->link.guest, .rehearsing = d->link.rehearsing };
 	for (size_t i = 0; i < 2; i++)
 		group_init(&d->groups[i], d->db, d->conf, &d->node, d->peer->name);
 	if (schema_enter(d->db, d->conf, &d->node, e) &&

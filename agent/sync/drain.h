@@ -14,6 +14,7 @@
 #include "wire/rehearsal.h"
 
 struct drain;
+struct guest;
 struct shelf;
 
 struct drain_report {
@@ -30,6 +31,8 @@ MUST_CHECK bool drain_new(const struct conf *conf, const struct conf_peer *peer,
 void drain_free(struct drain *d);
 /* The peer may also come and fetch: where what is for it is laid down. */
 void drain_use_shelf(struct drain *d, struct shelf *shelf);
+/* The same of the daemon that runs beside this process (net/hatch). */
+void drain_use_guest(struct drain *d, struct guest *guest);
 /* Is there a way to the peer now? False: it has no url, and is not waiting at the shelf. */
 bool drain_has_way(const struct drain *d);
 

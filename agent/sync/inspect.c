@@ -113,6 +113,14 @@ answer_sums(struct question *q, struct err *e)
 	}
 }
 
+/* The asker asks for sums then. */
+static bool
+answer_quick(struct question *q, struct err *e)
+{
+	q->digest.quick = digest_has_quick(q->inspect->db) && definition_is_same(q->digest.table, &q->head.section);
+	return q->digest.quick ? answer_sums(q, e) : refuse(q, 422, "sums", "the quick checksums cannot be had for this table", e);
+}
+
 /* Rows of any size: as many as there is room and time for, at most a page. r's low bound moves. */
 static bool
 put_page(struct question *q, struct digest_range *r, bool *more, struct err *e)
@@ -476,6 +484,8 @@ answer_table(struct question *q, struct err *e)
 	ok = choose_table(q, e);
 	if (ok && q->head.question.ask == ASK_SUMS)
 		ok = answer_sums(q, e);
+	else if (ok && q->head.question.ask == ASK_QUICK)
+		ok = answer_quick(q, e);
 	else if (ok && q->head.question.ask == ASK_ROWS)
 		ok = answer_rows(q, &more, e);
 	else if (ok && (q->head.question.ask == ASK_FILL || q->head.question.ask == ASK_FETCH))
@@ -592,7 +602,8 @@ judge_refusal(struct question *q)
 
 	if (q->e.code == ERR_NONE)
 		(void)err_set(&q->e, ERR_STOPPED, "stopping");
-	log_warning(q->peer, "a comparison is refused: %s", q->e.msg);
+	if (q->code == NULL || strcmp(q->code, "sums") != 0) /* that is no failure: it is asked in another way */
+		log_warning(q->peer, "a comparison is refused: %s", q->e.msg);
 	if (q->code != NULL)
 		return;
 	q->status = theirs ? 422 : 503;

@@ -388,5 +388,6 @@ link_open(struct link *l, struct err *e)
 	if (l->client == NULL && !client_new(l->node->name, l->peer, l->conf->sync.timeout_ms, l->stop, &l->client, e))
 		return false;
 	client_use_shelf(l->client, l->shelf);
+	client_use_guest(l->client, l->guest);
 	return client_is_open(l->client) || say_hello(l, e);
 }

@@ -15,6 +15,7 @@ struct link {
 	struct db *db; /* borrowed */
 	struct client *client;
 	struct shelf *shelf; /* where the peer fetches what is for it, or NULL; borrowed */
+	struct guest *guest; /* the same in the daemon that runs beside this process (net/hatch) */
 	char told[RING_LINKS_MAX]; /* of links, in the last hello */
 	bool rehearsing; /* nothing is noted here or there, whatever is said */
 	bool fetching;	 /* the same, and only who the peer is matters: positions are the fetched calls' business */

@@ -137,6 +137,12 @@ receive_is_busy(const struct receive *r)
 	return jobs_pending(r->apply_jobs) > 0;
 }
 
+struct shelves *
+receive_shelves(struct receive *r)
+{
+	return r->shelves;
+}
+
 struct shelf *
 receive_shelf(struct receive *r, const char *peer)
 {

@@ -8,6 +8,7 @@
 
 struct receive;
 struct shelf;
+struct shelves;
 
 /* conf borrowed. The worker connects to the database when first needed and again when it was lost. */
 MUST_CHECK bool receive_new(const struct conf *conf, struct receive **out, struct err *e);
@@ -23,6 +24,7 @@ bool receive_is_busy(const struct receive *r);
 
 /* Where a peer fetches what this node has for it. */
 struct shelf *receive_shelf(struct receive *r, const char *peer);
+struct shelves *receive_shelves(struct receive *r);
 /* Peers that wait for something to fetch are sent away: the node is stopping. */
 void receive_stop_waiting(struct receive *r);
 

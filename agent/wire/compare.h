@@ -20,6 +20,7 @@ enum {
 /* What is asked. */
 enum compare_ask {
 	ASK_SUMS,  /* of ranges: count and sum */
+	ASK_QUICK, /* the same in the quick way (change/digest), which not every node has */
 	ASK_ROWS,  /* of one range: keys and checksums, a page of them */
 	ASK_KEYS,  /* of keys: key as spelled there, checksum, what the queue knows */
 	ASK_KEEP,  /* keep the versions of these keys in sync_conflict, they are going to lose */

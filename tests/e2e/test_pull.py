@@ -3,9 +3,11 @@ is cut, lost, doubled or killed on the way."""
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -73,21 +75,75 @@ def test_one_drain_of_the_side_that_can_call_serves_both_directions(fresh_pair: 
     fresh_pair.assert_equal()
 
 
-def test_the_side_that_cannot_call_says_where_to_compare_and_the_other_repairs_both_ways(fresh_pair: Pair) -> None:
-    anna, bert = _one_way(fresh_pair)
-    bert.start_serve()
+def _differ(anna: Node, bert: Node) -> None:
+    """A row only here, one only there, one that differs."""
     for node in (anna, bert):
         hand.unseen(node, f"INSERT INTO t VALUES ({len(node.name) + (node is anna)}, '{node.name}', 0)", f"INSERT INTO t VALUES (9, 'of {node.name}', 0)")
-    assert "run agent --verify there" in bert.agent("--verify", check=4).stderr
-    assert "a startup calls the peer" in bert.agent("--startup", check=2).stderr
-    anna.agent("--verify", check=5)
-    anna.agent("--verify", "--repair", "--from", "bert", check=0)
-    until(lambda: anna.drain().returncode == 0 and anna.sql("SELECT id, v FROM t ORDER BY id") == bert.sql("SELECT id, v FROM t ORDER BY id"), 30, "bert's are here")
-    assert _value(anna, 9) == b"of bert" and _value(anna, 5) is None
+
+
+def test_the_side_that_cannot_call_compares_and_repairs_over_the_others_connection(fresh_pair: Pair) -> None:
+    anna, bert = _one_way(fresh_pair, "2s")
+    _differ(anna, bert)
+    for verb in ("--verify", "--startup"):
+        assert "agent --serve, which does not run here" in bert.agent(verb, check=4).stderr
+    bert.start_serve()
+    ran = bert.agent("--verify", check=4)  # anna is not there
+    assert "waiting up to 6 s for peer anna" in ran.stdout and "has not come within 6 s" in ran.stderr
+    anna.start_serve()
+    said = json.loads(bert.agent("--verify", "--json", check=5).stdout)["peers"][0]["tables"][0]
+    assert [said["keys"][kind] for kind in ("missing_there", "missing_here", "different")] == [["4"], ["5"], ["9"]]
+    bert.agent("--verify", "--repair", "--from", "bert", check=0)
+    until(lambda: _value(anna, 9) == b"of bert" and _value(anna, 5) is None, 60, "anna has what bert has")
+    _wait_equal(fresh_pair)
     hand.unseen(bert, "UPDATE t SET v = 'other'")
-    anna.agent("--verify", "--repair", "--from", "anna", check=0)
-    until(lambda: anna.drain().returncode == 0 and _value(bert, 9) == b"of bert", 30, "and anna's there")
-    fresh_pair.assert_equal()
+    bert.agent("--verify", "--repair", "--from", "anna", check=0)
+    until(lambda: _value(bert, 9) == b"of bert", 60, "and the other way round")
+    _wait_equal(fresh_pair)
+    assert not fresh_pair.wire["bert", "anna"].exchanges  # nobody has called anna
+
+
+def test_a_comparison_waits_for_a_peer_that_only_drains_now_and_then(fresh_pair: Pair) -> None:
+    anna, bert = _one_way(fresh_pair)
+    _differ(anna, bert)
+    bert.start_serve()
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(lambda: bert.agent("--verify", "--json"))
+        until(lambda: anna.drain().returncode == 0 and asked.done(), 60, "a drain of anna's stays until bert has what he asks for")
+    assert asked.result().returncode == 5, asked.result().stderr
+    assert json.loads(asked.result().stdout)["peers"][0]["tables"][0]["different"] == 1
+    anna.drain(check=0)  # and the next one does not wait for a guest that has gone
+
+
+@pytest.mark.parametrize("fault, path", [("cut_response", DOWNLOAD), ("cut_request", ACKNOWLEDGE), ("cut_response", ACKNOWLEDGE)])
+def test_a_line_that_is_cut_costs_a_comparison_over_it_a_new_hello(fresh_pair: Pair, fault: Kind, path: str) -> None:
+    anna, bert = _one_way(fresh_pair)
+    for node in (anna, bert):
+        hand.unseen(node, "INSERT INTO t SELECT seq, 'x', 0 FROM seq_1_to_20000")
+    hand.unseen(anna, "UPDATE t SET v = 'y' WHERE id IN (1, 10000, 20000)", "DELETE FROM t WHERE id = 7")
+    fresh_pair.start_serve()
+    wire = fresh_pair.wire["anna", "bert"]
+    until(lambda: any(x.path == DOWNLOAD for x in wire.exchanges), 20, "anna waits for what comes")
+    cut = wire.plan(Fault(fault, path=path, skip=4))
+    said = json.loads(bert.agent("--verify", "--json", check=5).stdout)["peers"][0]["tables"][0]
+    assert cut.hits == 1
+    assert sorted(said["keys"]["different"]) == ["1", "10000", "20000"] and said["keys"]["missing_there"] == ["7"]
+
+
+def test_a_node_that_cannot_call_fills_itself_from_who_comes(fresh_pair: Pair) -> None:
+    anna, bert = _one_way(fresh_pair)
+    fresh_pair.start_serve()
+    hand.unseen(anna, "INSERT INTO t SELECT seq, 'x', 0 FROM seq_1_to_30000")
+    hand.unseen(bert, "INSERT INTO t VALUES (7, 'other', 0), (40000, 'only here', 0)")
+    said = json.loads(bert.agent("--startup", "--dry-run", "--json", check=0).stdout)
+    assert said["tables"][0]["missing_here"] == 29999 and bert.sql("SELECT COUNT(*) FROM t") == [(2,)]
+    said = json.loads(bert.agent("--startup", "--json", check=0).stdout)
+    assert said["copied"] >= 29999 and said["sent"] == 1
+    _wait_equal(fresh_pair)
+    assert _value(anna, 40000) == b"only here" and anna.sql("SELECT COUNT(*) FROM t") == [(30001,)]
+    hand.unseen(bert, "INSERT INTO t VALUES (50000, 'only here', 0)")
+    bert.agent("--startup", "--force", check=0)
+    assert _value(bert, 50000) is None
+    _wait_equal(fresh_pair)
 
 
 def test_a_node_that_cannot_call_and_has_no_rows_fills_itself_from_who_comes(fresh_pair: Pair) -> None:

@@ -408,8 +408,8 @@ def test_what_a_startup_took_and_another_peer_changes_unseen_is_kept() -> None:
         three.install()
         anna.sql("UPDATE t SET v = 'anna'")
         anna.start_serve()
-        bert.start_serve()
         assert startup(bert, "--peer", "anna")["copied"] == 2
+        bert.start_serve()  # not before: anna would bring it by herself
         cleo.sql("UPDATE t SET v = 'cleo' WHERE id = 1")
         cleo.start_serve()
         until(lambda: rows(anna) == rows(bert) == rows(cleo) == [(1, "cleo", 0), (2, "anna", 0)], what="all have the later ones")

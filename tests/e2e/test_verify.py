@@ -185,6 +185,53 @@ def test_no_text_is_taken_for_two_and_no_row_for_its_neighbour(fresh_pair: Pair)
         assert found(compare(two.anna, check=5)["t"]) == {"different": ["1", "2", "3", "4", "5", "6", "7", "8"]}
 
 
+def test_rows_that_are_changed_alike_do_not_hide_each_other(fresh_pair: Pair) -> None:
+    """The exclusive or of checksums by remainders is the same when two rows are changed in the same place in the same way."""
+    with begun(fresh_pair, "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(40) NOT NULL)", "INSERT INTO t SELECT seq, 'value' FROM seq_10000_to_19999") as two:
+        unseen(two.anna, "UPDATE t SET v = 'valye' WHERE id IN (10001, 10002)", "UPDATE t SET v = 'velue' WHERE id BETWEEN 15000 AND 15003")
+        assert compare(two.anna, check=5)["t"]["different"] == 6
+        unseen(two.anna, "UPDATE t SET v = 'value'", "UPDATE t SET v = 'valye'")
+        assert compare(two.anna, check=5)["t"]["different"] == 10000
+
+
+TEXTS = {  # tables by the charsets of their columns
+    "one": "a VARCHAR(30), b TEXT, c CHAR(9)", "collations": "a VARCHAR(30) COLLATE utf8mb4_bin, b TEXT COLLATE utf8mb4_unicode_ci, c CHAR(9)",
+    "latin1": "a VARCHAR(30) CHARACTER SET latin1, b TEXT CHARACTER SET latin1, c CHAR(9) CHARACTER SET latin1",
+    "mixed": "a VARCHAR(30) CHARACTER SET latin1, b TEXT, c CHAR(9) CHARACTER SET ucs2", "bytes": "a VARCHAR(30), b BLOB, c BINARY(9)",
+}
+
+
+def test_a_bit_a_blank_and_a_null_are_seen_in_any_mixture_of_charsets(fresh_pair: Pair) -> None:
+    tables = [f"CREATE TABLE {name} (id INT PRIMARY KEY, n INT, {columns}, d DATETIME) DEFAULT CHARSET utf8mb4" for name, columns in TEXTS.items()]
+    rows = [f"INSERT INTO {name} SELECT seq, NULL, 'é,1', 'abc', '', '2024-01-01' FROM seq_1_to_20" for name in TEXTS]
+    with begun(fresh_pair, *tables, *rows) as two:
+        said = compare(two.anna, check=0)
+        assert all(found(said[name]) == {} for name in TEXTS)
+        for name in TEXTS:
+            unseen(two.anna, f"UPDATE {name} SET a = 'é,1 ' WHERE id = 1", f"UPDATE {name} SET a = 'e,1' WHERE id = 2", f"UPDATE {name} SET b = 'abb' WHERE id = 3",
+                   f"UPDATE {name} SET b = 'ABC' WHERE id = 4", f"UPDATE {name} SET c = NULL WHERE id = 5", f"UPDATE {name} SET b = '' WHERE id = 6",
+                   f"UPDATE {name} SET n = 0 WHERE id = 7", f"UPDATE {name} SET d = NULL WHERE id = 8", f"UPDATE {name} SET a = 'é', b = '1,3,abc' WHERE id = 9")
+        said = compare(two.anna, check=5)
+        for name in TEXTS:
+            assert found(said[name]) == {"different": [str(n) for n in range(1, 10)]}, name
+
+
+def test_whole_numbers_are_compared_however_they_lie(fresh_pair: Pair) -> None:
+    """Close ones' ranges are reckoned: rows in gaps, at both ends and in heaps behind gaps are not lost by that."""
+    close, heap = "seq_1_to_20000", "seq_1_to_9000"
+    with begun(fresh_pair, TABLE.replace("INT PRIMARY", "BIGINT PRIMARY"), f"INSERT INTO t SELECT CAST(seq AS SIGNED) - 5000, 'v', seq FROM {close} WHERE seq NOT BETWEEN 8000 AND 9000",
+               f"INSERT INTO t SELECT 1000000 + seq * 1000, 'v', seq FROM {heap}", f"INSERT INTO t SELECT 900000000000 + seq, 'v', seq FROM {close}",
+               "CREATE TABLE u (id BIGINT UNSIGNED PRIMARY KEY, v INT)", f"INSERT INTO u SELECT 18446744073709551615 - seq, seq FROM {close}",
+               "CREATE TABLE z (id INT ZEROFILL PRIMARY KEY, v INT)", f"INSERT INTO z SELECT seq, seq FROM {close}") as two:
+        equal = compare(two.anna, check=0)
+        assert [equal[name]["records"] for name in "tuz"] == [47999, 20000, 20000]
+        unseen(two.bert, *(f"INSERT INTO t VALUES ({key}, 'new', 1)" for key in (-5000, 3500, 500000, 1000001, 899999999999, 900000020001, 999999999999999)),
+               "UPDATE t SET n = -1 WHERE id IN (-4999, 15000, 1001000, 900000000001, 900000020000)", "UPDATE u SET v = -1 WHERE v IN (1, 20000)",
+               "DELETE FROM z WHERE id IN (1, 9999, 20000)")
+        said = compare(two.anna, check=5)
+        assert [[said[name][kind] for kind in KINDS] for name in "tuz"] == [[0, 7, 5, 0, 0], [0, 0, 2, 0, 0], [3, 0, 0, 0, 0]]
+
+
 def test_a_server_that_takes_small_packets_only_cuts_no_checksums_off(fresh_pair: Pair) -> None:
     with begun(fresh_pair, TABLE, numbers(30000)) as two:
         for node in two.nodes:
@@ -492,6 +539,11 @@ def test_a_question_in_good_form_is_answered(bert: tuple[Node, Impostor]) -> Non
     status, answer = bert[1].post(VERIFY, _question("sums", _line(None, "100"), _line("100", None)))
     lines = [json.loads(line) for line in answer.splitlines()]
     assert status == 200 and lines[0] == ["compared", "1", None] and [line[0] for line in lines[1:]] == ["100", "4900"]
+    status, answer = bert[1].post(VERIFY, _question("quick", _line(None, "100"), _line("100", None)))
+    sums = [json.loads(line) for line in answer.splitlines()][1:]
+    assert status == 200 and [line[0] for line in sums] == ["100", "4900"] and sums[0][1] != sums[1][1]
+    status, answer = bert[1].post(VERIFY, _question("quick", _line(None, None), columns=COLUMNS_OF_T.replace("int(11)", "bigint(20)")))
+    assert status == 422 and json.loads(answer)["error"] == "sums"  # another type prints its values in another way
     status, answer = bert[1].post(VERIFY, _question("rows", _line(None, None)))
     lines = [json.loads(line) for line in answer.splitlines()]
     assert status == 200 and lines[0][2] == "more" and len(lines) == 1001  # a page, however much is asked for

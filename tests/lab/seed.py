@@ -9,15 +9,8 @@ import random
 
 def choose() -> int:
     """The seed of $TANDEM_SEED, else a fresh one, which pytest's worker processes then share."""
-    if "TANDEM_SEED" not in os.environ:
-        os.environ["TANDEM_SEED"] = str(random.SystemRandom().randrange(1, 2**31))
-        os.environ["TANDEM_SEED_IS_FRESH"] = "1"
-    return int(os.environ["TANDEM_SEED"])
-
-
-def asked(usual: int) -> int:
-    """The seed that somebody has asked for with TANDEM_SEED, else the usual one: for work that is the same each time."""
-    return usual if os.environ.get("TANDEM_SEED_IS_FRESH") == "1" else choose()
+    fresh = str(random.SystemRandom().randrange(1, 2**31))
+    return int(os.environ.setdefault("TANDEM_SEED", fresh))
 
 
 def line(seed: int) -> str:

@@ -61,7 +61,7 @@ open_body(struct body *b, const char *text, size_t len)
 static void
 a_question_comes_back_as_it_was(void **state)
 {
-	static const enum compare_ask asks[] = { ASK_SUMS, ASK_ROWS, ASK_KEYS, ASK_KEEP, ASK_QUEUE, ASK_FILL, ASK_FETCH, ASK_AGAIN };
+	static const enum compare_ask asks[] = { ASK_SUMS, ASK_QUICK, ASK_ROWS, ASK_KEYS, ASK_KEEP, ASK_QUEUE, ASK_FILL, ASK_FETCH, ASK_AGAIN };
 	struct sample s;
 
 	(void)state;
