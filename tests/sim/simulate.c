@@ -146,15 +146,16 @@ run_many(struct world *w, const struct options *o)
 
 /* The first schedule that goes wrong with the rule, and well without; 0: none. */
 static unsigned long
-notices(struct world *w, enum wrong wrong, uint64_t seed)
+notices(struct world *w, enum wrong wrong)
 {
 	static const int policies[WRONGS] = { [WRONG_PREFER_LAST] = POLICY_PREFER, [WRONG_DECIDED_ALL] = POLICY_MANUAL, [WRONG_ONE_TIME] = POLICY_MERGE,
 		[WRONG_VALUE_WINS] = POLICY_ADD, [WRONG_DIFFERENCE_LOST] = POLICY_ADD, [WRONG_COUNTED_TWICE] = POLICY_ADD, [WRONG_RETRY_FORGETS] = POLICY_ADD };
-	/* Where the seeds go wrong that it takes a rare course of events for. */
+	/* Where the seeds go wrong that it takes a rare course of events for: the same ones whatever TANDEM_SEED says, since this
+	 * is a proof and not a search. */
 	static const uint64_t soon[WRONGS] = { [WRONG_STAMP] = 2500, [WRONG_LOOK_FIRST] = 4500, [WRONG_DECIDED_ALL] = 8005960, [WRONG_ONE_TIME] = 900 };
+	const uint64_t seed = soon[wrong];
 	int policy = policies[wrong]; /* newer: 0 */
 
-	seed += soon[wrong];
 	for (unsigned long i = 0; i < WRONG_SCHEDULES; i++) {
 		bool well;
 
@@ -213,9 +214,8 @@ check(struct world *w, struct options *o)
 	t = run_many(w, o);
 	(void)printf("%s 1 - %lu random schedules end equal and lose nothing\n", t.failed == 0 ? "ok" : "not ok", o->schedules);
 	failed += t.failed > 0;
-	o->seed -= FIRST;
 	for (int wrong = RIGHT + 1; wrong < WRONGS; wrong++) {
-		unsigned long after = notices(w, (enum wrong)wrong, o->seed);
+		unsigned long after = notices(w, (enum wrong)wrong);
 
 		(void)printf("%s %d - the wrong rule %s is noticed\n", after > 0 ? "ok" : "not ok", wrong + 1, wrong_names[wrong]);
 		if (after > 0)
