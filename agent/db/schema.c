@@ -8,6 +8,10 @@
 #include "base/clock.h"
 #include "base/hex.h"
 
+enum {
+	TABLES_SQL_MAX = 8192 /* the names of all tables, each of 30 bytes at most */
+};
+
 bool
 schema_random_hex(char *out, size_t nbytes, struct err *e)
 {
@@ -200,16 +204,55 @@ not_installed(const struct conf *conf, struct err *e)
 	return err_set(e, ERR_DB_MISSING, "the sync schema %s is missing or incomplete: run agent --install", conf->database.sync_database);
 }
 
-/* Tables that came to version 2 without altering what it had: an agent that was replaced by this one made none. */
+/* What can wait for the next --install: notices are not sent, the rate of contents is not shown. */
+static bool
+is_spared(const char *name, size_t len)
+{
+	static const char *const spared[] = { "sync_notice", "sync_carried" };
+
+	for (size_t i = 0; i < sizeof spared / sizeof spared[0]; i++)
+		if (strlen(spared[i]) == len && memcmp(spared[i], name, len) == 0)
+			return true;
+	return false;
+}
+
+/* How many tables sql/install.order names, and their names in quotes. */
+static size_t
+put_tables(struct buf *out)
+{
+	static const char prefix[] = "sync_";
+	const struct asset *order = asset_find("sql/install.order");
+	size_t n = 0;
+
+	for (const char *p = order == NULL ? "" : (const char *)order->data; *p != '\0';) {
+		size_t len = strcspn(p, "\n");
+
+		if (strncmp(p, prefix, sizeof prefix - 1) == 0 && !is_spared(p, len))
+			buf_fmt(out, "%s'%.*s'", n++ == 0 ? "" : ",", (int)len, p);
+		p += len;
+		p += strspn(p, "\n");
+	}
+	return n;
+}
+
+/* Tables that came without altering what a version had: an agent that was replaced by this one made none. */
 static bool
 has_newest(struct db *db, const struct conf *conf, struct err *e)
 {
-	enum { NEWEST = 3 };
-	uint64_t n = 0;
+	uint64_t there = 0;
+	struct buf sql;
+	size_t n;
+	bool ok;
 
-	if (!db_number(db, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME IN ('sync_lapsed','sync_link','sync_direction')", DB_NO_ARGS, &n, NULL, e))
+	buf_init(&sql, TABLES_SQL_MAX);
+	buf_str(&sql, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME IN (");
+	n = put_tables(&sql);
+	buf_char(&sql, ')');
+	ok = buf_check(&sql, "a statement", e) && db_number(db, buf_cstr(&sql), DB_NO_ARGS, &there, NULL, e);
+	buf_free(&sql);
+	if (!ok)
 		return false;
-	return n == NEWEST || err_set(e, ERR_CONFIG, "the sync schema %s was made by an older agent: run agent --install; what is pending stays", conf->database.sync_database);
+	return there == n || err_set(e, ERR_CONFIG, "the sync schema %s was made by an older agent: run agent --install; what is pending stays", conf->database.sync_database);
 }
 
 bool

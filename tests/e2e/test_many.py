@@ -159,7 +159,7 @@ def test_peers_are_added_paused_and_removed_while_it_runs(star: Cluster) -> None
 def test_an_agent_that_is_newer_than_its_schema_says_what_to_do_and_nothing_pending_is_lost(star: Cluster) -> None:
     hub, bert = star.nodes[:2]
     bert.sql("INSERT INTO t VALUES (1, 'pending', 0)")
-    for table in ("sync_link", "sync_lapsed"):  # as the version before it had made
+    for table in ("sync_link", "sync_order"):  # as the version before it had made
         bert.sql(f"DROP TABLE {bert.sync_database}.{table}")
     assert "made by an older agent: run agent --install" in bert.drain(check=2).stderr
     assert "run agent --install" in bert.agent("--status", check=2).stderr
