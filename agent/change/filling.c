@@ -50,22 +50,11 @@ filling_is_known(struct db *db, bool *known, struct err *e)
 	return ok;
 }
 
-/* Whoever applies holds its peer's cursor; whoever begins after this sees the startup. */
-static bool
-wait_for_groups(struct db *db, struct err *e)
-{
-	struct db_rows *rows = NULL;
-	bool ok = db_query(db, "SELECT peer FROM sync_cursor FOR UPDATE", DB_NO_ARGS, &rows, e);
-
-	db_rows_free(rows);
-	return ok;
-}
-
 bool
 filling_begin(struct db *db, const char *peer, bool copy, struct err *e)
 {
 	struct filling now;
-	bool ok = db_begin(db, e) && wait_for_groups(db, e) && filling_load(db, &now, e);
+	bool ok = db_begin(db, e) && cursor_lock_all(db, e) && filling_load(db, &now, e);
 
 	if (ok && now.any && strcmp(now.peer, peer) != 0)
 		ok = err_set(e, ERR_USAGE, "this node is being filled from peer %s: run agent --startup --peer %s to its end first", now.peer, now.peer);

@@ -137,6 +137,16 @@ cursor_load(struct db *db, const char *peer, bool for_update, struct cursor_stat
 }
 
 bool
+cursor_lock_all(struct db *db, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool ok = db_query(db, "SELECT peer FROM sync_cursor FOR UPDATE", DB_NO_ARGS, &rows, e);
+
+	db_rows_free(rows);
+	return ok;
+}
+
+bool
 cursor_answer(struct db *db, const char *peer, struct buf *out, struct err *e)
 {
 	struct db_rows *rows = NULL;

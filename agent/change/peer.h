@@ -49,6 +49,9 @@ MUST_CHECK bool peer_works(struct db *db, const char *peer, struct err *e);
 /* for_update: lock the row for the transaction that applies. */
 MUST_CHECK bool cursor_load(struct db *db, const char *peer, bool for_update, struct cursor_state *out, struct err *e);
 /* The answer kept for the cursor's position; "" when there is none. */
+/* In the transaction that is open: waits for groups that are being applied, each of which holds its peer's cursor;
+ * whoever applies after this sees what the transaction has written. */
+MUST_CHECK bool cursor_lock_all(struct db *db, struct err *e);
 MUST_CHECK bool cursor_answer(struct db *db, const char *peer, struct buf *out, struct err *e);
 /* The lowest epoch of the peer that a group of ours to it may still state as seen. */
 MUST_CHECK bool cursor_floor(struct db *db, const char *peer, uint64_t *floor, struct err *e);

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "capture/mask.h"
+#include "change/peer.h"
 
 enum {
 	HOLES_A_QUERY = 200, /* ranges of one OR list */
@@ -388,7 +389,8 @@ queue_times(struct db *db, uint64_t after_epoch, int64_t skew_ms, struct queue_t
 	return ok;
 }
 
-/* Read, and only then written by id: an UPDATE that searches would wait for the app's open transactions. What is
+/* Not while a group is applied: a version of ours that wins is queued again there with its time, which was read before.
+ * Read, and only then written by id: an UPDATE that searches would wait for the app's open transactions. What is
  * relayed, or was decided here, keeps the time of the version that it is. A time to come is one whoever has the change
  * by now: it would win against everything. */
 static const char sql_impossible[] =
@@ -406,9 +408,7 @@ queue_restamp(struct db *db, int64_t skew_ms, uint64_t *n, struct err *e)
 	bool more = false, ok;
 
 	*n = 0;
-	if (!db_query(db, sql_impossible, DB_ARGS(db_u64(skew), db_u64(skew), db_u64(early)), &rows, e))
-		return false;
-	ok = db_begin(db, e);
+	ok = db_begin(db, e) && cursor_lock_all(db, e) && db_query(db, sql_impossible, DB_ARGS(db_u64(skew), db_u64(skew), db_u64(early)), &rows, e);
 	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
 		ok = db_exec(db, "UPDATE sync_queue SET changed_at=NOW(6) WHERE id=?", DB_ARGS(db_u64(db_rows_u64(rows, 0))), e);
 		++*n;

@@ -3,6 +3,7 @@ themselves when the clocks agree, and no later edit is lost without a word."""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -130,6 +131,23 @@ def test_a_refused_change_of_a_wrong_clock_gets_the_present_time_as_well(ready: 
     two.settle()
     two.assert_equal()
     assert _row(two.bert) == "late" and _held(two.anna) == ""
+
+
+def test_what_a_group_that_is_applied_meanwhile_queues_again_gets_the_present_time_too(ready: tuple[Pair, Clock]) -> None:
+    """It wins by the wrong time, and is queued with it."""
+    two, _ = ready
+    sync = two.anna.sync_database
+    with two.anna.connect(autocommit=False) as group, group.cursor() as cursor:  # as whoever applies
+        cursor.execute(f"SELECT * FROM {sync}.sync_cursor FOR UPDATE")
+        install = subprocess.Popen(two.anna.command("--install"), stdout=subprocess.DEVNULL, cwd=two.anna.folder)
+        until(lambda: install.poll() is not None or two.anna.server.sql(
+            "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE '%%sync_cursor FOR UPDATE'") == [(1,)], what="it waits")
+        cursor.execute(f"INSERT INTO {sync}.sync_queue (id, table_name, operation, record_id, changed_at, whole)"
+                       f" VALUES (NEXTVAL({sync}.sync_sequence), 't', 'update', '1', NOW(6) + INTERVAL 1 DAY, 1)")
+        group.commit()
+    assert install.wait() == DONE
+    two.bert.start_serve()
+    two.anna.drain(check=DONE)
 
 
 def test_an_app_with_a_clock_of_its_own_is_never_disturbed(ready: tuple[Pair, Clock]) -> None:
