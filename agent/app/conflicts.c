@@ -257,7 +257,7 @@ print_json(const struct inbox_conflict *c, struct listing *l, struct err *e)
 		buf_char(&out, ',');
 	ok = put_json(c, &out, e) && buf_check(&out, "a conflict", e);
 	if (ok)
-		(void)fwrite(out.data, 1, out.len, stdout);
+		(void)fwrite(buf_cstr(&out), 1, out.len, stdout);
 	buf_free(&out);
 	return ok;
 }

@@ -346,7 +346,7 @@ static void
 print_json(const struct order *o)
 {
 	(void)printf("{\"tree\":\"%s\",\"direction\":\"%s\",\"dry_run\":%s,\"changes\":[", o->tree->name, o->push ? "push" : "pull", o->cli->dry_run ? "true" : "false");
-	(void)fwrite(o->items.data, 1, o->items.len, stdout);
+	(void)fwrite(buf_cstr(&o->items), 1, o->items.len, stdout);
 	(void)printf("],\"replaced\":%llu,\"left\":%llu,\"failed\":%llu,\"contents\":%llu,\"bytes\":%llu}\n", (unsigned long long)o->overwritten, (unsigned long long)o->left,
 	    (unsigned long long)o->failed, (unsigned long long)o->contents, (unsigned long long)o->bytes);
 }
@@ -363,7 +363,7 @@ print_done(const struct order *o)
 	if (o->cli->quiet)
 		return;
 	if (o->cli->dry_run) {
-		(void)fwrite(o->items.data, 1, o->items.len, stdout);
+		(void)fwrite(buf_cstr(&o->items), 1, o->items.len, stdout);
 		return;
 	}
 	if (o->changes == 0)

@@ -422,7 +422,7 @@ preview_peer(const struct cli *cli, const struct conf *conf, struct drain *d, co
 	if (cli->json)
 		buf_fmt(&out, ",\"exit_code\":%d}", (int)code);
 	if (cli->json)
-		(void)fwrite(out.data, 1, out.len, stdout);
+		(void)fwrite(buf_cstr(&out), 1, out.len, stdout);
 	else
 		print_text(cli, &out);
 	if (ok && code == EXIT_PEER)

@@ -79,15 +79,15 @@ def test_running_agents_notice_that_a_check_has_come_or_gone(fresh_pair: Pair, w
     anna, bert = _ready(fresh_pair, "CREATE TABLE t (id INT PRIMARY KEY, v INT, CONSTRAINT small CHECK (v<9))")
     fresh_pair.start_serve()
     hand.transaction(anna, OFF, "INSERT INTO t VALUES (1, 10)")
-    until(lambda: bert.sql("SELECT COUNT(*) FROM t") == [(1,)], 20, "the row has arrived")
+    until(lambda: bert.sql("SELECT COUNT(*) FROM t") == [(1,)], 60, "the row has arrived")
     if where == "anna":
         anna.sql("ALTER TABLE t DROP CONSTRAINT small")
         # An agent looks at its tables when there is something to send.
-        until(lambda: anna.sql("REPLACE INTO t VALUES (1, 8)") is not None and "table t was compared" in anna.logs(), 20, "anna has noticed")
+        until(lambda: anna.sql("REPLACE INTO t VALUES (1, 8)") is not None and "table t was compared" in anna.logs(), 60, "anna has noticed")
     else:
         hand.transaction(bert, OFF, "ALTER TABLE t ADD CONSTRAINT more CHECK (v<>3)")
     hand.transaction(anna, OFF, "INSERT INTO t VALUES (2, 11)")
-    until(lambda: _refused(anna) == [("t", "2")], 20, "the other row is refused")
+    until(lambda: _refused(anna) == [("t", "2")], 60, "the other row is refused")
     assert bert.sql("SELECT id FROM t") == [(1,)]
 
 
