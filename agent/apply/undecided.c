@@ -137,17 +137,44 @@ undecided_is_collision(const struct chunk *c, const struct item *item)
 
 /* --- keeping --- */
 
+/* What is open for the record. */
+static bool
+find_open(const struct pass *p, const unsigned char *hash, uint64_t *id, bool *found, bool *earlier, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool ok = db_query(p->db, "SELECT c.id, c.happened_at < (SELECT r.since FROM sync_renewal r WHERE r.peer=u.peer) FROM sync_undecided u"
+				  " JOIN sync_conflict c ON c.id=u.conflict WHERE u.peer=? AND u.record_hash=? AND c.resolved_at IS NULL",
+		      DB_ARGS(db_text(p->peer), db_bytes(hash, PEER_HASH_BYTES)), &rows, e) && db_rows_next(rows, found, e);
+
+	*earlier = ok && *found && db_rows_u64(rows, 1) != 0;
+	*id = ok && *found ? db_rows_u64(rows, 0) : 0;
+	db_rows_free(rows);
+	return ok;
+}
+
+/* Since the link began anew the peer's version may be another row under the same number, and the one that is kept may be
+ * nowhere else any more. It stays as it is, at its end. */
+static bool
+leave_earlier(const struct pass *p, const struct inbox_conflict *c, uint64_t id, bool *found, struct err *e)
+{
+	bool same;
+
+	if (!inbox_is_remote(p->db, id, &c->remote, &same, e))
+		return false;
+	*found = same;
+	return same || db_exec(p->db, "UPDATE sync_conflict SET resolved_at=NOW(6) WHERE id=?", DB_ARGS(db_u64(id)), e);
+}
+
 /* The row of *c that is open for the record already, renewed; or a new one. */
 static bool
 keep(struct pass *p, const struct inbox_conflict *c, const struct db_arg *rival, struct err *e)
 {
 	unsigned char hash[PEER_HASH_BYTES];
-	uint64_t id = 0;
-	bool found = false;
+	bool found, earlier;
+	uint64_t id;
 
-	if (!peer_record_hash(c->table, c->key, c->key_len, hash, e) ||
-	    !db_number(p->db, "SELECT u.conflict FROM sync_undecided u JOIN sync_conflict c ON c.id=u.conflict WHERE u.peer=? AND u.record_hash=? AND c.resolved_at IS NULL",
-		DB_ARGS(db_text(p->peer), db_bytes(hash, sizeof hash)), &id, &found, e))
+	if (!peer_record_hash(c->table, c->key, c->key_len, hash, e) || !find_open(p, hash, &id, &found, &earlier, e) ||
+	    (earlier && !leave_earlier(p, c, id, &found, e)))
 		return false;
 	if (found ? !inbox_renew(p->db, id, c, e) : !inbox_keep(p->db, c, e) || !db_number(p->db, "SELECT LAST_INSERT_ID()", DB_NO_ARGS, &id, NULL, e))
 		return false;

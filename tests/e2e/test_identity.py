@@ -308,6 +308,35 @@ def test_two_copies_of_one_laptop_never_mix_and_each_may_begin_anew() -> None:
         assert {("t", n) for n in (11, 12, 13, 21, 22, 23)} <= _rows(two.anna).keys()
 
 
+def test_a_number_that_was_given_twice_and_after_a_restore_once_more_keeps_all_three_rows() -> None:
+    """The second of them was on anna's disk alone, and in the conflict that bert was asked about."""
+    with Pair(schemas=()) as two:
+        _both_work(two)
+        two.stop_serve()
+        copy = backup.copy_datadir(two.anna, "yesterday")
+        for node in two.nodes:
+            node.sql("INSERT INTO u (id, v) VALUES (100, %s)", [f"{node.name} first"])
+        two.start_serve()
+        for node in two.nodes:
+            until(lambda node=node: "anna first" in _whole(node) and "bert first" in _whole(node), 60, f"{node.name} is asked")
+        two.stop_serve()
+        two.anna.server.stop()
+        backup.put_datadir(two.anna, copy)
+        two.anna.sql("INSERT INTO u (id, v) VALUES (100, 'anna again')")
+        _assert_noticed(two)
+        two.stop_serve()
+        two.anna.agent(*_command(two.anna), check=DONE)
+        two.start_serve()
+        for node in two.nodes:
+            until(lambda node=node: "anna again" in _whole(node) and "bert first" in _whole(node), 60, f"{node.name} is asked anew")
+        assert "anna first" in _whole(two.bert)
+        two.bert.agent("--resolve", "all", "--keep", "remote", check=DONE)
+        _settle(two, two.bert)
+        two.assert_equal()
+        assert _rows(two.bert)["u", 100] == "anna again"
+        assert all(what in _whole(two.bert) for what in ("anna first", "bert first"))
+
+
 # gone ---------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("first", ["anna", "bert"])
