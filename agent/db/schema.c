@@ -204,11 +204,12 @@ not_installed(const struct conf *conf, struct err *e)
 	return err_set(e, ERR_DB_MISSING, "the sync schema %s is missing or incomplete: run agent --install", conf->database.sync_database);
 }
 
-/* What can wait for the next --install: notices are not sent, the rate of contents is not shown. */
+/* What can wait for the next --install: notices are not sent, the rate of contents is not shown. And what no agent was
+ * ever without: where that is gone every write of the app fails, which --check has to say. */
 static bool
 is_spared(const char *name, size_t len)
 {
-	static const char *const spared[] = { "sync_notice", "sync_carried" };
+	static const char *const spared[] = { "sync_notice", "sync_carried", "sync_queue", "sync_sequence" };
 
 	for (size_t i = 0; i < sizeof spared / sizeof spared[0]; i++)
 		if (strlen(spared[i]) == len && memcmp(spared[i], name, len) == 0)

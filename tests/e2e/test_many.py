@@ -140,6 +140,7 @@ def test_peers_are_added_paused_and_removed_while_it_runs(star: Cluster) -> None
     reload()
     hub.sql("INSERT INTO t VALUES (2, 'y', 0)")
     until(lambda: len(cleo.sql("SELECT id FROM t WHERE id = 2")) == 1, 20, "cleo gets what is written from then on")
+    until(lambda: _peer(hub, "bert")["pending"] == 0, 60, "bert has what there is before he is paused")
     hub.conf["peer bert"]["paused"] = "yes"
     reload()
     bert.sql("INSERT INTO t VALUES (3, 'bert''s', 0)")
