@@ -406,9 +406,10 @@ async function get(path) {
   return reply.json();
 }
 
-let wanted = "", loading = false;
+let wanted = "", loading = false, again = false;
 async function reviewIfChanged() {
   const now = JSON.stringify([state.last_conflict, state.last_audit, sum("undecided"), sum("parked"), sum("discarded")]);
+  again = loading; // what is on its way may have been read before
   if (now === wanted || loading) return;
   loading = true;
   try {
@@ -419,6 +420,9 @@ async function reviewIfChanged() {
     setTimeout(reviewIfChanged, 2000);
   }
   loading = false;
+  if (!again) return;
+  wanted = "";
+  reviewIfChanged();
 }
 
 function take(text) {

@@ -326,6 +326,26 @@ def test_an_action_that_is_not_whole_is_refused(two: Pair) -> None:
 
 # hostile values, many changes --------------------------------------------------------------------
 
+def test_what_happens_while_the_lists_are_fetched_is_shown_too(two: Pair, page: Browser) -> None:
+    until(lambda: _in_step(two), 60, "in step")
+    page.alive()
+    page.js("window.real = window.fetch; window.held = [];"
+            " window.fetch = (...to) => window.real(...to).then(got => String(to[0]).endsWith('/review') ?"
+            " new Promise(go => window.held.push(() => go(got))) : got)")
+    for number in (1, 2):
+        two.stop_serve()
+        for node in two.nodes:
+            node.sql("REPLACE INTO riders (id, name) VALUES (%s, %s)", [700 + number, f"rider {number} of {node.name}"])
+        two.start_serve()
+        until(lambda: two.anna.status()["undecided"] == number, 60, "anna knows of it")  # noqa: B023
+        until(lambda: page.js("return sum('undecided')") == number, 60, "the page knows of it")  # noqa: B023
+        until(lambda: page.js("return window.held.length") >= 1, 60, "the lists are on their way")
+    page.js("source.close(); window.fetch = window.real; window.held.forEach(go => go())")  # and nothing happens any more
+    page.shows("#conflict-list", lambda text: "rider 1 of bert" in text and "rider 2 of bert" in text)
+    two.anna.agent("--resolve", "all", "--keep", "local", check=0)
+    until(lambda: _in_step(two), 60, "in step")
+
+
 def test_nothing_that_comes_from_the_database_becomes_markup(two: Pair, page: Browser) -> None:
     page.js("window.alert = () => { window.wasHit = true }")
     for node in two.nodes:
