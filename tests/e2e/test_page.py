@@ -180,6 +180,8 @@ def test_the_page_says_so_when_the_database_is_away(two: Pair, page: Browser) ->
 
 
 def test_without_javascript_the_page_can_be_read(two: Pair, window: Browser) -> None:
+    two.anna.sql("REPLACE INTO riders (id, name) VALUES (910, 'sent to bert')")
+    until(lambda: two.bert.sql("SELECT COUNT(*) FROM riders WHERE id = 910") == [(1,)] and _in_step(two), 60, "bert has it")
     window.open(two.anna)
     window.scripts(False)
     try:
