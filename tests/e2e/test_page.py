@@ -180,8 +180,8 @@ def test_the_page_says_so_when_the_database_is_away(two: Pair, page: Browser) ->
 
 
 def test_without_javascript_the_page_can_be_read(two: Pair, window: Browser) -> None:
-    two.anna.sql("REPLACE INTO riders (id, name) VALUES (910, 'sent to bert')")
-    until(lambda: two.bert.sql("SELECT COUNT(*) FROM riders WHERE id = 910") == [(1,)] and _in_step(two), 60, "bert has it")
+    two.anna.sql("REPLACE INTO riders (id, name) VALUES (91, 'sent to bert')")
+    until(lambda: two.bert.sql("SELECT COUNT(*) FROM riders WHERE id = 91") == [(1,)] and _in_step(two), 60, "bert has it")
     window.open(two.anna)
     window.scripts(False)
     try:
@@ -337,7 +337,7 @@ def test_what_happens_while_the_lists_are_fetched_is_shown_too(two: Pair, page: 
     for number in (1, 2):
         two.stop_serve()
         for node in two.nodes:
-            node.sql("REPLACE INTO riders (id, name) VALUES (%s, %s)", [700 + number, f"rider {number} of {node.name}"])
+            node.sql("REPLACE INTO riders (id, name) VALUES (%s, %s)", [70 + number, f"rider {number} of {node.name}"])
         two.start_serve()
         until(lambda: two.anna.status()["undecided"] == number, 60, "anna knows of it")  # noqa: B023
         until(lambda: page.js("return sum('undecided')") == number, 60, "the page knows of it")  # noqa: B023
