@@ -89,10 +89,11 @@ start(const char *program, const struct conf_database *db, const int fds[CHILD_F
 	char defaults[] = "--defaults-file=/dev/fd/3", *database = db->name;
 	char single[] = "--single-transaction", quick[] = "--quick", triggers[] = "--triggers", hex[] = "--hex-blob", charset[] = "--default-character-set=utf8mb4", *name = strdup(program), end[] = "--";
 	char *argv[] = { name, defaults, single, quick, triggers, hex, charset, end, database, NULL };
+	int why = name == NULL ? ENOMEM : command_start(child, argv, NULL, fds, CHILD_FILES, false);
 
-	errno = name == NULL ? ENOMEM : command_start(child, argv, NULL, fds, CHILD_FILES, false);
 	free(name);
-	return errno == 0;
+	errno = why;
+	return why == 0;
 }
 
 static int

@@ -112,41 +112,42 @@ keep_conflict(struct chunk *c, const struct item *item, struct err *e)
 
 /* --- the losers --- */
 
-static const char sql_left_key[] =
-    "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at, whole)"
-    " SELECT NEXTVAL(sync_sequence), q.table_name, 'delete', q.record_id, q.origin, q.changed_at, q.whole"
-    " FROM (SELECT DISTINCT table_name, link FROM sync_owed WHERE record_hash=? AND link IS NOT NULL) o"
-    " JOIN sync_queue q ON q.id=o.link AND q.table_name=o.table_name";
-
 /* A record whose new key a peer has refused is owed no more: the end of the key that it had there is told by itself. */
 static bool
 forget_owed(struct chunk *c, const char *key, size_t key_len, struct err *e)
 {
+	const char *table = c->target.table->name;
 	unsigned char hash[PEER_HASH_BYTES];
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+	uint64_t told = 0;
 
-	return peer_record_hash(c->target.table->name, key, key_len, hash, e) &&
-	    db_exec(c->pass->db, sql_left_key, DB_ARGS(db_bytes(hash, sizeof hash)), e) &&
-	    db_exec(c->pass->db, "DELETE FROM sync_owed WHERE record_hash=?", DB_ARGS(db_bytes(hash, sizeof hash)), e);
+	ok = peer_record_hash(table, key, key_len, hash, e) &&
+	    db_query(c->pass->db, "DELETE FROM sync_owed WHERE record_hash=? RETURNING IFNULL(link, 0)", DB_ARGS(db_bytes(hash, sizeof hash)), &rows, e);
+	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
+		uint64_t link = db_rows_u64(rows, 0);
+
+		if (link == 0 || link == told) /* two peers may have refused the same */
+			continue;
+		ok = queue_tell_end(c->pass->db, table, link, e);
+		told = link;
+	}
+	db_rows_free(rows);
+	return ok;
 }
-
-static const char sql_old_key[] =
-    "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at, whole)"
-    " SELECT NEXTVAL(sync_sequence), o.table_name, 'delete', o.record_id, o.origin, o.changed_at, o.whole"
-    " FROM sync_queue n JOIN sync_queue o ON o.id=n.link AND o.table_name=n.table_name WHERE n.id=?";
-
-static const char sql_same_key[] =
-    "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at, whole)"
-    " SELECT NEXTVAL(sync_sequence), table_name, 'delete', record_id, origin, changed_at, whole FROM sync_queue WHERE id=?";
 
 /* A change of a key that lost may have been on its way, or refused: then its delete of the old key went with it, and
  * has to be told again by itself. So has the end of another key that the record had here. */
 static bool
 supersede_one(struct chunk *c, const struct local_change *lc, bool other_key, struct err *e)
 {
-	if (other_key && lc->operation == OP_DELETE && !db_exec(c->pass->db, sql_same_key, DB_ARGS(db_u64(lc->id)), e))
+	struct db *db = c->pass->db;
+	const char *table = c->target.table->name;
+
+	if (other_key && lc->operation == OP_DELETE && !queue_tell_end(db, table, lc->id, e))
 		return false;
-	return db_exec(c->pass->db, "UPDATE sync_queue SET status='superseded' WHERE id=?", DB_ARGS(db_u64(lc->id)), e) &&
-	    (lc->link == 0 || db_exec(c->pass->db, sql_old_key, DB_ARGS(db_u64(lc->id)), e));
+	return db_exec(db, "UPDATE sync_queue SET status='superseded' WHERE id=?", DB_ARGS(db_u64(lc->id)), e) &&
+	    (lc->link == 0 || queue_tell_end(db, table, lc->link, e));
 }
 
 /* The concurrent local changes lost: nobody is sent them any more. */

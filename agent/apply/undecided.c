@@ -305,18 +305,14 @@ undecided_keep_rival(struct chunk *c, const struct item *item, bool *asked, stru
 
 /* --- ending --- */
 
-/* The record was refused under a new key: the end of the one before went with it, and has to be told by itself. */
-static const char sql_old_key[] =
-    "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at, whole)"
-    " SELECT NEXTVAL(sync_sequence), o.table_name, 'delete', o.record_id, o.origin, o.changed_at, o.whole"
-    " FROM sync_owed d JOIN sync_queue o ON o.id=d.link AND o.table_name=d.table_name WHERE d.peer=? AND d.record_hash=?";
-
-/* The peer's version has seen ours, which it had refused: nothing is owed any more. */
+/* The peer's version has seen ours, which it had refused: nothing is owed any more. Where that was under a new key, the end
+ * of the one before went with it, and has to be told by itself. */
 static bool
 end_debt(struct chunk *c, const struct item *item, uint64_t last_id, struct err *e)
 {
 	/* With more peers the rows may still be on their way to another one; superseded ones are never sent. */
-	const char *status = c->pass->conf->npeers > 1 ? "synced" : "superseded";
+	const char *status = c->pass->conf->npeers > 1 ? "synced" : "superseded", *table = c->target.table->name;
+	struct db *db = c->pass->db;
 	unsigned char hash[PEER_HASH_BYTES];
 	const struct mark *seen;
 	struct db_rows *rows = NULL;
@@ -326,11 +322,11 @@ end_debt(struct chunk *c, const struct item *item, uint64_t last_id, struct err 
 		return false;
 	if (!mark_contains(seen, last_id))
 		return true;
-	ok = peer_record_hash(c->target.table->name, item->meta.key, item->meta.key_len, hash, e) &&
-	    db_query(c->pass->db, "SELECT queue_ids FROM sync_owed WHERE peer=? AND record_hash=?", DB_ARGS(db_text(c->pass->peer), db_bytes(hash, sizeof hash)), &rows, e) &&
-	    db_rows_next(rows, &more, e) && (!more || queue_mark_rows(c->pass->db, db_rows_text(rows, 0), status, 0, NULL, e)) &&
-	    db_exec(c->pass->db, sql_old_key, DB_ARGS(db_text(c->pass->peer), db_bytes(hash, sizeof hash)), e) &&
-	    db_exec(c->pass->db, "DELETE FROM sync_owed WHERE peer=? AND record_hash=?", DB_ARGS(db_text(c->pass->peer), db_bytes(hash, sizeof hash)), e);
+	ok = peer_record_hash(table, item->meta.key, item->meta.key_len, hash, e) &&
+	    db_query(db, "DELETE FROM sync_owed WHERE peer=? AND record_hash=? RETURNING queue_ids, IFNULL(link, 0)",
+		DB_ARGS(db_text(c->pass->peer), db_bytes(hash, sizeof hash)), &rows, e) && db_rows_next(rows, &more, e);
+	if (ok && more)
+		ok = queue_mark_rows(db, db_rows_text(rows, 0), status, 0, NULL, e) && (db_rows_u64(rows, 1) == 0 || queue_tell_end(db, table, db_rows_u64(rows, 1), e));
 	db_rows_free(rows);
 	return ok;
 }

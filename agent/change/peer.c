@@ -266,9 +266,10 @@ unsettled_visit(struct db *db, const char *peer, unsettled_visitor *visit, void 
 	return visit_epochs(db, "SELECT table_name, record_id, seen_before FROM sync_unsettled WHERE peer=?", peer, visit, arg, e);
 }
 
+/* The newest mark before the change: few steps back, since what is owed is young. */
 static const char sql_left[] =
-    "SELECT o.table_name, q.record_id, MAX(m.epoch) FROM sync_owed o JOIN sync_queue q ON q.id=o.link AND q.table_name=o.table_name"
-    " JOIN sync_epoch m ON m.high_id<o.link WHERE o.peer=? AND o.state<>'discarded' GROUP BY o.record_hash";
+    "SELECT o.table_name, q.record_id, (SELECT m.epoch FROM sync_epoch m WHERE m.high_id<o.link ORDER BY m.epoch DESC LIMIT 1) AS epoch"
+    " FROM sync_owed o JOIN sync_queue q ON q.id=o.link AND q.table_name=o.table_name WHERE o.peer=? AND o.state<>'discarded' HAVING epoch IS NOT NULL";
 
 bool
 owed_visit_left(struct db *db, const char *peer, unsettled_visitor *visit, void *arg, struct err *e)

@@ -750,6 +750,14 @@ queue_release_rows(struct db *db, const char *ids, struct err *e)
 }
 
 bool
+queue_tell_end(struct db *db, const char *table, uint64_t id, struct err *e)
+{
+	return db_exec(db, "INSERT INTO sync_queue (id, table_name, operation, record_id, origin, changed_at, whole)"
+			   " SELECT NEXTVAL(sync_sequence), table_name, 'delete', record_id, origin, changed_at, whole FROM sync_queue WHERE id=? AND table_name=?",
+	    DB_ARGS(db_u64(id), db_text(table)), e);
+}
+
+bool
 queue_mark_rows(struct db *db, const char *ids, const char *status, unsigned attempts, const char *reason, struct err *e)
 {
 	struct id_set set = { 0 };

@@ -108,6 +108,9 @@ MUST_CHECK bool queue_release_rows(struct db *db, const char *ids, struct err *e
 /* Set status, attempts and reason (NULL: none) of the rows named in a list of ids ("12,15,13"), superseded
  * ones left out. */
 MUST_CHECK bool queue_mark_rows(struct db *db, const char *ids, const char *status, unsigned attempts, const char *reason, struct err *e);
+/* The record of the change with this id is gone under the key that it names: told by a change of its own, with the version
+ * of that one. Nothing where that change is not kept, or is of another table. */
+MUST_CHECK bool queue_tell_end(struct db *db, const char *table, uint64_t id, struct err *e);
 /* Look once more at dead holes that keep contains, before they are forgotten: a row found there (its
  * transaction lived on after all) gets a new id and so is sent. *revived counts them. */
 MUST_CHECK bool queue_bury_holes(struct db *db, const struct mark *keep, uint64_t *revived, struct err *e);

@@ -332,8 +332,12 @@ hatch_open(const struct conf *conf, struct shelves *all, const atomic_bool *stop
 	h->fd = -1;
 	for (size_t i = 0; i < GUESTS_MAX; i++)
 		atomic_init(&h->seats[i].state, SEAT_FREE);
-	if (listen_at(h, conf) && pthread_create(&h->thread, NULL, hatch_main, h) == 0)
-		return;
+	if (listen_at(h, conf)) {
+		errno = pthread_create(&h->thread, NULL, hatch_main, h);
+		if (errno == 0)
+			return;
+		(void)unlink(h->path);
+	}
 	log_warning(NULL, "%s/serve.sock: %s; agent --verify and --startup here cannot ask peers without a url", conf->node.state_dir, strerror(errno));
 	if (h->fd >= 0)
 		(void)close(h->fd);

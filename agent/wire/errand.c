@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-
 enum { VERSION_AT = 1 };
 
 static const char version[] = "1";

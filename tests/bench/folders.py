@@ -247,11 +247,9 @@ def _uploads(rig: Rig, part: Part, count: int) -> None:
     for i in range(count):
         folders.put(rig.here, f"new/{i}.jpg", rig.dice.randbytes(_SMALL * 30))
         began = time.monotonic()
-        while not (rig.there / f"new/{i}.jpg").exists():
-            assert time.monotonic() - began < _LONGEST, f"upload {i} did not arrive"
-            time.sleep(0.002)
+        until((rig.there / f"new/{i}.jpg").exists, _LONGEST, f"upload {i} has arrived", longest=0.002)
         times.append((time.monotonic() - began) * 1000)
-        time.sleep(rig.dice.uniform(0.3, 1.5))
+        time.sleep(rig.dice.uniform(0.3, 1.5))  # people upload when they like: at any moment of the daemons' rhythms
     rig.anna.stop_serve()
     what = f"a new upload until it is seen on the peer, {len(_names(rig.here)):,} files beside it"
     part.put(f"{what}: median", percentile(times, 50), "ms", at_most=300)

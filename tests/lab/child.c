@@ -8,7 +8,10 @@
 int
 main(int argc, char **argv)
 {
-	if (argc < 3 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != (pid_t)atol(argv[1]))
+	char *end = NULL;
+	long parent = argc < 3 ? 0 : strtol(argv[1], &end, 10);
+
+	if (argc < 3 || *end != '\0' || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != (pid_t)parent)
 		return 127; /* the parent has ended before the call */
 	(void)execvp(argv[2], argv + 2);
 	return 127;
