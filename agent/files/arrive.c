@@ -720,7 +720,7 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 	if ((act == VERDICT_NOTHING || act == VERDICT_AGREE) && row->s.listed.len > 0 && what_same(&row->s.here, &row->s.listed) && !a->removing) {
 		if (!listing_agree(a->tree->list, row->id, e))
 			return false;
-		act = a->tree->mode == TREE_TWO_WAY ? VERDICT_NOTHING : VERDICT_TAKE;
+		act = tree_tells_mode(a->tree, row) ? VERDICT_NOTHING : VERDICT_TAKE;
 	}
 	if (act == VERDICT_TAKE && row->failed) { /* one try between two looks: its content would come over and over */
 		a->tally.failed++;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "capture/template.h"
 #include "change/record.h"
+#include "files/apart.h"
 #include "files/brake.h"
 
 enum {
@@ -147,6 +148,19 @@ keep_conflict(struct tell *s, const struct listing_row *row, bool theirs, struct
 	return ok;
 }
 
+/* With the permissions that the list has, where nobody here has chosen others: a change of the content here and one of the
+ * permissions there are two changes, and both stay. */
+static bool
+tell_one(struct tell *s, const struct listing_row *row, struct err *e)
+{
+	struct listing_row told = *row;
+
+	if (s->tree->takes && row->s.base.len > 0 && what_kind(&row->s.here) == what_kind(&row->s.listed) && !tree_tells_mode(s->tree, row))
+		told.facts.mode = row->mode;
+	s->report->told++;
+	return listing_tell(s->tree->list, &told, s->tree->conf->node.name, e);
+}
+
 static bool
 decide(struct tell *s, const struct listing_row *row, struct err *e)
 {
@@ -155,7 +169,7 @@ decide(struct tell *s, const struct listing_row *row, struct err *e)
 	if (!keep_conflict(s, row, theirs, e))
 		return false;
 	/* From here on what stands here is known to the list: theirs comes over it like any later version. */
-	return theirs ? listing_agree(s->tree->list, row->id, e) : (s->report->told++, listing_tell(s->tree->list, row, s->tree->conf->node.name, e));
+	return theirs ? listing_agree(s->tree->list, row->id, e) : tell_one(s, row, e);
 }
 
 static bool
@@ -172,27 +186,10 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 	if (act == VERDICT_AGREE && !listing_agree(s->tree->list, row->id, e))
 		return false;
 	/* Alike in content: what differs is how it looks. */
-	if ((act == VERDICT_AGREE || act == VERDICT_NOTHING) && (s->tree->mode == TREE_TWO_WAY || row->s.here.len == 0 || !what_same(&row->s.here, &row->s.listed)))
+	if ((act == VERDICT_AGREE || act == VERDICT_NOTHING) &&
+	    (row->s.here.len == 0 || !what_same(&row->s.here, &row->s.listed) || !tree_tells_mode(s->tree, row)))
 		return true;
-	if (act == VERDICT_TAKE)
-		return true;
-	s->report->told++;
-	return listing_tell(s->tree->list, row, s->tree->conf->node.name, e);
-}
-
-/* Equal contents are no conflict, though two rows of the list differ by the time or the node: what the queue has kept
- * of them is nobody's to decide. */
-static const char sql_alike[] =
-    "DELETE FROM sync_conflict WHERE table_name=? AND resolved_at IS NULL"
-    " AND JSON_EXTRACT(CONVERT(local_row USING utf8mb4), '$.content')=JSON_EXTRACT(CONVERT(remote_row USING utf8mb4), '$.content')";
-
-static bool
-forget_alike(struct tree *t, struct err *e)
-{
-	char listing[CONF_LISTING_MAX];
-
-	conf_tree_listing(t->t, listing);
-	return t->mode != TREE_TWO_WAY || db_exec(t->db, sql_alike, DB_ARGS(db_text(listing)), e);
+	return act == VERDICT_TAKE || tell_one(s, row, e);
 }
 
 static bool
@@ -211,7 +208,7 @@ static bool
 tell_all(struct tell *s, struct err *e)
 {
 	struct tree *t = s->tree;
-	bool ok = forget_alike(t, e) && read_now(s, e) && listing_unlike(t->list, &t->looks, on_unlike, s, e) && listing_tell_flush(t->list, e) &&
+	bool ok = apart_mend(t, e) && read_now(s, e) && listing_unlike(t->list, &t->looks, on_unlike, s, e) && listing_tell_flush(t->list, e) &&
 	    listing_forget_gone(t->list, e);
 
 	catalog_free(s->catalog);
@@ -235,7 +232,7 @@ tell_run(struct tree *t, struct tell_report *out, struct err *e)
 	if (t->ordered)
 		return tell_all(&s, e);
 	if (!any) /* the usual case: nothing has to be counted */
-		return tell_brake(t, 0, 0, 0, &out->held, e) && forget_alike(t, e);
+		return tell_brake(t, 0, 0, 0, &out->held, e) && apart_mend(t, e);
 	if (!listing_count(t->list, &n, e) || !tell_brake(t, n.listed, t->mode == TREE_PUSH ? 0 : n.gone, t->mode == TREE_TWO_WAY ? 0 : n.changed, &out->held, e))
 		return false;
 	if (out->held)

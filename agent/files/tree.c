@@ -58,10 +58,10 @@ read_looks(struct tree *t, struct err *e)
 	const struct conf_tree *c = t->t;
 
 	memset(k, 0, sizeof *k);
-	k->listed_mode = t->sends;
+	k->listed_mode = !t->takes;
 	k->file_mode = c->file_mode;
 	k->dir_mode = c->dir_mode;
-	if (t->sends)
+	if (!t->takes)
 		return true;
 	k->own_uid = c->owner[0] != '\0';
 	k->own_gid = c->group[0] != '\0';
@@ -99,6 +99,17 @@ follow_order(struct tree *t, struct err *e)
 	if (!order_stands(t->db, t->t->name, &pulled, e))
 		return false;
 	return pulled == t->ordered || set_mode(t, pulled ? TREE_PULL : t->t->mode, pulled, e);
+}
+
+bool
+tree_tells_mode(const struct tree *t, const struct listing_row *row)
+{
+	char kind = what_kind(&row->s.here);
+	unsigned fixed = kind == 'd' ? t->t->dir_mode : t->t->file_mode;
+
+	if (!t->takes)
+		return t->sends;
+	return t->sends && row->chmodded && fixed == 0 && kind != 'l' && row->facts.mode != row->mode;
 }
 
 /* --- is it the folder that was set up? --- */

@@ -34,6 +34,9 @@ MUST_CHECK bool tree_order(struct tree *t, enum tree_mode mode, struct err *e);
 /* Between two steps of a long work others may have the tree; then it must be the same still. */
 void tree_unlock(struct tree *t);
 MUST_CHECK enum fate tree_lock(struct tree *t, int64_t wait_ms, struct err *e);
+/* Where contents are alike and permissions are not: does the list take those of here? Else the folder takes the list's, or
+ * those of agent.conf. */
+bool tree_tells_mode(const struct tree *t, const struct listing_row *row);
 /* For --install: the list, the mark, and the row that remembers them. over: who may create tables. */
 MUST_CHECK bool tree_set_up(struct db *db, struct db *over, const struct conf *conf, const struct conf_tree *t, struct err *e);
 /* Nothing of it travels, and why; "" = it does. */

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab import Pair, folders, hand, until
+from lab import Node, Pair, folders, hand, until
 from lab.folders import look, look_without, put, trash
 
 _MIRROR = {"mode": "mirror", "source": "anna"}
@@ -332,6 +333,68 @@ def test_of_a_file_that_both_sides_changed_both_can_stay(fresh_pair: Pair) -> No
     node.agent("--resolve", str(one["id"]), "--keep", "both")  # once more: nothing changes
     until(lambda: look(here) == look(there) == want, 30, "as before")
     assert "there is no conflict" in node.agent("--resolve", "99999", "--keep", "both", check=2).stderr
+
+
+def _mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def _keep(node: Node) -> list[Any]:
+    kept: list[Any] = json.loads(node.agent("--conflicts", "--json", check={0, 5}).stdout)["conflicts"]
+    return kept
+
+
+def test_permissions_travel_both_ways_and_never_cost_a_content(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    for name in ("a", "b", "c", "d", "e"):
+        put(here, f"album/{name}", f"first {name}").chmod(0o644)
+    fresh_pair.start_serve()
+    until(lambda: look(here) == look(there) and len(look(there)) == 6, 60, "both have all")
+    # Of a file and of a directory, on either side; from then on nobody puts anything back.
+    (here / "album/a").chmod(0o600)
+    until(lambda: _mode(there / "album/a") == 0o600, 60, "anna's permissions arrive")
+    (there / "album/b").chmod(0o640)
+    (there / "album").chmod(0o750)
+    until(lambda: (_mode(here / "album/b"), _mode(here / "album")) == (0o640, 0o750), 60, "bert's permissions arrive")
+    (there / "album/a").chmod(0o664)
+    until(lambda: _mode(here / "album/a") == 0o664, 60, "the other one has the last word")
+    fresh_pair.stop_serve()
+    # Away from each other: edits before and after a chmod over there, noticed one by one; and both change permissions.
+    put(here, "album/a", "anna's a").chmod(0o664)
+    anna.drain(check={4})
+    (there / "album/a").chmod(0o600)
+    bert.drain(check={4})
+    (here / "album/c").chmod(0o606)
+    anna.drain(check={4})
+    put(there, "album/c", "bert's c").chmod(0o644)
+    bert.drain(check={4})
+    (there / "album/b").chmod(0o604)
+    put(here, "album/b", "anna's b").chmod(0o640)
+    (here / "album/d").chmod(0o600)
+    (there / "album/d").chmod(0o660)
+    (there / "album/e").chmod(0o600)
+    (here / "album/e").unlink()
+    fresh_pair.start_serve()
+    want = {"album": "dir", "album/a": b"anna's a", "album/b": b"anna's b", "album/c": b"bert's c", "album/d": b"first d"}
+
+    def alike() -> bool:
+        seen = [{name: _mode(root / name) for name in want} for root in (here, there) if look(root).items() >= want.items()]
+        return len(seen) == 2 and seen[0] == seen[1] and seen[0]["album/a"] == 0o600 and seen[0]["album/b"] == 0o604 and seen[0]["album/c"] == 0o606
+
+    until(alike, 60, "the content of the one and the permissions of the other, on both sides")
+    until(lambda: look(here) == look(there) and not _keep(anna) and not _keep(bert), 30, "and nobody has to decide anything")
+    assert not {b"anna's a", b"anna's b", b"bert's c"} & set(trash(here) + trash(there)) - set(want.values())
+    assert _mode(here / "album/d") in (0o600, 0o660)
+    # With file_mode the folder has those, whatever anybody sets.
+    fresh_pair.stop_serve()
+    anna.change_conf({"tree uploads": {"file_mode": "660"}})
+    fresh_pair.start_serve()
+    until(lambda: {_mode(here / name) for name in want if name != "album"} == {0o660}, 60, "those of agent.conf")
+    (here / "album/a").chmod(0o600)
+    until(lambda: _mode(here / "album/a") == 0o660, 60, "again")
+    assert _mode(there / "album/a") == 0o600
 
 
 def test_names_of_every_kind_travel_and_nothing_leaves_the_folder(fresh_pair: Pair) -> None:
