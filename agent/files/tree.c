@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "change/mark.h"
+#include "files/aside.h"
 #include "files/marker.h"
 #include "files/order.h"
 #include "files/store.h"
@@ -151,6 +152,8 @@ recover(struct tree *t, struct err *e)
 	f = store_recover(t->root, lost, &n, e);
 	if (n > 0)
 		log_warning(NULL, "tree %s: %llu files that an interrupted agent had just replaced are kept in .sync/conflict", t->t->name, (unsigned long long)n);
+	if (f == FATE_DONE && n > 0 && !aside_remember(t->root, t->list, trash_folder(lost), e))
+		f = FATE_FAILED;
 	trash_free(lost);
 	return f;
 }

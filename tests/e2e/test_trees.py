@@ -12,6 +12,7 @@ import pytest
 
 from lab import Node, Pair, folders, hand, until
 from lab.folders import look, look_without, put, trash
+from lab.proxy import Fault
 
 _MIRROR = {"mode": "mirror", "source": "anna"}
 
@@ -333,6 +334,28 @@ def test_of_a_file_that_both_sides_changed_both_can_stay(fresh_pair: Pair) -> No
     node.agent("--resolve", str(one["id"]), "--keep", "both")  # once more: nothing changes
     until(lambda: look(here) == look(there) == want, 30, "as before")
     assert "there is no conflict" in node.agent("--resolve", "99999", "--keep", "both", check=2).stderr
+
+
+def test_a_file_that_is_changed_and_told_while_another_version_of_it_comes_is_not_waited_for_for_ever(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    put(here, "film.mp4", "first")
+    fresh_pair.start_serve()
+    until(lambda: look(there) == {"film.mp4": b"first"}, 60, "both have it")
+    fresh_pair.wire["bert", "anna"].set_mode("refuse")  # anna has nothing of bert's film
+    held = fresh_pair.wire["anna", "bert"].plan(Fault("hold_request", path="/api/sync/files", skip=7))  # two questions and a list, then blocks
+    put(here, "film.mp4", os.urandom(40 * 1024 * 1024))
+    until(lambda: held.hits, 60, "a part of anna's film is at bert")
+    told = bert.server.sql("SELECT node, content FROM app.sync_file_uploads")
+    put(there, "film.mp4", "bert's film")
+    os.utime(there / "film.mp4", (2000000000, 2000000000))  # the later one
+    until(lambda: bert.server.sql("SELECT node, content FROM app.sync_file_uploads") != told, 60, "bert's film is noticed")
+    held.release()
+    until(lambda: trash(there, "conflict") == [b"bert's film"], 60, "it had to give way to one that was on its way")
+    fresh_pair.wire["bert", "anna"].heal()
+    until(lambda: look(here) == look(there) == {"film.mp4": b"bert's film"}, 60, "the later one stands")
+    until(lambda: all(json.loads(node.agent("--trees", "--json", check={0, 5}).stdout)["trees"][0]["in_step"] for node in (anna, bert)), 30, "nothing is waited for")
 
 
 def _mode(path: Path) -> int:
