@@ -355,11 +355,16 @@ def test_a_file_that_is_changed_and_told_while_another_version_of_it_comes_is_no
     until(lambda: trash(there, "conflict") == [b"bert's film"], 60, "it had to give way to one that was on its way")
     fresh_pair.wire["bert", "anna"].heal()
     until(lambda: look(here) == look(there) == {"film.mp4": b"bert's film"}, 60, "the later one stands")
-    until(lambda: all(json.loads(node.agent("--trees", "--json", check={0, 5}).stdout)["trees"][0]["in_step"] for node in (anna, bert)), 30, "nothing is waited for")
+    until(lambda: _is_in_step(anna) and _is_in_step(bert), 30, "nothing is waited for")
 
 
 def _mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
+
+
+def _is_in_step(node: Node) -> bool:
+    (tree,) = json.loads(node.agent("--trees", "--json", check={0, 5}).stdout)["trees"]
+    return bool(tree["in_step"])
 
 
 def _keep(node: Node) -> list[Any]:
@@ -418,6 +423,54 @@ def test_permissions_travel_both_ways_and_never_cost_a_content(fresh_pair: Pair)
     (here / "album/a").chmod(0o600)
     until(lambda: _mode(here / "album/a") == 0o660, 60, "again")
     assert _mode(there / "album/a") == 0o600
+
+
+def _conflicts_by_path(node: Node) -> dict[str, Any]:
+    return {(one["local"]["row"] or one["remote"]["row"])["path"]: one for one in _keep(node)}
+
+
+def test_two_persons_decide_one_conflict_at_once_and_differently_and_nothing_is_lost(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    names = ("both both.jpg", "both other.jpg", "other both.jpg", "other other.jpg", "mine mine.jpg")
+    for name in names:
+        put(here, name, f"first {name}")
+    fresh_pair.start_serve()
+    until(lambda: look(here) == look(there) and len(look(there)) == 5, 60, "both have all")
+    fresh_pair.stop_serve()
+    written = set()
+    for node, root in ((anna, here), (bert, there)):
+        for name in names:
+            content = f"{node.name}'s {name}".encode()
+            put(root, name, content)
+            written.add(content)
+        node.drain(check={4})
+    meeting = [wire.plan(Fault("hold_request", path="/api/sync/receive")) for wire in fresh_pair.wire.values()]
+    fresh_pair.start_serve()
+    until(lambda: all(group.hits for group in meeting), 60, "both tell before they hear")
+    for group in meeting:
+        group.release()
+    until(lambda: len(_keep(anna)) == len(_keep(bert)) == 5, 30, "both list all of them")
+    fresh_pair.stop_serve()
+    for node, place in ((anna, 0), (bert, 1)):
+        for path, one in _conflicts_by_path(node).items():
+            say = {"both": "both", "mine": "local", "other": "local" if one["kept"] == "remote" else "remote"}[path.removesuffix(".jpg").split()[place]]
+            node.agent("--resolve", str(one["id"]), "--keep", say)
+    fresh_pair.start_serve()
+
+    def beside(name: str) -> list[bytes | str]:
+        return [content for path, content in look(here).items() if path.startswith(name + ".conflict-")]
+
+    def settled() -> bool:
+        return look(here) == look(there) and all(beside(name) for name in ("both both", "both other", "other both")) and len(look(here)) == 8
+
+    until(lambda: settled() and _is_in_step(anna) and _is_in_step(bert) and settled(), 60, "both are alike, with what either wanted beside")
+    found = look(here)
+    assert {found["both both.jpg"], *beside("both both")} == {b"anna's both both.jpg", b"bert's both both.jpg"}
+    assert found["other other.jpg"] == b"anna's other other.jpg"
+    everywhere = {content for root in (here, there) for content in [*look(root).values(), *trash(root), *trash(root, "conflict")] if isinstance(content, bytes)}
+    assert written <= everywhere
 
 
 def test_names_of_every_kind_travel_and_nothing_leaves_the_folder(fresh_pair: Pair) -> None:
