@@ -224,7 +224,7 @@ follow_list(const struct action *a, struct db *db, const struct conf *conf)
 	if (conf->ntrees == 0 || !db_number(db, "SELECT COUNT(*) FROM sync_conflict WHERE id=? AND table_name LIKE 'sync\\_file\\_%'", DB_ARGS(db_u64(a->id)), &about, NULL, &e))
 		return;
 	if (about > 0 && !carry_look_here(db, conf, FOLLOW_MS, &look, &e))
-		log_warning(NULL, "after a decision on the page: %s", e.msg);
+		log_warning(NULL, "%s", e.msg);
 }
 
 static bool
