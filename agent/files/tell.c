@@ -36,6 +36,7 @@ tell_brake(struct tree *t, uint64_t known, uint64_t deleted, uint64_t changed, b
 	if (!tree_state_read(t->db, t->t->name, &state, e))
 		return false;
 	facts.allowed = state.allowed || limit->rows == 0;
+	facts.older_generation = t->restored && !state.allowed && (deleted > 0 || changed > 0);
 	*held = brake_judge(&most, &facts, why) != BRAKE_PASS;
 	if (*held && strcmp(state.held, why) != 0)
 		log_warning(NULL, "tree %s is held: %s; agent --drain --allow-deletes lets it go on", t->t->name, why);
@@ -217,6 +218,17 @@ tell_all(struct tell *s, struct err *e)
 	return ok;
 }
 
+/* A folder that was restored and has nothing that would go is the folder again. */
+static bool
+raise_taking(struct tree *t, struct err *e)
+{
+	struct listing_counts n;
+
+	if (!t->restored)
+		return tree_raise(t, false, e);
+	return listing_count(t->list, &n, e) && (n.deletions > 0 || tree_raise(t, true, e));
+}
+
 bool
 tell_run(struct tree *t, struct tell_report *out, struct err *e)
 {
@@ -225,17 +237,17 @@ tell_run(struct tree *t, struct tell_report *out, struct err *e)
 	bool any;
 
 	memset(out, 0, sizeof *out);
-	if (!t->sends)
-		return true;
+	if (!t->sends) /* a person's --pull brings back first what is missing */
+		return t->ordered || raise_taking(t, e);
 	if (!listing_is_unlike(t->list, &t->looks, &any, e))
 		return false;
 	if (t->ordered)
 		return tell_all(&s, e);
 	if (!any) /* the usual case: nothing has to be counted */
-		return tell_brake(t, 0, 0, 0, &out->held, e) && apart_mend(t, e);
-	if (!listing_count(t->list, &n, e) || !tell_brake(t, n.listed, t->mode == TREE_PUSH ? 0 : n.gone, t->mode == TREE_TWO_WAY ? 0 : n.changed, &out->held, e))
+		return tell_brake(t, 0, 0, 0, &out->held, e) && tree_raise(t, t->restored, e) && apart_mend(t, e);
+	if (!listing_count(t->list, &n, e) || !tell_brake(t, n.listed, t->mode == TREE_PUSH ? 0 : n.gone, t->mode == TREE_TWO_WAY && !t->restored ? 0 : n.changed, &out->held, e))
 		return false;
 	if (out->held)
 		return true;
-	return tell_all(&s, e) && db_exec(t->db, "UPDATE sync_tree SET allowed=0 WHERE tree=? AND allowed<>0", DB_ARGS(db_text(t->t->name)), e);
+	return tell_all(&s, e) && tree_raise(t, t->restored, e) && db_exec(t->db, "UPDATE sync_tree SET allowed=0 WHERE tree=? AND allowed<>0", DB_ARGS(db_text(t->t->name)), e);
 }

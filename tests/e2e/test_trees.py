@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab import Node, Pair, folders, hand, until
+from lab import Node, Pair, backup, folders, hand, until
 from lab.folders import look, look_without, put, trash
 from lab.proxy import Fault
 
@@ -471,6 +472,88 @@ def test_two_persons_decide_one_conflict_at_once_and_differently_and_nothing_is_
     assert found["other other.jpg"] == b"anna's other other.jpg"
     everywhere = {content for root in (here, there) for content in [*look(root).values(), *trash(root), *trash(root, "conflict")] if isinstance(content, bytes)}
     assert written <= everywhere
+
+
+def _put_back(copy: Path, root: Path) -> None:
+    """An older copy of the folder takes its place, with the agent's own folder in it."""
+    shutil.rmtree(root)
+    shutil.copytree(copy, root, symlinks=True)
+
+
+def test_an_older_copy_of_a_folder_deletes_and_overwrites_nothing(fresh_pair: Pair, tmp_path: Path) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    bert.start_serve()
+    for i in range(5):
+        put(here, f"{i}", f"first {i}")
+    until(lambda: anna.drain() and look(there) == look(here), 60, "both have all")
+    shutil.copytree(here, tmp_path / "copy", symlinks=True)
+    anna.server.sql("UPDATE app_sync.sync_tree_life SET raised_at=raised_at - INTERVAL 1 HOUR")
+    put(here, "new", "made after the copy")
+    put(here, "1", "changed after the copy")
+    until(lambda: anna.drain() and look(there) == look(here), 60, "both have that, too")
+    now = look(there)
+    _put_back(tmp_path / "copy", here)
+    put(here, "newest", "made after all")
+    said = anna.drain(check={5}).stdout
+    assert anna.drain(check={5}).stdout == said and look(there) == now
+    shown = anna.agent("--trees", check={5}).stdout
+    assert "older copy" in shown and "agent --pull" in shown
+    # What is missing comes from the other side.
+    anna.start_serve()
+    anna.agent("--pull", "uploads", "--yes")
+    anna.stop_serve()
+    want = {**now, "newest": b"made after all"}
+    until(lambda: anna.drain() and look(there) == look(here) == want, 60, "nothing is lost, and what is new is told")
+    assert _is_in_step(anna) and _is_in_step(bert)
+    # Or the older copy is what is wanted.
+    shutil.rmtree(tmp_path / "copy")
+    shutil.copytree(here, tmp_path / "copy", symlinks=True)
+    anna.server.sql("UPDATE app_sync.sync_tree_life SET raised_at=raised_at - INTERVAL 1 HOUR")
+    anna.drain()
+    put(here, "late", "late")
+    until(lambda: anna.drain() and look(there) == look(here), 60, "both have that")
+    _put_back(tmp_path / "copy", here)
+    anna.drain(check={5})
+    anna.drain("--allow-deletes")
+    until(lambda: anna.drain() and look(there) == look(here) == want, 60, "a person has said yes")
+    assert b"late" in trash(there)
+
+
+def test_an_older_database_deletes_no_file(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way"})
+    anna = fresh_pair.anna
+    fresh_pair.install()
+    for i in range(6):
+        put(here, f"{i}", f"first {i}")
+    fresh_pair.start_serve()
+    until(lambda: look(there) == look(here) and len(look(there)) == 6, 60, "both have all")
+    fresh_pair.settle()
+    fresh_pair.stop_serve()
+    older = backup.both(anna)
+    fresh_pair.start_serve()
+    put(here, "new here", "new here")
+    put(there, "new there", "new there")
+    put(here, "1", "changed here")
+    put(there, "2", "changed there")
+    (here / "3").unlink()
+    until(lambda: look(there) == look(here) and len(look(there)) == 7 and look(here)["2"] == b"changed there", 60, "all that is on both")
+    (there / "3").write_text("again")
+    until(lambda: look(there) == look(here) and len(look(there)) == 8, 60, "and once more")
+    fresh_pair.settle()
+    want = look(here)
+    fresh_pair.stop_serve()
+    backup.load(anna, older)
+    fresh_pair.start_serve()
+    until(lambda: "run agent --install --peer bert" in anna.agent("--status", check={0, 4, 5}).stdout, 60, "the link waits for a person")
+    anna.agent("--install", "--peer", "bert")
+    until(lambda: look(there) == look(here) and all(_is_in_step(node) for node in fresh_pair.nodes), 60, "both are alike")
+    fresh_pair.settle(codes={0, 5})
+    assert look(here) == look(there)
+    assert want.keys() <= look(here).keys()
+    gone = {content for content in want.values()} - {content for root in (here, there) for content in [*look(root).values(), *trash(root), *trash(root, "conflict")]}
+    assert not gone
 
 
 def test_names_of_every_kind_travel_and_nothing_leaves_the_folder(fresh_pair: Pair) -> None:
