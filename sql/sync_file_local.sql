@@ -1,7 +1,7 @@
 -- What stands in the upload folders here, as last seen or written, so that only changed files are read again. Never
 -- replicated; what is, is sync_file_NAME in the application's database. content: 'f' and a file's hash, 'l' and the
 -- hash of a link's target, 'd', or nothing (nothing stands there). base: the content that folder and list last agreed on.
--- own: this node has put base into the list, nobody else. state: failed: the path waits, error says why; again: it may be tried
+-- own: 1: this node has put base into the list, nobody else; 2: the permissions were changed here since; 3: both. state: failed: the path waits, error says why; again: it may be tried
 -- once more.
 CREATE TABLE IF NOT EXISTS sync_file_local (
   tree VARCHAR(32) CHARACTER SET ascii NOT NULL,

@@ -269,29 +269,40 @@ function value(column, side) {
 function sideHead(c, side) {
   const v = c[side], stands = c.kept === side || c.kept === "both";
   return h("th", { scope: "col" }, t("conflicts." + side), stands ? h("span.stands", null, " · " + t("conflicts.stands")) : null,
-    h("small", null, t("conflicts.who", { node: v.node, at: v.changed_at.slice(0, 19) })), v.deleted ? h("small", null, t("conflicts.deleted")) : null);
+    h("small", null, t("conflicts.who", { node: v.node, at: v.changed_at.slice(0, 19) })), isGone(c, side) ? h("small", null, t("conflicts.deleted")) : null);
+}
+
+/* No row there, or one that says that the file was deleted. */
+function isGone(c, side) {
+  return c[side].deleted || (c.file && c.file.gone[side]);
+}
+
+function title(c) {
+  return c.file ? t("conflicts.file", c.file) : t("conflicts.title", { table: c.table, record: c.record_id });
 }
 
 function versus(c) {
   if (!c.columns) return h("p.empty", null, t("conflicts.large"));
-  const both = !c.local.deleted && !c.remote.deleted;
-  return h("div.wide", { role: "group", tabindex: "0", "aria-label": t("conflicts.title", { table: c.table, record: c.record_id }) },
+  const both = !isGone(c, "local") && !isGone(c, "remote");
+  return h("div.wide", { role: "group", tabindex: "0", "aria-label": title(c) },
     h("table.versus", null,
       h("thead", null, h("tr", null, h("th", { scope: "col" }, t("conflicts.column")), sideHead(c, "local"), sideHead(c, "remote"))),
       h("tbody", null, c.columns.map((column) => h("tr" + (both && column.differs ? ".differs" : ""), null,
-        h("th", { scope: "row" }, column.name, both && column.differs ? h("span.hide", null, " (" + t("conflicts.differs") + ")") : null),
-        h("td", null, c.local.deleted ? h("span.nothing", null, t("conflicts.deleted")) : value(column, "local")),
-        h("td", null, c.remote.deleted ? h("span.nothing", null, t("conflicts.deleted")) : value(column, "remote")))))));
+        h("th", { scope: "row" }, c.file ? t("conflicts.of_" + column.name) : column.name, both && column.differs ? h("span.hide", null, " (" + t("conflicts.differs") + ")") : null),
+        h("td", null, isGone(c, "local") ? h("span.nothing", null, t("conflicts.deleted")) : value(column, "local")),
+        h("td", null, isGone(c, "remote") ? h("span.nothing", null, t("conflicts.deleted")) : value(column, "remote")))))));
 }
 
 function conflict(c) {
+  const about = Object.assign({ record: c.record_id, table: c.table }, c.file), words = (side) => !c.file ? "resolve" : side === "both" ? "resolve_both" : "resolve_file";
   const keep = (side) => button("keep " + side + c.id, t("act.keep_" + side),
-    () => ask("resolve", { id: c.id, keep: side }, { record: c.record_id, table: c.table }, t("act.keep_" + side)), c.undecided ? "" : ".quiet");
+    () => ask("resolve", { id: c.id, keep: side }, about, t("act.keep_" + side), words(side)), c.undecided ? "" : ".quiet");
   return h("details", { "data-key": "conflict " + c.id, open: c.undecided && review.conflicts.filter((one) => one.undecided).length < 4 },
-    h("summary", { "data-key": "summary " + c.id }, h("h3", null, t("conflicts.title", { table: c.table, record: c.record_id })),
+    h("summary", { "data-key": "summary " + c.id }, h("h3", null, title(c)),
       h("span.by", null, t("conflicts.rule", { rule: c.rule, peer: c.peer, at: c.at.slice(0, 19) })),
       h("span.pill." + (c.undecided ? "person" : "decided"), null, t(c.undecided ? "conflicts.undecided" : "conflicts.decided"))),
-    h("div", null, versus(c), h("div.buttons", null, c.kept === "local" ? null : keep("local"), c.kept === "remote" ? null : keep("remote"))));
+    h("div", null, versus(c), c.file ? h("p.meaning", null, t("conflicts.file_one"), c.file.beside ? " " + t("conflicts.file_both", c.file) : null) : null,
+      h("div.buttons", null, c.kept === "local" ? null : keep("local"), c.kept === "remote" ? null : keep("remote"), c.file && c.file.beside ? keep("both") : null)));
 }
 
 function choose(key, label, options) {
@@ -489,9 +500,9 @@ async function act(question, body) {
 }
 
 // A question before what matters; with a reason where the list of actions should say why.
-function ask(action, body, values, label) {
+function ask(action, body, values, label, words) {
   const dialog = $("ask"), back = document.activeElement, reason = action === "discard";
-  $("ask-text").textContent = t("ask." + action, Object.assign({ record: values.record_id, peer: values.name || body.peer }, values));
+  $("ask-text").textContent = t("ask." + (words || action), Object.assign({ record: values.record_id, peer: values.name || body.peer }, values));
   $("ask-yes").textContent = label || t("act." + action);
   $("ask-reason").hidden = !reason;
   $("ask-input").required = reason;

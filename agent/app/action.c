@@ -15,10 +15,14 @@
 #include "base/log.h"
 #include "capture/guard.h"
 #include "change/allowance.h"
+#include "files/beneath.h"
+#include "files/beside.h"
+#include "sync/carry.h"
 #include "wire/line.h"
 
 enum {
-	JSON_DEPTH = 4
+	JSON_DEPTH = 4,
+	FOLLOW_MS = 2000 /* how long a folder that somebody else works on is waited for */
 };
 
 /* Members: which a kind must have (m), may have (o). */
@@ -37,6 +41,8 @@ static const struct {
 	[ACTION_PAUSE] = { "pause", "-m----" },
 	[ACTION_RESUME] = { "resume", "-m----" },
 };
+static const char *const keep_names[] = { [ACTION_KEEP_LOCAL] = "local", [ACTION_KEEP_REMOTE] = "remote", [ACTION_KEEP_NEWER] = "newer", [ACTION_KEEP_BOTH] = "both" };
+enum { KEEPS = sizeof keep_names / sizeof keep_names[0] };
 static_assert(sizeof "m-m---" == MEMBERS + 1, "a letter for each member");
 
 /* --- parsing --- */
@@ -56,15 +62,14 @@ take_text(const char *name, struct json_object *value, char *out, size_t size, s
 static bool
 take_keep(struct json_object *value, enum action_kind kind, enum action_keep *out, struct err *e)
 {
-	static const char *const names[] = { "local", "remote", "newer" };
-	int n = kind == ACTION_RESOLVE ? ACTION_KEEP_REMOTE : ACTION_KEEP_NEWER;
+	enum action_keep other = kind == ACTION_RESOLVE ? ACTION_KEEP_NEWER : ACTION_KEEP_BOTH; /* the one that it does not know */
 
-	for (int i = 0; i <= n && json_object_is_type(value, json_type_string); i++)
-		if (strcmp(json_object_get_string(value), names[i]) == 0) {
+	for (int i = 0; i < KEEPS && json_object_is_type(value, json_type_string); i++)
+		if (i != (int)other && strcmp(json_object_get_string(value), keep_names[i]) == 0) {
 			*out = (enum action_keep)i;
 			return true;
 		}
-	return err_set(e, ERR_INPUT, "keep is local, remote%s", n == ACTION_KEEP_NEWER ? " or newer" : "");
+	return err_set(e, ERR_INPUT, "keep is local, remote or %s", kind == ACTION_RESOLVE ? "both" : "newer");
 }
 
 static bool
@@ -195,6 +200,33 @@ resolve_many(struct action *a, struct db *db, const struct node_identity *node, 
 	return ok;
 }
 
+/* Of a file: the version that lost stands beside the other from now on. */
+static bool
+resolve_both(struct action *a, struct db *db, const struct conf *conf, struct err *e)
+{
+	struct buf path;
+	bool ok;
+
+	buf_init(&path, BENEATH_PATH_MAX * 2);
+	ok = beside_keep(db, conf, a->id, &path, e);
+	buf_free(&path);
+	return ok;
+}
+
+/* What was decided about a file stands in its list now; the folder follows, at the latest with its next look. */
+static void
+follow_list(const struct action *a, struct db *db, const struct conf *conf)
+{
+	struct carry_look look;
+	struct err e;
+	uint64_t about = 0;
+
+	if (conf->ntrees == 0 || !db_number(db, "SELECT COUNT(*) FROM sync_conflict WHERE id=? AND table_name LIKE 'sync\\_file\\_%'", DB_ARGS(db_u64(a->id)), &about, NULL, &e))
+		return;
+	if (about > 0 && !carry_look_here(db, conf, FOLLOW_MS, &look, &e))
+		log_warning(NULL, "%s", e.msg);
+}
+
 static bool
 resolve(struct action *a, struct db *db, const struct conf *conf, struct err *e)
 {
@@ -208,10 +240,12 @@ resolve(struct action *a, struct db *db, const struct conf *conf, struct err *e)
 	else if (a->kind == ACTION_RESOLVE_MANY)
 		ok = resolve_many(a, db, &node, catalog, e);
 	else {
-		ok = inbox_resolve(db, &node, catalog, a->id, a->keep == ACTION_KEEP_LOCAL ? INBOX_LOCAL : INBOX_REMOTE, e);
+		ok = a->keep == ACTION_KEEP_BOTH ? resolve_both(a, db, conf, e) : inbox_resolve(db, &node, catalog, a->id, a->keep == ACTION_KEEP_LOCAL ? INBOX_LOCAL : INBOX_REMOTE, e);
 		a->records = ok ? 1 : 0;
 	}
 	catalog_free(catalog);
+	if (ok)
+		follow_list(a, db, conf);
 	return ok;
 }
 
@@ -261,13 +295,11 @@ do_it(struct action *a, struct db *db, const struct conf *conf, struct err *e)
 static void
 put_subject(const struct action *a, char *out, size_t size)
 {
-	static const char *const keeps[] = { "local", "remote", "newer" };
-
 	out[0] = '\0';
 	if (a->kind == ACTION_RESOLVE)
-		(void)snprintf(out, size, "%llu: %s", (unsigned long long)a->id, keeps[a->keep]);
+		(void)snprintf(out, size, "%llu: %s", (unsigned long long)a->id, keep_names[a->keep]);
 	else if (a->kind == ACTION_RESOLVE_MANY)
-		(void)snprintf(out, size, "%s %s: %s", a->table[0] == '\0' ? "*" : a->table, a->rule, keeps[a->keep]);
+		(void)snprintf(out, size, "%s %s: %s", a->table[0] == '\0' ? "*" : a->table, a->rule, keep_names[a->keep]);
 	else if (a->kind == ACTION_RETRY || a->kind == ACTION_DISCARD)
 		(void)snprintf(out, size, a->id == 0 ? "*" : "%llu", (unsigned long long)a->id);
 }

@@ -402,7 +402,7 @@ enter(struct task *t, struct db *db)
 static bool
 work_review(struct task *t, struct db *db)
 {
-	return enter(t, db) && review_json(db, &t->answer, &t->e);
+	return enter(t, db) && review_json(db, t->m->conf, &t->answer, &t->e);
 }
 
 static void
@@ -532,7 +532,7 @@ work_page(struct task *t, struct db *db)
 
 	buf_init(&state, STATE_MAX);
 	buf_init(&review, REVIEW_TEXT_MAX);
-	ok = put_state(t, db, &state) && review_json(db, &review, &t->e) && page_render(buf_cstr(&state), buf_cstr(&review), t->token, &t->answer, &t->e);
+	ok = put_state(t, db, &state) && review_json(db, t->m->conf, &review, &t->e) && page_render(buf_cstr(&state), buf_cstr(&review), t->token, &t->answer, &t->e);
 	buf_free(&state);
 	buf_free(&review);
 	return ok;

@@ -306,7 +306,7 @@ put_side_value(struct page *p, struct json_object *conflict, struct json_object 
 	struct json_object *value = NULL;
 	const char *word = NULL;
 
-	if (json_object_get_boolean(member(member(conflict, side), "deleted")))
+	if (json_object_get_boolean(member(member(conflict, side), "deleted")) || json_object_get_boolean(member(member(member(conflict, "file"), "gone"), side)))
 		word = "conflicts.deleted";
 	else if (!json_object_object_get_ex(column, side, &value))
 		word = "conflicts.absent";
@@ -327,7 +327,10 @@ put_column(struct page *p, struct json_object *conflict, struct json_object *col
 	bool marked = both && json_object_get_boolean(member(column, "differs"));
 
 	buf_str(p->out, marked ? "<tr class=\"differs\"><th scope=\"row\">" : "<tr><th scope=\"row\">");
-	put_text(p, text_of(column, "name"));
+	if (member(conflict, "file") != NULL)
+		put_word_of(p, "conflicts.of_", text_of(column, "name"), NULL);
+	else
+		put_text(p, text_of(column, "name"));
 	if (marked) {
 		buf_str(p->out, "<span class=\"hide\"> (");
 		put_word(p, "conflicts.differs", NULL);
@@ -361,26 +364,45 @@ put_versus(struct page *p, struct json_object *conflict)
 	buf_str(p->out, "</tbody></table></div>");
 }
 
+/* What each decision about a file does. */
+static void
+put_meaning(struct page *p, bool beside, struct json_object *values)
+{
+	buf_str(p->out, "<p class=\"meaning\">");
+	put_word(p, "conflicts.file_one", values);
+	if (beside) {
+		buf_char(p->out, ' ');
+		put_word(p, "conflicts.file_both", values);
+	}
+	buf_str(p->out, "</p>");
+}
+
 static void
 put_conflict(struct page *p, struct json_object *conflict)
 {
 	bool open = json_object_get_boolean(member(conflict, "undecided"));
-	struct json_object *values = json_object_new_object();
+	struct json_object *values = json_object_new_object(), *file = member(conflict, "file");
+	bool beside = member(file, "beside") != NULL;
 
 	json_object_object_add(values, "table", json_object_get(member(conflict, "table")));
 	json_object_object_add(values, "record", json_object_get(member(conflict, "record_id")));
 	json_object_object_add(values, "rule", json_object_get(member(conflict, "rule")));
 	json_object_object_add(values, "peer", json_object_get(member(conflict, "peer")));
 	json_object_object_add(values, "at", json_object_get(member(conflict, "at")));
+	json_object_object_add(values, "path", json_object_get(member(file, "path")));
+	json_object_object_add(values, "tree", json_object_get(member(file, "tree")));
+	json_object_object_add(values, "beside", json_object_get(member(file, "beside")));
 	buf_fmt(p->out, "<details%s><summary><h3>", open ? " open" : "");
-	put_word(p, "conflicts.title", values);
+	put_word(p, file == NULL ? "conflicts.title" : "conflicts.file", values);
 	buf_str(p->out, "</h3><span class=\"by\">");
 	put_word(p, "conflicts.rule", values);
 	buf_fmt(p->out, "</span><span class=\"pill %s\">", open ? "person" : "decided");
 	put_word(p, open ? "conflicts.undecided" : "conflicts.decided", NULL);
 	buf_str(p->out, "</span></summary><div>");
 	put_versus(p, conflict);
-	buf_fmt(p->out, "<p><code>agent --resolve %s --keep local|remote</code></p></div></details>", text_of(conflict, "id"));
+	if (file != NULL)
+		put_meaning(p, beside, values);
+	buf_fmt(p->out, "<p><code>agent --resolve %s --keep local|remote%s</code></p></div></details>", text_of(conflict, "id"), beside ? "|both" : "");
 	json_object_put(values);
 }
 

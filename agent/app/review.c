@@ -1,13 +1,17 @@
 /* Conflicts and parked records for the page. Not here: what is done to them (app/action). */
 #include "app/review.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "app/audit.h"
 #include "app/conflicts.h"
 #include "app/kept.h"
 #include "base/text.h"
+#include "files/beneath.h"
+#include "files/beside.h"
 
 enum { HEX_SHOWN = 32 /* bytes of a value that is no text */ };
 
@@ -112,10 +116,138 @@ put_side(struct buf *out, const char *name, const struct inbox_version *v)
 	buf_char(out, '}');
 }
 
+/* --- a file in conflict --- */
+
+/* A path may have any byte. */
+static void
+put_path(struct buf *out, const char *name, const struct buf *path)
+{
+	char shown[REVIEW_VALUE_MAX * 4];
+
+	buf_fmt(out, "\"%s\":", name);
+	if (path->len == 0)
+		buf_str(out, "null");
+	else
+		line_quote(out, shown, text_escape(path->data, path->len, shown, sizeof shown));
+}
+
+static void
+put_time(const struct line_value *v, char *text, size_t size)
+{
+	time_t at = (time_t)(strtoll(v->data, NULL, 10) / (1000 * 1000 * 1000));
+	struct tm tm;
+
+	if (gmtime_r(&at, &tm) == NULL || strftime(text, size, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		text[0] = '\0';
+}
+
+/* A column of the list as a person reads it. */
+static void
+put_fact(const char *name, const struct line_value *v, struct buf *out)
+{
+	char text[64];
+
+	text[0] = '\0';
+	if (v->data != NULL && strcmp(name, "mtime_ns") == 0)
+		put_time(v, text, sizeof text);
+	else if (v->data != NULL && strcmp(name, "mode") == 0)
+		(void)snprintf(text, sizeof text, "%lo", strtoul(v->data, NULL, 10));
+	if (text[0] != '\0')
+		line_quote(out, text, strlen(text));
+	else if (v->data != NULL && strcmp(name, "content") == 0 && v->len > 1) {
+		struct line_value hash = { v->data + 1, v->len - 1 };
+
+		put_value(out, &hash);
+	} else
+		put_value(out, v);
+}
+
+static bool
+is_gone(const struct kept *k)
+{
+	const struct line_value *content = kept_value(k, "content");
+
+	return content == NULL || content->len == 0;
+}
+
+static void
+put_facts(struct buf *out, const struct kept *local, const struct kept *remote)
+{
+	static const char *const names[] = { "size", "mtime_ns", "mode", "content", "link" };
+	const struct kept *sides[] = { local, remote };
+	bool first = true;
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		const struct line_value *v[] = { kept_value(local, names[i]), kept_value(remote, names[i]) };
+
+		if ((v[0] == NULL || v[0]->data == NULL) && (v[1] == NULL || v[1]->data == NULL))
+			continue;
+		buf_fmt(out, "%s{\"name\":\"%s\"", first ? "" : ",", names[i]);
+		first = false;
+		for (size_t k = 0; k < 2; k++)
+			if (v[k] != NULL && !is_gone(sides[k])) {
+				buf_fmt(out, ",\"%s\":", k == 0 ? "local" : "remote");
+				put_fact(names[i], v[k], out);
+			}
+		buf_fmt(out, ",\"differs\":%s}", kept_same(v[0], v[1]) ? "false" : "true");
+	}
+}
+
+/* Where the version that does not stand would be beside the other; nothing: it is a deletion or a directory. */
+static void
+find_beside(const struct inbox_conflict *c, const struct kept *lost, const char *node, struct buf *to)
+{
+	const struct line_value *path = kept_value(lost, "path"), *content = kept_value(lost, "content"), *mtime = kept_value(lost, "mtime_ns");
+
+	if (strcmp(conflicts_kept(c), "local") != 0 && strcmp(conflicts_kept(c), "remote") != 0)
+		return;
+	if (path != NULL && content != NULL && content->len > 1 && mtime != NULL)
+		beside_name(to, path->data, node, strtoll(mtime->data, NULL, 10));
+}
+
+/* "file" and "columns" of a row of a folder's list. */
+static bool
+put_file(const struct inbox_conflict *c, const struct conf_tree *t, struct buf *out, struct err *e)
+{
+	struct kept local = { 0 }, remote = { 0 };
+	bool local_lost = strcmp(conflicts_kept(c), "remote") == 0, ok = kept_parse(&c->local, &local, e) && kept_parse(&c->remote, &remote, e);
+	const struct line_value *path = ok ? kept_value(c->local.row != NULL ? &local : &remote, "path") : NULL;
+	struct buf where, beside;
+
+	buf_init(&where, BENEATH_PATH_MAX * 2);
+	buf_init(&beside, BENEATH_PATH_MAX * 2);
+	if (path != NULL && path->data != NULL)
+		buf_put(&where, path->data, path->len);
+	if (ok)
+		find_beside(c, local_lost ? &local : &remote, local_lost ? c->local.node : c->remote.node, &beside);
+	buf_str(out, ",\"file\":{\"tree\":");
+	line_quote(out, t->name, strlen(t->name));
+	buf_char(out, ',');
+	put_path(out, "path", &where);
+	buf_char(out, ',');
+	put_path(out, "beside", &beside);
+	buf_fmt(out, ",\"gone\":{\"local\":%s,\"remote\":%s}},\"columns\":[", ok && is_gone(&local) ? "true" : "false", ok && is_gone(&remote) ? "true" : "false");
+	if (ok)
+		put_facts(out, &local, &remote);
+	buf_char(out, ']');
+	kept_free(&local);
+	kept_free(&remote);
+	buf_free(&where);
+	buf_free(&beside);
+	return ok;
+}
+
+struct review {
+	const struct conf *conf;
+	struct buf *out;
+};
+
 static bool
 put_conflict(const struct inbox_conflict *c, void *arg, struct err *e)
 {
-	struct buf *out = arg;
+	const struct review *r = arg;
+	const struct conf_tree *tree = conf_tree_of_listing(r->conf, c->table);
+	struct buf *out = r->out;
 
 	buf_fmt(out, "%s{\"id\":%llu,\"undecided\":%s", out->data[out->len - 1] == '[' ? "" : ",", (unsigned long long)c->id,
 	    conflicts_is_undecided(c) ? "true" : "false");
@@ -128,8 +260,11 @@ put_conflict(const struct inbox_conflict *c, void *arg, struct err *e)
 	put_text(out, "resolved_at", c->resolved_at, c->resolved_at == NULL ? 0 : strlen(c->resolved_at));
 	put_side(out, "local", &c->local);
 	put_side(out, "remote", &c->remote);
-	buf_str(out, ",\"columns\":");
-	if (!put_columns(c, out, e))
+	if (tree != NULL && !put_file(c, tree, out, e))
+		return false;
+	if (tree == NULL)
+		buf_str(out, ",\"file\":null,\"columns\":");
+	if (tree == NULL && !put_columns(c, out, e))
 		return false;
 	buf_char(out, '}');
 	return true;
@@ -141,8 +276,9 @@ static const char sql_conflicts[] =
     " UNION ALL (SELECT id, 1 FROM sync_conflict WHERE verdict<>'ask' OR resolved_at IS NOT NULL ORDER BY id DESC LIMIT ?) ORDER BY 2, 1 DESC LIMIT ?";
 
 static bool
-put_conflicts(struct db *db, struct buf *out, struct err *e)
+put_conflicts(struct db *db, const struct conf *conf, struct buf *out, struct err *e)
 {
+	struct review r = { .conf = conf, .out = out };
 	const struct db_arg most = db_u64(REVIEW_CONFLICTS);
 	struct db_rows *rows = NULL;
 	bool more = false, ok;
@@ -153,7 +289,7 @@ put_conflicts(struct db *db, struct buf *out, struct err *e)
 	while ((ok = db_rows_next(rows, &more, e)) && more) {
 		const struct inbox_filter f = { .id = db_rows_u64(rows, 0), .most = 1 };
 
-		if (!(ok = inbox_visit(db, &f, put_conflict, out, e)))
+		if (!(ok = inbox_visit(db, &f, put_conflict, &r, e)))
 			break;
 	}
 	buf_char(out, ']');
@@ -184,12 +320,12 @@ put_parked(struct db *db, struct buf *out, struct err *e)
 }
 
 bool
-review_json(struct db *db, struct buf *out, struct err *e)
+review_json(struct db *db, const struct conf *conf, struct buf *out, struct err *e)
 {
 	bool ok;
 
 	buf_str(out, "{\"conflicts\":");
-	ok = put_conflicts(db, out, e);
+	ok = put_conflicts(db, conf, out, e);
 	buf_str(out, ",\"parked\":");
 	ok = ok && put_parked(db, out, e);
 	buf_str(out, ",\"audit\":");

@@ -3,6 +3,7 @@
 #ifndef TANDEM_APP_REVIEW_H
 #define TANDEM_APP_REVIEW_H
 
+#include "base/conf.h"
 #include "db/db.h"
 
 enum {
@@ -14,6 +15,6 @@ enum {
 };
 
 /* {"conflicts":[...],"parked":[...],"audit":[...]} (docs/protocol.md, the page's server). */
-MUST_CHECK bool review_json(struct db *db, struct buf *out, struct err *e);
+MUST_CHECK bool review_json(struct db *db, const struct conf *conf, struct buf *out, struct err *e);
 
 #endif

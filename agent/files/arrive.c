@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "files/after.h"
+#include "files/aside.h"
 #include "files/flush.h"
 #include "files/moving.h"
 #include "files/places.h"
@@ -266,6 +267,9 @@ publish(struct arrival *a, struct incoming *in, struct buf *name, struct err *e)
 		return false;
 	if (out.any && !out.expected)
 		log_warning(NULL, "tree %s: %s had been changed here meanwhile; that version is in %s", a->tree->t->name, in->path, buf_cstr(name));
+	/* What was not known by its content, or has others in it. */
+	if (out.any && (!out.expected || what_kind(&in->was) == 'd') && !aside_remember(a->tree->root, a->tree->list, buf_cstr(name), e))
+		return false;
 	return note_right(a, in->path, &in->content, NULL, e);
 }
 
@@ -569,6 +573,8 @@ clear_place(struct arrival *a, const struct listing_row *row, struct err *e)
 	buf_init(&name, BENEATH_PATH_MAX);
 	if (row->s.here.len > 0)
 		f = trash_put(a->replaced, row->path, row->path, &name, NULL, e);
+	if (row->s.here.len > 0 && f == FATE_DONE && !aside_remember(a->tree->root, a->tree->list, buf_cstr(&name), e))
+		f = FATE_FAILED;
 	buf_free(&name);
 	return f == FATE_GONE ? FATE_DONE : f;
 }
@@ -771,7 +777,7 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 	if ((act == VERDICT_NOTHING || act == VERDICT_AGREE) && row->s.listed.len > 0 && what_same(&row->s.here, &row->s.listed) && !a->removing) {
 		if (!listing_agree(a->tree->list, row->id, e))
 			return false;
-		act = a->tree->mode == TREE_TWO_WAY ? VERDICT_NOTHING : VERDICT_TAKE;
+		act = tree_tells_mode(a->tree, row) ? VERDICT_NOTHING : VERDICT_TAKE;
 	}
 	if (act == VERDICT_TAKE && row->failed) { /* one try between two looks: its content would come over and over */
 		a->tally.failed++;

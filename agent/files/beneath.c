@@ -482,9 +482,12 @@ plain_exchange(const struct beneath *b, const struct pair *p)
 static bool
 rename_pair(const struct beneath *b, const struct pair *p, enum beneath_move how)
 {
-	bool done = how == MOVE_NEW ? disk_rename_new(p->from_dir, p->from, p->to_dir, p->to) :
-				      disk_exchange(p->from_dir, p->from, p->to_dir, p->to);
+	bool done;
 
+	if (how == MOVE_OVER)
+		return renameat(p->from_dir, p->from, p->to_dir, p->to) == 0;
+	done = how == MOVE_NEW ? disk_rename_new(p->from_dir, p->from, p->to_dir, p->to) :
+				 disk_exchange(p->from_dir, p->from, p->to_dir, p->to);
 	if (done || (errno != EINVAL && errno != ENOSYS))
 		return done;
 	return how == MOVE_NEW ? plain_new(p) : plain_exchange(b, p);

@@ -71,6 +71,7 @@ MUST_CHECK enum fate beneath_remove_file(const struct beneath *b, const char *pa
 
 enum beneath_move {
 	MOVE_NEW,     /* FATE_EXISTS when something stands at to; never overwrites */
+	MOVE_OVER,    /* of our own files: to is overwritten */
 	MOVE_EXCHANGE /* both must be there; they change places, whatever they are */
 };
 /* Rename inside the tree. Where the file system cannot exchange, it is done in two steps: what stands

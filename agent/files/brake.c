@@ -55,6 +55,6 @@ brake_judge(const struct brake_limit *limit, const struct brake_facts *f, char w
 	if (f->other_filesystem)
 		return say(BRAKE_OFFLINE, why, "the folder lies on another file system than before");
 	if (f->older_generation)
-		return say(BRAKE_UNION, why, "the database or the folder was restored: nothing is deleted until a person has looked");
+		return say(BRAKE_UNION, why, "the folder is an older copy of itself (restored?): nothing is told or deleted until a person has looked; agent --pull brings back what is newer");
 	return judge_amount(limit, f, why);
 }

@@ -26,7 +26,7 @@ struct brake_limit {
 struct brake_facts {
 	bool marker_missing;	/* no mark of the tree, or another one */
 	bool other_filesystem;	/* st_dev or f_fsid of the root is not the remembered one */
-	bool older_generation;	/* database or tree was restored */
+	bool older_generation;	/* the tree was restored, and something would be told or deleted */
 	bool root_unread;	/* the root could not be read */
 	uint64_t known;		/* files known before */
 	uint64_t present;	/* files found now */
@@ -38,7 +38,7 @@ struct brake_facts {
 enum brake_verdict {
 	BRAKE_PASS,
 	BRAKE_OFFLINE, /* this is not the tree: do nothing with it */
-	BRAKE_UNION,   /* exchange what is new, delete nothing, until a person has looked */
+	BRAKE_UNION,   /* an older copy: nothing is told or deleted until a person has looked */
 	BRAKE_HELD     /* the tree, but too much at once: nothing is queued until a person says yes */
 };
 

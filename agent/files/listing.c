@@ -19,6 +19,8 @@ enum {
 	NOTE_VALUES = 14,
 	TELL_VALUES = 10,
 	FIND_TRIES = 4, /* paths with one content, of which the first may have changed since it was seen */
+	OWN_TOLD = 1,
+	OWN_CHMODDED = 2,
 	BLOCKS_SQL_MAX = 2 * CONTENT_BLOCKS_MAX * CONTENT_BYTES + 4096
 };
 
@@ -44,13 +46,15 @@ find_table(struct listing *l, const struct conf *conf, const struct conf_tree *t
 	return n > 0 || err_set(e, ERR_DB_MISSING, "tree %s has no list in the database yet (table %s): run agent --install", tree->name, name);
 }
 
-static const char sql_agree[] = "UPDATE sync_file_local SET base=content, own=0 WHERE tree=? AND path_id=?";
+/* own is a set: 1 this node has put base into the list, 2 somebody here has changed the permissions since. The latter ends
+ * when they are told, or set as the list says. */
+static const char sql_agree[] = "UPDATE sync_file_local SET base=content, own=own&2 WHERE tree=? AND path_id=?";
 static const char sql_own[] = "UPDATE sync_file_local SET base=content, own=1 WHERE tree=? AND path_id=?";
 
 static const char sql_note[] =
     "INSERT INTO sync_file_local (tree, path_id, path, content, base, size, mtime_ns, ctime_ns, ino, mode, uid, gid, racy, link)"
     " VALUES (?,?,?,?,IFNULL(?,''),?,?,?,?,?,?,?,?,?)"
-    " ON DUPLICATE KEY UPDATE own=IF(VALUES(base)='', own, 0), base=IF(VALUES(base)='', base, VALUES(base)), content=VALUES(content), size=VALUES(size), mtime_ns=VALUES(mtime_ns),"
+    " ON DUPLICATE KEY UPDATE own=IF(VALUES(base)='', own|IF(content<>'' AND mode<>VALUES(mode),2,0), 0), base=IF(VALUES(base)='', base, VALUES(base)), content=VALUES(content), size=VALUES(size), mtime_ns=VALUES(mtime_ns),"
     " ctime_ns=VALUES(ctime_ns), ino=VALUES(ino), mode=VALUES(mode), uid=VALUES(uid), gid=VALUES(gid), racy=VALUES(racy), link=VALUES(link),"
     " state='ok', error=''";
 
@@ -359,7 +363,8 @@ read_row(const struct db_rows *r, struct listing_row *out, struct err *e)
 	out->mode = (unsigned)db_rows_u64(r, 15) & 0777U;
 	out->link = db_rows_text(r, 16);
 	out->node = db_rows_text(r, 17);
-	out->s.unseen = db_rows_u64(r, 21) != 0 && !is_value(r, 18, &out->s.here) && !is_value(r, 19, &out->s.here);
+	out->s.unseen = (db_rows_u64(r, 21) & OWN_TOLD) != 0 && !is_value(r, 18, &out->s.here) && !is_value(r, 19, &out->s.here);
+	out->chmodded = (db_rows_u64(r, 21) & OWN_CHMODDED) != 0;
 	out->here = db_rows_u64(r, 20) != 0;
 	out->elsewhere = db_rows_u64(r, 22) != 0;
 	out->failed = db_rows_u64(r, 23) != 0;

@@ -64,6 +64,7 @@ struct listing_row {
 	size_t len;
 	struct standing s;
 	bool failed;		  /* it was tried since the last look, and waits */
+	bool chmodded;		  /* the permissions were changed here since they were the list's */
 	bool here;		  /* there is a row of what stands here */
 	bool elsewhere;		  /* the list's content is here already, at another path or in the trash */
 	struct file_facts facts;  /* then */

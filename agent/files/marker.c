@@ -109,7 +109,7 @@ write_draft(const struct beneath *b, const struct buf *text, struct err *e)
 
 /* Whole or not at all. */
 static enum fate
-write_mark(const struct beneath *b, const struct marker *m, struct err *e)
+write_mark(const struct beneath *b, const struct marker *m, enum beneath_move how, struct err *e)
 {
 	struct buf text;
 	enum fate f;
@@ -124,7 +124,7 @@ write_mark(const struct beneath *b, const struct marker *m, struct err *e)
 	f = buf_check(&text, "the mark of a tree", e) ? write_draft(b, &text, e) : FATE_FAILED;
 	buf_free(&text);
 	if (f == FATE_DONE)
-		f = beneath_move(b, DRAFT, MARK, MOVE_NEW, e);
+		f = beneath_move(b, DRAFT, MARK, how, e);
 	return f == FATE_DONE ? beneath_sync(b, BENEATH_OWN, e) : f;
 }
 
@@ -156,8 +156,14 @@ marker_make(const struct beneath *b, struct marker *out, struct err *e)
 	out->generation = 1;
 	if (!clock_random(out->id, sizeof out->id, e))
 		return FATE_FAILED;
-	f = write_mark(b, out, e);
+	f = write_mark(b, out, MOVE_NEW, e);
 	return f == FATE_DONE ? beneath_sync(b, "", e) : f;
+}
+
+enum fate
+marker_raise(const struct beneath *b, const struct marker *m, struct err *e)
+{
+	return write_mark(b, m, MOVE_OVER, e);
 }
 
 enum fate

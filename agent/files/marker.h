@@ -1,6 +1,6 @@
 /* The mark of a tree: ROOT/.sync/tree with a random id and a generation. A root without it, or with
  * another one, is not the tree (not mounted, replaced, restored): then nothing is deleted anywhere.
- * The agent makes it once, when a person sets the tree up, and never again by itself. Also here: the
+ * The agent makes it once, when a person sets the tree up, and never again by itself; its generation rises. Also here: the
  * lock that lets one agent at a time work on a tree. */
 #ifndef TANDEM_FILES_MARKER_H
 #define TANDEM_FILES_MARKER_H
@@ -19,6 +19,8 @@ struct marker {
 /* .sync (0700) with trash, conflict and tmp in it, and a new mark, generation 1. An old mark is kept
  * and read. Only for the verb that sets a tree up. */
 MUST_CHECK enum fate marker_make(const struct beneath *b, struct marker *out, struct err *e);
+/* The same mark with another generation, on the disk when this returns. */
+MUST_CHECK enum fate marker_raise(const struct beneath *b, const struct marker *m, struct err *e);
 /* FATE_OFFLINE when there is none or it cannot be understood. */
 MUST_CHECK enum fate marker_read(const struct beneath *b, struct marker *out, struct err *e);
 /* Take the tree for this process: FATE_BUSY when another agent has it. Until the descriptor closes. */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "capture/template.h"
 #include "change/record.h"
+#include "files/apart.h"
 #include "files/brake.h"
 
 enum {
@@ -35,6 +36,7 @@ tell_brake(struct tree *t, uint64_t known, uint64_t deleted, uint64_t changed, b
 	if (!tree_state_read(t->db, t->t->name, &state, e))
 		return false;
 	facts.allowed = state.allowed || limit->rows == 0;
+	facts.older_generation = t->restored && !state.allowed && (deleted > 0 || changed > 0);
 	*held = brake_judge(&most, &facts, why) != BRAKE_PASS;
 	if (*held && strcmp(state.held, why) != 0)
 		log_warning(NULL, "tree %s is held: %s; agent --drain --allow-deletes lets it go on", t->t->name, why);
@@ -147,6 +149,19 @@ keep_conflict(struct tell *s, const struct listing_row *row, bool theirs, struct
 	return ok;
 }
 
+/* With the permissions that the list has, where nobody here has chosen others: a change of the content here and one of the
+ * permissions there are two changes, and both stay. */
+static bool
+tell_one(struct tell *s, const struct listing_row *row, struct err *e)
+{
+	struct listing_row told = *row;
+
+	if (s->tree->takes && row->s.base.len > 0 && what_kind(&row->s.here) == what_kind(&row->s.listed) && !tree_tells_mode(s->tree, row))
+		told.facts.mode = row->mode;
+	s->report->told++;
+	return listing_tell(s->tree->list, &told, s->tree->conf->node.name, e);
+}
+
 static bool
 decide(struct tell *s, const struct listing_row *row, struct err *e)
 {
@@ -155,7 +170,7 @@ decide(struct tell *s, const struct listing_row *row, struct err *e)
 	if (!keep_conflict(s, row, theirs, e))
 		return false;
 	/* From here on what stands here is known to the list: theirs comes over it like any later version. */
-	return theirs ? listing_agree(s->tree->list, row->id, e) : (s->report->told++, listing_tell(s->tree->list, row, s->tree->conf->node.name, e));
+	return theirs ? listing_agree(s->tree->list, row->id, e) : tell_one(s, row, e);
 }
 
 static bool
@@ -172,27 +187,10 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 	if (act == VERDICT_AGREE && !listing_agree(s->tree->list, row->id, e))
 		return false;
 	/* Alike in content: what differs is how it looks. */
-	if ((act == VERDICT_AGREE || act == VERDICT_NOTHING) && (s->tree->mode == TREE_TWO_WAY || row->s.here.len == 0 || !what_same(&row->s.here, &row->s.listed)))
+	if ((act == VERDICT_AGREE || act == VERDICT_NOTHING) &&
+	    (row->s.here.len == 0 || !what_same(&row->s.here, &row->s.listed) || !tree_tells_mode(s->tree, row)))
 		return true;
-	if (act == VERDICT_TAKE)
-		return true;
-	s->report->told++;
-	return listing_tell(s->tree->list, row, s->tree->conf->node.name, e);
-}
-
-/* Equal contents are no conflict, though two rows of the list differ by the time or the node: what the queue has kept
- * of them is nobody's to decide. */
-static const char sql_alike[] =
-    "DELETE FROM sync_conflict WHERE table_name=? AND resolved_at IS NULL"
-    " AND JSON_EXTRACT(CONVERT(local_row USING utf8mb4), '$.content')=JSON_EXTRACT(CONVERT(remote_row USING utf8mb4), '$.content')";
-
-static bool
-forget_alike(struct tree *t, struct err *e)
-{
-	char listing[CONF_LISTING_MAX];
-
-	conf_tree_listing(t->t, listing);
-	return t->mode != TREE_TWO_WAY || db_exec(t->db, sql_alike, DB_ARGS(db_text(listing)), e);
+	return act == VERDICT_TAKE || tell_one(s, row, e);
 }
 
 static bool
@@ -211,13 +209,24 @@ static bool
 tell_all(struct tell *s, struct err *e)
 {
 	struct tree *t = s->tree;
-	bool ok = forget_alike(t, e) && read_now(s, e) && listing_unlike(t->list, &t->looks, on_unlike, s, e) && listing_tell_flush(t->list, e) &&
+	bool ok = apart_mend(t, e) && read_now(s, e) && listing_unlike(t->list, &t->looks, on_unlike, s, e) && listing_tell_flush(t->list, e) &&
 	    listing_forget_gone(t->list, e);
 
 	catalog_free(s->catalog);
 	if (ok && s->report->told > 0)
 		log_info(NULL, "tree %s: %llu changes noticed", t->t->name, (unsigned long long)s->report->told);
 	return ok;
+}
+
+/* A folder that was restored and has nothing that would go is the folder again. */
+static bool
+raise_taking(struct tree *t, struct err *e)
+{
+	struct listing_counts n;
+
+	if (!t->restored)
+		return tree_raise(t, false, e);
+	return listing_count(t->list, &n, e) && (n.deletions > 0 || tree_raise(t, true, e));
 }
 
 bool
@@ -228,18 +237,18 @@ tell_run(struct tree *t, struct tell_report *out, struct err *e)
 	bool any;
 
 	memset(out, 0, sizeof *out);
-	if (!t->sends)
-		return true;
+	if (!t->sends) /* a person's --pull brings back first what is missing */
+		return t->ordered || raise_taking(t, e);
 	if (!listing_is_unlike(t->list, &t->looks, &any, e))
 		return false;
 	out->alike = !any;
 	if (t->ordered)
 		return tell_all(&s, e);
 	if (!any) /* the usual case: nothing has to be counted */
-		return tell_brake(t, 0, 0, 0, &out->held, e) && forget_alike(t, e);
-	if (!listing_count(t->list, &n, e) || !tell_brake(t, n.listed, t->mode == TREE_PUSH ? 0 : n.gone, t->mode == TREE_TWO_WAY ? 0 : n.changed, &out->held, e))
+		return tell_brake(t, 0, 0, 0, &out->held, e) && tree_raise(t, t->restored, e) && apart_mend(t, e);
+	if (!listing_count(t->list, &n, e) || !tell_brake(t, n.listed, t->mode == TREE_PUSH ? 0 : n.gone, t->mode == TREE_TWO_WAY && !t->restored ? 0 : n.changed, &out->held, e))
 		return false;
 	if (out->held)
 		return true;
-	return tell_all(&s, e) && db_exec(t->db, "UPDATE sync_tree SET allowed=0 WHERE tree=? AND allowed<>0", DB_ARGS(db_text(t->t->name)), e);
+	return tell_all(&s, e) && tree_raise(t, t->restored, e) && db_exec(t->db, "UPDATE sync_tree SET allowed=0 WHERE tree=? AND allowed<>0", DB_ARGS(db_text(t->t->name)), e);
 }

@@ -62,6 +62,12 @@ trash_free(struct trash *t)
 	free(t);
 }
 
+const char *
+trash_folder(const struct trash *t)
+{
+	return t->folder;
+}
+
 /* The place of path in the batch's n-th folder. */
 static bool
 place(const struct trash *t, unsigned n, const char *path, struct buf *name, struct err *e)

@@ -16,6 +16,8 @@ struct trash;
  * first object. wall_us: now. */
 MUST_CHECK bool trash_new(const struct beneath *b, enum trash_area area, const char *reason, int64_t wall_us, struct trash **out, struct err *e);
 void trash_free(struct trash *t);
+/* Its first folder, a path beneath the root. */
+const char *trash_folder(const struct trash *t);
 /* Move what stands at from (in the tree, or a temporary in .sync) into the batch, under the path it had in
  * the tree. name gets where it is now, a path beneath the root. A directory goes with all in it. facts
  * (may be NULL) are those after the move: an old inode that somebody still writes to shows by them. */

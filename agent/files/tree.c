@@ -12,12 +12,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "change/mark.h"
-#include "files/marker.h"
+#include "files/aside.h"
 #include "files/order.h"
 #include "files/store.h"
 
 enum {
 	LOCK_STEP_MS = 20,
+	RAISE_S = 600, /* a copy that is younger than the last raise is not told from the folder; each costs an fsync */
 	NAMES_MAX = 16 * 1024 /* what getpwnam_r needs for the longest entry that we read */
 };
 
@@ -58,10 +59,10 @@ read_looks(struct tree *t, struct err *e)
 	const struct conf_tree *c = t->t;
 
 	memset(k, 0, sizeof *k);
-	k->listed_mode = t->sends;
+	k->listed_mode = !t->takes;
 	k->file_mode = c->file_mode;
 	k->dir_mode = c->dir_mode;
-	if (t->sends)
+	if (!t->takes)
 		return true;
 	k->own_uid = c->owner[0] != '\0';
 	k->own_gid = c->group[0] != '\0';
@@ -101,6 +102,17 @@ follow_order(struct tree *t, struct err *e)
 	return pulled == t->ordered || set_mode(t, pulled ? TREE_PULL : t->t->mode, pulled, e);
 }
 
+bool
+tree_tells_mode(const struct tree *t, const struct listing_row *row)
+{
+	char kind = what_kind(&row->s.here);
+	unsigned fixed = kind == 'd' ? t->t->dir_mode : t->t->file_mode;
+
+	if (!t->takes)
+		return t->sends;
+	return t->sends && row->chmodded && fixed == 0 && kind != 'l' && row->facts.mode != row->mode;
+}
+
 /* --- is it the folder that was set up? --- */
 
 static enum fate
@@ -108,10 +120,9 @@ check_mark(struct tree *t, struct err *e)
 {
 	struct db_rows *rows = NULL;
 	struct marker mark;
-	enum fate f;
+	enum fate f = marker_read(t->root, &mark, e);
 	bool more = false, same;
 
-	f = marker_read(t->root, &mark, e);
 	if (f != FATE_DONE)
 		return f;
 	if (!db_query(t->db, "SELECT marker FROM sync_tree WHERE tree=?", DB_ARGS(db_text(t->t->name)), &rows, e) || !db_rows_next(rows, &more, e)) {
@@ -127,6 +138,46 @@ check_mark(struct tree *t, struct err *e)
 	return FATE_OFFLINE;
 }
 
+/* Read under the lock, since whoever has it may raise it. A database that is behind is a restored one: by what it knows
+ * files are new, or were changed here, and nothing is lost. */
+static enum fate
+check_age(struct tree *t, struct err *e)
+{
+	bool found = false;
+	enum fate f = marker_read(t->root, &t->mark, e);
+
+	if (f != FATE_DONE)
+		return f;
+	if (!db_number(t->db, "SELECT generation FROM sync_tree_life WHERE tree=?", DB_ARGS(db_text(t->t->name)), &t->generation, &found, e))
+		return FATE_FAILED;
+	t->restored = found && t->mark.generation < t->generation;
+	if (found && t->mark.generation <= t->generation)
+		return FATE_DONE;
+	t->generation = t->mark.generation;
+	return db_exec(t->db, "INSERT INTO sync_tree_life (tree, generation) VALUES (?,?) ON DUPLICATE KEY UPDATE generation=VALUES(generation)",
+		   DB_ARGS(db_text(t->t->name), db_u64(t->generation)), e) ? FATE_DONE : FATE_FAILED;
+}
+
+bool
+tree_raise(struct tree *t, bool now, struct err *e)
+{
+	uint64_t due = 1;
+
+	if (!now && !db_number(t->db, "SELECT COUNT(*) FROM sync_tree_life WHERE tree=? AND raised_at < SYSDATE(6) - INTERVAL ? SECOND",
+	    DB_ARGS(db_text(t->t->name), db_u64(RAISE_S)), &due, NULL, e))
+		return false;
+	if (due == 0)
+		return true;
+	t->mark.generation = t->generation + 1;
+	if (marker_raise(t->root, &t->mark, e) != FATE_DONE) {
+		log_warning(NULL, "tree %s: %s", t->t->name, e->msg);
+		return !now; /* a full disk is no reason to tell nothing */
+	}
+	t->generation = t->mark.generation;
+	t->restored = false;
+	return db_exec(t->db, "UPDATE sync_tree_life SET generation=?, raised_at=SYSDATE(6) WHERE tree=?", DB_ARGS(db_u64(t->generation), db_text(t->t->name)), e);
+}
+
 /* What a crash left between the two renames of a publication. Nobody else is at work in the tree now. */
 static enum fate
 recover(struct tree *t, struct err *e)
@@ -140,6 +191,8 @@ recover(struct tree *t, struct err *e)
 	f = store_recover(t->root, lost, &n, e);
 	if (n > 0)
 		log_warning(NULL, "tree %s: %llu files that an interrupted agent had just replaced are kept in .sync/conflict", t->t->name, (unsigned long long)n);
+	if (f == FATE_DONE && n > 0 && !aside_remember(t->root, t->list, trash_folder(lost), e))
+		f = FATE_FAILED;
 	trash_free(lost);
 	return f;
 }
@@ -156,6 +209,8 @@ tree_lock(struct tree *t, int64_t wait_ms, struct err *e)
 		return f;
 	while ((f = marker_lock(t->root, &t->lock, e)) == FATE_BUSY && clock_mono_ms() < until)
 		clock_nap_ms(LOCK_STEP_MS);
+	if (f == FATE_DONE)
+		f = check_age(t, e);
 	if (f == FATE_DONE && !follow_order(t, e))
 		return FATE_FAILED;
 	return f == FATE_DONE ? recover(t, e) : f;
@@ -218,7 +273,8 @@ remember(struct db *db, const struct beneath *root, const struct conf_tree *t, c
 	beneath_filesystem(root, &dev, &fsid);
 	if (!db_number(db, "SELECT 1 FROM sync_tree WHERE tree=? AND marker=?", DB_ARGS(db_text(t->name), db_bytes(mark->id, sizeof mark->id)), &same, NULL, e))
 		return false;
-	if (same == 0 && !db_exec(db, "DELETE FROM sync_file_local WHERE tree=?", DB_ARGS(db_text(t->name)), e))
+	if (same == 0 && (!db_exec(db, "DELETE FROM sync_file_local WHERE tree=?", DB_ARGS(db_text(t->name)), e) ||
+	    !db_exec(db, "DELETE FROM sync_tree_life WHERE tree=?", DB_ARGS(db_text(t->name)), e)))
 		return false;
 	return db_exec(db, "INSERT INTO sync_tree (tree, marker, fsid) VALUES (?,?,?) ON DUPLICATE KEY UPDATE marker=VALUES(marker), fsid=VALUES(fsid)",
 	    DB_ARGS(db_text(t->name), db_bytes(mark->id, sizeof mark->id), db_u64(fsid)), e);

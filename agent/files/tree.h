@@ -6,6 +6,7 @@
 #include "files/beneath.h"
 #include "files/exclude.h"
 #include "files/listing.h"
+#include "files/marker.h"
 
 struct tree {
 	const struct conf *conf;
@@ -18,6 +19,9 @@ struct tree {
 	enum tree_mode mode; /* that of agent.conf, unless a person has ordered one direction */
 	bool sends, takes;
 	bool ordered; /* by a person: no brake */
+	struct marker mark;
+	uint64_t generation; /* that the mark had last */
+	bool restored;	     /* it has an older one: this is an older copy of the folder */
 	int lock;
 };
 
@@ -34,6 +38,12 @@ MUST_CHECK bool tree_order(struct tree *t, enum tree_mode mode, struct err *e);
 /* Between two steps of a long work others may have the tree; then it must be the same still. */
 void tree_unlock(struct tree *t);
 MUST_CHECK enum fate tree_lock(struct tree *t, int64_t wait_ms, struct err *e);
+/* The mark's generation rises: now, or when it is time to. From then on a copy that was made before is told. What is
+ * restored is not any more. */
+MUST_CHECK bool tree_raise(struct tree *t, bool now, struct err *e);
+/* Where contents are alike and permissions are not: does the list take those of here? Else the folder takes the list's, or
+ * those of agent.conf. */
+bool tree_tells_mode(const struct tree *t, const struct listing_row *row);
 /* For --install: the list, the mark, and the row that remembers them. over: who may create tables. */
 MUST_CHECK bool tree_set_up(struct db *db, struct db *over, const struct conf *conf, const struct conf_tree *t, struct err *e);
 /* Nothing of it travels, and why; "" = it does. */

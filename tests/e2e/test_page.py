@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab import Pair, browser, hand, places
+from lab import Pair, browser, folders, hand, places
 from lab.browser import Browser
+from lab.folders import look, put
 from lab.node import Node
+from lab.proxy import Fault
 from lab.waiting import until
 
 pytestmark = [pytest.mark.slow,
@@ -253,6 +257,60 @@ def test_many_conflicts_are_decided_at_once_by_a_rule(two: Pair, page: Browser) 
     assert two.differences(["riders"]) == []
     assert _audit(two.anna)[0][:2] == ("resolve_many", None)
     page.console()
+
+
+def _files_apart(two: Pair, here: Path, there: Path, names: tuple[str, ...]) -> None:
+    """Files that both have changed, listed on both sides."""
+    for name in names:
+        put(here, name, f"first {name}")
+    two.start_serve()
+    until(lambda: look(here) == look(there) and len(look(there)) == len(names), 60, "both have all")
+    two.stop_serve()
+    for node, root in ((two.anna, here), (two.bert, there)):
+        for name in names:
+            put(root, name, f"{node.name}'s {name}")
+            os.utime(root / name, (1800000000, 1800000000))
+        node.drain(check={4})
+    meeting = [wire.plan(Fault("hold_request", path="/api/sync/receive")) for wire in two.wire.values()]
+    two.start_serve()
+    until(lambda: all(group.hits for group in meeting), 60, "both tell before they hear")
+    for group in meeting:
+        group.release()
+    for node in two.nodes:
+        until(lambda: len(json.loads(node.agent("--conflicts", "--json").stdout)["conflicts"]) == len(names), 60, "it lists them")  # noqa: B023
+
+
+def test_a_file_that_both_changed_is_decided_on_the_page(fresh_pair: Pair, window: Browser) -> None:
+    names = ("both <b onclick=alert(1)>.jpg", "mine.jpg", "theirs.jpg")
+    here, there = folders.join(fresh_pair, {"mode": "two-way", "conflict": "prefer anna"})
+    fresh_pair.install()
+    _files_apart(fresh_pair, here, there, names)
+    window.size(1280, 900)
+    window.open(fresh_pair.anna)
+    for name in names:
+        window.shows("#conflict-list", f"{name}, folder uploads")
+    # Lists are rendered anew at any moment, and closed then.
+    said = window.js("document.querySelectorAll('#conflict-list details').forEach(d => d.open = true); return document.querySelector('#conflict-list').innerText")
+    ids = {(one["local"]["row"] or one["remote"]["row"])["path"]: one["id"] for one in json.loads(fresh_pair.anna.agent("--conflicts", "--json").stdout)["conflicts"]}
+    beside = "both <b onclick=alert(1)>.conflict-20270115-080000-bert.jpg"
+    assert "stays in the folder's trash" in said and f"as {beside}" in said and "2027-01-15 08:00:00" in said and "Permissions" in said
+    # What it says is what it does.
+    for name, keep, asked in ((names[0], "both", beside), (names[2], "remote", "stays in the folder's trash")):
+        window.click(f'[data-key="keep {keep}{ids[name]}"]')
+        assert asked in window.confirm()
+        window.shows("#said", "Conflict decided")
+        window.js("document.querySelector('#said').textContent = ''")
+    want = {names[0]: f"anna's {names[0]}".encode(), beside: f"bert's {names[0]}".encode(), names[1]: b"anna's mine.jpg", names[2]: b"bert's theirs.jpg"}
+    until(lambda: look(here) == look(there) == want, 60, "as was decided, on both sides")
+    assert _audit(fresh_pair.anna)[0][0] == "resolve"
+    window.scripts(False)  # without JavaScript: the same words, and the command
+    try:
+        window.visit(fresh_pair.anna)
+        assert f"{names[1]}, folder uploads" in window.text("#conflict-list") and "--keep local|remote|both" in window.one("#conflict-list").get_attribute("textContent")
+    finally:
+        window.scripts(True)
+    assert [line for line in window.console() if "alert" in line] == [] and not window.js("return window.wasHit")
+    window.visit(fresh_pair.bert, "/login")  # nothing of this page is open any more
 
 
 # parked, deletions, pausing ----------------------------------------------------------------------

@@ -1,14 +1,15 @@
-"""Two persons work at random in one two-way folder, with the agents away, at work or killed; then all settles: both
-folders are alike, and every content ever written is there, was taken away by a person who saw it, or lies in a trash.
+"""Two or three persons work at random in one two-way folder, with the agents away, at work or killed; then all settles:
+all folders are alike, and every content ever written is there, was taken away by a person who saw it, or lies in a trash.
 And rows with files, while a third of all calls breaks and agents are killed."""
 
 from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 
-from lab import Node, Pair, folders, hand, until
-from lab.folders import look, put
+from lab import Cluster, Node, Pair, folders, hand, until
+from lab.folders import look, modes, put
 from lab.proxy import Fault
 from lab.uploader import Uploader, kept
 
@@ -20,9 +21,9 @@ def _in_step(node: Node) -> bool:
     return bool(tree["in_step"])
 
 
-def _some_agents(pair: Pair, rng: random.Random) -> None:
+def _some_agents(many: Cluster, rng: random.Random) -> None:
     """Any of them may be away, come, or be killed."""
-    for node in pair.nodes:
+    for node in many.nodes:
         want = rng.choice(("away", "there", "killed"))
         if want == "there" and not node.serving():
             node.start_serve()
@@ -30,23 +31,47 @@ def _some_agents(pair: Pair, rng: random.Random) -> None:
             (node.kill_serve if want == "killed" else node.stop_serve)()
 
 
-def test_what_two_persons_write_at_random_is_never_lost(fresh_pair: Pair, rng: random.Random, long_run: bool) -> None:
-    roots = folders.join(fresh_pair, {"mode": "two-way", "max_delete": "off"})
-    fresh_pair.install()
+def _differences(many: Cluster, roots: list[Path]) -> list[str]:
+    """What is not alike, by path."""
+    looks = [{path: (content, modes(root).get(path)) for path, content in look(root).items()} for root in roots]
+    paths = sorted({path for seen in looks for path in seen if len({seen.get(path) for seen in looks}) > 1})
+    apart = [f"{path}: " + ", ".join(f"{node.name} {str(seen.get(path))[:60]}" for node, seen in zip(many.nodes, looks)) for path in paths]
+    return apart + [f"{node.name}: {node.agent('--trees', check={0, 5}).stdout}" for node in many.nodes if not _in_step(node)]
+
+
+def _settle(many: Cluster, roots: list[Path]) -> None:
+    many.start_serve()
+    try:  # twice: what arrives may bring more
+        until(lambda: not _differences(many, roots) and not _differences(many, roots), 60, "all folders are alike and as their lists say")
+    except AssertionError as late:
+        raise AssertionError("\n".join([str(late), *_differences(many, roots), many.describe()])) from None
+
+
+def _work_at_random(many: Cluster, rng: random.Random, rounds: int) -> None:
+    """A person at each folder, then all settles, and again."""
+    roots = folders.join_all(many, {"mode": "two-way", "max_delete": "off"})
+    many.install()
     written: set[bytes] = set()
     replaced: set[bytes] = set()
-    persons = [Uploader(root, node.name, rng, written, replaced) for root, node in zip(roots, fresh_pair.nodes)]
-    for _ in range(_LONG if long_run else _SHORT):
+    persons = [Uploader(root, node.name, rng, written, replaced) for root, node in zip(roots, many.nodes)]
+    for _ in range(rounds):
         for _ in range(3):
-            _some_agents(fresh_pair, rng)
+            _some_agents(many, rng)
             for person in persons:
                 person.work(rng.randrange(1, 8))
-        fresh_pair.start_serve()
-        until(lambda: look(roots[0]) == look(roots[1]) and all(_in_step(node) for node in fresh_pair.nodes) and look(roots[0]) == look(roots[1]), 60,
-              "both folders are alike and as their lists say")
-        lost = written - replaced - kept(roots[0]) - kept(roots[1])
-        assert not lost, f"lost: {[content[:20] for content in lost]}; {persons[0].did}; {persons[1].did}"
-    fresh_pair.stop_serve()
+        _settle(many, roots)
+        lost = written - replaced - set().union(*(kept(root) for root in roots))
+        assert not lost, f"lost: {[content[:20] for content in lost]}; {[person.did for person in persons]}"
+    many.stop_serve()
+
+
+def test_what_two_persons_write_at_random_is_never_lost(fresh_pair: Pair, rng: random.Random, long_run: bool) -> None:
+    _work_at_random(fresh_pair, rng, _LONG if long_run else _SHORT)
+
+
+def test_what_three_persons_write_at_random_is_never_lost_on_the_way_through_the_middle(rng: random.Random, long_run: bool) -> None:
+    with Cluster(3, "chain", schemas=()) as chain:
+        _work_at_random(chain, rng, _LONG if long_run else _SHORT - 1)
 
 
 _PHOTOS, _PHOTOS_LONG = 40, 1500

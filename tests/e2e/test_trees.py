@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab import Pair, folders, hand, until
+from lab import Node, Pair, backup, folders, hand, until
 from lab.folders import look, look_without, put, trash
+from lab.proxy import Fault
 
 _MIRROR = {"mode": "mirror", "source": "anna"}
 
@@ -332,6 +335,225 @@ def test_of_a_file_that_both_sides_changed_both_can_stay(fresh_pair: Pair) -> No
     node.agent("--resolve", str(one["id"]), "--keep", "both")  # once more: nothing changes
     until(lambda: look(here) == look(there) == want, 30, "as before")
     assert "there is no conflict" in node.agent("--resolve", "99999", "--keep", "both", check=2).stderr
+
+
+def test_a_file_that_is_changed_and_told_while_another_version_of_it_comes_is_not_waited_for_for_ever(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    put(here, "film.mp4", "first")
+    fresh_pair.start_serve()
+    until(lambda: look(there) == {"film.mp4": b"first"}, 60, "both have it")
+    fresh_pair.wire["bert", "anna"].set_mode("refuse")  # anna has nothing of bert's film
+    held = fresh_pair.wire["anna", "bert"].plan(Fault("hold_request", path="/api/sync/files", skip=7))  # two questions and a list, then blocks
+    put(here, "film.mp4", os.urandom(40 * 1024 * 1024))
+    until(lambda: held.hits, 60, "a part of anna's film is at bert")
+    told = bert.server.sql("SELECT node, content FROM app.sync_file_uploads")
+    put(there, "film.mp4", "bert's film")
+    os.utime(there / "film.mp4", (2000000000, 2000000000))  # the later one
+    until(lambda: bert.server.sql("SELECT node, content FROM app.sync_file_uploads") != told, 60, "bert's film is noticed")
+    held.release()
+    until(lambda: trash(there, "conflict") == [b"bert's film"], 60, "it had to give way to one that was on its way")
+    fresh_pair.wire["bert", "anna"].heal()
+    until(lambda: look(here) == look(there) == {"film.mp4": b"bert's film"}, 60, "the later one stands")
+    until(lambda: _is_in_step(anna) and _is_in_step(bert), 30, "nothing is waited for")
+
+
+def _mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def _is_in_step(node: Node) -> bool:
+    (tree,) = json.loads(node.agent("--trees", "--json", check={0, 5}).stdout)["trees"]
+    return bool(tree["in_step"])
+
+
+def _keep(node: Node) -> list[Any]:
+    kept: list[Any] = json.loads(node.agent("--conflicts", "--json", check={0, 5}).stdout)["conflicts"]
+    return kept
+
+
+def test_permissions_travel_both_ways_and_never_cost_a_content(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    for name in ("a", "b", "c", "d", "e"):
+        put(here, f"album/{name}", f"first {name}").chmod(0o644)
+    fresh_pair.start_serve()
+    until(lambda: look(here) == look(there) and len(look(there)) == 6, 60, "both have all")
+    # Of a file and of a directory, on either side; from then on nobody puts anything back.
+    (here / "album/a").chmod(0o600)
+    until(lambda: _mode(there / "album/a") == 0o600, 60, "anna's permissions arrive")
+    (there / "album/b").chmod(0o640)
+    (there / "album").chmod(0o750)
+    until(lambda: (_mode(here / "album/b"), _mode(here / "album")) == (0o640, 0o750), 60, "bert's permissions arrive")
+    (there / "album/a").chmod(0o664)
+    until(lambda: _mode(here / "album/a") == 0o664, 60, "the other one has the last word")
+    fresh_pair.stop_serve()
+    # Away from each other: edits before and after a chmod over there, noticed one by one; and both change permissions.
+    put(here, "album/a", "anna's a").chmod(0o664)
+    anna.drain(check={4})
+    (there / "album/a").chmod(0o600)
+    bert.drain(check={4})
+    (here / "album/c").chmod(0o606)
+    anna.drain(check={4})
+    put(there, "album/c", "bert's c").chmod(0o644)
+    bert.drain(check={4})
+    (there / "album/b").chmod(0o604)
+    put(here, "album/b", "anna's b").chmod(0o640)
+    (here / "album/d").chmod(0o600)
+    (there / "album/d").chmod(0o660)
+    (there / "album/e").chmod(0o600)
+    (here / "album/e").unlink()
+    fresh_pair.start_serve()
+    want = {"album": "dir", "album/a": b"anna's a", "album/b": b"anna's b", "album/c": b"bert's c", "album/d": b"first d"}
+
+    def alike() -> bool:
+        seen = [{name: _mode(root / name) for name in want} for root in (here, there) if look(root).items() >= want.items()]
+        return len(seen) == 2 and seen[0] == seen[1] and seen[0]["album/a"] == 0o600 and seen[0]["album/b"] == 0o604 and seen[0]["album/c"] == 0o606
+
+    until(alike, 60, "the content of the one and the permissions of the other, on both sides")
+    until(lambda: look(here) == look(there) and not _keep(anna) and not _keep(bert), 30, "and nobody has to decide anything")
+    assert not {b"anna's a", b"anna's b", b"bert's c"} & set(trash(here) + trash(there)) - set(want.values())
+    assert _mode(here / "album/d") in (0o600, 0o660)
+    # With file_mode the folder has those, whatever anybody sets.
+    fresh_pair.stop_serve()
+    anna.change_conf({"tree uploads": {"file_mode": "660"}})
+    fresh_pair.start_serve()
+    until(lambda: {_mode(here / name) for name in want if name != "album"} == {0o660}, 60, "those of agent.conf")
+    (here / "album/a").chmod(0o600)
+    until(lambda: _mode(here / "album/a") == 0o660, 60, "again")
+    assert _mode(there / "album/a") == 0o600
+
+
+def _conflicts_by_path(node: Node) -> dict[str, Any]:
+    return {(one["local"]["row"] or one["remote"]["row"])["path"]: one for one in _keep(node)}
+
+
+def test_two_persons_decide_one_conflict_at_once_and_differently_and_nothing_is_lost(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    names = ("both both.jpg", "both other.jpg", "other both.jpg", "other other.jpg", "mine mine.jpg")
+    for name in names:
+        put(here, name, f"first {name}")
+    fresh_pair.start_serve()
+    until(lambda: look(here) == look(there) and len(look(there)) == 5, 60, "both have all")
+    fresh_pair.stop_serve()
+    written = set()
+    for node, root in ((anna, here), (bert, there)):
+        for name in names:
+            content = f"{node.name}'s {name}".encode()
+            put(root, name, content)
+            written.add(content)
+        node.drain(check={4})
+    meeting = [wire.plan(Fault("hold_request", path="/api/sync/receive")) for wire in fresh_pair.wire.values()]
+    fresh_pair.start_serve()
+    until(lambda: all(group.hits for group in meeting), 60, "both tell before they hear")
+    for group in meeting:
+        group.release()
+    until(lambda: len(_keep(anna)) == len(_keep(bert)) == 5, 30, "both list all of them")
+    fresh_pair.stop_serve()
+    for node, place in ((anna, 0), (bert, 1)):
+        for path, one in _conflicts_by_path(node).items():
+            say = {"both": "both", "mine": "local", "other": "local" if one["kept"] == "remote" else "remote"}[path.removesuffix(".jpg").split()[place]]
+            node.agent("--resolve", str(one["id"]), "--keep", say)
+    fresh_pair.start_serve()
+
+    def beside(name: str) -> list[bytes | str]:
+        return [content for path, content in look(here).items() if path.startswith(name + ".conflict-")]
+
+    def settled() -> bool:
+        return look(here) == look(there) and all(beside(name) for name in ("both both", "both other", "other both")) and len(look(here)) == 8
+
+    until(lambda: settled() and _is_in_step(anna) and _is_in_step(bert) and settled(), 60, "both are alike, with what either wanted beside")
+    found = look(here)
+    assert {found["both both.jpg"], *beside("both both")} == {b"anna's both both.jpg", b"bert's both both.jpg"}
+    assert found["other other.jpg"] == b"anna's other other.jpg"
+    everywhere = {content for root in (here, there) for content in [*look(root).values(), *trash(root), *trash(root, "conflict")] if isinstance(content, bytes)}
+    assert written <= everywhere
+
+
+def _put_back(copy: Path, root: Path) -> None:
+    """An older copy of the folder takes its place, with the agent's own folder in it."""
+    shutil.rmtree(root)
+    shutil.copytree(copy, root, symlinks=True)
+
+
+def test_an_older_copy_of_a_folder_deletes_and_overwrites_nothing(fresh_pair: Pair, tmp_path: Path) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    bert.start_serve()
+    for i in range(5):
+        put(here, f"{i}", f"first {i}")
+    until(lambda: anna.drain() and look(there) == look(here), 60, "both have all")
+    shutil.copytree(here, tmp_path / "copy", symlinks=True)
+    anna.server.sql("UPDATE app_sync.sync_tree_life SET raised_at=raised_at - INTERVAL 1 HOUR")
+    put(here, "new", "made after the copy")
+    put(here, "1", "changed after the copy")
+    until(lambda: anna.drain() and look(there) == look(here), 60, "both have that, too")
+    now = look(there)
+    _put_back(tmp_path / "copy", here)
+    put(here, "newest", "made after all")
+    said = anna.drain(check={5}).stdout
+    assert anna.drain(check={5}).stdout == said and look(there) == now
+    shown = anna.agent("--trees", check={5}).stdout
+    assert "older copy" in shown and "agent --pull" in shown
+    # What is missing comes from the other side.
+    anna.start_serve()
+    anna.agent("--pull", "uploads", "--yes")
+    anna.stop_serve()
+    want = {**now, "newest": b"made after all"}
+    until(lambda: anna.drain() and look(there) == look(here) == want, 60, "nothing is lost, and what is new is told")
+    assert _is_in_step(anna) and _is_in_step(bert)
+    # Or the older copy is what is wanted.
+    shutil.rmtree(tmp_path / "copy")
+    shutil.copytree(here, tmp_path / "copy", symlinks=True)
+    anna.server.sql("UPDATE app_sync.sync_tree_life SET raised_at=raised_at - INTERVAL 1 HOUR")
+    anna.drain()
+    put(here, "late", "late")
+    until(lambda: anna.drain() and look(there) == look(here), 60, "both have that")
+    _put_back(tmp_path / "copy", here)
+    anna.drain(check={5})
+    anna.drain("--allow-deletes")
+    until(lambda: anna.drain() and look(there) == look(here) == want, 60, "a person has said yes")
+    assert b"late" in trash(there)
+
+
+def test_an_older_database_deletes_no_file(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way"})
+    anna = fresh_pair.anna
+    fresh_pair.install()
+    for i in range(6):
+        put(here, f"{i}", f"first {i}")
+    fresh_pair.start_serve()
+    until(lambda: look(there) == look(here) and len(look(there)) == 6, 60, "both have all")
+    fresh_pair.settle()
+    fresh_pair.stop_serve()
+    older = backup.both(anna)
+    fresh_pair.start_serve()
+    put(here, "new here", "new here")
+    put(there, "new there", "new there")
+    put(here, "1", "changed here")
+    put(there, "2", "changed there")
+    (here / "3").unlink()
+    until(lambda: look(there) == look(here) and len(look(there)) == 7 and look(here)["2"] == b"changed there", 60, "all that is on both")
+    (there / "3").write_text("again")
+    until(lambda: look(there) == look(here) and len(look(there)) == 8, 60, "and once more")
+    fresh_pair.settle()
+    want = look(here)
+    fresh_pair.stop_serve()
+    backup.load(anna, older)
+    fresh_pair.start_serve()
+    until(lambda: "run agent --install --peer bert" in anna.agent("--status", check={0, 4, 5}).stdout, 60, "the link waits for a person")
+    anna.agent("--install", "--peer", "bert")
+    until(lambda: look(there) == look(here) and all(_is_in_step(node) for node in fresh_pair.nodes), 60, "both are alike")
+    fresh_pair.settle(codes={0, 5})
+    assert look(here) == look(there)
+    assert want.keys() <= look(here).keys()
+    gone = {content for content in want.values()} - {content for root in (here, there) for content in [*look(root).values(), *trash(root), *trash(root, "conflict")]}
+    assert not gone
 
 
 def test_names_of_every_kind_travel_and_nothing_leaves_the_folder(fresh_pair: Pair) -> None:

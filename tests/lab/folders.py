@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lab.node import Node
-from lab.pair import Pair
+from lab.pair import Cluster, Pair
 
 OWN = ".sync"  # the agent's own folder in the root
 
@@ -19,16 +19,22 @@ def folder(node: Node, tree: str = "uploads") -> Path:
     return node.folder / f"tree-{tree}"
 
 
-def join(pair: Pair, options: Mapping[str, str], tree: str = "uploads") -> tuple[Path, Path]:
-    """Both laptops have a new, empty folder that [tree] describes; not installed yet."""
+def join_all(many: Cluster, options: Mapping[str, str], tree: str = "uploads") -> list[Path]:
+    """Each laptop has a new, empty folder that [tree] describes; not installed yet."""
     roots = []
-    for node in pair.nodes:
+    for node in many.nodes:
         root = folder(node, tree)
         remove(root)
         root.mkdir()
         node.change_conf({f"tree {tree}": {"path": str(root), **options}})
         roots.append(root)
-    return roots[0], roots[1]
+    return roots
+
+
+def join(pair: Pair, options: Mapping[str, str], tree: str = "uploads") -> tuple[Path, Path]:
+    """The same of two."""
+    here, there = join_all(pair, options, tree)
+    return here, there
 
 
 def remove(root: Path) -> None:
@@ -73,6 +79,17 @@ def look(root: Path) -> dict[str, str | bytes]:
             full = os.path.join(here, name)
             with contextlib.suppress(FileNotFoundError):
                 found[os.fsdecode(os.path.relpath(full, os.fsencode(root)))] = _read(full)
+    return found
+
+
+def modes(root: Path) -> dict[str, int]:
+    """The permissions of all files and directories; links have none, and what goes meanwhile is left out."""
+    found: dict[str, int] = {}
+    for path in look(root):
+        with contextlib.suppress(FileNotFoundError):
+            mode = os.lstat(root / path).st_mode
+            if not stat.S_ISLNK(mode):
+                found[path] = stat.S_IMODE(mode)
     return found
 
 

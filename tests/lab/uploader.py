@@ -153,9 +153,18 @@ class Uploader:
             path.symlink_to(self.rng.choice(_NAMES))
             self.did.append(f"link {path}")
 
+    def chmod(self) -> None:
+        """Other permissions, with which the file can still be read."""
+        standing = [path for path in self._standing(self.rng.random() < 0.2) if not path.is_symlink()]
+        if standing:
+            path = self.rng.choice(standing)
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                path.chmod(self.rng.choice((0o700, 0o750, 0o755)))
+            self.did.append(f"chmod {path}")
+
     def work(self, steps: int) -> None:
         """Some of all that."""
-        doings = (self.write, self.write, self.write, self.write_into, self.delete, self.move, self.copy, self.link)
+        doings = (self.write, self.write, self.write, self.write_into, self.delete, self.move, self.copy, self.link, self.chmod)
         for _ in range(steps):
             self.rng.choice(doings)()
 
