@@ -324,7 +324,7 @@ def test_of_a_file_that_both_sides_changed_both_can_stay(fresh_pair: Pair) -> No
     (one,) = json.loads(node.agent("--conflicts", "--json").stdout)["conflicts"]
     said = node.agent("--conflicts").stdout
     assert "tree uploads, album/photo.jpg" in said and "--keep both" in said
-    assert "--keep both" not in node.agent("--resolve", "all", "--keep", "both", check=2).stdout
+    assert "for one file" in node.agent("--resolve", "all", "--keep", "both", check=2).stderr
     node.agent("--resolve", str(one["id"]), "--keep", "both")
     beside = "album/photo.conflict-20270115-080000-bert.jpg"
     want = {"album": "dir", "album/photo.jpg": b"anna's photo", beside: b"bert's photo"}
