@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/kept.h"
+#include "apply/kept.h"
 #include "base/measure.h"
 #include "base/sheet.h"
 #include "base/text.h"

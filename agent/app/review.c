@@ -6,7 +6,7 @@
 
 #include "app/audit.h"
 #include "app/conflicts.h"
-#include "app/kept.h"
+#include "apply/kept.h"
 #include "base/text.h"
 
 enum { HEX_SHOWN = 32 /* bytes of a value that is no text */ };
