@@ -45,6 +45,7 @@ struct order {
 	struct err trouble; /* a peer's */
 	enum exit_code code;
 	bool reached; /* some peer */
+	bool waits;   /* what is for one of them, since it comes itself */
 };
 
 static void
@@ -171,6 +172,9 @@ send_to(struct order *o, const struct conf_peer *peer)
 
 	if (!drain_new(o->conf, peer, NULL, &d, &e) || !exchange_send(o->conf, d, &to, &e))
 		note_trouble(o, &e);
+	else if (!to.waits)
+		o->reached = true;
+	o->waits = o->waits || to.waits;
 	o->contents += to.files.contents;
 	o->bytes += to.files.bytes;
 	if (to.waits)
@@ -357,8 +361,8 @@ print_files(const struct order *o)
 	const char *name = o->tree->name, *where = o->push ? "at the peers" : "here";
 	unsigned long long changes = o->changes, overwritten = o->overwritten;
 
-	if (o->push && o->changes > 0 && o->code != EXIT_DONE)
-		cli_say(o->cli, INK_WARN, "tree %s: %llu paths wait for the peers, and go with the next drain", name, changes);
+	if (o->push && o->changes > 0 && (o->code != EXIT_DONE || o->waits || !o->reached))
+		cli_say(o->cli, INK_WARN, "tree %s: %llu paths wait for peers that were not reached", name, changes);
 	else if (o->changes > 0)
 		cli_say(o->cli, o->left + o->failed > 0 ? INK_WARN : INK_GOOD, "tree %s: %llu paths %s, %llu files replaced %s", name,
 		    changes, o->push ? "pushed" : "pulled", overwritten, where);
