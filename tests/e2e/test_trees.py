@@ -334,6 +334,22 @@ def test_of_a_file_that_both_sides_changed_both_can_stay(fresh_pair: Pair) -> No
     assert "there is no conflict" in node.agent("--resolve", "99999", "--keep", "both", check=2).stderr
 
 
+def test_a_link_whose_row_says_not_where_to_waits_and_holds_up_nothing(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, _MIRROR)
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    (here / "a link").symlink_to("z")
+    bert.start_serve()
+    until(lambda: anna.drain() and look(there) == look(here), 60, "the link arrives")
+    bert.stop_serve()
+    bert.sql("UPDATE sync_file_uploads SET link = NULL WHERE path = 'a link'")  # as no agent writes it
+    (there / "a link").unlink()
+    put(here, "z", "a file")
+    bert.start_serve()
+    until(lambda: anna.drain() and look(there) == {"z": b"a file"}, 30, "the file arrives")
+    until(lambda: "this link may not be made: a link" in bert.agent("--trees", check={0, 5}).stdout, 30, "the link waits")
+
+
 def test_names_of_every_kind_travel_and_nothing_leaves_the_folder(fresh_pair: Pair) -> None:
     here, there = folders.join(fresh_pair, _MIRROR)
     anna, bert = fresh_pair.anna, fresh_pair.bert
