@@ -1,6 +1,6 @@
 /* What a shell completes after "agent". All three scripts ask the same: which verb stands in the
  * line already; then they offer what that verb takes. Arguments that can be known are offered, too:
- * the peers' names from agent.conf, local and remote, files behind --config. */
+ * the names of peers and folders from agent.conf, local, remote and both, files behind --config. */
 #include "config.h"
 
 #include "app/completion.h"
@@ -10,17 +10,18 @@
 
 /* --- bash ------------------------------------------------------------------------------------- */
 
-/* The peers' names: from the file that the line names, else from the one that agent would take. */
+/* The names of its [peer] or [tree] sections: from the file that the line names, else from the one that agent would
+ * take. */
 static const char bash_head[] =
     "# Completion of agent's verbs and options for bash, as agent --completion bash prints it.\n"
-    "_agent_peers()\n"
+    "_agent_named()\n"
     "{\n"
     "\tlocal i file=${AGENT_CONF:-./agent.conf}\n"
     "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
     "\t\t[ \"${COMP_WORDS[i]}\" != --config ] || file=${COMP_WORDS[i + 1]}\n"
     "\tdone\n"
     "\t[ -r \"$file\" ] || file=" SYSCONFDIR "/agent.conf\n"
-    "\tsed -n 's/^\\[peer \\([A-Za-z0-9._-]*\\)\\].*/\\1/p' \"$file\" 2>/dev/null\n"
+    "\tsed -n \"s/^\\[$1 \\([A-Za-z0-9._-]*\\)\\].*/\\1/p\" \"$file\" 2>/dev/null\n"
     "}\n"
     "_agent()\n"
     "{\n"
@@ -28,10 +29,11 @@ static const char bash_head[] =
     "\tCOMPREPLY=()\n"
     "\tcase $prev in\n"
     "\t--config) COMPREPLY=($(compgen -f -- \"$cur\")); compopt -o filenames 2>/dev/null; return ;;\n"
-    "\t--keep) COMPREPLY=($(compgen -W 'local remote' -- \"$cur\")); return ;;\n"
+    "\t--keep) COMPREPLY=($(compgen -W 'local remote both' -- \"$cur\")); return ;;\n"
     "\t--color) COMPREPLY=($(compgen -W 'auto always never' -- \"$cur\")); return ;;\n"
     "\t--completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$cur\")); return ;;\n"
-    "\t--peer|--from|--unpair|--rotate) COMPREPLY=($(compgen -W \"$(_agent_peers)\" -- \"$cur\")); return ;;\n"
+    "\t--peer|--from|--unpair|--rotate) COMPREPLY=($(compgen -W \"$(_agent_named peer)\" -- \"$cur\")); return ;;\n"
+    "\t--push|--pull|--backup|--restore) COMPREPLY=($(compgen -W \"$(_agent_named tree)\" -- \"$cur\")); return ;;\n"
     "\tesac\n"
     "\tfor word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
     "\t\tcase $word in\n"
@@ -78,12 +80,12 @@ print_bash(const struct verb *verbs)
 static const char zsh_head[] =
     "#compdef agent\n"
     "# Completion of agent's verbs and options for zsh, as agent --completion zsh prints it.\n"
-    "_agent_peers()\n"
+    "_agent_named()\n"
     "{\n"
     "\tlocal file=${AGENT_CONF:-./agent.conf} at=${words[(i)--config]}\n"
     "\t(( at < CURRENT - 1 )) && file=${words[at + 1]}\n"
     "\t[[ -r $file ]] || file=" SYSCONFDIR "/agent.conf\n"
-    "\tcompadd -- ${(f)\"$(sed -n 's/^\\[peer \\([A-Za-z0-9._-]*\\)\\].*/\\1/p' $file 2>/dev/null)\"}\n"
+    "\tcompadd -- ${(f)\"$(sed -n \"s/^\\[$1 \\([A-Za-z0-9._-]*\\)\\].*/\\1/p\" $file 2>/dev/null)\"}\n"
     "}\n"
     "_agent()\n"
     "{\n"
@@ -91,10 +93,11 @@ static const char zsh_head[] =
     "\tlocal -a offered\n"
     "\tcase ${words[CURRENT - 1]} in\n"
     "\t--config) _files; return ;;\n"
-    "\t--keep) compadd local remote; return ;;\n"
+    "\t--keep) compadd local remote both; return ;;\n"
     "\t--color) compadd auto always never; return ;;\n"
     "\t--completion) compadd bash zsh fish; return ;;\n"
-    "\t--peer|--from|--unpair|--rotate) _agent_peers; return ;;\n"
+    "\t--peer|--from|--unpair|--rotate) _agent_named peer; return ;;\n"
+    "\t--push|--pull|--backup|--restore) _agent_named tree; return ;;\n"
     "\tesac\n"
     "\tfor word in ${words[2,CURRENT - 1]}; do\n"
     "\t\tcase $word in\n"
@@ -156,13 +159,13 @@ print_zsh(const struct verb *verbs)
 
 static const char fish_head[] =
     "# Completion of agent's verbs and options for fish, as agent --completion fish prints it.\n"
-    "function __agent_peers\n"
+    "function __agent_named\n"
     "\tset -l file ./agent.conf\n"
     "\tset -q AGENT_CONF; and set file $AGENT_CONF\n"
     "\tset -l line (commandline -opc)\n"
     "\tset -l at (contains -i -- --config $line); and set file $line[(math $at + 1)]\n"
     "\ttest -r \"$file\"; or set file " SYSCONFDIR "/agent.conf\n"
-    "\tsed -n 's/^\\[peer \\([A-Za-z0-9._-]*\\)\\].*/\\1/p' $file 2>/dev/null\n"
+    "\tsed -n \"s/^\\[$argv[1] \\([A-Za-z0-9._-]*\\)\\].*/\\1/p\" $file 2>/dev/null\n"
     "end\n"
     "# Does one of these verbs stand in the line?\n"
     "function __agent_verb\n"
@@ -182,13 +185,17 @@ fish_argument(const char *name, const char *argument)
 	if (strcmp(name, "config") == 0)
 		return " -r -F";
 	if (strcmp(name, "keep") == 0)
-		return " -x -a 'local remote'";
+		return " -x -a 'local remote both'";
 	if (strcmp(name, "color") == 0)
 		return " -x -a 'auto always never'";
 	if (strcmp(name, "completion") == 0)
 		return " -x -a 'bash zsh fish'";
-	if (strcmp(name, "peer") == 0 || strcmp(name, "from") == 0 || strcmp(name, "unpair") == 0 || strcmp(name, "rotate") == 0)
-		return " -x -a '(__agent_peers)'";
+	if (strcmp(name, "peer") == 0 || strcmp(name, "from") == 0 || strcmp(name, "unpair") == 0 ||
+	    strcmp(name, "rotate") == 0)
+		return " -x -a '(__agent_named peer)'";
+	if (strcmp(name, "push") == 0 || strcmp(name, "pull") == 0 || strcmp(name, "backup") == 0 ||
+	    strcmp(name, "restore") == 0)
+		return " -x -a '(__agent_named tree)'";
 	return argument[0] == '[' ? "" : " -x";
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/kept.h"
+#include "apply/kept.h"
 #include "base/measure.h"
 #include "base/sheet.h"
 #include "base/text.h"
@@ -359,8 +359,8 @@ parse_decision(const struct cli *cli, uint64_t *id, enum inbox_keep *keep, struc
 	*id = 0;
 	if (strcmp(cli->argument, "all") != 0 && (!mark_parse_u64(cli->argument, id) || *id == 0))
 		return err_set(e, ERR_USAGE, "--resolve takes the id that agent --conflicts shows, or all");
-	if (keeps_both(cli) && *id != 0)
-		return true;
+	if (keeps_both(cli))
+		return *id != 0 || err_set(e, ERR_USAGE, "--keep both is for one file: agent --resolve ID --keep both");
 	if (cli->keep == NULL || (strcmp(cli->keep, "local") != 0 && strcmp(cli->keep, "remote") != 0))
 		return err_set(e, ERR_USAGE, "say which version stays: agent --resolve %s --keep local, or --keep remote (agent --conflicts shows both)", cli->argument);
 	*keep = strcmp(cli->keep, "local") == 0 ? INBOX_LOCAL : INBOX_REMOTE;

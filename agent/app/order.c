@@ -45,6 +45,7 @@ struct order {
 	struct err trouble; /* a peer's */
 	enum exit_code code;
 	bool reached; /* some peer */
+	bool waits;   /* what is for one of them, since it comes itself */
 };
 
 static void
@@ -171,6 +172,9 @@ send_to(struct order *o, const struct conf_peer *peer)
 
 	if (!drain_new(o->conf, peer, NULL, &d, &e) || !exchange_send(o->conf, d, &to, &e))
 		note_trouble(o, &e);
+	else if (!to.waits)
+		o->reached = true;
+	o->waits = o->waits || to.waits;
 	o->contents += to.files.contents;
 	o->bytes += to.files.bytes;
 	if (to.waits)
@@ -315,9 +319,9 @@ pull(struct order *o, struct err *e)
 	progress_clear(&progress);
 	if (!order_end(o->db, o->tree->name, &other))
 		log_warning(NULL, "tree %s: %s", o->tree->name, other.msg);
-	if (ok && o->left == 0)
+	if (ok && o->left == 0 && (o->changes > 0 || o->reached))
 		o->code = EXIT_DONE; /* from whom it came is all the same */
-	else if (ok && o->code == EXIT_DONE) {
+	else if (ok && o->left > 0 && o->code == EXIT_DONE) {
 		(void)err_set(&o->trouble, ERR_PEER, "tree %s: %llu contents did not come: no peer that could be reached has them", o->tree->name, (unsigned long long)o->left);
 		o->code = EXIT_PEER;
 	}
@@ -352,10 +356,23 @@ print_json(const struct order *o)
 }
 
 static void
+print_files(const struct order *o)
+{
+	const char *name = o->tree->name, *where = o->push ? "at the peers" : "here";
+	unsigned long long changes = o->changes, overwritten = o->overwritten;
+
+	if (o->push && o->changes > 0 && (o->code != EXIT_DONE || o->waits || !o->reached))
+		cli_say(o->cli, INK_WARN, "tree %s: %llu paths wait for peers that were not reached", name, changes);
+	else if (o->changes > 0)
+		cli_say(o->cli, o->left + o->failed > 0 ? INK_WARN : INK_GOOD, "tree %s: %llu paths %s, %llu files replaced %s", name,
+		    changes, o->push ? "pushed" : "pulled", overwritten, where);
+	else if (o->code == EXIT_DONE) /* else the trouble is told */
+		cli_say(o->cli, INK_GOOD, "tree %s: nothing to %s", name, o->push ? "push" : "pull");
+}
+
+static void
 print_done(const struct order *o)
 {
-	const char *where = o->push ? "at the peers" : "here";
-
 	if (o->cli->json) {
 		print_json(o);
 		return;
@@ -366,11 +383,7 @@ print_done(const struct order *o)
 		(void)fwrite(buf_cstr(&o->items), 1, o->items.len, stdout);
 		return;
 	}
-	if (o->changes == 0)
-		cli_say(o->cli, INK_GOOD, "tree %s: nothing to %s", o->tree->name, o->push ? "push" : "pull");
-	else
-		cli_say(o->cli, o->left + o->failed > 0 ? INK_WARN : INK_GOOD, "tree %s: %llu paths %s, %llu files replaced %s", o->tree->name, (unsigned long long)o->changes,
-		    o->push ? "pushed" : "pulled", (unsigned long long)o->overwritten, where);
+	print_files(o);
 	if (o->push && o->contents > 0)
 		cli_say(o->cli, INK_PLAIN, "%llu contents sent, %llu bytes", (unsigned long long)o->contents, (unsigned long long)o->bytes);
 	if (o->push && o->left > 0)

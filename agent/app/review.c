@@ -8,7 +8,7 @@
 
 #include "app/audit.h"
 #include "app/conflicts.h"
-#include "app/kept.h"
+#include "apply/kept.h"
 #include "base/text.h"
 #include "files/beneath.h"
 #include "files/beside.h"

@@ -1,5 +1,5 @@
 /* The daemon. Lives here: the event loop, its signals, one draining thread a peer. Not here: what they
- * do (sync/drain, sync/receive, app/monitor). The loop's thread never touches a database. */
+ * do (sync/drain, sync/receive, app/lookout, app/monitor). The loop's thread never touches a database. */
 #include "config.h"
 
 #include "app/serve.h"
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/lookout.h"
 #include "app/monitor.h"
 #include "app/notice.h"
 #include "app/pair.h"
@@ -22,9 +23,6 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "base/service.h"
-#include "files/after.h"
-#include "files/order.h"
-#include "files/watch.h"
 #include "net/hatch.h"
 #include "net/shelf.h"
 #include "net/tls.h"
@@ -53,15 +51,6 @@ enum {
 	FILES_AGAIN_MS = 1000,	       /* what a peer still needs of upload folders, or is not ready for; doubles */
 	FILES_AGAIN_MAX_MS = 60 * 1000,
 	FILES_IDLE_MS = 10 * 60 * 1000, /* nothing is known to be missing there: asked all the same */
-	LOOK_MS = 1000,	       /* at the upload folders here, and no more than a hundredth of the time */
-	LOOK_SHARE = 100,
-	LOOK_MAX_MS = 60 * 60 * 1000,
-	LOOK_HEARD_SHARE = 10, /* when something was heard */
-	LOOK_STEP_MS = 20,
-	WANT_MS = 2000, /* doubles */
-	AFTER_MS = 200, /* between two looks whether a batch is over */
-	ORDERS_MS = 250,     /* between two looks whether somebody lacks something */
-	ORDERED_MS = 3000,
 	PAIRED_WAIT_MS = 300	       /* between pairing and reading agent.conf again: its answer is on its way */
 };
 
@@ -77,7 +66,7 @@ const struct route peer_routes[] = {
 };
 const size_t npeer_routes = sizeof peer_routes / sizeof peer_routes[0];
 
-/* One peer's draining thread, or the one that fetches from it, or (peer NULL) the one that looks at upload folders. */
+/* One peer's draining thread, or the one that fetches from it, or (peer NULL) one of those for upload folders. */
 struct pump {
 	struct pump *others; /* that began before this one */
 	size_t nothers;
@@ -334,167 +323,33 @@ on_visit(void *arg)
 
 /* --- upload folders --- */
 
-/* One tree's looks: soon after something was heard, else by the clock. */
-struct lookout {
-	struct watch *watch;
-	int64_t at;	/* the next look by the clock */
-	int64_t rest;	/* not before, whatever is heard: looks take a tenth of the time at most */
-	bool heard;
-	int64_t want_at, want_ms; /* when the peers are told that contents are missing here; 0: none are */
-};
-
-static bool
-look_connect(const struct conf *conf, struct db **db, struct err *e)
-{
-	struct node_identity node;
-
-	if (*db != NULL && !db_is_lost(*db))
-		return true;
-	db_close(*db);
-	*db = NULL;
-	if (db_open(&conf->database, db, e) && schema_enter(*db, conf, &node, e))
-		return true;
-	db_close(*db);
-	*db = NULL;
-	return false;
-}
-
-/* What is on its way has come by then; else somebody has it who does not know that it is missing here. */
 static void
-note_wants(struct lookout *l, const struct conf_tree *tree, bool wants, struct db *db)
+call_others(void *arg)
 {
-	int64_t now = clock_mono_ms();
-	struct err e;
+	const struct pump *p = arg;
 
-	if (!wants) {
-		l->want_at = 0;
-		return;
-	}
-	if (l->want_at == 0) {
-		l->want_ms = WANT_MS;
-		l->want_at = now + l->want_ms;
-	} else if (now >= l->want_at) {
-		if (!order_want(db, tree->name, &e))
-			log_debug(NULL, "tree %s: %s", tree->name, e.msg);
-		l->want_ms = l->want_ms * 2 < FILES_IDLE_MS ? l->want_ms * 2 : FILES_IDLE_MS;
-		l->want_at = now + l->want_ms;
-	}
-	l->at = l->at < l->want_at ? l->at : l->want_at;
-}
-
-static void
-look_once(struct pump *p, struct lookout *l, const struct conf_tree *tree, struct db *db)
-{
-	struct carry_look look = { .busy = false };
-	int64_t began = clock_mono_ms(), took, pause;
-	struct err e = { 0 };
-
-	l->heard = false;
-	if (!carry_look_one(db, p->conf, tree, l->watch, 0, &look, &e))
-		log_warning(NULL, "tree %s: %s", tree->name, e.msg);
-	took = clock_mono_ms() - began;
-	pause = took * LOOK_SHARE < LOOK_MS ? LOOK_MS : took * LOOK_SHARE;
-	l->rest = began + took + took * LOOK_HEARD_SHARE;
-	/* What a person decides about two versions changes the list alone. */
-	if (tree->mode != TREE_TWO_WAY && l->watch != NULL && watch_is_whole(l->watch) && !look.held)
-		pause = LOOK_MAX_MS;
-	l->at = began + took + (look.busy ? tree->settle_ms / 2 + LOOK_STEP_MS : pause < LOOK_MAX_MS ? pause : LOOK_MAX_MS);
-	note_wants(l, tree, look.wants, db);
-}
-
-static void
-look_round(struct pump *p, struct lookout *all, struct db **db)
-{
-	int64_t now = clock_mono_ms();
-	struct err e = { 0 };
-
-	for (size_t i = 0; i < p->conf->ntrees; i++) {
-		struct lookout *l = &all[i];
-
-		l->heard = (l->watch != NULL && watch_heard(l->watch)) || l->heard;
-		if ((now < l->at && !l->heard) || now < l->rest)
-			continue;
-		if (look_connect(p->conf, db, &e))
-			look_once(p, l, &p->conf->trees[i], *db);
-		else
-			l->rest = now + LOOK_MS; /* the drains say what is wrong with the database */
-	}
-}
-
-/* The commands of [tree] after: on a thread of their own, since one may take minutes. */
-static void *
-after_main(void *arg)
-{
-	struct pump *p = arg;
-	struct db *db = NULL;
-	struct err e;
-
-	(void)mysql_thread_init();
-	while (!pump_stopped(p)) {
-		for (size_t i = 0; i < p->conf->ntrees; i++) {
-			const struct after_order o = { .conf = p->conf, .tree = &p->conf->trees[i], .stop = p->stop };
-
-			if (o.tree->after[0] == '\0' || pump_stopped(p))
-				continue;
-			if (look_connect(p->conf, &db, &e) && !after_run(db, &o, &e) && !db_is_lost(db))
-				log_warning(NULL, "tree %s: %s", o.tree->name, e.msg);
-		}
-		pump_nap(p, AFTER_MS);
-	}
-	db_close(db);
-	mysql_thread_end();
-	return NULL;
-}
-
-static bool
-has_commands(const struct conf *conf)
-{
-	for (size_t i = 0; i < conf->ntrees; i++)
-		if (conf->trees[i].after[0] != '\0')
-			return true;
-	return false;
-}
-
-/* Something is missing here or at a peer: then the peers are called at once, not at the next turn. */
-static void
-look_for_orders(struct pump *p, struct db **db, int64_t *at)
-{
-	bool wants = false, comes = false;
-	struct err e;
-
-	if (clock_mono_ms() < *at)
-		return;
-	*at = clock_mono_ms() + ORDERS_MS;
-	if (!look_connect(p->conf, db, &e) || !order_calls(*db, &wants, &comes, &e))
-		return; /* the drains say what is wrong with the database */
-	for (size_t i = 0; (wants || comes) && i < p->nothers; i++)
+	for (size_t i = 0; i < p->nothers; i++)
 		on_visit(&p->others[i]);
-	if (wants) /* it lasts: that the peers know of it is enough for some seconds */
-		*at += ORDERED_MS;
 }
 
 static void *
 look_main(void *arg)
 {
 	struct pump *p = arg;
-	struct lookout *all = calloc(p->conf->ntrees, sizeof *all);
-	struct db *db = NULL;
-	int64_t orders_at = 0;
-	struct err e;
 
 	(void)mysql_thread_init();
-	for (size_t i = 0; all != NULL && i < p->conf->ntrees; i++)
-		if (!watch_new(&p->conf->trees[i], &all[i].watch, &e))
-			log_warning(NULL, "%s", e.msg);
-	while (all != NULL && !pump_stopped(p)) {
-		look_round(p, all, &db);
-		look_for_orders(p, &db, &orders_at);
-		pump_nap(p, LOOK_STEP_MS);
-	}
-	for (size_t i = 0; all != NULL && i < p->conf->ntrees; i++)
-		watch_free(all[i].watch);
-	free(all);
-	db_close(db);
+	lookout_run(&(struct lookout){ .conf = p->conf, .stop = p->stop, .call = call_others, .arg = p });
+	mysql_thread_end();
+	return NULL;
+}
+
+static void *
+commands_main(void *arg)
+{
+	const struct pump *p = arg;
+
+	(void)mysql_thread_init();
+	lookout_commands(&(struct lookout){ .conf = p->conf, .stop = p->stop });
 	mysql_thread_end();
 	return NULL;
 }
@@ -531,7 +386,7 @@ start_pumps(struct serve *s, struct err *e)
 		if (!peer->paused && (!start_pump(s, peer, pump_main, e) || (peer->pull && !start_pump(s, peer, fetch_main, e))))
 			return false;
 	}
-	if (has_commands(s->conf) && !start_pump(s, NULL, after_main, e))
+	if (lookout_has_commands(s->conf) && !start_pump(s, NULL, commands_main, e))
 		return false;
 	return s->conf->ntrees == 0 || start_pump(s, NULL, look_main, e); /* the last: it knows all others */
 }

@@ -61,7 +61,8 @@ path_of(const struct attachment *a, struct buf *v)
 
 	if (strlen(text) != v->len || v->len <= prefix || memcmp(text, a->file.prefix, prefix) != 0)
 		return NULL;
-	return text + prefix + (text[prefix] == '/');
+	text += prefix + (text[prefix] == '/');
+	return text[0] == '\0' ? NULL : text;
 }
 
 /* Does the file stand here as the list says, or has the row waited long enough? */

@@ -73,11 +73,14 @@ static bool
 add_left(const char *table, const char *key, size_t key_len, uint64_t epoch, void *arg, struct err *e)
 {
 	struct pass *p = arg;
-	struct left_key *grown = realloc(p->left, (p->nleft + 1) * sizeof *grown);
 
-	if (grown == NULL)
-		return err_set(e, ERR_MEMORY, "out of memory for owed records");
-	p->left = grown;
+	if ((p->nleft & (p->nleft - 1)) == 0) { /* as above */
+		struct left_key *grown = realloc(p->left, (p->nleft == 0 ? 1 : p->nleft * 2) * sizeof *grown);
+
+		if (grown == NULL)
+			return err_set(e, ERR_MEMORY, "out of memory for owed records");
+		p->left = grown;
+	}
 	p->left[p->nleft++] = (struct left_key){ record_hash(table, key, key_len), epoch };
 	return true;
 }

@@ -52,7 +52,9 @@ placed_free(struct placed *p)
 bool
 placed_add(struct placed *p, const char *path, struct err *e)
 {
-	return p == NULL || bulk_add(p->add, (const struct db_arg[VALUES]){ db_text(p->tree), db_bytes(path, strlen(path)) }, e);
+	if (p == NULL)
+		return true;
+	return bulk_add(p->add, (const struct db_arg[VALUES]){ db_text(p->tree), db_bytes(path, strlen(path)) }, e);
 }
 
 bool
@@ -77,7 +79,8 @@ struct batch {
 static const char sql_due[] =
     "SELECT MAX(id) FROM (SELECT id, at FROM sync_after WHERE tree=? ORDER BY id LIMIT ?) b"
     " HAVING ?=1 OR MIN(at) < SYSDATE(6) - INTERVAL ? MICROSECOND"
-    " OR NOT EXISTS (SELECT 1 FROM (SELECT at FROM sync_after WHERE tree=? ORDER BY id DESC LIMIT 1) l WHERE l.at > SYSDATE(6) - INTERVAL ? MICROSECOND)";
+    " OR NOT EXISTS (SELECT 1 FROM (SELECT at FROM sync_after WHERE tree=? ORDER BY id DESC LIMIT 1) l"
+    " WHERE l.at > SYSDATE(6) - INTERVAL ? MICROSECOND)";
 
 /* After a failure it is tried again when something new came, or later. */
 static const char sql_rests[] =
@@ -101,8 +104,9 @@ is_due(struct batch *b, bool *due, struct err *e)
 	if (rests > 0)
 		return true;
 	b->upto = 0;
-	if (!db_number(b->db, sql_due,
-		DB_ARGS(tree, db_u64(AFTER_PATHS_MAX), db_u64(b->o->now), db_u64((uint64_t)AFTER_LONGEST_MS * US_MS), tree, db_u64((uint64_t)AFTER_QUIET_MS * US_MS)), &b->upto, NULL, e))
+	if (!db_number(b->db, sql_due, DB_ARGS(tree, db_u64(AFTER_PATHS_MAX), db_u64(b->o->now),
+		db_u64((uint64_t)AFTER_LONGEST_MS * US_MS), tree, db_u64((uint64_t)AFTER_QUIET_MS * US_MS)),
+		&b->upto, NULL, e))
 		return false;
 	*due = b->upto > 0;
 	return true;
@@ -116,7 +120,8 @@ read_paths(struct batch *b, struct err *e)
 	struct db_rows *rows = NULL;
 	bool more = false, ok;
 
-	ok = db_query(b->db, "SELECT DISTINCT path FROM sync_after WHERE tree=? AND id<=? ORDER BY path", DB_ARGS(db_text(b->o->tree->name), db_u64(b->upto)), &rows, e);
+	ok = db_query(b->db, "SELECT DISTINCT path FROM sync_after WHERE tree=? AND id<=? ORDER BY path",
+	    DB_ARGS(db_text(b->o->tree->name), db_u64(b->upto)), &rows, e);
 	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
 		buf_put(&b->paths, db_rows_text(rows, 0), db_rows_len(rows, 0));
 		buf_char(&b->paths, '\0');
@@ -124,7 +129,8 @@ read_paths(struct batch *b, struct err *e)
 	}
 	db_rows_free(rows);
 	return ok && buf_check(&b->paths, "the paths of a batch", e) &&
-	    db_number(b->db, "SELECT tries FROM sync_after_run WHERE tree=?", DB_ARGS(db_text(b->o->tree->name)), &b->tries, NULL, e);
+	    db_number(b->db, "SELECT tries FROM sync_after_run WHERE tree=?", DB_ARGS(db_text(b->o->tree->name)),
+		&b->tries, NULL, e);
 }
 
 static bool
@@ -132,7 +138,8 @@ run(const struct batch *b, struct err *e)
 {
 	char node[SETTING_MAX], tree[SETTING_MAX], path[SETTING_MAX];
 	const char *const settings[] = { node, tree, path, NULL };
-	const struct command c = { .text = b->o->tree->after, .settings = settings, .input = b->paths.data, .input_len = b->paths.len, .limit_ms = AFTER_LIMIT_MS, .stop = b->o->stop };
+	const struct command c = { .text = b->o->tree->after, .settings = settings, .input = b->paths.data,
+		.input_len = b->paths.len, .limit_ms = AFTER_LIMIT_MS, .stop = b->o->stop };
 
 	(void)snprintf(node, sizeof node, "TANDEM_NODE=%s", b->o->conf->node.name);
 	(void)snprintf(tree, sizeof tree, "TANDEM_TREE=%s", b->o->tree->name);
@@ -143,14 +150,25 @@ run(const struct batch *b, struct err *e)
 static bool
 forget(const struct batch *b, struct err *e)
 {
-	return db_exec(b->db, "DELETE FROM sync_after WHERE tree=? AND id<=?", DB_ARGS(db_text(b->o->tree->name), db_u64(b->upto)), e);
+	return db_exec(b->db, "DELETE FROM sync_after WHERE tree=? AND id<=?",
+	    DB_ARGS(db_text(b->o->tree->name), db_u64(b->upto)), e);
 }
 
 static bool
 remember(const struct batch *b, uint64_t tries, const char *error, struct err *e)
 {
-	return db_exec(b->db, "INSERT INTO sync_after_run (tree, ended_at, tries, error) VALUES (?,SYSDATE(6),?,LEFT(?,512))"
-	    " ON DUPLICATE KEY UPDATE ended_at=VALUES(ended_at), tries=VALUES(tries), error=VALUES(error)", DB_ARGS(db_text(b->o->tree->name), db_u64(tries), db_text(error)), e);
+	return db_exec(b->db, "INSERT INTO sync_after_run (tree, ended_at, tries, error)"
+	    " VALUES (?,SYSDATE(6),?,LEFT(?,512))"
+	    " ON DUPLICATE KEY UPDATE ended_at=VALUES(ended_at), tries=VALUES(tries), error=VALUES(error)",
+	    DB_ARGS(db_text(b->o->tree->name), db_u64(tries), db_text(error)), e);
+}
+
+/* What came while it ran is news, and is not to rest with what failed. */
+static bool
+renew_later(const struct batch *b, struct err *e)
+{
+	return db_exec(b->db, "UPDATE sync_after SET at=SYSDATE(6) WHERE tree=? AND id>?",
+	    DB_ARGS(db_text(b->o->tree->name), db_u64(b->upto)), e);
 }
 
 static bool
@@ -158,7 +176,6 @@ run_batch(struct batch *b, struct err *e)
 {
 	const char *name = b->o->tree->name;
 	struct err why = { 0 };
-	bool last;
 
 	if (!read_paths(b, e))
 		return false;
@@ -168,9 +185,14 @@ run_batch(struct batch *b, struct err *e)
 	}
 	if (why.code == ERR_STOPPED) /* the next life tells them */
 		return true;
-	last = b->tries + 1 >= AFTER_TRIES_MAX;
-	log_error(NULL, "tree %s: the command of after failed, the %llu files stay as they are: %s%s", name, (unsigned long long)b->n, why.msg, last ? "; it is not told of them again" : "");
-	return remember(b, last ? 0 : b->tries + 1, why.msg, e) && (!last || forget(b, e));
+	if (b->tries + 1 < AFTER_TRIES_MAX) {
+		log_error(NULL, "tree %s: the command of after failed, the %llu files stay as they are: %s",
+		    name, (unsigned long long)b->n, why.msg);
+		return remember(b, b->tries + 1, why.msg, e) && renew_later(b, e);
+	}
+	log_error(NULL, "tree %s: the command of after failed, the %llu files stay as they are: %s;"
+	    " it is not told of them again", name, (unsigned long long)b->n, why.msg);
+	return remember(b, 0, why.msg, e) && forget(b, e);
 }
 
 /* One process at a time: the name is of this server's session, and goes with it. */
@@ -208,8 +230,10 @@ bool
 after_failure(struct db *db, const char *tree, char out[AFTER_ERROR_MAX], struct err *e)
 {
 	struct db_rows *rows = NULL;
-	bool more = false, ok = db_query(db, "SELECT error FROM sync_after_run WHERE tree=?", DB_ARGS(db_text(tree)), &rows, e) && db_rows_next(rows, &more, e);
+	bool more = false, ok;
 
+	ok = db_query(db, "SELECT error FROM sync_after_run WHERE tree=?", DB_ARGS(db_text(tree)), &rows, e) &&
+	    db_rows_next(rows, &more, e);
 	out[0] = '\0';
 	if (ok && more)
 		(void)snprintf(out, AFTER_ERROR_MAX, "%s", db_rows_text(rows, 0));

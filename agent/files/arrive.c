@@ -611,21 +611,34 @@ make_directory(struct arrival *a, const struct listing_row *row, struct err *e)
 	return dress(a, &made, e);
 }
 
+/* Does the row say where it leads to, as its content says, and not out of the folder? */
 static bool
-make_link(struct arrival *a, const struct listing_row *row, struct err *e)
+check_link(const struct listing_row *row, bool *may, struct err *e)
 {
 	unsigned char hash[CONTENT_BYTES];
 	struct what c;
+
+	*may = false;
+	if (row->link == NULL)
+		return true;
+	if (!content_block(row->link, strlen(row->link), hash, e))
+		return false;
+	what_set(&c, 'l', hash);
+	*may = what_same(&c, &row->s.listed) && beneath_link_stays(row->path, row->link);
+	return true;
+}
+
+static bool
+make_link(struct arrival *a, const struct listing_row *row, struct err *e)
+{
 	const char *leaf;
 	enum fate f;
 	int fd = -1;
+	bool may;
 
-	if (row->link == NULL || !content_block(row->link, strlen(row->link), hash, e))
+	if (!check_link(row, &may, e) || !announce(a, row->path, e))
 		return false;
-	if (!announce(a, row->path, e))
-		return false;
-	what_set(&c, 'l', hash);
-	if (!what_same(&c, &row->s.listed) || !beneath_link_stays(row->path, row->link))
+	if (!may)
 		f = fate_set(e, FATE_ESCAPES, "this link may not be made:", row->path);
 	else
 		f = clear_place(a, row, e);

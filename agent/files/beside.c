@@ -1,4 +1,4 @@
-/* A new row of the folder's list names the content that lost; from there on it travels like any file. */
+/* A new row of the folder's list names the content that lost; from there on it is like any file. */
 #include "files/beside.h"
 
 #include <stdio.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "apply/inbox.h"
+#include "apply/kept.h"
 #include "capture/template.h"
 #include "files/beneath.h"
 #include "files/listing.h"
@@ -15,7 +15,6 @@ enum {
 	NAME_MAX_BYTES = 255,
 	SUFFIX_MAX = 96,
 	EXTENSION_MAX = 16, /* longer ones are part of the name */
-	PAIRS_MAX = 64,	    /* names and values of a row of a list */
 	SQL_MAX = 16 * 1024,
 	NS_S = 1000 * 1000 * 1000
 };
@@ -23,7 +22,8 @@ enum {
 void
 beside_name(struct buf *out, const char *path, const char *node, int64_t mtime_ns)
 {
-	const char *slash = strrchr(path, '/'), *leaf = slash == NULL ? path : slash + 1, *dot = strrchr(leaf, '.');
+	const char *slash = strrchr(path, '/'), *leaf = slash == NULL ? path : slash + 1;
+	const char *dot = strrchr(leaf, '.');
 	char date[32] = "", suffix[SUFFIX_MAX];
 	time_t at = (time_t)(mtime_ns / NS_S);
 	size_t stem, more;
@@ -43,36 +43,6 @@ beside_name(struct buf *out, const char *path, const char *node, int64_t mtime_n
 	buf_str(out, dot);
 }
 
-/* --- a version as the inbox keeps it --- */
-
-struct version {
-	struct buf text;
-	struct line_value pairs[PAIRS_MAX];
-	size_t n;
-};
-
-/* NULL: no such column, or NULL in it. */
-static const struct line_value *
-value(const struct version *v, const char *name)
-{
-	for (size_t i = 0; i + 1 < v->n; i += 2)
-		if (strcmp(v->pairs[i].data, name) == 0)
-			return v->pairs[i + 1].data == NULL ? NULL : &v->pairs[i + 1];
-	return NULL;
-}
-
-static bool
-read_version(const struct inbox_version *from, struct version *v, struct err *e)
-{
-	buf_init(&v->text, INBOX_ROW_MAX);
-	v->n = 0;
-	if (from->row == NULL)
-		return true;
-	buf_put(&v->text, from->row, from->row_len);
-	(void)buf_cstr(&v->text);
-	return buf_check(&v->text, "a kept version", e) && inbox_parse_row(v->text.data, v->text.len, v->pairs, PAIRS_MAX, &v->n, e);
-}
-
 /* --- deciding --- */
 
 struct keeping {
@@ -84,14 +54,16 @@ struct keeping {
 };
 
 static struct db_arg
-bytes_of(const struct line_value *v)
+bytes_of(const struct kept *v, const char *name)
 {
-	return v == NULL ? db_null() : db_bytes(v->data, v->len);
+	const struct line_value *value = kept_value(v, name);
+
+	return value == NULL || value->data == NULL ? db_null() : db_bytes(value->data, value->len);
 }
 
-/* A row of that path that is there already is left alone: it is this very version, or what became of it. */
+/* A row of that path that is there is left alone: it is this very version, or what became of it. */
 static bool
-add_row(const struct keeping *k, const struct conf_tree *t, const struct version *v, struct err *e)
+add_row(const struct keeping *k, const struct conf_tree *t, const struct kept *v, struct err *e)
 {
 	unsigned char id[LISTING_ID];
 	char name[CONF_LISTING_MAX];
@@ -104,54 +76,72 @@ add_row(const struct keeping *k, const struct conf_tree *t, const struct version
 	buf_init(&sql, SQL_MAX);
 	buf_str(&sql, "INSERT INTO ");
 	template_table(&sql, k->conf->database.name, name);
-	buf_str(&sql, " (path_id, path, content, size, mtime_ns, mode, link, node) VALUES (?,?,?,?,?,?,?,?)"
-	    " ON DUPLICATE KEY UPDATE size=IF(content='',VALUES(size),size), mtime_ns=IF(content='',VALUES(mtime_ns),mtime_ns), mode=IF(content='',VALUES(mode),mode),"
-	    " link=IF(content='',VALUES(link),link), node=IF(content='',VALUES(node),node), content=IF(content='',VALUES(content),content)");
-	ok = buf_check(&sql, "a statement", e) && db_exec(k->db, buf_cstr(&sql),
-	    DB_ARGS(db_bytes(id, sizeof id), db_bytes(k->path->data, k->path->len), bytes_of(value(v, "content")), bytes_of(value(v, "size")), bytes_of(value(v, "mtime_ns")),
-		bytes_of(value(v, "mode")), bytes_of(value(v, "link")), db_text(k->conf->node.name)), e);
+	buf_str(&sql, " (path_id, path, content, size, mtime_ns, mode, link, node)"
+	    " VALUES (?,?,?,?,?,?,?,?)"
+	    " ON DUPLICATE KEY UPDATE size=IF(content='',VALUES(size),size),"
+	    " mtime_ns=IF(content='',VALUES(mtime_ns),mtime_ns), mode=IF(content='',VALUES(mode),mode),"
+	    " link=IF(content='',VALUES(link),link), node=IF(content='',VALUES(node),node),"
+	    " content=IF(content='',VALUES(content),content)");
+	ok = buf_check(&sql, "a statement", e) &&
+	    db_exec(k->db, buf_cstr(&sql),
+		DB_ARGS(db_bytes(id, sizeof id), db_bytes(k->path->data, k->path->len), bytes_of(v, "content"),
+		    bytes_of(v, "size"), bytes_of(v, "mtime_ns"), bytes_of(v, "mode"), bytes_of(v, "link"),
+		    db_text(k->conf->node.name)), e);
 	buf_free(&sql);
 	return ok;
 }
 
+/* Is it of a file or link? */
 static bool
-put_beside(const struct keeping *k, const struct conf_tree *t, const struct inbox_version *lost, const struct version *v, struct err *e)
+can_stand(const struct kept *v)
 {
-	const struct line_value *path = value(v, "path"), *content = value(v, "content"), *mtime = value(v, "mtime_ns");
+	const struct line_value *path = kept_value(v, "path"), *content = kept_value(v, "content");
+	const struct line_value *mtime = kept_value(v, "mtime_ns");
 
-	if (path == NULL || content == NULL || mtime == NULL || content->len == 0 || content->data[0] == 'd')
-		return err_set(e, ERR_USAGE, "one of the two versions is a deletion or a directory: there is nothing that could stand beside the other; say --keep local or remote");
+	return path != NULL && path->data != NULL && mtime != NULL && mtime->data != NULL &&
+	    content != NULL && content->data != NULL && content->len > 0 && content->data[0] != 'd';
+}
+
+static bool
+put_beside(const struct keeping *k, const struct conf_tree *t, const char *node,
+    const struct kept *v, struct err *e)
+{
+	const struct line_value *path;
+
+	if (!can_stand(v))
+		return err_set(e, ERR_USAGE, "one of the two versions is a deletion or a directory: there is"
+		    " nothing that could stand beside the other; say --keep local or remote");
+	path = kept_value(v, "path");
 	if (!beneath_path_ok(path->data, path->len))
 		return err_set(e, ERR_DB, "a row of a tree's list is not as an agent writes it");
-	beside_name(k->path, path->data, lost->node, strtoll(mtime->data, NULL, 10));
+	beside_name(k->path, path->data, node, strtoll(kept_value(v, "mtime_ns")->data, NULL, 10));
 	if (!buf_check(k->path, "a path", e))
 		return false;
 	if (k->path->len > BENEATH_PATH_MAX)
-		return err_set(e, ERR_USAGE, "the path beside it would be longer than %d bytes", BENEATH_PATH_MAX);
+		return err_set(e, ERR_USAGE, "the path beside it would be longer than %d bytes",
+		    BENEATH_PATH_MAX);
 	return add_row(k, t, v, e);
 }
 
 static bool
 on_conflict(const struct inbox_conflict *c, void *arg, struct err *e)
 {
-	const struct conf_tree *t = conf_tree_of_listing(((struct keeping *)arg)->conf, c->table);
-	const char *kept = c->resolution != NULL ? c->resolution : strcmp(c->verdict, "apply") == 0 ? "remote" : "local";
 	struct keeping *k = arg;
+	const struct conf_tree *t = conf_tree_of_listing(k->conf, c->table);
+	const char *verdict = strcmp(c->verdict, "apply") == 0 ? "remote" : "local";
+	const char *stays = c->resolution != NULL ? c->resolution : verdict;
 	const struct inbox_version *lost;
-	struct version *v;
+	struct kept v = { 0 };
 	bool ok;
 
 	k->found = true;
 	if (t == NULL)
-		return err_set(e, ERR_USAGE, "both can stay of files in upload folders alone: a record of table %.60s has one version; say --keep local or remote", c->table);
-	k->stays = strcmp(kept, "remote") == 0 ? INBOX_REMOTE : INBOX_LOCAL;
+		return err_set(e, ERR_USAGE, "both can stay of files in upload folders alone: a record of"
+		    " table %.60s has one version; say --keep local or remote", c->table);
+	k->stays = strcmp(stays, "remote") == 0 ? INBOX_REMOTE : INBOX_LOCAL;
 	lost = k->stays == INBOX_REMOTE ? &c->local : &c->remote;
-	v = calloc(1, sizeof *v);
-	if (v == NULL)
-		return err_set(e, ERR_MEMORY, "out of memory for a record");
-	ok = read_version(lost, v, e) && put_beside(k, t, lost, v, e);
-	buf_free(&v->text);
-	free(v);
+	ok = kept_parse(lost, &v, e) && put_beside(k, t, lost->node, &v, e);
+	kept_free(&v);
 	return ok;
 }
 
@@ -166,7 +156,8 @@ beside_keep(struct db *db, const struct conf *conf, uint64_t id, struct buf *pat
 		return false;
 	ok = inbox_visit(db, &f, on_conflict, &k, e);
 	if (ok && !k.found)
-		ok = err_set(e, ERR_USAGE, "there is no conflict %llu (agent --conflicts lists them)", (unsigned long long)id);
+		ok = err_set(e, ERR_USAGE, "there is no conflict %llu (agent --conflicts lists them)",
+		    (unsigned long long)id);
 	if (ok && inbox_end(db, id, k.stays, e) && db_commit(db, e))
 		return true;
 	db_rollback(db);

@@ -1,6 +1,6 @@
 /* One direction now: what a person orders of an upload folder beside its mode. The SQL of sync_order: a pull that
- * lasts, contents that are missing, peers that asked to be asked. Not here: what an order does (files/verdict by the mode, files/tree), the verbs
- * (app/order). */
+ * lasts, contents that are missing, peers that asked to be asked. Not here: what an order does (files/verdict by the
+ * mode, files/tree), the verbs (app/order). */
 #ifndef TANDEM_FILES_ORDER_H
 #define TANDEM_FILES_ORDER_H
 

@@ -35,7 +35,7 @@ put_names(struct buf *sql, const struct conf *conf, const char *table, const str
 	template_table(sql, conf->database.name, table);
 	buf_fmt(sql, ") a WHERE LEFT(v,%zu)=x'", len);
 	buf_hex(sql, file->prefix, len);
-	buf_str(sql, "') b WHERE r<>''");
+	buf_str(sql, "') b WHERE r NOT IN ('','/')");
 }
 
 typedef bool each_fn(void *arg, const char *table, const struct conf_file_column *file, struct err *e);

@@ -26,6 +26,25 @@ struct watch {
 	bool said;
 };
 
+/* What the system has to have more of; "" = that is not it. */
+static const char *
+hint(int error)
+{
+	if (error == ENOSPC)
+		return ": raise fs.inotify.max_user_watches above the number of directories";
+	return error == EMFILE ? ": raise fs.inotify.max_user_instances" : "";
+}
+
+static void
+give_up(struct watch *w, int error)
+{
+	w->whole = false;
+	if (!w->said)
+		log_warning(NULL, "tree %s: changes are found by looking now and then (%s%s)", w->tree->name,
+		    strerror(error), hint(error));
+	w->said = true;
+}
+
 bool
 watch_new(const struct conf_tree *t, struct watch **out, struct err *e)
 {
@@ -35,6 +54,8 @@ watch_new(const struct conf_tree *t, struct watch **out, struct err *e)
 	if (w == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a tree");
 	*w = (struct watch){ .tree = t, .fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), .stale = true };
+	if (w->fd < 0)
+		give_up(w, errno);
 	return true;
 }
 
@@ -46,16 +67,6 @@ watch_free(struct watch *w)
 	if (w->fd >= 0)
 		(void)close(w->fd);
 	free(w);
-}
-
-static void
-give_up(struct watch *w, int error)
-{
-	w->whole = false;
-	if (!w->said)
-		log_warning(NULL, "tree %s: changes are found by looking now and then (%s%s)", w->tree->name, strerror(error),
-		    error == ENOSPC ? ": raise fs.inotify.max_user_watches above the number of directories" : "");
-	w->said = true;
 }
 
 /* Path is below the root; "" the root itself. */

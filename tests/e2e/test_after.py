@@ -10,6 +10,7 @@ from lab.folders import look, put
 
 _COMMAND = r"""#!/bin/sh
 { printf '%s %s %s\n' "$TANDEM_TREE" "$TANDEM_PATH" "$*"; tr '\0\n' '\n@'; echo .; } >>"$0.said"
+test ! -e "$0.once" || { while [ -e "$0.once" ]; do sleep 0.02; done; exit 4; }
 test ! -e "$0.fails" || { echo 'no thumbnails today'; exit 3; }
 """
 
@@ -18,7 +19,7 @@ def _command(root: Path) -> Path:
     command = root.with_name("after.sh")
     command.write_text(_COMMAND, encoding="ascii")
     command.chmod(0o700)
-    for old in ("said", "fails"):
+    for old in ("said", "fails", "once"):
         Path(f"{command}.{old}").unlink(missing_ok=True)
     return command
 
@@ -64,6 +65,15 @@ def test_a_command_is_told_of_each_batch_that_stands_in_its_place(fresh_pair: Pa
     assert set(_said(command)[-1][1:]) == {"album/1.jpg", "link", "next"}
     until(lambda: bert.agent("--trees", check={0, 5}).stdout.count("after") == 0, 30, "all is well again")
     assert bert.sql("SELECT COUNT(*) FROM app_sync.sync_after") == [(0,)]
+    # What comes while it runs is the next batch, also where it fails then.
+    Path(f"{command}.once").touch()
+    put(here, "before", "of the run that fails")
+    runs = len(_said(command))
+    until(lambda: anna.drain() and len(_said(command)) > runs, 30, "it runs")
+    put(here, "meanwhile", "while it ran")
+    until(lambda: anna.drain() and "meanwhile" in look(there), 30, "another one arrives")
+    Path(f"{command}.once").unlink()
+    until(lambda: set(_said(command)[-1][1:]) == {"before", "meanwhile"}, 30, "told at once")
 
 
 def test_without_a_daemon_the_call_that_fetched_tells_it(fresh_pair: Pair) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from lab import places
 
-CONFIG = "[node]\nname = anna\n[peer bert]\nurl = http://127.0.0.1:1\n[peer carla]\n[peer $(id)]\n"
+CONFIG = "[node]\nname = anna\n[peer bert]\nurl = http://127.0.0.1:1\n[peer carla]\n[peer $(id)]\n[tree uploads]\n"
 
 Complete = Callable[..., list[str]]
 
@@ -65,7 +65,8 @@ def test_after_a_verb_its_options_are_offered_and_no_others(complete: Complete) 
 def test_arguments_that_can_be_known_are_offered(complete: Complete) -> None:
     assert complete("--drain", "--peer", "b") == ["bert"]
     assert complete("--config", "other.conf", "--unpair", "d") == ["dora"]
-    assert complete("--resolve", "--keep", "r") == ["remote"]
+    assert set(complete("--resolve", "--keep", "")) == {"local", "remote", "both"}
+    assert [complete(verb, "u") for verb in ("--push", "--pull", "--backup", "--restore")] == [["uploads"]] * 4
     assert complete("--status", "--color", "al") == ["always"]
     assert "other.conf" in complete("--config", "oth")
     assert complete("--completion", "f") == ["fish"]

@@ -126,6 +126,13 @@ def test_a_mirrors_source_gets_its_files_back_from_a_peer_that_only_it_calls(fre
     anna.drain()
     # A peer that is away: said, and nothing is half done.
     bert.stop_serve()
+    said = anna.agent("--pull", "uploads", check=4)
+    assert not said.stdout and "connection" in said.stderr
+    put(here, "album/new.jpg", "new")
+    assert "1 paths wait for peers" in anna.agent("--push", "uploads", check=4).stdout
     (here / "album/3.jpg").unlink()
     assert "1 of them have not come" in anna.agent("--pull", "uploads", check=4).stdout
     assert anna.sql("SELECT COUNT(*) FROM app_sync.sync_order") == [(0,)]
+    anna.change_conf({"peer bert": {"paused": "yes"}})
+    put(here, "album/last.jpg", "last")
+    assert "1 paths wait for peers" in anna.agent("--push", "uploads").stdout

@@ -327,7 +327,7 @@ def test_of_a_file_that_both_sides_changed_both_can_stay(fresh_pair: Pair) -> No
     (one,) = json.loads(node.agent("--conflicts", "--json").stdout)["conflicts"]
     said = node.agent("--conflicts").stdout
     assert "tree uploads, album/photo.jpg" in said and "--keep both" in said
-    assert "--keep both" not in node.agent("--resolve", "all", "--keep", "both", check=2).stdout
+    assert "for one file" in node.agent("--resolve", "all", "--keep", "both", check=2).stderr
     node.agent("--resolve", str(one["id"]), "--keep", "both")
     beside = "album/photo.conflict-20270115-080000-bert.jpg"
     want = {"album": "dir", "album/photo.jpg": b"anna's photo", beside: b"bert's photo"}
@@ -554,6 +554,22 @@ def test_an_older_database_deletes_no_file(fresh_pair: Pair) -> None:
     assert want.keys() <= look(here).keys()
     gone = {content for content in want.values()} - {content for root in (here, there) for content in [*look(root).values(), *trash(root), *trash(root, "conflict")]}
     assert not gone
+
+
+def test_a_link_whose_row_says_not_where_to_waits_and_holds_up_nothing(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, _MIRROR)
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    (here / "a link").symlink_to("z")
+    bert.start_serve()
+    until(lambda: anna.drain() and look(there) == look(here), 60, "the link arrives")
+    bert.stop_serve()
+    bert.sql("UPDATE sync_file_uploads SET link = NULL WHERE path = 'a link'")  # as no agent writes it
+    (there / "a link").unlink()
+    put(here, "z", "a file")
+    bert.start_serve()
+    until(lambda: anna.drain() and look(there) == {"z": b"a file"}, 30, "the file arrives")
+    until(lambda: "this link may not be made: a link" in bert.agent("--trees", check={0, 5}).stdout, 30, "the link waits")
 
 
 def test_names_of_every_kind_travel_and_nothing_leaves_the_folder(fresh_pair: Pair) -> None:

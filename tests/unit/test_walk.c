@@ -8,12 +8,15 @@
 
 #include <cmocka.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 
+#include "base/log.h"
 #include "files/content.h"
 #include "files/walk.h"
+#include "files/watch.h"
 #include "scratch.h"
 
 struct seen {
@@ -345,6 +348,39 @@ test_writers(void **state)
 	scratch_drop(root);
 }
 
+static void
+test_no_watch(void **state)
+{
+	char *root = scratch_new(), target[300], said[500] = "";
+	char name[] = "uploads";
+	struct conf_tree tree = { .name = name };
+	struct rlimit had, none;
+	struct watch *w = NULL;
+	struct err e;
+	FILE *log;
+
+	(void)state;
+	(void)snprintf(target, sizeof target, "file %.200s/log", root);
+	assert_true(log_open(&(struct log_options){ .level = LOG_LEVEL_INFO, .target = target }, &e));
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &had), 0);
+	none = had;
+	none.rlim_cur = 0; /* as where the system has no more of them for this user: EMFILE */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_true(watch_new(&tree, &w, &e));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &had), 0);
+	assert_false(watch_heard(w));
+	assert_false(watch_is_whole(w));
+	watch_free(w);
+	log_close();
+	log = fopen(scratch_path(root, "log"), "r");
+	assert_non_null(log);
+	assert_true(fread(said, 1, sizeof said - 1, log) > 0);
+	(void)fclose(log);
+	assert_non_null(strstr(said, "tree uploads: changes are found by looking now and then (Too many open files"));
+	assert_non_null(strstr(said, "fs.inotify.max_user_instances"));
+	scratch_drop(root);
+}
+
 #define NAMED(text, f) { text, f, NULL, NULL, NULL }
 
 int
@@ -359,6 +395,7 @@ main(void)
 		NAMED("contents have the ids that docs and sha256sum give them", test_ids),
 		NAMED("zeros are known by their hash", test_zeros),
 		NAMED("a file that somebody writes is not named", test_writers),
+		NAMED("that changes are not heard of is said, and why", test_no_watch),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

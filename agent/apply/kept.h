@@ -1,6 +1,6 @@
 /* A version that is kept of a conflict, taken apart into its columns. */
-#ifndef TANDEM_APP_KEPT_H
-#define TANDEM_APP_KEPT_H
+#ifndef TANDEM_APPLY_KEPT_H
+#define TANDEM_APPLY_KEPT_H
 
 #include "apply/inbox.h"
 

@@ -1,5 +1,5 @@
 /* Kept versions, taken apart. Not here: reading them (apply/inbox), showing them (app/conflicts, app/review). */
-#include "app/kept.h"
+#include "apply/kept.h"
 
 #include <stdlib.h>
 #include <string.h>
