@@ -371,7 +371,7 @@ outcome(const struct preview *p, bool person)
 {
 	if (person || p->found.over[0] != '\0')
 		return EXIT_PERSON;
-	return p->found.why_not.code == ERR_NONE || p->peer->paused || p->peer->url[0] == '\0' ? EXIT_DONE : cli_exit_code(&p->found.why_not);
+	return p->found.why_not.code == ERR_NONE || p->peer->paused ? EXIT_DONE : cli_exit_code(&p->found.why_not);
 }
 
 /* Line by line: names and reasons come from databases and the peer. */

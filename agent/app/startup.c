@@ -118,10 +118,9 @@ create_tables(const struct cli *cli, const struct conf *conf, struct drain *d, s
 
 	if (!drain_define(d, cli->force, &created, e))
 		return false;
-	if (created == 0)
-		return true;
-	cli_say(cli, INK_GOOD, "%llu tables created", (unsigned long long)created);
-	quiet.quiet = true;
+	if (created > 0)
+		cli_say(cli, INK_GOOD, "%llu tables created", (unsigned long long)created);
+	quiet.quiet = true; /* where a run before this one was killed, its tables have no triggers yet */
 	quiet.json = false;
 	quiet.peer = NULL;
 	return install_run(&quiet, conf, e) == EXIT_DONE;

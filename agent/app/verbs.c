@@ -29,6 +29,7 @@
 #include "app/status.h"
 #include "app/trees.h"
 #include "app/verify.h"
+#include "app/visitor.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "change/moved.h"
@@ -114,15 +115,36 @@ show_sending(uint64_t records, uint64_t about, void *arg)
 	progress_show(arg, records, about, "records sent");
 }
 
+/* The way to a peer that comes itself; found when there is something to ask it. */
+struct way {
+	const struct cli *cli;
+	const struct conf *conf;
+	const struct conf_peer *peer;
+	struct guest *guest;
+};
+
+static bool
+find_way(struct drain *d, void *arg, struct err *e)
+{
+	struct way *way = arg;
+
+	if (!visitor_wait(way->cli, way->conf, way->peer, NULL, &way->guest, e))
+		return false;
+	drain_use_guest(d, way->guest);
+	return true;
+}
+
 static enum exit_code
 drain_peer(const struct cli *cli, const struct conf *conf, const struct conf_peer *peer, struct err *e)
 {
+	struct way way = { cli, conf, peer, NULL };
 	struct drain *d = NULL;
 	struct progress progress;
 	enum exit_code code;
 
 	if (!drain_new(conf, peer, NULL, &d, e))
 		return cli_exit_code(e);
+	drain_on_reach(d, find_way, &way);
 	progress_init(&progress, cli->quiet);
 	progress_begin(&progress, peer->name);
 	drain_watch(d, show_sending, &progress);
@@ -130,6 +152,7 @@ drain_peer(const struct cli *cli, const struct conf *conf, const struct conf_pee
 		drain_allow_deletes(d);
 	code = cli->dry_run ? preview_peer(cli, conf, d, peer, e) : drain_one(cli, conf, d, peer, &progress, e);
 	drain_free(d);
+	guest_free(way.guest);
 	return code;
 }
 

@@ -3,11 +3,19 @@
 #include "app/visitor.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum {
 	SAY_MS = 1000, /* who serves waits at the shelf already: nothing is said before that */
 	PATIENCE = 3   /* timeouts: a peer that was cut off comes again within a minute (app/serve) */
 };
+
+/* Both sides of a comparison are told the same; what would be sent from here, or filled here, is told here alone. */
+static bool
+is_told_there(const struct cli *cli)
+{
+	return strcmp(cli->verb->name, "verify") == 0;
+}
 
 static bool
 wait_for(const struct cli *cli, struct guest *g, const struct conf_peer *peer, int64_t ms, struct err *e)
@@ -24,7 +32,8 @@ wait_for(const struct cli *cli, struct guest *g, const struct conf_peer *peer, i
 	if (!guest_wait(g, ms, &came, session, e))
 		return false;
 	return came || err_set(e, ERR_PEER, "peer %s has no url here and comes itself, and has not come within %g s: does agent --serve run there, and has its agent.conf a url and"
-					    " pull = yes for this node? The same command at %s needs no waiting", peer->name, (double)ms / 1000.0, peer->name);
+					    " pull = yes for this node?%s%s%s", peer->name, (double)ms / 1000.0, is_told_there(cli) ? " The same command at " : "",
+				       is_told_there(cli) ? peer->name : "", is_told_there(cli) ? " needs no waiting" : "");
 }
 
 bool
@@ -33,7 +42,7 @@ visitor_wait(const struct cli *cli, const struct conf *conf, const struct conf_p
 	*out = NULL;
 	if (peer->url[0] != '\0')
 		return true;
-	if (!guest_new(conf, peer, stop, out, e))
+	if (!guest_new(conf, peer, is_told_there(cli), stop, out, e))
 		return false;
 	if (wait_for(cli, *out, peer, PATIENCE * conf->sync.timeout_ms, e))
 		return true;

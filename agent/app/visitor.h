@@ -1,4 +1,4 @@
-/* Peers without a url, which come themselves: how a verb that asks its peer (--verify, --startup) reaches one. */
+/* Peers without a url, which come themselves: how a verb that asks its peer (--verify, --startup, --drain --dry-run) reaches one. */
 #ifndef TANDEM_APP_VISITOR_H
 #define TANDEM_APP_VISITOR_H
 

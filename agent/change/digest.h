@@ -50,7 +50,7 @@ struct digest {
 };
 
 /* Can this server sum up in the quick way (CRC32C)? Both sides of a comparison must, and their columns' types be the same:
- * it takes values as the columns print them, which costs about half. */
+ * it takes values as the columns print them, which costs less than half. */
 bool digest_has_quick(const struct db *db);
 
 /* Rows above low up to high, in the order of the primary key; NULL is open. */

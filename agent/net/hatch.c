@@ -338,7 +338,7 @@ hatch_open(const struct conf *conf, struct shelves *all, const atomic_bool *stop
 			return;
 		(void)unlink(h->path);
 	}
-	log_warning(NULL, "%s/serve.sock: %s; agent --verify and --startup here cannot ask peers without a url", conf->node.state_dir, strerror(errno));
+	log_warning(NULL, "%s/serve.sock: %s; agent --verify, --startup and --drain --dry-run here cannot ask peers without a url", conf->node.state_dir, strerror(errno));
 	if (h->fd >= 0)
 		(void)close(h->fd);
 	free(h);
@@ -403,7 +403,7 @@ look(const struct guest *g, uint32_t kind, char session[SIGN_SESSION_MAX], bool 
 }
 
 bool
-guest_new(const struct conf *conf, const struct conf_peer *peer, const atomic_bool *stop, struct guest **out, struct err *e)
+guest_new(const struct conf *conf, const struct conf_peer *peer, bool either, const atomic_bool *stop, struct guest **out, struct err *e)
 {
 	struct guest *g = *out = calloc(1, sizeof *g);
 	char session[SIGN_SESSION_MAX];
@@ -416,8 +416,8 @@ guest_new(const struct conf *conf, const struct conf_peer *peer, const atomic_bo
 	g->stop = stop;
 	g->fd = new_socket(0);
 	if (g->fd < 0 || !put_address(conf, &to) || connect(g->fd, (const struct sockaddr *)&to, sizeof to) != 0)
-		(void)err_set(e, ERR_PEER, "peer %s has no url here: it comes itself, to agent --serve, which does not run here. Start it, or run the same command at %s", peer->name,
-		    peer->name);
+		(void)err_set(e, ERR_PEER, "peer %s has no url here: it comes itself, to agent --serve, which does not run here. Start it%s%s", peer->name,
+		    either ? ", or run the same command at " : "", either ? peer->name : "");
 	else if (look(g, FRAME_COME, session, &came, e))
 		return true;
 	guest_free(g);

@@ -1,5 +1,5 @@
 /* The daemon's hatch: a socket in state_dir, through which another run of the agent on this laptop (agent --verify,
- * --startup) lays errands on the daemon's shelves, for a peer that cannot be called and comes itself (net/shelf). Whoever
+ * --startup, --drain --dry-run) lays errands on the daemon's shelves, for a peer that cannot be called and comes itself (net/shelf). Whoever
  * may connect is this node's own user, or root. */
 #ifndef TANDEM_NET_HATCH_H
 #define TANDEM_NET_HATCH_H
@@ -20,9 +20,9 @@ void hatch_close(struct hatch *h);
 
 struct guest;
 
-/* Come to the hatch of the daemon that runs here. ERR_PEER: none does. peer, stop (may be NULL): borrowed. While the guest is
- * there, a peer that has come only to look is kept. */
-MUST_CHECK bool guest_new(const struct conf *conf, const struct conf_peer *peer, const atomic_bool *stop, struct guest **out, struct err *e);
+/* Come to the hatch of the daemon that runs here. ERR_PEER: none does; either: what is asked can be had at the peer as well, and
+ * the message says so. peer, stop (may be NULL): borrowed. While the guest is there, a peer that has come only to look is kept. */
+MUST_CHECK bool guest_new(const struct conf *conf, const struct conf_peer *peer, bool either, const atomic_bool *stop, struct guest **out, struct err *e);
 void guest_free(struct guest *g);
 /* Wait until the peer has come; session is that of its visit. *came = false: not within ms. */
 MUST_CHECK bool guest_wait(struct guest *g, int64_t ms, bool *came, char session[SIGN_SESSION_MAX], struct err *e);

@@ -40,8 +40,13 @@ ask_has_room(const struct asker *a)
 static bool
 call(struct asker *a, struct err *e)
 {
+	bool ok;
+
 	a->called = true;
-	return client_call(a->l->client, "POST", "/api/sync/verify", a->question.data, a->question.len, &a->status, &a->answer, e);
+	ok = client_call(a->l->client, "POST", "/api/sync/verify", a->question.data, a->question.len, &a->status, &a->answer, e);
+	a->unknown = !ok && client_unauthorised(a->l->client);
+	a->not_found = !ok && client_not_found(a->l->client);
+	return ok;
 }
 
 bool
@@ -69,7 +74,7 @@ judge(struct asker *a, bool answered, bool *more, struct err *e)
 {
 	struct link *l = a->l;
 
-	if (!answered && client_not_found(l->client))
+	if (!answered && a->not_found)
 		return err_set(e, ERR_PEER_REFUSED, "peer %s cannot compare: its agent is older than this one; bring both to the same version", l->peer->name);
 	if (!answered)
 		return false;
@@ -93,7 +98,7 @@ ask_send(struct asker *a, bool *more, struct err *e)
 		if (!link_open(l, e))
 			return false;
 		ok = call(a, e);
-		if (ok || !client_unauthorised(l->client))
+		if (ok || !a->unknown)
 			break;
 		client_close(l->client); /* the peer was restarted: hello, and once more */
 	}
@@ -103,7 +108,7 @@ ask_send(struct asker *a, bool *more, struct err *e)
 bool
 ask_take(struct asker *a, bool called, bool *more, struct err *e)
 {
-	if (called || (a->called && !client_unauthorised(a->l->client)))
+	if (called || (a->called && !a->unknown))
 		return judge(a, called, more, e);
 	err_clear(e);
 	client_close(a->l->client);

@@ -2,11 +2,14 @@
 #ifndef TANDEM_SYNC_ASK_H
 #define TANDEM_SYNC_ASK_H
 
+#include <pthread.h>
+
 #include "change/peer.h"
 #include "sync/compare.h"
 #include "wire/compare.h"
 
 struct walk; /* sync/compare */
+struct asking; /* sync/asking */
 
 /* A comparison of one table under way. */
 struct asker {
@@ -19,11 +22,15 @@ struct asker {
 	struct buf question, answer;
 	int status; /* HTTP */
 	bool called; /* the question was sent */
+	bool unknown, not_found; /* and refused: the peer knows no such session; no such call */
+	pthread_mutex_t *line; /* held by a thread of questions while it calls (sync/asking) */
 	struct compare_reader reader; /* of the answer */
 	bool dirty; /* here are writes that the triggers could not name (change/moved) */
 	uint64_t step;		      /* rows of the next range */
 	size_t batch;		      /* ranges of the next question */
-	struct walk *ahead;	      /* whose next batch is found while the peer sums up this one; NULL: none */
+	struct walk *ahead;	      /* whose next batch is found and asked for while the peer sums up this one; NULL: none */
+	struct asking *asking;	      /* the question about this batch, which is under way already; NULL: none */
+	size_t asked;		      /* ranges of it */
 	bool counted;		      /* the key is a whole number, and at the beginning its last one was: */
 	int64_t last_key;
 	uint64_t stride;	      /* whole numbers for each row, where they lie close; 0: not known, or they do not */

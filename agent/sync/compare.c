@@ -4,12 +4,12 @@
 #include "sync/compare.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "sync/asking.h"
 #include "sync/doubt.h"
 
 enum {
@@ -122,6 +122,8 @@ struct walk {
 	size_t low_len;
 	struct ranges next;
 	bool found, end; /* there is a next one; it is the last */
+	struct asking *asking; /* the question about next, which is under way already; NULL: none */
+	size_t asked; /* ranges of it */
 };
 
 static bool find_batch(struct asker *a, struct walk *w, struct err *e);
@@ -160,25 +162,6 @@ sum_range(struct asker *a, struct range *r, struct err *e)
 	if (a->step > r->about / FANOUT)
 		a->step = r->about / FANOUT < STEP_MIN ? STEP_MIN : r->about / FANOUT;
 	return true;
-}
-
-/* The question for the peer's sums, on its way while ours are summed up: no database is touched here. */
-struct asking {
-	struct asker *asker;
-	bool ok;
-	int64_t ms;
-	struct err e;
-};
-
-static void *
-asking_main(void *arg)
-{
-	struct asking *asking = arg;
-	int64_t start = clock_mono_ms();
-
-	asking->ok = ask_call(asking->asker, &asking->e);
-	asking->ms = clock_mono_ms() - start;
-	return NULL;
 }
 
 /* Ours of ranges from..to. */
@@ -234,37 +217,106 @@ note_stride(struct asker *a, const struct ranges *r)
 		a->stride = ((uint64_t)to - (uint64_t)from + rows - 1) / rows;
 }
 
-/* While the peer still sums up. */
+/* The question for the sums of as many ranges from from on as it holds; *to: the end of them. */
 static bool
-look_ahead(struct asker *a, const struct ranges *r, struct err *e)
+put_ranges(struct asker *a, const struct ranges *r, size_t from, size_t *to, struct err *e)
+{
+	if (!ask_begin(a, a->digest.quick ? ASK_QUICK : ASK_SUMS, e))
+		return false;
+	for (*to = from; *to < r->n && *to - from < COMPARE_ITEMS && ask_has_room(a); ++*to) {
+		struct digest_range bounds = bounds_of(&r->ranges[*to]);
+
+		compare_put_range(&a->question, &bounds);
+	}
+	return true;
+}
+
+static bool
+ask_for_sums(struct asker *a, const struct ranges *r, size_t from, size_t *to, struct asking **out, struct err *e)
+{
+	if (!asking_new(a, out, e))
+		return false;
+	if (!put_ranges(asking_asker(*out), r, from, to, e)) {
+		asking_free(*out);
+		*out = NULL;
+		return false;
+	}
+	asking_start(*out);
+	return true;
+}
+
+/* The next batch, and the question about it: the peer goes on with that when this one is answered. */
+static bool
+look_ahead(struct asker *a, struct err *e)
 {
 	struct walk *w = a->ahead;
 
-	if (w == NULL)
+	if (w == NULL || w->found)
 		return true;
-	a->ahead = NULL; /* once: not for what the batch is cut into */
-	note_stride(a, r);
-	return find_batch(a, w, e);
+	return find_batch(a, w, e) && ask_for_sums(a, &w->next, 0, &w->asked, &w->asking, e);
 }
 
-/* Send the question about ranges from..to, and sum up ours meanwhile. */
-static bool
-ask_and_sum(struct asker *a, struct ranges *r, size_t from, size_t to, int64_t *ms, struct err *e)
+/* The way to the peer is needed for other questions. What it has answered to the one ahead is kept. */
+static void
+end_ahead(struct asker *a)
 {
-	struct asking asking = { .asker = a };
-	bool threaded, more, ok;
-	pthread_t thread;
+	if (a->ahead != NULL && a->ahead->asking != NULL)
+		asking_end(a->ahead->asking);
+}
 
-	a->called = false;
-	threaded = pthread_create(&thread, NULL, asking_main, &asking) == 0;
-	ok = sum_ranges(a, r, from, to, e) && look_ahead(a, r, e);
-	if (threaded)
-		(void)pthread_join(thread, NULL);
-	*ms = asking.ms;
-	if (!ok)
-		return false;
-	*e = asking.e;
-	return ask_take(a, asking.ok, &more, e);
+static void
+drop_ahead(struct asker *a)
+{
+	if (a->ahead == NULL)
+		return;
+	asking_free(a->ahead->asking);
+	a->ahead->asking = NULL;
+}
+
+/* Ours of the next batch, while the peer is not done with this one. */
+static bool
+sum_ahead(struct asker *a, const struct asking *asking, struct err *e)
+{
+	struct walk *w = a->ahead;
+	int64_t start = clock_mono_ms();
+	uint64_t rows = 0;
+
+	for (size_t i = 0; w != NULL && i < w->next.n && !asking_is_done(asking); i++) {
+		struct range *one = &w->next.ranges[i];
+
+		if (one->summed)
+			continue;
+		if (!sum_range(a, one, e))
+			return false;
+		rows += one->sum.rows;
+	}
+	if (rows > 0)
+		adapt(a, rows, clock_mono_ms() - start);
+	return true;
+}
+
+/* The peer's sums of ranges from..*to, and ours meanwhile. The question may be under way already. */
+static bool
+ask_and_sum(struct asker *a, struct ranges *r, size_t from, int64_t *ms, struct err *e)
+{
+	struct asking *asking = a->asking;
+	size_t to = a->asked;
+	bool more, ok = true;
+
+	a->asking = NULL;
+	if (asking == NULL)
+		ok = ask_for_sums(a, r, from, &to, &asking, e);
+	ok = ok && look_ahead(a, e) && sum_ranges(a, r, from, to, e) && sum_ahead(a, asking, e);
+	if (asking != NULL)
+		asking_end(asking);
+	if (ok && !asking_was_answered(asking))
+		drop_ahead(a); /* no session, or a refusal: other questions come first */
+	if (ok) {
+		*ms = asking_ms(asking);
+		ok = asking_take(asking, a, &more, e);
+	}
+	asking_free(asking);
+	return ok;
 }
 
 static bool
@@ -289,20 +341,6 @@ take_sums(struct asker *a, struct ranges *r, size_t *at, struct err *e)
 	}
 }
 
-/* The question for the sums of as many ranges from from on as it holds; *to: the end of them. */
-static bool
-put_ranges(struct asker *a, const struct ranges *r, size_t from, size_t *to, struct err *e)
-{
-	if (!ask_begin(a, a->digest.quick ? ASK_QUICK : ASK_SUMS, e))
-		return false;
-	for (*to = from; *to < r->n && *to - from < COMPARE_ITEMS && ask_has_room(a); ++*to) {
-		struct digest_range bounds = bounds_of(&r->ranges[*to]);
-
-		compare_put_range(&a->question, &bounds);
-	}
-	return true;
-}
-
 /* Does the peer not know the quick way, or not for this table? Then ours are summed up once more, in the other one. */
 static bool
 is_too_quick(struct asker *a, struct ranges *r, struct err *e)
@@ -310,9 +348,12 @@ is_too_quick(struct asker *a, struct ranges *r, struct err *e)
 	if (!a->digest.quick || e->code != ERR_PEER_REFUSED || a->status != HTTP_UNPROCESSABLE)
 		return false;
 	err_clear(e);
+	drop_ahead(a);
 	a->digest.quick = false;
 	for (size_t i = 0; i < r->n; i++)
 		r->ranges[i].summed = false;
+	for (size_t i = 0; a->ahead != NULL && i < a->ahead->next.n; i++)
+		a->ahead->next.ranges[i].summed = false;
 	return true;
 }
 
@@ -321,13 +362,11 @@ static bool
 compare_sums(struct asker *a, struct ranges *r, struct err *e)
 {
 	for (size_t at = 0; at < r->n;) {
-		size_t before = at, to;
+		size_t before = at;
 		uint64_t rows = 0;
 		int64_t ms;
 
-		if (!put_ranges(a, r, at, &to, e))
-			return false;
-		if (!ask_and_sum(a, r, at, to, &ms, e)) {
+		if (!ask_and_sum(a, r, at, &ms, e)) {
 			if (!is_too_quick(a, r, e))
 				return false;
 			continue;
@@ -575,6 +614,7 @@ narrow(struct asker *a, struct ranges *r, struct err *e)
 
 		if (!one->differs)
 			continue;
+		end_ahead(a);
 		ok = narrow_one(a, one, leaf, &parts, e);
 		if (ok && parts.n + PARTS_MAX > COMPARE_ITEMS) {
 			ok = narrow(a, &parts, e);
@@ -693,9 +733,13 @@ compare_batch(struct asker *a, struct walk *w, bool *end, struct err *e)
 	*end = w->end;
 	w->next = (struct ranges){ 0 };
 	w->found = false;
+	a->asking = w->asking;
+	a->asked = w->asked;
+	w->asking = NULL;
 	a->ahead = f == NULL && !*end ? w : NULL;
 	ok = narrow(a, &batch, e);
 	a->ahead = NULL;
+	note_stride(a, &batch);
 	for (size_t i = 0; ok && i < batch.n; i++)
 		a->out->records += rows_of(&batch.ranges[i]);
 	if (ok && a->watch != NULL && a->watch->progress != NULL)
@@ -734,6 +778,7 @@ walk(struct asker *a, struct err *e)
 	ok = ok && learn_keys(a, e);
 	while (ok && !end)
 		ok = !stopped(a) ? (w.found || find_batch(a, &w, e)) && compare_batch(a, &w, &end, e) : err_set(e, ERR_STOPPED, "stopped");
+	asking_free(w.asking);
 	ranges_free(&w.next);
 	free(w.low);
 	return ok && doubt_settle(a, e);
@@ -825,15 +870,19 @@ compare_table_watched(struct link *l, const struct catalog *c, const char *table
 	const struct table *t = catalog_table(c, table);
 	struct asker a = { .l = l, .table = t, .act = what, .watch = watch, .out = out, .step = STEP_FIRST, .batch = BATCH_FIRST,
 		.digest = { .db = l->db, .database = c->database, .table = t } };
+	pthread_mutex_t line = PTHREAD_MUTEX_INITIALIZER;
 	bool ok;
 
 	memset(out, 0, sizeof *out);
 	if (t == NULL || t->problem != NULL)
 		return err_set(e, ERR_USAGE, "table %s %s", table, t == NULL ? "does not exist or is not replicated" : t->problem);
 	a.digest.quick = digest_has_quick(l->db);
+	a.line = &line;
 	asker_init(&a);
 	ok = walk(&a, e);
+	asking_free(a.asking);
 	asker_free(&a);
+	(void)pthread_mutex_destroy(&line);
 	return ok;
 }
 

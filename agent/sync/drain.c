@@ -43,6 +43,8 @@ struct drain {
 	bool allow_deletes; /* a person's yes to whatever is found */
 	bool fill_blank; /* a node that has never been filled fills itself */
 	int64_t startup_at; /* for a startup to go on with, not before */
+	drain_reach_fn *reach; /* NULL: a peer without a url is not reached */
+	void *reach_arg;
 	drain_progress_fn *progress; /* or NULL */
 	void *progress_arg;
 	uint64_t first_id, last_id; /* of the queue, when this run began to send: progress is told by them */
@@ -818,6 +820,13 @@ take_rehearsal(struct drain *d, int status, struct buf *answer, struct drain_pre
 	return buf_check(&out->lines, "a rehearsal's answer", e);
 }
 
+void
+drain_on_reach(struct drain *d, drain_reach_fn *reach, void *arg)
+{
+	d->reach = reach;
+	d->reach_arg = arg;
+}
+
 static bool
 ask_peer(struct drain *d, struct group *g, struct drain_preview *out, struct err *e)
 {
@@ -827,6 +836,8 @@ ask_peer(struct drain *d, struct group *g, struct drain_preview *out, struct err
 
 	if (d->peer->paused)
 		return err_set(e, ERR_PEER, "the link is paused here ([peer %s] paused)", d->peer->name);
+	if (d->link.guest == NULL && d->peer->url[0] == '\0' && d->reach != NULL && !d->reach(d, d->reach_arg, e))
+		return false;
 	if (!link_open(&d->link, e))
 		return false;
 	buf_init(&answer, MESSAGE_ANSWER_MAX);

@@ -72,6 +72,9 @@ struct drain_preview {
 	uint64_t listed;
 	struct buf lines; /* its findings (wire/rehearsal), one a line; free with buf_free */
 };
+/* How a peer that cannot be called is reached: called before the first question of a preview, to find a guest. */
+typedef bool drain_reach_fn(struct drain *d, void *arg, struct err *e);
+void drain_on_reach(struct drain *d, drain_reach_fn *reach, void *arg);
 MUST_CHECK bool drain_preview(struct drain *d, const struct group_watch *watch, struct drain_preview *out, struct err *e);
 
 #endif

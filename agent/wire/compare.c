@@ -6,7 +6,7 @@
 
 #include "base/hex.h"
 
-static const char *const ask_name[ASKS] = { "sums", "quick", "rows", "keys", "keep", "queue", "fill", "fetch", "again" };
+static const char *const ask_name[ASKS] = { "sums", "fast", "rows", "keys", "keep", "queue", "fill", "fetch", "again" };
 
 /* --- parts of lines --- */
 

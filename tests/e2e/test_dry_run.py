@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -189,6 +191,45 @@ def test_a_peer_that_is_gone_is_named_and_the_rest_is_told(fresh_pair: Pair) -> 
     text = anna.drain("--dry-run", check=UNREACHED)
     assert "t: 1 records" in text.stdout and "was not asked" in text.stdout
     assert _frozen(fresh_pair) == before
+
+
+@contextmanager
+def _no_drain(node: Node, peer: str) -> Iterator[None]:
+    """What waits for the peer goes on waiting: the lock of its drains is taken."""
+    connection = node.connect()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT GET_LOCK(%s, 60)", [f"tandem.{hand.token(node)[:16]}.{peer}"])
+        assert cursor.fetchone() == (1,)
+    yield
+    connection.close()
+
+
+def test_the_side_that_cannot_call_is_told_the_same_by_a_peer_that_comes(fresh_pair: Pair) -> None:
+    anna, bert = _start(fresh_pair, T, "INSERT INTO t VALUES (1,'a')")
+    anna.change_conf({"peer bert": {"pull": "yes"}, "sync": {"interval": "20ms"}})
+    bert.change_conf({"peer anna": {"url": None}, "sync": {"timeout": "1s", "interval": "20ms"}})
+    assert "to peer anna: nothing" in bert.drain("--dry-run", check=DONE).stdout  # and nobody is asked
+    bert.sql("UPDATE t SET v='bert' WHERE id=1")
+    anna.sql("UPDATE t SET v='anna' WHERE id=1")
+    ran = bert.drain("--dry-run", check=UNREACHED)
+    assert "t: 1 records: 0 inserts, 1 updates" in ran.stdout and "agent --serve, which does not run here. Start it" in ran.stdout
+    assert "same command" not in ran.stdout
+    with _no_drain(anna, "bert"), _no_drain(bert, "anna"):
+        bert.start_serve()
+        ran = bert.drain("--dry-run", check=UNREACHED)
+        assert "waiting up to 3 s for peer anna" in ran.stdout and "has not come within 3 s" in ran.stdout and "same command" not in ran.stdout
+        anna.start_serve()
+        schemas = [[node.sql("SELECT * FROM t"), hand.sync(node, "SELECT * FROM sync_queue"), hand.sync(node, "SELECT * FROM sync_conflict")] for node in (anna, bert)]
+        said = _asked(bert)
+        assert said["asked"] and said["judged_all"] and (said["judged"], said["conflicts"], said["refused"]) == (1, 1, 0)
+        found = said["findings"][0]
+        assert (found["verdict"], found["rule"], found["here_node"], found["there_node"]) == ("keep", "newer", "bert", "anna")
+        assert "anna would stay (newer)" in bert.drain("--dry-run", check=DONE).stdout
+        assert schemas == [[node.sql("SELECT * FROM t"), hand.sync(node, "SELECT * FROM sync_queue"), hand.sync(node, "SELECT * FROM sync_conflict")] for node in (anna, bert)]
+    until(lambda: anna.sql("SELECT v FROM t") == bert.sql("SELECT v FROM t") == [("anna",)], 60, "and so it is decided")
+    until(lambda: bert.status()["peers"][0]["in_step"], 60, "all is told")
+    assert "to peer anna: nothing" in bert.drain("--dry-run", check=DONE).stdout
+    assert not fresh_pair.wire or not fresh_pair.wire["bert", "anna"].exchanges
 
 
 def test_a_paused_peer_is_named_and_not_asked(fresh_pair: Pair) -> None:

@@ -299,6 +299,19 @@ def test_missing_tables_are_created(fresh_pair: Pair) -> None:
     assert two.anna.sql("SHOW TABLES LIKE 'parts'") == []
 
 
+def test_tables_that_a_killed_run_has_created_are_captured_by_the_next_one(fresh_pair: Pair) -> None:
+    two = fresh_pair
+    two.bert.sql("CREATE TABLE late (id INT PRIMARY KEY)")
+    two.bert.sql("INSERT INTO late VALUES (1)")
+    two.install()
+    two.anna.sql("CREATE TABLE late (id INT PRIMARY KEY)")  # it was killed behind this
+    two.start_serve()
+    assert startup(two.anna, "--create-tables")["copied"] == 1
+    assert two.anna.status()["new_tables"] == []
+    two.anna.sql("INSERT INTO late VALUES (2)")
+    until(lambda: two.bert.sql("SELECT COUNT(*) FROM late") == [(2,)], what="anna's row is at bert's")
+
+
 def _foretold(node: Node, *args: str, check: int = 0) -> dict[str, Any]:
     """What --dry-run says of each table, and of all."""
     said = startup(node, "--dry-run", *args, check=check)

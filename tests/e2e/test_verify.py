@@ -194,6 +194,41 @@ def test_rows_that_are_changed_alike_do_not_hide_each_other(fresh_pair: Pair) ->
         assert compare(two.anna, check=5)["t"]["different"] == 10000
 
 
+ALONE = [  # columns besides the key, one row, the same row with one difference
+    ("a VARCHAR(9), b VARCHAR(9), c VARCHAR(9)", "'', '', ',,'", "',,', '', ''"),
+    ("a VARCHAR(9), b VARCHAR(9), c VARCHAR(9)", "NULL, '', ''", "'', '', NULL"),
+    ("a VARCHAR(9), b VARCHAR(9), c VARCHAR(9)", "NULL, NULL, 'x'", "'x', NULL, NULL"),
+    ("a VARCHAR(9), b VARCHAR(9), c VARCHAR(9)", "NULL, '-', ''", "'-', NULL, ''"),
+    ("a VARCHAR(9), b VARCHAR(9)", "'x,', 'y'", "'x', ',y'"), ("a VARCHAR(9), b VARCHAR(9)", "'x', '1,y'", "'x,1', 'y'"),
+    ("a VARCHAR(9)", "NULL", "''"), ("a VARCHAR(9)", "'a'", "'a '"), ("a VARCHAR(9)", "'a'", "'A'"), ("a VARCHAR(9)", "''", "','"),
+    ("n INT, a VARCHAR(9)", "NULL, '7'", "7, NULL"), ("n INT, a VARCHAR(9)", "7, NULL", "7, ''"), ("m INT, n INT", "NULL, 1", "1, NULL"),
+    ("a TEXT", "REPEAT('y', 1025)", "SHA1(REPEAT('y', 1025))"), ("a VARCHAR(9), b LONGBLOB", "'', NULL", "'', ''"),
+    ("b LONGBLOB, z VARCHAR(9)", "CONCAT(REPEAT(x'00', 99999), x'00'), ''", "CONCAT(REPEAT(x'00', 99999), x'01'), ''"),
+    ("a VARCHAR(9), g POINT", "'', POINT(1, 2)", "'', POINT(1, 3)"), ("d DECIMAL(9,2)", "1.10", "1.11"), ("f FLOAT", "0.1", "0.10000001"),
+    ("b BIT(40)", "5", "4"), ("e ENUM('a', 'b')", "'a'", "'b'"), ("t TIMESTAMP(6) NULL", "'2024-01-01 00:00:00.000001'", "'2024-01-01 00:00:00.000002'"),
+    (",".join(f"v{i} VARCHAR(3)" for i in range(90)), ",".join(["''"] * 90), ",".join(["''"] * 89 + ["'x'"])),
+]
+KEYS_ALONE = {"id INT PRIMARY KEY": "-5", "id BIGINT UNSIGNED PRIMARY KEY": "18446744073709551615", "id VARCHAR(20) PRIMARY KEY": "'k'",
+              "id DECIMAL(20,2) PRIMARY KEY": "-1.50", "id DATE, no TINYINT, PRIMARY KEY (id, no)": "'2024-01-01', 3"}
+
+
+def test_a_difference_that_stands_alone_in_its_table_is_seen(fresh_pair: Pair) -> None:
+    """Nothing else tells the sums of the two sides apart."""
+    kinds = list(KEYS_ALONE)
+    names = {f"t{n}": (kinds[n % len(kinds)], *what) for n, what in enumerate(ALONE)}
+    tables = [f"CREATE TABLE {name} ({key}, {columns}) DEFAULT CHARSET utf8mb4" for name, (key, columns, _, _) in names.items()]
+    tables += [f"CREATE TABLE bare{n} ({key})" for n, key in enumerate(kinds)]
+    rows = [f"INSERT INTO {name} VALUES ({KEYS_ALONE[key]}, {row})" for name, (key, _, row, _) in names.items()]
+    rows += [f"INSERT INTO bare{n} VALUES ({KEYS_ALONE[key]})" for n, key in enumerate(kinds)]
+    with begun(fresh_pair, *tables, *rows) as two:
+        assert all(found(table) == {} for table in compare(two.anna, check=0).values())
+        for name, (key, _, _, other) in names.items():
+            unseen(two.anna, f"DELETE FROM {name}", f"INSERT INTO {name} VALUES ({KEYS_ALONE[key]}, {other})")
+        said = compare(two.anna, check=5)
+        assert [name for name in names if said[name]["different"] != 1] == []
+        assert all(found(said[f"bare{n}"]) == {} for n in range(len(kinds)))
+
+
 TEXTS = {  # tables by the charsets of their columns
     "one": "a VARCHAR(30), b TEXT, c CHAR(9)", "collations": "a VARCHAR(30) COLLATE utf8mb4_bin, b TEXT COLLATE utf8mb4_unicode_ci, c CHAR(9)",
     "latin1": "a VARCHAR(30) CHARACTER SET latin1, b TEXT CHARACTER SET latin1, c CHAR(9) CHARACTER SET latin1",
@@ -539,10 +574,10 @@ def test_a_question_in_good_form_is_answered(bert: tuple[Node, Impostor]) -> Non
     status, answer = bert[1].post(VERIFY, _question("sums", _line(None, "100"), _line("100", None)))
     lines = [json.loads(line) for line in answer.splitlines()]
     assert status == 200 and lines[0] == ["compared", "1", None] and [line[0] for line in lines[1:]] == ["100", "4900"]
-    status, answer = bert[1].post(VERIFY, _question("quick", _line(None, "100"), _line("100", None)))
+    status, answer = bert[1].post(VERIFY, _question("fast", _line(None, "100"), _line("100", None)))
     sums = [json.loads(line) for line in answer.splitlines()][1:]
     assert status == 200 and [line[0] for line in sums] == ["100", "4900"] and sums[0][1] != sums[1][1]
-    status, answer = bert[1].post(VERIFY, _question("quick", _line(None, None), columns=COLUMNS_OF_T.replace("int(11)", "bigint(20)")))
+    status, answer = bert[1].post(VERIFY, _question("fast", _line(None, None), columns=COLUMNS_OF_T.replace("int(11)", "bigint(20)")))
     assert status == 422 and json.loads(answer)["error"] == "sums"  # another type prints its values in another way
     status, answer = bert[1].post(VERIFY, _question("rows", _line(None, None)))
     lines = [json.loads(line) for line in answer.splitlines()]
