@@ -420,9 +420,14 @@ forget_link(struct builder *b, const char *table, const char *key, size_t key_le
 static bool
 end_forsaken(struct builder *b, const struct debt_before *before, const struct owed *o, struct err *e)
 {
-	uint64_t link = debt_forsaken(before, o);
+	uint64_t link = debt_forsaken(before, o), same = 0;
 
-	return link == 0 || (queue_tell_end(b->g->db, o->table, link, e) && forget_link(b, o->table, o->key, o->key_len, e));
+	if (link == 0)
+		return true;
+	if (!db_number(b->g->db, "SELECT 1 FROM sync_queue a JOIN sync_queue b ON b.record_id=a.record_id WHERE a.id=? AND b.id=?",
+		DB_ARGS(db_u64(link), db_u64(before->link)), &same, NULL, e))
+		return false;
+	return same != 0 || (queue_tell_end(b->g->db, o->table, link, e) && forget_link(b, o->table, o->key, o->key_len, e));
 }
 
 /* What the peer has not accepted goes along with the record's later changes. Where single columns count, the rows of

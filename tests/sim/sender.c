@@ -182,10 +182,10 @@ static void
 end_forsaken(struct builder *b, const struct entry *entry, const struct owed *o, int table)
 {
 	struct debt_before before = debt_before(entry, o);
-	const struct queued *from = store_queued(&b->n->store, debt_forsaken(&before, o));
+	const struct queued *from = store_queued(&b->n->store, debt_forsaken(&before, o)), *other = store_queued(&b->n->store, before.link);
 	struct queued again;
 
-	if (from == NULL || from->table != table)
+	if (from == NULL || from->table != table || (other != NULL && other->key == from->key))
 		return;
 	again = *from;
 	store_tell_end(&b->n->store, &again);
