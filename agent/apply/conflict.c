@@ -33,10 +33,11 @@ conflict_judge(enum conf_policy policy, const struct facts *f)
 		return d;
 	}
 	/* What began on one side without the other's knowledge is not what the other has deleted, even if
-	 * it has the same number; what came from the other is. */
+	 * it has the same number; what came from the other is, and may hold what a third one wrote into it. */
 	if (f->counter_key && f->removed && f->local_made && f->here && !f->same) {
 		d.verdict = f->local_theirs ? VERDICT_APPLY : VERDICT_KEEP;
 		d.supersede = d.requeue = f->local_theirs;
+		d.conflict = f->local_theirs && !f->weak && !f->local_weak;
 		return d;
 	}
 	/* Nor is what was deleted here under a number that both gave what now comes under it. Both rows may have been on

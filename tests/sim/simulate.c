@@ -187,6 +187,7 @@ once_wrong(struct world *w)
 		{ 5009304, POLICY_ADD }, /* one number, two rows, both deleted while both were on their way */
 		{ 20005579, POLICY_MANUAL }, /* a changed key that was refused, under a key that another row had before, changes again */
 		{ 1001273, POLICY_NEWER }, /* set back before an answer, whose changes are purged while their mark is kept */
+		{ 73034866, POLICY_NEWER }, /* who deletes his own row has not seen what another one wrote into it */
 		{ 74028778, POLICY_NEWER }, /* one move of a key, told twice, and refused each time */
 		{ 31003359, POLICY_NEWER }, /* a refused key loses to a version of the record under it */
 		{ 30009443, POLICY_MANUAL }, /* a refused key of a record, and another record comes there from a third key */
