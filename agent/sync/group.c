@@ -201,7 +201,8 @@ take_change(const struct change *c, void *arg, bool *stop, struct err *e)
 		b->last_id = c->id;
 		return note_dirty(b, c->table, e);
 	}
-	if (b->limit > 0 && col->n >= b->limit && collapse_find(col, c->table, c->key, c->key_len) == NULL) {
+	/* A key's end and the record under its new key are one statement's, and are not cut apart. */
+	if (b->limit > 0 && col->n >= b->limit && (c->link == 0 || c->link != b->last_id) && collapse_find(col, c->table, c->key, c->key_len) == NULL) {
 		b->overflow = true;
 		*stop = true;
 		return true;

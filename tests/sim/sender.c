@@ -75,7 +75,7 @@ collapse_between(struct builder *b, uint64_t limit, uint64_t *last_id)
 
 		if (!q->visible || q->status == SUPERSEDED || !contains(&b->upto, q->id) || contains(&b->base, q->id))
 			continue;
-		if (limit > 0 && b->collapse.n >= limit && collapse_find(&b->collapse, c.table, c.key, c.key_len) == NULL)
+		if (limit > 0 && b->collapse.n >= limit && (c.link == 0 || c.link != *last_id) && collapse_find(&b->collapse, c.table, c.key, c.key_len) == NULL)
 			return false;
 		*last_id = q->id;
 		must(collapse_add(&b->collapse, &c, &e), &e);
