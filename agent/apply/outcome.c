@@ -123,11 +123,12 @@ forget_owed(struct chunk *c, const char *key, size_t key_len, struct err *e)
 	uint64_t told = 0;
 
 	ok = peer_record_hash(table, key, key_len, hash, e) &&
-	    db_query(c->pass->db, "DELETE FROM sync_owed WHERE record_hash=? RETURNING IFNULL(link, 0)", DB_ARGS(db_bytes(hash, sizeof hash)), &rows, e);
+	    db_query(c->pass->db, "DELETE FROM sync_owed WHERE record_hash=? RETURNING IFNULL(link, 0), queue_ids", DB_ARGS(db_bytes(hash, sizeof hash)), &rows, e);
 	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
 		uint64_t link = db_rows_u64(rows, 0);
 
-		if (link == 0 || link == told) /* two peers may have refused the same */
+		ok = queue_release_rows(c->pass->db, db_rows_text(rows, 1), e); /* nobody is owed those that have not lost */
+		if (!ok || link == 0 || link == told) /* two peers may have refused the same */
 			continue;
 		ok = queue_tell_end(c->pass->db, table, link, e);
 		told = link;
