@@ -41,8 +41,9 @@ conflict_judge(enum conf_policy policy, const struct facts *f)
 		return d;
 	}
 	/* Nor is what was deleted here under a number that both gave what now comes under it. Both rows may have been on
-	 * their way when both were deleted: then each side has the other's now, and hears of it. */
-	if (f->counter_key && f->inserted && !f->here && !f->same && (!f->decided || f->local_inserted)) {
+	 * their way when both were deleted: then each side has the other's now, and hears of it. But what somebody has
+	 * decided about here, and deleted then, is not back because it was on its way once more. */
+	if (f->counter_key && f->inserted && !f->here && !f->same && !f->local_decided && (!f->decided || f->local_inserted)) {
 		d.supersede = true;
 		d.requeue = f->local_inserted;
 		return d;

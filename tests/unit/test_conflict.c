@@ -93,7 +93,7 @@ by_the_rules(unsigned bits, bool wins)
 		return (struct decision){ VERDICT_ASK, false, false, false };
 	if ((bits & COUNTER) && (bits & HERE) && (bits & REMOVED) && (bits & LOCAL_MADE))
 		return (bits & LOCAL_THEIRS) ? (struct decision){ VERDICT_APPLY, true, true, true } : (struct decision){ VERDICT_KEEP, false, false, false };
-	if ((bits & COUNTER) && (bits & INSERTED) && !(bits & HERE) && (!(bits & DECIDED) || (bits & LOCAL_INSERTED)))
+	if ((bits & COUNTER) && (bits & INSERTED) && !(bits & HERE) && !(bits & LOCAL_DECIDED) && (!(bits & DECIDED) || (bits & LOCAL_INSERTED)))
 		return (struct decision){ VERDICT_APPLY, false, (bits & LOCAL_INSERTED) != 0, true };
 	if ((bits & WHOLE) || (bits & LOCAL_WHOLE) || !(bits & HERE))
 		return (struct decision){ wins ? VERDICT_APPLY : VERDICT_KEEP, true, true, true };
@@ -166,6 +166,7 @@ static const struct {
 	{ "insert of a number that was deleted here", WHOLE | INSERTED | LOCAL_WHOLE | COUNTER, OLDER, { VERDICT_APPLY, false, false, true } },
 	{ "insert of a number that was made and deleted here", WHOLE | INSERTED | LOCAL_WHOLE | LOCAL_INSERTED | COUNTER, OLDER,
 	    { VERDICT_APPLY, false, true, true } },
+	{ "insert of a number whose end was decided here", WHOLE | INSERTED | LOCAL_WHOLE | LOCAL_DECIDED | COUNTER, OLDER, { VERDICT_KEEP, true, true, true } },
 	{ "a verdict's insert of a number that was deleted here", WHOLE | INSERTED | LOCAL_WHOLE | COUNTER | DECIDED, OLDER, { VERDICT_KEEP, true, true, true } },
 	{ "delete of a number that was given anew here", HERE | WHOLE | REMOVED | LOCAL_WHOLE | LOCAL_INSERTED | LOCAL_MADE | COUNTER, NEWER,
 	    { VERDICT_KEEP, false, false, false } },
