@@ -214,6 +214,17 @@ relay_old(const struct item *item, struct relay r, const char *node, struct rela
 	to->items[to->n++] = r;
 }
 
+/* The row under the old key stays: the peer, which has it under the new one, is told of it as of another record. */
+static void
+relay_staying(const struct item *item, struct relay r, struct relay_list *to)
+{
+	r.key = item->meta.old_key;
+	r.key_len = item->meta.old_key_len;
+	r.operation = OP_INSERT;
+	r.requeue = true;
+	to->items[to->n++] = r;
+}
+
 void
 outcome_relays(const char *table, const char *node, const struct item *item, struct relay_list *to)
 {
@@ -233,6 +244,8 @@ outcome_relays(const char *table, const char *node, const struct item *item, str
 	if (!incoming && !item->decision.requeue) { /* our own change is still on its way to everybody */
 		if (item->drop_old)
 			relay_old(item, r, node, to);
+		if (item->old_stays)
+			relay_staying(item, r, to);
 		return;
 	}
 	if (item->decision.requeue && lineage_is_linked(item)) {
