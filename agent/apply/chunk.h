@@ -33,6 +33,7 @@ struct item {
 	size_t at_key_len;
 	struct line_value *write; /* what is written; NULL: values */
 	bool drop_old;	     /* the row under meta.old_key goes as well */
+	bool old_stays;	     /* it does not, and is a record of its own from here on */
 	bool done;
 	int shape; /* enum target_shape or WRITE_NOTHING */
 	struct decision decision;

@@ -33,15 +33,17 @@ conflict_judge(enum conf_policy policy, const struct facts *f)
 		return d;
 	}
 	/* What began on one side without the other's knowledge is not what the other has deleted, even if
-	 * it has the same number; what came from the other is. */
+	 * it has the same number; what came from the other is, and may hold what a third one wrote into it. */
 	if (f->counter_key && f->removed && f->local_made && f->here && !f->same) {
 		d.verdict = f->local_theirs ? VERDICT_APPLY : VERDICT_KEEP;
 		d.supersede = d.requeue = f->local_theirs;
+		d.conflict = f->local_theirs && !f->weak && !f->local_weak;
 		return d;
 	}
 	/* Nor is what was deleted here under a number that both gave what now comes under it. Both rows may have been on
-	 * their way when both were deleted: then each side has the other's now, and hears of it. */
-	if (f->counter_key && f->inserted && !f->here && !f->same && (!f->decided || f->local_inserted)) {
+	 * their way when both were deleted: then each side has the other's now, and hears of it. But what somebody has
+	 * decided about here, and deleted then, is not back because it was on its way once more. */
+	if (f->counter_key && f->inserted && !f->here && !f->same && !f->local_decided && (!f->decided || f->local_inserted)) {
 		d.supersede = true;
 		d.requeue = f->local_inserted;
 		return d;

@@ -307,8 +307,10 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 	d = c->pass->ndisputes == 0 ? NULL : pass_decided(c->pass, item->hash, seen, f.changed_at, f.node);
 	if (d != NULL && !judge_decided(c, item, d, &f, e))
 		return false;
-	if (d != NULL && item->changed_as_old) /* what was written here under its old key no decision was about */
+	if (d != NULL && item->changed_as_old) { /* what was written here under its old key no decision was about */
+		item->old_stays = item->old_here;
 		return true;
+	}
 	if (item->decision.verdict == VERDICT_ASK && item->concurrent == 0) { /* of a row that nobody has changed since */
 		(void)snprintf(item->local_changed_at, sizeof item->local_changed_at, "%s", long_ago);
 		(void)snprintf(item->local_node, sizeof item->local_node, "%s", c->pass->conf->node.name);

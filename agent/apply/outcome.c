@@ -123,11 +123,12 @@ forget_owed(struct chunk *c, const char *key, size_t key_len, struct err *e)
 	uint64_t told = 0;
 
 	ok = peer_record_hash(table, key, key_len, hash, e) &&
-	    db_query(c->pass->db, "DELETE FROM sync_owed WHERE record_hash=? RETURNING IFNULL(link, 0)", DB_ARGS(db_bytes(hash, sizeof hash)), &rows, e);
+	    db_query(c->pass->db, "DELETE FROM sync_owed WHERE record_hash=? RETURNING IFNULL(link, 0), queue_ids", DB_ARGS(db_bytes(hash, sizeof hash)), &rows, e);
 	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
 		uint64_t link = db_rows_u64(rows, 0);
 
-		if (link == 0 || link == told) /* two peers may have refused the same */
+		ok = queue_release_rows(c->pass->db, db_rows_text(rows, 1), e); /* nobody is owed those that have not lost */
+		if (!ok || link == 0 || link == told) /* two peers may have refused the same */
 			continue;
 		ok = queue_tell_end(c->pass->db, table, link, e);
 		told = link;
@@ -213,6 +214,17 @@ relay_old(const struct item *item, struct relay r, const char *node, struct rela
 	to->items[to->n++] = r;
 }
 
+/* The row under the old key stays: the peer, which has it under the new one, is told of it as of another record. */
+static void
+relay_staying(const struct item *item, struct relay r, struct relay_list *to)
+{
+	r.key = item->meta.old_key;
+	r.key_len = item->meta.old_key_len;
+	r.operation = OP_INSERT;
+	r.requeue = true;
+	to->items[to->n++] = r;
+}
+
 void
 outcome_relays(const char *table, const char *node, const struct item *item, struct relay_list *to)
 {
@@ -232,6 +244,8 @@ outcome_relays(const char *table, const char *node, const struct item *item, str
 	if (!incoming && !item->decision.requeue) { /* our own change is still on its way to everybody */
 		if (item->drop_old)
 			relay_old(item, r, node, to);
+		if (item->old_stays)
+			relay_staying(item, r, to);
 		return;
 	}
 	if (item->decision.requeue && lineage_is_linked(item)) {

@@ -82,6 +82,12 @@ debt_merge(struct collapse *c, const struct owed *o, struct entry **entry, struc
 	return true;
 }
 
+uint64_t
+debt_forsaken(const struct debt_before *before, const struct owed *o)
+{
+	return before->link == 0 || before->link == o->link ? 0 : o->link;
+}
+
 const char *
 debt_state(unsigned attempts, unsigned max_attempts, bool counted)
 {
@@ -109,7 +115,8 @@ debt_step_back(struct entry *entry, struct entry *old, size_t key, size_t key_le
 	 * before, and its end is told by itself. */
 	if (old != NULL && old->link != 0 && (old->came || (old->first == OP_INSERT && !old->told))) {
 		*link = old->link;
-		old->done = old->first == OP_INSERT && !old->told && !old->owed;
+		/* So is a decision about that key: the peer has a row of its own there. */
+		old->done = old->first == OP_INSERT && !old->told && !old->owed && !old->decided;
 		return;
 	}
 	if (old != NULL)

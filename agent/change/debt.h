@@ -33,6 +33,10 @@ struct debt_before {
 struct debt_before debt_before(const struct entry *entry, const struct owed *o);
 MUST_CHECK bool debt_add(struct collapse *c, const struct owed *o, const struct buf *told, struct err *e);
 void debt_note(struct entry *entry, const struct owed *o, const struct debt_before *before);
+/* What a peer has under the key that an owed record came from, where another key has been left for the record's since: its
+ * end goes by itself, since the group tells of the other key. The change that holds the key; 0: there is none. Another key
+ * it is only where before->link holds another one: who told of the move twice has left one key. */
+uint64_t debt_forsaken(const struct debt_before *before, const struct owed *o);
 /* Which state follows a refusal that makes it so many attempts. counted: it was one. */
 const char *debt_state(unsigned attempts, unsigned max_attempts, bool counted);
 

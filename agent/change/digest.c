@@ -548,18 +548,10 @@ static void
 put_compared(struct buf *sql, const struct bound *b, size_t i, const char *sign)
 {
 	const struct column *col = &b->d->table->columns[b->d->table->key[i]];
-	struct buf operand;
-	const char *mark;
 
 	db_quote_name(sql, col->name);
 	buf_str(sql, sign);
-	buf_init(&operand, 256);
-	template_key_operand(&operand, col);
-	mark = strchr(buf_cstr(&operand), '?');
-	buf_put(sql, operand.data, (size_t)(mark - operand.data));
-	db_quote(b->d->db, sql, b->parts.data + b->at[i], part_length(b->d->table, &b->parts, b->at, i));
-	buf_str(sql, mark + 1);
-	buf_free(&operand);
+	record_put_operand(b->d->db, sql, col, b->parts.data + b->at[i], part_length(b->d->table, &b->parts, b->at, i));
 }
 
 /* "(a>=A AND ((a>A) OR (a=A AND b>B)))": the first comparison is there for the optimizer, which then reads one

@@ -33,19 +33,22 @@ record_keys_at_once(const struct table *t)
 	return t->nkey == 1 ? RECORD_KEYS : RECORD_COMPOSITE_KEYS;
 }
 
-/* The operand of one key part with the part's literal in place of its '?'. */
-static void
-put_operand(struct db *db, struct buf *sql, const struct column *col, const char *part, size_t len)
+void
+record_put_operand(struct db *db, struct buf *sql, const struct column *col, const char *part, size_t len)
 {
 	struct buf operand;
 	const char *mark;
 
 	buf_init(&operand, 256);
 	template_key_operand(&operand, col);
-	mark = strchr(buf_cstr(&operand), '?');
-	buf_put(sql, operand.data, (size_t)(mark - operand.data));
-	db_quote(db, sql, part, len);
-	buf_str(sql, mark + 1);
+	mark = operand.failed ? NULL : strchr(buf_cstr(&operand), '?');
+	if (mark == NULL) { /* no memory for it: then the statement is not whole, either */
+		sql->failed = sql->no_memory = true;
+	} else {
+		buf_put(sql, operand.data, (size_t)(mark - operand.data));
+		db_quote(db, sql, part, len);
+		buf_str(sql, mark + 1);
+	}
 	buf_free(&operand);
 }
 
@@ -80,7 +83,7 @@ record_put_match(struct db *db, struct buf *sql, const struct table *t, const ch
 		buf_str(sql, i == 0 ? "(" : " AND ");
 		put_key_column(sql, col);
 		buf_char(sql, '=');
-		put_operand(db, sql, col, parts.data + at[i], part_length(t, &parts, at, i));
+		record_put_operand(db, sql, col, parts.data + at[i], part_length(t, &parts, at, i));
 	}
 	buf_char(sql, ')');
 	buf_free(&parts);
@@ -104,7 +107,7 @@ record_put_keys(struct db *db, struct buf *sql, const struct table *t, size_t n,
 		if (i > 0)
 			buf_str(sql, single ? "," : " OR ");
 		if (single)
-			put_operand(db, sql, &t->columns[t->key[0]], key, len);
+			record_put_operand(db, sql, &t->columns[t->key[0]], key, len);
 		else if (!record_put_match(db, sql, t, key, len))
 			return false;
 	}

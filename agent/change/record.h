@@ -15,6 +15,9 @@ enum {
  * the catalog's order. */
 typedef bool record_visitor(struct entry *entry, const struct db_rows *row, void *arg, struct err *e);
 
+/* What a part of a key is compared with, as template_key_operand writes it, with the part in it. */
+void record_put_operand(struct db *db, struct buf *sql, const struct column *col, const char *part, size_t len);
+
 /* SELECT key, columns FROM table FORCE INDEX (PRIMARY) */
 void record_select(struct buf *sql, const char *database, const struct table *t);
 /* The same for conditions on other columns than the key. */

@@ -163,20 +163,34 @@ tell_born(struct db *db, const struct catalog *c, const char *peer, struct err *
 	return ok;
 }
 
-/* What the peer had refused is compared, not tried again: its rows would say pending for ever. Those that another peer
- * refused as well stay as they are. */
+/* Rows that another peer has refused as well say so again. */
+static bool
+keep_owed(struct db *db, const char *peer, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	ok = db_query(db, "SELECT x.queue_ids, IF(x.state='parked', 'failed', 'pending'), x.attempts, x.last_error FROM sync_owed o"
+			  " JOIN sync_owed x ON x.record_hash=o.record_hash AND x.peer<>o.peer AND x.state<>'discarded' WHERE o.peer=?", DB_ARGS(db_text(peer)), &rows, e);
+	while (ok && (ok = db_rows_next(rows, &more, e)) && more)
+		ok = queue_mark_rows(db, db_rows_text(rows, 0), db_rows_text(rows, 1), (unsigned)db_rows_u64(rows, 2), db_rows_text(rows, 3), e);
+	db_rows_free(rows);
+	return ok;
+}
+
+/* What the peer had refused is compared, not tried again: its rows would say pending for ever. Of one record each peer
+ * may have refused other rows. */
 static bool
 release_owed(struct db *db, const char *peer, struct err *e)
 {
 	struct db_rows *rows = NULL;
 	bool more = false, ok;
 
-	ok = db_query(db, "SELECT queue_ids FROM sync_owed o WHERE peer=? AND NOT EXISTS (SELECT 1 FROM sync_owed x WHERE x.record_hash=o.record_hash AND x.peer<>o.peer)",
-	    DB_ARGS(db_text(peer)), &rows, e);
+	ok = db_query(db, "SELECT queue_ids FROM sync_owed WHERE peer=?", DB_ARGS(db_text(peer)), &rows, e);
 	while (ok && (ok = db_rows_next(rows, &more, e)) && more)
 		ok = queue_release_rows(db, db_rows_text(rows, 0), e);
 	db_rows_free(rows);
-	return ok;
+	return ok && keep_owed(db, peer, e);
 }
 
 static bool

@@ -201,7 +201,8 @@ take_change(const struct change *c, void *arg, bool *stop, struct err *e)
 		b->last_id = c->id;
 		return note_dirty(b, c->table, e);
 	}
-	if (b->limit > 0 && col->n >= b->limit && collapse_find(col, c->table, c->key, c->key_len) == NULL) {
+	/* A key's end and the record under its new key are one statement's, and are not cut apart. */
+	if (b->limit > 0 && col->n >= b->limit && (c->link == 0 || c->link != b->last_id) && collapse_find(col, c->table, c->key, c->key_len) == NULL) {
 		b->overflow = true;
 		*stop = true;
 		return true;
@@ -407,6 +408,29 @@ take_owed_rows(struct builder *b, const struct owed *o, const struct table *t, s
 	return buf_check(told, "a record's columns", e) && queue_visit_ids(b->g->db, o->queue_ids, take_owed_row, &b->g->collapse, e);
 }
 
+/* The end of the key that an owed record came from is told by itself, once. */
+static bool
+forget_link(struct builder *b, const char *table, const char *key, size_t key_len, struct err *e)
+{
+	unsigned char md5[PEER_HASH_BYTES];
+
+	return peer_record_hash(table, key, key_len, md5, e) &&
+	    db_exec(b->g->db, "UPDATE sync_owed SET link=NULL WHERE peer=? AND record_hash=?", DB_ARGS(db_text(b->g->peer), db_bytes(md5, sizeof md5)), e);
+}
+
+static bool
+end_forsaken(struct builder *b, const struct debt_before *before, const struct owed *o, struct err *e)
+{
+	uint64_t link = debt_forsaken(before, o), same = 0;
+
+	if (link == 0)
+		return true;
+	if (!db_number(b->g->db, "SELECT 1 FROM sync_queue a JOIN sync_queue b ON b.record_id=a.record_id WHERE a.id=? AND b.id=?",
+		DB_ARGS(db_u64(link), db_u64(before->link)), &same, NULL, e))
+		return false;
+	return same != 0 || (queue_tell_end(b->g->db, o->table, link, e) && forget_link(b, o->table, o->key, o->key_len, e));
+}
+
 /* What the peer has not accepted goes along with the record's later changes. Where single columns count, the rows of
  * the queue tell of them. */
 static bool
@@ -418,7 +442,7 @@ merge_owed(struct builder *b, const struct owed *o, struct entry **entry, struct
 	struct buf told;
 	bool ok;
 
-	if (!load_catalog(b, e))
+	if (!load_catalog(b, e) || !end_forsaken(b, &before, o, e))
 		return false;
 	t = catalog_table(c->catalog, o->table);
 	if (t == NULL || !mask_is_wanted(t))
@@ -1083,9 +1107,12 @@ static bool
 end_old_key(struct builder *b, const struct entry *entry, struct err *e)
 {
 	const struct collapse *c = &b->g->collapse;
+	const char *table = collapse_table_name(c, entry->table), *key = collapse_text(c, entry->key);
 
-	return !debt_left_behind(entry) || db_exec(b->g->db, sql_old_key, DB_ARGS(db_text(collapse_text(c, entry->origin)), db_text(collapse_text(c, entry->changed_at)),
-						      db_u64(entry->link), db_text(collapse_table_name(c, entry->table)), db_bytes(collapse_text(c, entry->key), entry->key_len)), e);
+	return !debt_left_behind(entry) ||
+	    (db_exec(b->g->db, sql_old_key, DB_ARGS(db_text(collapse_text(c, entry->origin)), db_text(collapse_text(c, entry->changed_at)),
+					    db_u64(entry->link), db_text(table), db_bytes(key, entry->key_len)), e) &&
+		forget_link(b, table, key, entry->key_len, e));
 }
 
 /* Children before parents. */

@@ -205,15 +205,15 @@ settle_owed(const struct owed *o, void *arg, struct err *e)
 /* Newer changes of an owed record raise what it carries. Assignments run from left to right: the version
  * is compared before it is set. */
 static bool
-raise_owed(struct settle *s, const struct entry *entry, const unsigned char *md5, struct err *e)
+raise_owed(struct settle *s, const struct entry *entry, uint64_t link, const unsigned char *md5, struct err *e)
 {
 	const struct collapse *c = &s->collapse;
 	const char *changed_at = collapse_text(c, entry->changed_at);
 
 	return db_exec(s->db, "UPDATE sync_owed SET last_id=GREATEST(last_id, ?), origin=IF(? >= changed_at, ?, origin), via=IF(? >= changed_at, ?, via),"
-			      " changed_at=GREATEST(changed_at, ?), whole=GREATEST(whole, ?), link=IFNULL(link, ?) WHERE peer=? AND record_hash=?",
+			      " changed_at=GREATEST(changed_at, ?), whole=GREATEST(whole, ?), link=IFNULL(?, link) WHERE peer=? AND record_hash=?",
 	    DB_ARGS(db_u64(entry->last_id), db_text(changed_at), db_text(collapse_text(c, entry->origin)), db_text(changed_at), db_text(collapse_text(c, entry->via)),
-		db_text(changed_at), db_u64(entry->whole), entry->link == 0 ? db_null() : db_u64(entry->link), db_text(s->peer), db_bytes(md5, PEER_HASH_BYTES)), e);
+		db_text(changed_at), db_u64(entry->whole), link == 0 ? db_null() : db_u64(link), db_text(s->peer), db_bytes(md5, PEER_HASH_BYTES)), e);
 }
 
 /* *link: that of the record under the key that the change holds, which the peer had refused under it. */
@@ -335,7 +335,7 @@ settle_refusal(struct settle *s, const struct refusal_note *note, struct err *e)
 		return note->known || is_superseded(s, r) || err_set(e, ERR_INPUT, "the peer refuses record %s of table %s, which it was not sent", r->key, r->table);
 	if (!peer_record_hash(r->table, r->key, r->key_len, md5, e))
 		return false;
-	return note->known ? raise_owed(s, entry, md5, e) : insert_owed(s, note, entry, md5, e);
+	return note->known ? raise_owed(s, entry, note->link, md5, e) : insert_owed(s, note, entry, md5, e);
 }
 
 static bool

@@ -77,6 +77,7 @@ class Writer(threading.Thread):
         self.path = node.folder / f"history-{number}"
         self.pause = pause
         self.acknowledged = 0
+        self.disk_may_go_back = False  # then numbers of before may come back just when they are given once more
         self.error: BaseException | None = None
         self._ending = threading.Event()
         self._connection: pymysql.connections.Connection | None = None
@@ -114,10 +115,12 @@ class Writer(threading.Thread):
         _note(log, f"begun {number}")
         try:
             self._transaction(number)
-        except (pymysql.err.OperationalError, pymysql.err.InterfaceError, pymysql.err.ProgrammingError, OSError) as wrong:
+        except (pymysql.err.OperationalError, pymysql.err.InterfaceError, pymysql.err.ProgrammingError, pymysql.err.IntegrityError,
+                OSError) as wrong:
             code = wrong.args[0] if wrong.args else 0
             # 1205, 1213: the server's own answer, the transaction did not happen.
-            if isinstance(code, int) and 1000 <= code < 2000 and code not in (1053, 1205, 1213) and not ends_in_a_trigger(wrong):
+            known = (1053, 1205, 1213, 1062) if self.disk_may_go_back else (1053, 1205, 1213)
+            if isinstance(code, int) and 1000 <= code < 2000 and code not in known and not ends_in_a_trigger(wrong):
                 raise
             _note(log, f"failed {number}")
             self._disconnect()

@@ -463,3 +463,31 @@ def test_a_restored_hub_begins_anew_with_each_of_its_peers_and_all_three_end_equ
         star.assert_equal()
         assert {key for _, key in _rows(star["cleo"])} >= {1, 2, 10, 11, 12, 21, 30}
         assert star["bert"].sql("SELECT v FROM t WHERE id=2") == [("cleo unsent",)]
+
+
+def test_what_two_peers_had_refused_waits_for_nobody_when_one_link_began_anew_and_the_other_took_it() -> None:
+    with Cluster(3, "star", schemas=()) as star:
+        hand.everywhere(star, T)
+        star.install()
+        star.start_serve()
+        star["anna"].sql("INSERT INTO t (id, v) VALUES (1, 'old')")
+        star.settle()
+        for name in ("bert", "cleo"):
+            star[name].sql("ALTER TABLE t ADD CONSTRAINT no CHECK (v NOT LIKE 'new%')")
+        star["anna"].sql("UPDATE t SET v='new' WHERE id=1")
+        until(lambda: len(hand.owed(star["anna"])) == 2, 60, "both refuse it")
+        star["cleo"].stop_serve()
+        star["anna"].sql("UPDATE t SET v='newer' WHERE id=1")
+        ids = "SELECT queue_ids FROM sync_owed WHERE peer='bert'"
+        until(lambda: "," in hand.sync(star["anna"], ids)[0][0], 60, "bert has refused two changes, cleo one")
+        for name in ("bert", "cleo"):
+            star[name].sql("ALTER TABLE t DROP CONSTRAINT no")
+        star["anna"].stop_serve()
+        star["anna"].agent("--install", "--peer", "bert", check=DONE)
+        assert hand.sync(star["anna"], "SELECT status, last_error IS NULL FROM sync_queue WHERE operation='update' ORDER BY id") == \
+            [("pending", 0), ("pending", 1)]
+        for name in ("anna", "cleo"):
+            star[name].start_serve()
+        star.settle()
+        star.assert_equal()
+        assert not star["anna"].queue().keys() & {"pending", "failed"}

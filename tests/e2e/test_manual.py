@@ -134,6 +134,15 @@ def test_a_key_that_changed_twice_while_it_waited_leaves_no_row_under_the_first_
     assert anna.sql("SELECT id FROM t WHERE id=1") == []
 
 
+def test_a_key_that_came_to_a_decided_one_leaves_the_same_rows_on_both(fresh_pair: Pair) -> None:
+    anna, bert = _apart(fresh_pair, "DELETE FROM t WHERE id=1", "UPDATE t SET v='bert'")
+    anna.sql("UPDATE t SET id=1 WHERE id=2")
+    anna.drain(check=(DONE, PERSON))
+    bert.agent("--resolve", str(_open(bert)[0]["id"]), "--keep", "local", check=DONE)
+    anna.drain(check=(DONE, PERSON))  # the moved record once more, from who has not heard of the decision
+    _agree(fresh_pair)
+
+
 def test_an_edit_that_the_decision_had_not_seen_is_left_to_a_person_again(fresh_pair: Pair) -> None:
     anna, bert = _apart(fresh_pair, *CASES["update against update"][:2])
     fresh_pair.stop_serve()

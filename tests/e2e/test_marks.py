@@ -298,6 +298,18 @@ def test_a_group_larger_than_group_rows_is_cut_and_arrives_whole(fresh_pair: Pai
     _assert_at_rest(fresh_pair)
 
 
+def test_a_record_whose_key_changes_is_not_cut_from_the_end_of_its_old_one(fresh_pair: Pair) -> None:
+    anna, bert = _cutting(fresh_pair, "CREATE TABLE shelf (id INT PRIMARY KEY, v INT)", "CREATE TABLE book (id INT PRIMARY KEY,"
+                          " shelf INT, FOREIGN KEY (shelf) REFERENCES shelf (id) ON UPDATE CASCADE ON DELETE CASCADE)",
+                          "INSERT INTO shelf VALUES (1,1)", "INSERT INTO book VALUES (1,1)")
+    anna.change_conf({"sync": {"group_rows": "1"}})
+    anna.sql("UPDATE shelf SET id=7 WHERE id=1")
+    anna.drain(check=0)
+    _assert_at_rest(fresh_pair)
+    assert bert.sql("SELECT shelf FROM book") == [(7,)]
+    assert hand.sync(bert, "SELECT record_id FROM sync_conflict") == []
+
+
 def test_late_rows_that_are_more_than_a_group_holds_are_cut_too(fresh_pair: Pair) -> None:
     anna, _ = _cutting(fresh_pair, *TWO_TABLES)
     with _open_transaction(anna, "INSERT INTO t SELECT seq, seq FROM seq_1_to_130") as late:

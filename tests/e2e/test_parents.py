@@ -347,6 +347,21 @@ def test_what_happens_to_a_record_whose_new_key_was_refused_happens_to_it_there(
     assert bert.sql("SELECT * FROM t") == left
 
 
+def test_a_second_record_under_a_refused_key_takes_both_earlier_keys_with_it(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair, "CREATE TABLE t (id INT PRIMARY KEY, v INT)", "INSERT INTO t VALUES (1,1), (4,4), (5,5)")
+    bert.sql("ALTER TABLE t ADD CONSTRAINT seven CHECK (v<>7)")
+    bert.start_serve()
+    anna.sql("UPDATE t SET id=8, v=7 WHERE id=1")
+    anna.drain(check=0)
+    hand.transaction(anna, "DELETE FROM t WHERE id=8", "UPDATE t SET id=8, v=7 WHERE id=5")
+    anna.drain(check=0)
+    assert [row[:3] for row in hand.owed(anna)] == [("t", "8", "retry")]
+    bert.sql("ALTER TABLE t DROP CONSTRAINT seven")
+    bert.stop_serve()
+    _settle(fresh_pair, "anna")
+    assert bert.sql("SELECT * FROM t ORDER BY id") == [(4, 4), (8, 7)]
+
+
 def test_a_parent_that_may_not_move_stays_for_a_new_child(fresh_pair: Pair) -> None:
     anna, bert = _ready(
         fresh_pair, "CREATE TABLE shelf (id INT PRIMARY KEY, v INT)", "CREATE TABLE book (id INT PRIMARY KEY, shelf INT,"

@@ -44,14 +44,29 @@ is_named(struct world *w, int from, int to, int table, int key)
 	return false;
 }
 
+/* For who reads the trace. */
+static void
+list_debts(struct world *w, int a, int b)
+{
+	struct side *side = &w->nodes[a].store.sides[b];
+
+	for (size_t i = 0; i < side->nowed; i++)
+		note(w, "%s owes %s %s %d: %s, link %" PRIu64 ", %srefused there", w->nodes[a].name, w->nodes[b].name, table_names[side->owed[i].table], side->owed[i].key, side->owed[i].state,
+		    side->owed[i].link, is_unsettled(w, b, a, side->owed[i].table, side->owed[i].key) ? "" : "not ");
+}
+
 /* A record that differs over a link is named as not in step on both ends. */
 static void
 check_link(struct world *w, int a, int b)
 {
 	for (int table = 0; table < TABLES; table++)
-		for (int key = 1; key < KEYS; key++)
-			if (!same_row(&w->nodes[a].store.rows[table][key], &w->nodes[b].store.rows[table][key]) && !is_named(w, a, b, table, key) && !is_named(w, b, a, table, key))
-				fail(w, "record %d of %s differs between %s and %s, and nobody says so", key, table_names[table], w->nodes[a].name, w->nodes[b].name);
+		for (int key = 1; key < KEYS; key++) {
+			if (same_row(&w->nodes[a].store.rows[table][key], &w->nodes[b].store.rows[table][key]) || is_named(w, a, b, table, key) || is_named(w, b, a, table, key))
+				continue;
+			fail(w, "record %d of %s differs between %s and %s, and nobody says so", key, table_names[table], w->nodes[a].name, w->nodes[b].name);
+			list_debts(w, a, b);
+			list_debts(w, b, a);
+		}
 }
 
 void

@@ -340,6 +340,7 @@ judge(struct receiving *r, struct work *work)
 		item->decision = (struct decision){ .verdict = VERDICT_KEEP, .conflict = !f.same && item->concurrent > 0 && !is_decided_row(r, work) };
 	if (r->w->wrong == WRONG_NO_REQUEUE || (r->w->wrong == WRONG_KEEPER_REQUEUES && item->decision.verdict == VERDICT_APPLY))
 		item->decision.requeue = false;
+	item->old_stays = decided && item->changed_as_old && item->old_here;
 	work->rekey = !(decided && item->changed_as_old) && lineage_shape(item, f.same);
 	work->nlosers = outcome_losers(item, rows);
 	for (size_t i = 0; i < work->nlosers; i++)

@@ -75,7 +75,7 @@ collapse_between(struct builder *b, uint64_t limit, uint64_t *last_id)
 
 		if (!q->visible || q->status == SUPERSEDED || !contains(&b->upto, q->id) || contains(&b->base, q->id))
 			continue;
-		if (limit > 0 && b->collapse.n >= limit && collapse_find(&b->collapse, c.table, c.key, c.key_len) == NULL)
+		if (limit > 0 && b->collapse.n >= limit && (c.link == 0 || c.link != *last_id) && collapse_find(&b->collapse, c.table, c.key, c.key_len) == NULL)
 			return false;
 		*last_id = q->id;
 		must(collapse_add(&b->collapse, &c, &e), &e);
@@ -177,6 +177,21 @@ merge_owed(struct builder *b, const struct debt *d, const struct owed *o, struct
 	debt_note(*entry, o, &before);
 }
 
+/* Two keys were left for one: the group tells of the later. */
+static void
+end_forsaken(struct builder *b, const struct entry *entry, const struct owed *o, int table)
+{
+	struct debt_before before = debt_before(entry, o);
+	const struct queued *from = store_queued(&b->n->store, debt_forsaken(&before, o)), *other = store_queued(&b->n->store, before.link);
+	struct queued again;
+
+	if (from == NULL || from->table != table || (other != NULL && other->key == from->key))
+		return;
+	again = *from;
+	store_tell_end(&b->n->store, &again);
+	store_debt(b->side, table, key_number(o->key))->link = 0;
+}
+
 static void
 take_owed(struct builder *b, const struct debt *d)
 {
@@ -193,6 +208,7 @@ take_owed(struct builder *b, const struct debt *d)
 	if (!has_news && !debt_is_due(&now, d->state, d->sent_epoch))
 		return;
 	b->retries = b->retries || (!has_news && b->last_part);
+	end_forsaken(b, entry, &o, d->table);
 	merge_owed(b, d, &o, &entry);
 	to->sent = true;
 }
@@ -323,6 +339,7 @@ end_old_key(struct builder *b, const struct entry *entry)
 		.origin = node_number(collapse_text(&b->collapse, entry->origin)), .via = NOBODY, .whole = true, .visible = true };
 	memcpy(q.changed_at, collapse_text(&b->collapse, entry->changed_at), QUEUE_TIME_LEN + 1);
 	(void)store_enqueue(&b->n->store, &q);
+	store_debt(b->side, from->table, key_number(collapse_text(&b->collapse, entry->key)))->link = 0;
 }
 
 /* Still owed, deletes, then updates and inserts, of each table those with a new key last. */
@@ -614,7 +631,7 @@ insert_debt(struct settle *s, const struct refused_record *r, const struct entry
 
 /* Newer changes of an owed record raise what it carries. */
 static void
-raise_debt(struct settle *s, const struct refused_record *r, const struct entry *entry)
+raise_debt(struct settle *s, const struct refused_record *r, const struct entry *entry, uint64_t link)
 {
 	const struct collapse *c = &s->collapse;
 	struct debt *d = store_debt(s->side, r->table, r->key);
@@ -627,7 +644,7 @@ raise_debt(struct settle *s, const struct refused_record *r, const struct entry 
 		memcpy(d->changed_at, changed_at, sizeof d->changed_at);
 	}
 	d->whole = d->whole || entry->whole;
-	d->link = d->link == 0 ? entry->link : d->link;
+	d->link = link != 0 ? link : d->link;
 }
 
 static const struct entry *
@@ -666,7 +683,7 @@ settle_refusals(struct settle *s)
 		if (entry == NULL || !entry->send)
 			continue;
 		if (s->known[i])
-			raise_debt(s, r, entry);
+			raise_debt(s, r, entry, s->links[i]);
 		else if (store_debt(s->side, r->table, r->key) == NULL)
 			insert_debt(s, r, entry, s->links[i]);
 		else

@@ -300,6 +300,8 @@ void store_free(struct store *s);
 void store_copy(const struct store *from, struct store *to);
 void side_reset(struct side *side, const struct mark *at);
 struct queued *store_enqueue(struct store *s, const struct queued *q);
+/* The end of a key, told again by itself: of is the change that left it, with the next id (queue_tell_end). */
+void store_tell_end(struct store *s, struct queued *of);
 struct queued *store_queued(const struct store *s, uint64_t id);
 const struct mark *store_mark(const struct store *s, uint64_t epoch);
 const struct mark *store_last_mark(const struct store *s);

@@ -187,7 +187,15 @@ once_wrong(struct world *w)
 		{ 5009304, POLICY_ADD }, /* one number, two rows, both deleted while both were on their way */
 		{ 20005579, POLICY_MANUAL }, /* a changed key that was refused, under a key that another row had before, changes again */
 		{ 1001273, POLICY_NEWER }, /* set back before an answer, whose changes are purged while their mark is kept */
+		{ 73034866, POLICY_NEWER }, /* who deletes his own row has not seen what another one wrote into it */
+		{ 74028778, POLICY_NEWER }, /* one move of a key, told twice, and refused each time */
 		{ 31003359, POLICY_NEWER }, /* a refused key loses to a version of the record under it */
+		{ 30009443, POLICY_MANUAL }, /* a refused key of a record, and another record comes there from a third key */
+		{ 60000488, POLICY_MANUAL },
+		{ 71006614, POLICY_MANUAL }, /* the end of a key that a refused record left is told with each group, without an end */
+		{ 71011410, POLICY_MANUAL }, /* a decision about a key that the record has left and gone back from */
+		{ 76016089, POLICY_MANUAL }, /* a key that changes where a group is cut, just before its node is set back */
+		{ 77005297, POLICY_MANUAL }, /* decided and deleted, and then it comes once more, from who had not heard of that */
 		{ 50007763, POLICY_MANUAL }, /* the same, when the change that left the old key has been purged */
 	};
 	bool well = true;

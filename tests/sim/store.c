@@ -108,6 +108,18 @@ store_enqueue(struct store *s, const struct queued *q)
 	return &s->queue[at];
 }
 
+void
+store_tell_end(struct store *s, struct queued *of)
+{
+	of->id = s->next_id++;
+	of->operation = OP_DELETE;
+	of->via = NOBODY;
+	of->link = 0;
+	of->status = PENDING;
+	of->error = false;
+	(void)store_enqueue(s, of);
+}
+
 struct queued *
 store_queued(const struct store *s, uint64_t id)
 {

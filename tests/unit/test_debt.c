@@ -95,18 +95,20 @@ static const struct {
 	bool owed;     /* the peer has refused it under that key */
 	bool came;     /* by a change that the peer does not know */
 	bool ends;     /* what the peer has there is told of by itself */
+	bool decided;  /* somebody has decided about that key */
 } steps[] = {
-	{ "the peer has it under that key", true, false, OP_DELETE, 0, false, 0, true, false, false, false },
-	{ "nothing is known of that key", false, false, OP_DELETE, 0, false, 0, true, false, false, false },
-	{ "another row is there", true, true, OP_UPDATE, 0, false, 0, false, false, false, true },
-	{ "it was born there", true, false, OP_INSERT, 0, false, 0, false, false, false, true },
-	{ "it came there from another key", true, false, OP_INSERT, LEFT - 6, false, LEFT - 6, false, false, true, false },
-	{ "it came there from another key, and the peer has it", true, false, OP_INSERT, LEFT - 6, true, 0, true, false, false, false },
-	{ "another row came there from another key, and ended", true, false, OP_INSERT, LEFT + 6, false, 0, false, false, true, true },
-	{ "another row came there since, and ended", true, false, OP_DELETE, LEFT + 6, false, 0, false, false, false, true },
-	{ "it came there from another key, and was refused there", true, false, OP_INSERT, LEFT - 6, false, LEFT - 6, false, true, true, true },
-	{ "it came there from another key, and another row was there before", true, false, OP_DELETE, LEFT - 6, false, LEFT - 6, false, false, true, true },
-	{ "the peer has brought it there, and it ended", true, false, OP_DELETE, LEFT - 6, false, 0, true, false, false, false },
+	{ "the peer has it under that key", true, false, OP_DELETE, 0, false, 0, true, false, false, false, false },
+	{ "nothing is known of that key", false, false, OP_DELETE, 0, false, 0, true, false, false, false, false },
+	{ "another row is there", true, true, OP_UPDATE, 0, false, 0, false, false, false, true, false },
+	{ "it was born there", true, false, OP_INSERT, 0, false, 0, false, false, false, true, false },
+	{ "it came there from another key", true, false, OP_INSERT, LEFT - 6, false, LEFT - 6, false, false, true, false, false },
+	{ "it came there from another key, and the peer has it", true, false, OP_INSERT, LEFT - 6, true, 0, true, false, false, false, false },
+	{ "another row came there from another key, and ended", true, false, OP_INSERT, LEFT + 6, false, 0, false, false, true, true, false },
+	{ "another row came there since, and ended", true, false, OP_DELETE, LEFT + 6, false, 0, false, false, false, true, false },
+	{ "it came there from another key, and was refused there", true, false, OP_INSERT, LEFT - 6, false, LEFT - 6, false, true, true, true, false },
+	{ "it came there from another key, and another row was there before", true, false, OP_DELETE, LEFT - 6, false, LEFT - 6, false, false, true, true, false },
+	{ "the peer has brought it there, and it ended", true, false, OP_DELETE, LEFT - 6, false, 0, true, false, false, false, false },
+	{ "it came there from another key, and the peer's own row there has lost", true, false, OP_INSERT, LEFT - 6, false, LEFT - 6, false, false, true, true, true },
 };
 
 static void
@@ -114,7 +116,8 @@ test_steps(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-		struct entry entry = { .link = LEFT }, old = { .first = steps[i].first, .link = steps[i].link, .told = steps[i].told, .owed = steps[i].owed, .came = steps[i].came };
+		struct entry entry = { .link = LEFT }, old = { .first = steps[i].first, .link = steps[i].link, .told = steps[i].told, .owed = steps[i].owed, .came = steps[i].came,
+			.decided = steps[i].decided };
 		uint64_t link = LEFT;
 
 		debt_step_back(&entry, steps[i].any ? &old : NULL, KEY_AT, KEY_LEN, steps[i].exists, &link);
@@ -124,6 +127,24 @@ test_steps(void **state)
 		if (steps[i].any && old.done == steps[i].ends)
 			fail_msg("%s: its end", steps[i].name);
 	}
+}
+
+/* A record that the peer has refused was here under the key when another one came there: the group tells of that one's
+ * way, and what is left under the first one's earlier key ends by itself. */
+static void
+test_forsaken(void **state)
+{
+	const struct owed came = { .link = LEFT, .last_id = LEFT + 1 }, born = { .last_id = LEFT + 1 };
+	struct entry entry = { .link = LEFT + 9 };
+	struct debt_before news = debt_before(&entry, &came), none = debt_before(NULL, &came);
+
+	(void)state;
+	assert_int_equal(debt_forsaken(&news, &came), LEFT);
+	assert_int_equal(debt_forsaken(&news, &born), 0);
+	assert_int_equal(debt_forsaken(&none, &came), 0);
+	entry.link = LEFT;
+	news = debt_before(&entry, &came);
+	assert_int_equal(debt_forsaken(&news, &came), 0);
 }
 
 #define NAMED(text, f) { text, f, NULL, NULL, NULL }
@@ -136,6 +157,7 @@ main(void)
 		NAMED("an answer speaks of a record only if the group had it", test_answers),
 		NAMED("attempts end in parking", test_states),
 		NAMED("a changed key leads back to the key by which the peer knows the record, and to no other record", test_steps),
+		NAMED("of two keys that were left for one, the earlier ends by itself", test_forsaken),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
