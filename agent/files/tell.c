@@ -209,7 +209,7 @@ static bool
 tell_all(struct tell *s, struct err *e)
 {
 	struct tree *t = s->tree;
-	bool ok = apart_mend(t, e) && read_now(s, e) && listing_unlike(t->list, &t->looks, on_unlike, s, e) && listing_tell_flush(t->list, e) &&
+	bool ok = read_now(s, e) && listing_unlike(t->list, &t->looks, on_unlike, s, e) && listing_tell_flush(t->list, e) &&
 	    listing_forget_gone(t->list, e);
 
 	catalog_free(s->catalog);
@@ -239,13 +239,13 @@ tell_run(struct tree *t, struct tell_report *out, struct err *e)
 	memset(out, 0, sizeof *out);
 	if (!t->sends) /* a person's --pull brings back first what is missing */
 		return t->ordered || raise_taking(t, e);
-	if (!listing_is_unlike(t->list, &t->looks, &any, e))
+	if (!apart_mend(t, e) || !listing_is_unlike(t->list, &t->looks, &any, e))
 		return false;
 	out->alike = !any;
 	if (t->ordered)
 		return tell_all(&s, e);
 	if (!any) /* the usual case: nothing has to be counted */
-		return tell_brake(t, 0, 0, 0, &out->held, e) && tree_raise(t, t->restored, e) && apart_mend(t, e);
+		return tell_brake(t, 0, 0, 0, &out->held, e) && tree_raise(t, t->restored, e);
 	if (!listing_count(t->list, &n, e) || !tell_brake(t, n.listed, t->mode == TREE_PUSH ? 0 : n.gone, t->mode == TREE_TWO_WAY && !t->restored ? 0 : n.changed, &out->held, e))
 		return false;
 	if (out->held)

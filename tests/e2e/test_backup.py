@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from lab import Pair, places, process, small_disk
+from lab.server import find_program
 from lab.waiting import until
 
 HOSTILE = [b"new\nline", b"back\\slash", b"\xff\xfe", b"quote'\"", b" blank ", b"-rf", "\u00e9t\u00e9".encode(), b"n" * 255]
@@ -333,6 +335,23 @@ def test_rows_of_the_same_moment_lie_beside_the_files(fresh_pair: Pair, tmp_path
     assert (one / "files" / "a.jpg").read_text() == "pixels"
     assert (one / "database.sql").stat().st_mode & 0o777 == 0o600
     assert f"tree {(root / '.sync' / 'tree').read_text().split()[4]}" in (one / "snapshot.txt").read_text()
+    # What changes while the rows are read is named; all else is as it was when the dump began.
+    real = find_program("mariadb-dump", "mysqldump")
+    beside = tmp_path / "bin"
+    beside.mkdir()
+    (root / "same.jpg").write_text("same")
+    os.utime(root / "same.jpg", (1, 1))
+    until(lambda: time.time() - (root / "same.jpg").stat().st_ctime > 0.1, 10, "it is old")
+    (beside / "mariadb-dump").write_text(f'#!/bin/sh\n{real} "$@" || exit 1\necho new >{root}/new.jpg; echo other >{root}/a.jpg\n')
+    (beside / "mariadb-dump").chmod(0o755)
+    told = json.loads(anna.agent("--backup", "uploads", "--with-database", "--to", str(tmp_path / "to"), "--json", check=0,
+                                 env={"PATH": f"{beside}:{os.environ['PATH']}"}).stdout)
+    two = tmp_path / "to" / "uploads" / told["snapshot"]
+    assert sorted((two / "later.txt").read_text().splitlines()) == ["a.jpg", "new.jpg"] and told["changed_since_dump"] == 2
+    assert (two / "files" / "same.jpg").read_text() == "same"
+    shutil.rmtree(two)
+    for name in ("new.jpg", "same.jpg"):
+        (root / name).unlink()
     (root / "a.jpg").write_text("other pixels")
     back = anna.agent("--restore", "uploads", "latest", "--from", str(tmp_path / "to"), check=0).stdout
     assert "1 replaced" in back and (root / "a.jpg").read_text() == "pixels"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from pathlib import Path
 
 from lab import Cluster, Node, Pair, folders, hand, until
@@ -72,6 +73,48 @@ def test_what_two_persons_write_at_random_is_never_lost(fresh_pair: Pair, rng: r
 def test_what_three_persons_write_at_random_is_never_lost_on_the_way_through_the_middle(rng: random.Random, long_run: bool) -> None:
     with Cluster(3, "chain", schemas=()) as chain:
         _work_at_random(chain, rng, _LONG if long_run else _SHORT - 1)
+
+
+def _whole(number: int) -> bytes:
+    """Of many sizes, up to some blocks; every line says which version it is."""
+    return f"version {number:6}\n".encode() * (1 + (number * 7919) % 150_000)
+
+
+def _read_always(root: Path, names: tuple[str, ...], stop: threading.Event, wrong: list[str]) -> None:
+    """What an app sees: each path, once it is there, is always there, and is one version from its first byte to its last."""
+    seen: set[str] = set()
+    while not stop.is_set():
+        for name in names:
+            try:
+                content = (root / name).read_bytes()
+            except FileNotFoundError:
+                if name in seen:
+                    wrong.append(f"{name} is away")
+                continue
+            seen.add(name)
+            if content != _whole(int(content[8:14] or b"-1")):
+                wrong.append(f"{name}: {len(content)} bytes, {content[:16]!r} to {content[-16:]!r}")
+
+
+def test_whoever_reads_a_file_sees_an_old_or_a_new_one_whole_and_never_none(fresh_pair: Pair, rng: random.Random, long_run: bool) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "mirror", "source": "anna"})
+    fresh_pair.install()
+    fresh_pair.start_serve()
+    names, stop, wrong = ("a", "b/c", "b/d"), threading.Event(), list[str]()
+    reader = threading.Thread(target=_read_always, args=(there, names, stop, wrong))
+    reader.start()
+    try:
+        for number in range(600 if long_run else 24):
+            put(here, rng.choice(names), _whole(number))
+            if number % 6 == 5:
+                until(lambda: any((there / ".sync/tmp").iterdir()) or look(here) == look(there), 60, "some of it is on its way, or all there")
+                fresh_pair.bert.kill_serve()
+                fresh_pair.bert.start_serve()
+        until(lambda: look(here) == look(there), 60, "all versions are the last")
+    finally:
+        stop.set()
+        reader.join()
+    assert wrong == []
 
 
 _PHOTOS, _PHOTOS_LONG = 40, 1500

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import shutil
@@ -303,10 +305,11 @@ def test_two_sides_change_one_folder(fresh_pair: Pair) -> None:
     # The inbox has it, and the other one can still be chosen.
     listed = [(node, one) for node in fresh_pair.nodes for one in json.loads(node.agent("--conflicts", "--json", check={0, 5}).stdout)["conflicts"]]
     ours = [(node, one) for node, one in listed if one["local"]["row"] and one["remote"]["row"] and "5" in (one["local"]["row"]["path"], one["remote"]["row"]["path"])]
-    node, one = ours[0]
-    node.agent("--resolve", str(one["id"]), "--keep", "local" if one["kept"] == "remote" else "remote")
     (other,) = lost
-    until(lambda: look(here)["5"] == look(there)["5"] == other, 60, "the other version stands on both sides")
+    name = [base64.b64encode(b"f" + hashlib.sha256(other).digest()).decode()]
+    node, number, side = next((node, one["id"], side) for node, one in ours for side in ("local", "remote") if one[side]["row"]["content"] == name)
+    node.agent("--resolve", str(number), "--keep", side)
+    until(lambda: look(here).get("5") == look(there).get("5") == other, 60, "the other version stands on both sides")
 
 
 def test_of_a_file_that_both_sides_changed_both_can_stay(fresh_pair: Pair) -> None:
