@@ -56,6 +56,7 @@ struct arrival {
 	arrive_wish *wish;
 	void *wish_arg;
 	int64_t until_ms; /* of a settling that somebody waits for */
+	bool busy; /* the last settling found something to do */
 	bool removing; /* the second round */
 	bool removals; /* it is needed */
 	char **directories; /* to be removed when they are empty */
@@ -828,6 +829,19 @@ remove_all(struct arrival *a, struct err *e)
 	return ok;
 }
 
+static bool
+settle(struct arrival *a, struct err *e)
+{
+	bool alike = false;
+
+	/* Not asked where there was something to do a moment ago: looking for it says it, too. */
+	if (!a->busy && a->large == NULL && !listing_is_alike(a->tree->list, &a->tree->looks, &alike, e))
+		return false;
+	if (alike)
+		return remove_all(a, e);
+	return visit_unlike(a, e) && moving_finish(a->moving, e) && finish_group(a, e) && write_rows(a, e) && listing_tell_flush(a->tree->list, e) && (a->tally.more || remove_all(a, e));
+}
+
 bool
 arrive_settle(struct arrival *a, arrive_wish *wish, void *arg, struct arrive_report *out, struct err *e)
 {
@@ -838,7 +852,8 @@ arrive_settle(struct arrival *a, arrive_wish *wish, void *arg, struct arrive_rep
 	a->removals = a->large_asked = false;
 	a->wish = wish;
 	a->wish_arg = arg;
-	ok = visit_unlike(a, e) && moving_finish(a->moving, e) && finish_group(a, e) && write_rows(a, e) && listing_tell_flush(a->tree->list, e) && (a->tally.more || remove_all(a, e));
+	ok = settle(a, e);
+	a->busy = a->tally.written + a->tally.removed + a->tally.wants > 0 || a->tally.more;
 	if (!ok)
 		drop_group(a);
 	if (!ok || (!a->large_asked && !a->tally.more))

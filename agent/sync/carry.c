@@ -472,12 +472,12 @@ look_at(struct tree *t, struct carry_look *out, struct err *e)
 	struct scan_report scan;
 	struct tell_report tell;
 
-	if (!scan_run(t, &scan, e) || !listing_try_again(t->list, e) || !tell_run(t, &tell, e) || !tidy(t, e))
+	if (!scan_run(t, &scan, e) || (scan.waiting && !listing_try_again(t->list, e)) || !tell_run(t, &tell, e) || !tidy(t, e))
 		return false;
 	out->changed = out->changed || tell.told > 0;
 	out->held = out->held || tell.held;
 	out->busy = out->busy || scan.later > 0;
-	return tell.held || !t->takes || put_right(t, out, e);
+	return tell.held || tell.alike || !t->takes || put_right(t, out, e);
 }
 
 bool
