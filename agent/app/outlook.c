@@ -30,6 +30,7 @@ static const struct {
 	{ "HTTP 401", "key" },
 	{ "bring both to the same version", "version" },
 	{ "newer agent", "version" },
+	{ "this link is paused here", "paused_there" }, /* in the peer's words */
 	{ "cannot apply now", "later" },
 };
 

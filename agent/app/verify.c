@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "change/moved.h"
 #include "sync/compare.h"
+#include "sync/define.h"
 #include "sync/unlike.h"
 #include "wire/line.h"
 
@@ -50,6 +51,7 @@ struct verify {
 	size_t nkeys[COMPARE_KINDS];
 	struct digest_list unlike; /* records whose differing columns are asked for */
 	struct buf columns;	   /* what these are */
+	size_t absent;		   /* tables of the peer that are missing here */
 	bool first; /* nothing printed yet in this list */
 };
 
@@ -320,6 +322,67 @@ enter(struct verify *v, struct err *e)
 	return true;
 }
 
+/* A table that agent.conf names and only the peer has: no record of it can be compared, and it is not equal. */
+static void
+note_absent(const char *table, void *arg)
+{
+	static const struct compare_result none;
+	struct verify *v = arg;
+	struct err missing;
+
+	v->absent++;
+	v->table = table;
+	forget_keys(v);
+	(void)err_set(&missing, ERR_PEER_REFUSED, "table %s is missing here and peer %s has it: agent --startup --create-tables makes and fills it", table, v->peer->name);
+	if (v->cli->json)
+		print_json(v, &none, &missing);
+	else
+		cli_complain(missing.msg);
+	v->first = false;
+}
+
+/* An older peer does not tell. */
+static enum exit_code
+look_for_absent(struct verify *v, struct err *e)
+{
+	struct err other = { 0 };
+
+	v->absent = 0;
+	if (v->cli->table != NULL)
+		return EXIT_DONE;
+	if (define_list(&v->link, note_absent, v, &other))
+		return v->absent > 0 ? EXIT_PERSON : EXIT_DONE;
+	if (other.code == ERR_PEER_REFUSED) {
+		log_info(v->peer->name, "which tables are missing here cannot be told: %s", other.msg);
+		return EXIT_DONE;
+	}
+	*e = other;
+	return cli_exit_code(e);
+}
+
+static enum exit_code
+verify_all(struct verify *v, struct err *e)
+{
+	enum exit_code code;
+
+	if (!visitor_wait(v->cli, v->conf, v->peer, NULL, &v->link.guest, e) || !peer_register(v->db, v->peer->name, e) || !link_open(&v->link, e))
+		return cli_exit_code(e);
+	code = verify_tables(v, e);
+	return e->code == ERR_NONE || e->code == ERR_PEER_REFUSED ? worse(code, look_for_absent(v, e)) : code;
+}
+
+/* What ends an object of a peer. */
+static void
+end_json(const struct err *e, enum exit_code code)
+{
+	(void)fputs("],\"error\":", stdout);
+	if (e->msg[0] == '\0')
+		(void)fputs("null", stdout);
+	else
+		cli_put_quoted(e->msg);
+	(void)printf(",\"exit_code\":%d}", (int)code);
+}
+
 /* The tables on both sides must not be compared with a peer that is somebody else: opening the link asks. */
 static enum exit_code
 verify_peer(struct verify *v, struct err *e)
@@ -332,15 +395,28 @@ verify_peer(struct verify *v, struct err *e)
 	else if (!v->cli->quiet)
 		(void)printf("with peer %s:\n", v->peer->name);
 	v->first = true;
-	code = visitor_wait(v->cli, v->conf, v->peer, NULL, &v->link.guest, e) && peer_register(v->db, v->peer->name, e) && link_open(&v->link, e) ? verify_tables(v, e) :
-																	   cli_exit_code(e);
+	code = verify_all(v, e);
 	client_free(v->link.client);
 	guest_free(v->link.guest);
 	v->link.client = NULL;
 	v->link.guest = NULL;
 	if (v->cli->json)
-		(void)printf("],\"exit_code\":%d}", (int)code);
+		end_json(e, code);
 	return code;
+}
+
+/* Nobody asked for this one by name: that nothing is said of it does not mean that it is equal. */
+static void
+pass_over(const struct verify *v)
+{
+	struct err paused;
+
+	(void)err_set(&paused, ERR_PEER, "peer %s is paused ([peer %s] paused) and not compared: --peer %s compares it all the same", v->peer->name, v->peer->name, v->peer->name);
+	if (v->cli->json) {
+		(void)printf("{\"name\":\"%s\",\"tables\":[", v->peer->name);
+		end_json(&paused, EXIT_DONE);
+	} else
+		cli_say(v->cli, INK_PLAIN, "%s", paused.msg);
 }
 
 static enum exit_code
@@ -355,11 +431,15 @@ verify_peers(struct verify *v, struct err *e)
 		struct err one = { 0 };
 
 		v->peer = &v->conf->peers[i];
-		if (v->cli->peer == NULL ? v->peer->paused : strcmp(v->cli->peer, v->peer->name) != 0)
+		if (v->cli->peer != NULL && strcmp(v->cli->peer, v->peer->name) != 0)
 			continue;
 		if (v->cli->json && !first)
 			(void)fputs(",", stdout);
 		first = false;
+		if (v->cli->peer == NULL && v->peer->paused) {
+			pass_over(v);
+			continue;
+		}
 		code = worse(code, verify_peer(v, &one));
 		if (one.code == ERR_NONE)
 			continue;

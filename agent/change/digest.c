@@ -409,10 +409,10 @@ put_factor(struct buf *sql, const struct table *t, const struct column *const *s
 /* One number of 64 bits for each row: the CRC32C of the joined row, times an odd factor of its key and texts; and the
  * exclusive or over all rows. Without the factor, rows of one length that are changed alike would hide each other.
  *
- * What the sum does not see: of records that differ in a text, one in 2^60; of those that differ in numbers or times alone,
- * one in 2^32, and none where all that differs lies within four bytes, or is no more than five bits of a short row. Several
- * records of a range hide each other as seldom. Of a thousand that differ in numbers, each in a range of its own, one is missed
- * once in four million times. (Nobody is kept out by this sum: who could plant a collision could as well answer wrongly.) */
+ * What the sum does not see: of records that differ in a text of the factor, one in 2^60; of those that differ elsewhere
+ * alone, one in 2^32, and none where all that differs lies within four bytes, or is no more than five bits of a short row. Several
+ * records of a range hide each other as seldom. Of a thousand that differ in numbers alone, each in a range of its own, one is
+ * missed once in four million times. (Nobody is kept out by this sum: who could plant a collision could as well answer wrongly.) */
 static bool
 put_quick_sum(struct buf *sql, const struct table *t, struct err *e)
 {

@@ -24,6 +24,7 @@ struct defining {
 	struct db *db; /* of its own, in the app's database */
 	struct missing *tables;
 	size_t n, cap;
+	bool names; /* are all that is asked for */
 };
 
 /* --- what is missing --- */
@@ -41,10 +42,10 @@ is_here(struct defining *d, const char *name, bool *here, struct err *e)
 static bool
 add(struct defining *d, const char *name, const struct line_value *text, struct err *e)
 {
-	const char *definition;
+	const char *definition = text->data;
 	struct missing *m;
 
-	if (!blueprint_check(text->data, text->len, name, &definition, e))
+	if (!d->names && !blueprint_check(text->data, text->len, name, &definition, e))
 		return false;
 	if (d->n == TABLES_MAX)
 		return err_set(e, ERR_LIMIT, "more than %d tables are missing here", TABLES_MAX);
@@ -172,6 +173,14 @@ bool
 define_look(struct link *l, void (*visit)(const char *table, void *arg), void *arg, struct err *e)
 {
 	struct defining d = { .link = l };
+
+	return define(&d, visit, arg, e);
+}
+
+bool
+define_list(struct link *l, void (*visit)(const char *table, void *arg), void *arg, struct err *e)
+{
+	struct defining d = { .link = l, .names = true };
 
 	return define(&d, visit, arg, e);
 }

@@ -10,5 +10,7 @@
 MUST_CHECK bool define_missing(struct link *l, uint64_t *created, struct err *e);
 /* Name those tables, and create none. */
 MUST_CHECK bool define_look(struct link *l, void (*visit)(const char *table, void *arg), void *arg, struct err *e);
+/* The same, whatever their definitions say. */
+MUST_CHECK bool define_list(struct link *l, void (*visit)(const char *table, void *arg), void *arg, struct err *e);
 
 #endif

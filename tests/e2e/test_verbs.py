@@ -771,6 +771,19 @@ def test_a_peer_that_is_not_in_the_file_is_wrong_usage(fresh_pair: Pair) -> None
     anna.drain(check=DONE)
 
 
+def test_a_link_that_the_other_side_has_paused_is_told_from_a_peer_in_trouble(fresh_pair: Pair) -> None:
+    anna, bert = _ready(fresh_pair)
+    bert.change_conf({"peer anna": {"paused": "yes"}})
+    bert.start_serve()
+    anna.sql("INSERT INTO t VALUES (70, 'waits')")
+    anna.drain(check=PEER)
+    said = anna.agent("--status").stdout
+    assert "this link is paused here ([peer anna] paused)" in said and "The link is paused at the other laptop" in said
+    bert.change_conf({"peer anna": {"paused": "no"}})
+    bert.agent("--reload", check=DONE)
+    until(lambda: anna.drain().returncode == DONE, 30, "bert takes it again")
+
+
 def test_check_finds_nothing_when_all_is_well(fresh_pair: Pair) -> None:
     anna, bert = _ready(fresh_pair)
     bert.start_serve()

@@ -330,6 +330,37 @@ def test_a_peer_that_is_away_is_not_reached(fresh_pair: Pair) -> None:
     assert "refused the connection" in fresh_pair.anna.agent("--verify", check=4).stderr
 
 
+def test_a_table_that_only_one_side_has_is_named_by_both(fresh_pair: Pair) -> None:
+    with begun(fresh_pair, TABLE) as two:
+        for node, name in ((two.anna, "`only anna's`"), (two.bert, "`of bert`"), (two.bert, "parts")):
+            node.sql(f"CREATE TABLE {name} (id INT PRIMARY KEY)" + (" PARTITION BY HASH (id)" if name == "parts" else ""))
+            node.install()
+        two.bert.sql("INSERT INTO `of bert` VALUES (1)")
+        said = compare(two.anna, check=5)
+        assert found(said["t"]) == {} and said["t"]["error"] is None
+        assert "is not replicated there" in said["only anna's"]["error"]
+        assert all("is missing here and peer bert has it" in said[name]["error"] for name in ("of bert", "parts"))
+        ran = two.anna.agent("--verify", check=5)
+        assert "t: 0 records, equal" in ran.stdout and "table of bert is missing here" in ran.stderr
+        two.anna.agent("--verify", "--table", "t", check=0)
+        two.anna.change_conf({"sync": {"tables": "t"}})
+        two.anna.install()
+        assert set(compare(two.anna, check=0)) == {"t"}  # agent.conf does not want the others
+
+
+def test_a_peer_that_was_not_compared_is_never_passed_over_in_silence(fresh_pair: Pair) -> None:
+    with begun(fresh_pair, TABLE) as two:
+        two.bert.stop_serve()
+        peer = json.loads(two.anna.agent("--verify", "--json", check=4).stdout)["peers"][0]
+        assert (peer["tables"], peer["exit_code"]) == ([], 4) and "127.0.0.1" in peer["error"]
+        two.bert.start_serve()
+        assert json.loads(two.anna.agent("--verify", "--json", check=0).stdout)["peers"][0]["error"] is None
+        two.anna.change_conf({"peer bert": {"paused": "yes"}})
+        assert "peer bert is paused ([peer bert] paused) and not compared" in two.anna.agent("--verify", check=0).stdout
+        assert "is paused" in json.loads(two.anna.agent("--verify", "--json", check=0).stdout)["peers"][0]["error"]
+        assert "t: 0 records, equal" in two.anna.agent("--verify", "--peer", "bert", check=0).stdout
+
+
 def test_a_peer_whose_agent_cannot_compare_is_named_in_plain_words(fresh_pair: Pair) -> None:
     with begun(fresh_pair, TABLE) as two:
         # One bit of the path is turned: to the peer it is a call that it does not know.
