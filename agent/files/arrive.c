@@ -56,12 +56,14 @@ struct arrival {
 	arrive_wish *wish;
 	void *wish_arg;
 	int64_t until_ms; /* of a settling that somebody waits for */
+	bool busy; /* the last settling found something to do */
 	bool removing; /* the second round */
 	bool removals; /* it is needed */
 	char **directories; /* to be removed when they are empty */
 	size_t ndirectories;
 	/* A large content that comes in several calls stays open: opening it reads all that is there. */
 	struct half *large;
+	bool large_asked; /* for more of it, in this settling */
 	struct places expected; /* which paths want what comes */
 	struct moving *moving;
 	struct flushed synced[GROUP];
@@ -446,6 +448,47 @@ want_blocks(struct arrival *a, const struct half *h, struct err *e)
 	return want(a, &w, e);
 }
 
+/* The half that a peer brings next: it stays open. Takes it over; the row's texts are copied. */
+static bool
+keep_large(struct arrival *a, struct half *h, const struct listing_row *row, struct err *e)
+{
+	char *path = strdup(row->path);
+
+	if (path == NULL) {
+		if (h != a->large)
+			half_free(h);
+		return err_set(e, ERR_MEMORY, "out of memory for a tree");
+	}
+	if (h != a->large)
+		close_large(a);
+	free(h->path);
+	a->large = h;
+	h->path = path;
+	h->row = *row;
+	h->row.path = path;
+	h->row.link = h->row.link_here = h->row.node = NULL;
+	a->large_asked = true;
+	return true;
+}
+
+static bool
+is_large(const struct arrival *a, const struct listing_row *row)
+{
+	return a->large != NULL && what_kind(&row->s.listed) == 'f' && memcmp(a->large->content.id, row->s.listed.bytes + 1, CONTENT_BYTES) == 0;
+}
+
+/* The rest of a content of which not all is here. Takes half over. */
+static bool
+want_rest(struct arrival *a, struct half *half, const struct listing_row *row, struct err *e)
+{
+	bool ok = want_blocks(a, half, e);
+
+	if (ok && a->wish != NULL && half->content.nblocks > 1 && !a->large_asked)
+		return keep_large(a, half, row, e);
+	half_free(half);
+	return ok;
+}
+
 /* One block, and it is nowhere here. */
 static bool
 want_small(struct arrival *a, const struct listing_row *row, struct err *e)
@@ -485,6 +528,12 @@ want_file(struct arrival *a, const struct listing_row *row, struct err *e)
 	}
 	if (content_count(row->size) == 1 && !row->elsewhere && !is_on_its_way(a, &row->s.listed))
 		return want_small(a, row, e);
+	if (is_large(a, row) && a->large_asked)
+		return true; /* a second path takes it from the first one */
+	if (is_large(a, row) && !row->elsewhere) /* more of what has begun to come, for whichever path wants it by now */
+		return keep_large(a, a->large, row, e) && want_blocks(a, a->large, e);
+	if (is_large(a, row))
+		close_large(a); /* it is about to be whole without the peer */
 	if (is_on_its_way(a, &row->s.listed) && (!finish_group(a, e) || !write_rows(a, e)))
 		return false;
 	f = half_open(a, row->s.listed.bytes + 1, row->size, &h, &known, e);
@@ -494,7 +543,9 @@ want_file(struct arrival *a, const struct listing_row *row, struct err *e)
 		f = take_what_is_here(a, h->store, row, e);
 	if (f == FATE_DONE && store_missing(h->store) == 0)
 		return join(a, h, row, e);
-	ok = f == FATE_DONE ? want_blocks(a, h, e) : park(a, row->path, f, e, e);
+	if (f == FATE_DONE)
+		return want_rest(a, h, row, e);
+	ok = park(a, row->path, f, e, e);
 	half_free(h);
 	return ok;
 }
@@ -765,6 +816,19 @@ remove_all(struct arrival *a, struct err *e)
 	return ok;
 }
 
+static bool
+settle(struct arrival *a, struct err *e)
+{
+	bool alike = false;
+
+	/* Not asked where there was something to do a moment ago: looking for it says it, too. */
+	if (!a->busy && a->large == NULL && !listing_is_alike(a->tree->list, &a->tree->looks, &alike, e))
+		return false;
+	if (alike)
+		return remove_all(a, e);
+	return visit_unlike(a, e) && moving_finish(a->moving, e) && finish_group(a, e) && write_rows(a, e) && listing_tell_flush(a->tree->list, e) && (a->tally.more || remove_all(a, e));
+}
+
 bool
 arrive_settle(struct arrival *a, arrive_wish *wish, void *arg, struct arrive_report *out, struct err *e)
 {
@@ -772,12 +836,15 @@ arrive_settle(struct arrival *a, arrive_wish *wish, void *arg, struct arrive_rep
 
 	a->until_ms = clock_mono_ms() + SETTLE_MS;
 	a->tally = (struct arrive_report){ 0 };
-	a->removals = false;
+	a->removals = a->large_asked = false;
 	a->wish = wish;
 	a->wish_arg = arg;
-	ok = visit_unlike(a, e) && moving_finish(a->moving, e) && finish_group(a, e) && write_rows(a, e) && listing_tell_flush(a->tree->list, e) && (a->tally.more || remove_all(a, e));
+	ok = settle(a, e);
+	a->busy = a->tally.written + a->tally.removed + a->tally.wants > 0 || a->tally.more;
 	if (!ok)
 		drop_group(a);
+	if (!ok || (!a->large_asked && !a->tally.more))
+		close_large(a); /* nobody wants it any more */
 	*out = a->tally;
 	return ok;
 }

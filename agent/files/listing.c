@@ -8,6 +8,7 @@
 
 #include "base/asset.h"
 #include "capture/template.h"
+#include "change/digest.h"
 #include "db/bulk.h"
 #include "wire/line.h"
 
@@ -290,7 +291,7 @@ listing_forget_gone(struct listing *l, struct err *e)
 	bool ok;
 
 	buf_init(&sql, SQL_MAX);
-	buf_fmt(&sql, "DELETE l FROM sync_file_local l LEFT JOIN %s m ON m.path_id=l.path_id WHERE l.tree=? AND l.content='' AND IFNULL(m.content,'')=''", buf_cstr(&l->table));
+	buf_fmt(&sql, "DELETE l FROM sync_file_local l FORCE INDEX (content) LEFT JOIN %s m FORCE INDEX (PRIMARY) ON m.path_id=l.path_id WHERE l.tree=? AND l.content='' AND IFNULL(m.content,'')=''", buf_cstr(&l->table));
 	ok = buf_check(&sql, "a statement", e) && db_exec(l->db, buf_cstr(&sql), DB_ARGS(db_text(l->tree)), e);
 	buf_free(&sql);
 	return ok;
@@ -321,9 +322,12 @@ listing_try_again(struct listing *l, struct err *e)
 
 /* --- differences --- */
 
+/* Every join names its index: while a table is filled for the first time its statistics still say that it is empty, and the
+ * server would rather read it whole for each page, which takes minutes where it should take milliseconds. */
+
 #define LOCAL_COLUMNS "l.path_id, l.path, l.content, l.base, l.size, l.mtime_ns, l.ctime_ns, l.ino, l.mode, l.uid, l.gid, l.link"
 #define LISTED_COLUMNS "m.content, m.size, m.mtime_ns, m.mode, m.link, m.node, m.base, m.previous"
-#define ELSEWHERE "EXISTS (SELECT 1 FROM sync_file_local o WHERE o.tree='%s' AND o.content=m.content) OR EXISTS (SELECT 1 FROM sync_trash o WHERE o.tree='%s' AND o.content=m.content)"
+#define ELSEWHERE "EXISTS (SELECT 1 FROM sync_file_local o FORCE INDEX (content) WHERE o.tree='%s' AND o.content=m.content) OR EXISTS (SELECT 1 FROM sync_trash o FORCE INDEX (content) WHERE o.tree='%s' AND o.content=m.content)"
 
 /* Is the column that content? */
 static bool
@@ -416,11 +420,11 @@ listing_unlike(struct listing *l, const struct listing_looks *looks, listing_vis
 
 	buf_init(&here, SQL_MAX);
 	buf_init(&away, SQL_MAX);
-	buf_fmt(&here, "SELECT " LOCAL_COLUMNS ", " LISTED_COLUMNS ", 1, l.own, " ELSEWHERE ", l.state='failed' FROM sync_file_local l LEFT JOIN %s m ON m.path_id=l.path_id"
+	buf_fmt(&here, "SELECT " LOCAL_COLUMNS ", " LISTED_COLUMNS ", 1, l.own, " ELSEWHERE ", l.state='failed' FROM sync_file_local l FORCE INDEX (PRIMARY) LEFT JOIN %s m FORCE INDEX (PRIMARY) ON m.path_id=l.path_id"
 	    " WHERE l.tree=? AND l.path_id>? AND (m.path_id IS NULL OR l.content<>m.content OR l.base<>m.content OR (", l->tree, l->tree, table);
 	put_looks(&here, looks);
 	buf_fmt(&here, ")) ORDER BY l.path_id LIMIT %d", LISTING_PAGE);
-	buf_fmt(&away, "SELECT m.path_id, m.path, '', '', 0, 0, 0, 0, 0, 0, 0, NULL, " LISTED_COLUMNS ", 0, 0, " ELSEWHERE ", 0 FROM %s m LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id"
+	buf_fmt(&away, "SELECT m.path_id, m.path, '', '', 0, 0, 0, 0, 0, 0, 0, NULL, " LISTED_COLUMNS ", 0, 0, " ELSEWHERE ", 0 FROM %s m FORCE INDEX (PRIMARY) LEFT JOIN sync_file_local l FORCE INDEX (PRIMARY) ON l.tree=? AND l.path_id=m.path_id"
 	    " WHERE m.path_id>? AND l.path_id IS NULL AND m.content<>'' ORDER BY m.path_id LIMIT %d", l->tree, l->tree, table, LISTING_PAGE);
 	ok = buf_check(&here, "a statement", e) && buf_check(&away, "a statement", e) && visit_pages(l, buf_cstr(&here), visit, arg, e) &&
 	    visit_pages(l, buf_cstr(&away), visit, arg, e);
@@ -437,10 +441,71 @@ listing_leaving(struct listing *l, listing_visit *visit, void *arg, struct err *
 	bool ok;
 
 	buf_init(&sql, SQL_MAX);
-	buf_fmt(&sql, "SELECT " LOCAL_COLUMNS ", " LISTED_COLUMNS ", 1, l.own, 0, 0 FROM sync_file_local l JOIN %s m ON m.path_id=l.path_id WHERE l.tree=? AND l.path_id>?"
-	    " AND LEFT(l.content,1)='f' AND l.base=l.content AND m.content='' AND EXISTS (SELECT 1 FROM %s o WHERE o.content=l.content) ORDER BY l.path_id LIMIT %d",
+	buf_fmt(&sql, "SELECT " LOCAL_COLUMNS ", " LISTED_COLUMNS ", 1, l.own, 0, 0 FROM sync_file_local l FORCE INDEX (PRIMARY) JOIN %s m FORCE INDEX (PRIMARY) ON m.path_id=l.path_id WHERE l.tree=? AND l.path_id>?"
+	    " AND LEFT(l.content,1)='f' AND l.base=l.content AND m.content='' AND EXISTS (SELECT 1 FROM %s o FORCE INDEX (content) WHERE o.content=l.content) ORDER BY l.path_id LIMIT %d",
 	    table, table, LISTING_PAGE);
 	ok = buf_check(&sql, "a statement", e) && visit_pages(l, buf_cstr(&sql), visit, arg, e);
+	buf_free(&sql);
+	return ok;
+}
+
+/* What of the looks is compared with the list's: the mode, or nothing. */
+static void
+put_mode(struct buf *sql, const struct listing_looks *k, const char *mode)
+{
+	buf_fmt(sql, "CASE LEFT(content,1) WHEN 'f' THEN %s WHEN 'd' THEN %s ELSE '' END", k->listed_mode || k->file_mode == 0 ? mode : "''",
+	    k->listed_mode || k->dir_mode == 0 ? mode : "''");
+}
+
+/* And what needs no list to be seen. */
+static void
+put_wrong(struct buf *sql, const struct listing_looks *k)
+{
+	buf_str(sql, "base<>content OR content=''");
+	if (!k->listed_mode && k->file_mode != 0)
+		buf_fmt(sql, " OR (LEFT(content,1)='f' AND mode<>%u)", k->file_mode);
+	if (!k->listed_mode && k->dir_mode != 0)
+		buf_fmt(sql, " OR (LEFT(content,1)='d' AND mode<>%u)", k->dir_mode);
+	if (k->own_uid)
+		buf_fmt(sql, " OR (LEFT(content,1) IN ('f','d') AND uid<>%u)", k->uid);
+	if (k->own_gid)
+		buf_fmt(sql, " OR (LEFT(content,1) IN ('f','d') AND gid<>%u)", k->gid);
+}
+
+/* Two checksums of 32 bits for each path, the exclusive or of their products and of the first ones, as where tables are
+ * compared (change/digest): a difference that they do not show is one in 2^64. */
+static void
+put_sums(struct buf *sql, const struct listing_looks *k, const char *mode)
+{
+	buf_str(sql, "SELECT COUNT(*), IFNULL(BIT_XOR(CRC32(@tandem_path:=CONCAT(path_id,content,");
+	put_mode(sql, k, mode);
+	buf_str(sql, "))*CRC32C(@tandem_path)),0), IFNULL(BIT_XOR(CRC32(@tandem_path)),0)");
+}
+
+/* Each row is read once, in the order in which it lies there. */
+bool
+listing_is_alike(struct listing *l, const struct listing_looks *k, bool *alike, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	struct buf sql;
+	bool more = false, ok;
+
+	*alike = false;
+	if (!digest_has_quick(l->db))
+		return true;
+	buf_init(&sql, SQL_MAX);
+	buf_str(&sql, "SELECT h.*, m.* FROM (");
+	put_sums(&sql, k, "mode");
+	buf_str(&sql, ", IFNULL(SUM(");
+	put_wrong(&sql, k);
+	buf_str(&sql, "),0) FROM sync_file_local WHERE tree=?) h, (");
+	put_sums(&sql, k, "mode&511");
+	buf_fmt(&sql, " FROM %s WHERE content<>'') m", buf_cstr(&l->table));
+	ok = buf_check(&sql, "a statement", e) && db_query(l->db, buf_cstr(&sql), DB_ARGS(db_text(l->tree)), &rows, e) && db_rows_next(rows, &more, e);
+	if (ok && more)
+		*alike = db_rows_u64(rows, 3) == 0 && db_rows_u64(rows, 0) == db_rows_u64(rows, 4) && db_rows_u64(rows, 1) == db_rows_u64(rows, 5) &&
+		    db_rows_u64(rows, 2) == db_rows_u64(rows, 6);
+	db_rows_free(rows);
 	buf_free(&sql);
 	return ok;
 }
@@ -456,7 +521,13 @@ stop_at_first(void *arg, const struct listing_row *row, struct err *e)
 bool
 listing_is_unlike(struct listing *l, const struct listing_looks *looks, bool *any, struct err *e)
 {
+	bool alike;
+
 	*any = false;
+	if (!listing_is_alike(l, looks, &alike, e))
+		return false;
+	if (alike)
+		return true;
 	return listing_unlike(l, looks, stop_at_first, any, e) || (*any && e->code == ERR_STOPPED);
 }
 
@@ -481,7 +552,7 @@ listing_wanting(struct listing *l, const struct what *c, size_t n, listing_visit
 	buf_init(&sql, IDS_SQL_MAX);
 	buf_str(&sql, "SELECT m.path_id, m.path, IFNULL(l.content,''), IFNULL(l.base,''), IFNULL(l.size,0), IFNULL(l.mtime_ns,0), IFNULL(l.ctime_ns,0), IFNULL(l.ino,0),"
 	    " IFNULL(l.mode,0), IFNULL(l.uid,0), IFNULL(l.gid,0), l.link, " LISTED_COLUMNS ", l.path_id IS NOT NULL, IFNULL(l.own,0), 0, IFNULL(l.state='failed',0)");
-	buf_fmt(&sql, " FROM %s m FORCE INDEX (content) LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id WHERE m.path_id>? AND m.content IN (", buf_cstr(&l->table));
+	buf_fmt(&sql, " FROM %s m FORCE INDEX (content) LEFT JOIN sync_file_local l FORCE INDEX (PRIMARY) ON l.tree=? AND l.path_id=m.path_id WHERE m.path_id>? AND m.content IN (", buf_cstr(&l->table));
 	put_contents(&sql, c, n);
 	buf_fmt(&sql, " AND (l.path_id IS NULL OR l.content<>m.content) ORDER BY m.path_id LIMIT %d", LISTING_PAGE);
 	ok = buf_check(&sql, "a statement", e) && visit_pages(l, buf_cstr(&sql), visit, arg, e);
@@ -521,7 +592,7 @@ listing_having(struct listing *l, const struct what *c, size_t n, listing_visit 
 	struct buf sql;
 
 	buf_init(&sql, IDS_SQL_MAX);
-	buf_fmt(&sql, "SELECT l.path, l.content FROM sync_file_local l FORCE INDEX (content) WHERE l.tree=? AND EXISTS (SELECT 1 FROM %s m WHERE m.content=l.content)"
+	buf_fmt(&sql, "SELECT l.path, l.content FROM sync_file_local l FORCE INDEX (content) WHERE l.tree=? AND EXISTS (SELECT 1 FROM %s m FORCE INDEX (content) WHERE m.content=l.content)"
 	    " AND l.content IN (", buf_cstr(&l->table));
 	put_contents(&sql, c, n);
 	ok = buf_check(&sql, "a statement", e) && db_query(l->db, buf_cstr(&sql), DB_ARGS(db_text(l->tree)), &rows, e);
@@ -602,13 +673,13 @@ listing_count(struct listing *l, struct listing_counts *out, struct err *e)
 	buf_init(&missing, SQL_MAX);
 	buf_init(&changed, SQL_MAX);
 	buf_fmt(&listed, "SELECT COUNT(*), IFNULL(SUM(size),0) FROM %s WHERE LEFT(content,1)='f'", table);
-	buf_fmt(&deletions, "SELECT COUNT(*) FROM sync_file_local l LEFT JOIN %s m ON m.path_id=l.path_id WHERE l.tree=? AND LEFT(l.content,1)='f'"
-	    " AND IFNULL(m.content,'')='' AND NOT EXISTS (SELECT 1 FROM %s o WHERE o.content=l.content)", table, table);
-	buf_fmt(&gone, "SELECT COUNT(*) FROM %s m JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id WHERE LEFT(m.content,1)='f'"
-	    " AND l.content='' AND NOT EXISTS (SELECT 1 FROM sync_file_local o WHERE o.tree=l.tree AND o.content=m.content)", table);
-	buf_fmt(&missing, "SELECT COUNT(*), IFNULL(SUM(m.size),0) FROM %s m LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=m.path_id WHERE LEFT(m.content,1)='f'"
+	buf_fmt(&deletions, "SELECT COUNT(*) FROM sync_file_local l FORCE INDEX (PRIMARY) LEFT JOIN %s m FORCE INDEX (PRIMARY) ON m.path_id=l.path_id WHERE l.tree=? AND LEFT(l.content,1)='f'"
+	    " AND IFNULL(m.content,'')='' AND NOT EXISTS (SELECT 1 FROM %s o FORCE INDEX (content) WHERE o.content=l.content)", table, table);
+	buf_fmt(&gone, "SELECT COUNT(*) FROM %s m FORCE INDEX (PRIMARY) JOIN sync_file_local l FORCE INDEX (PRIMARY) ON l.tree=? AND l.path_id=m.path_id WHERE LEFT(m.content,1)='f'"
+	    " AND l.content='' AND NOT EXISTS (SELECT 1 FROM sync_file_local o FORCE INDEX (content) WHERE o.tree=l.tree AND o.content=m.content)", table);
+	buf_fmt(&missing, "SELECT COUNT(*), IFNULL(SUM(m.size),0) FROM %s m FORCE INDEX (PRIMARY) LEFT JOIN sync_file_local l FORCE INDEX (PRIMARY) ON l.tree=? AND l.path_id=m.path_id WHERE LEFT(m.content,1)='f'"
 	    " AND l.path_id IS NULL", table);
-	buf_fmt(&changed, "SELECT COUNT(*), IFNULL(SUM(m.size),0) FROM sync_file_local l JOIN %s m ON m.path_id=l.path_id WHERE l.tree=? AND LEFT(m.content,1)='f' AND l.content<>m.content AND l.content<>''", table);
+	buf_fmt(&changed, "SELECT COUNT(*), IFNULL(SUM(m.size),0) FROM sync_file_local l FORCE INDEX (PRIMARY) JOIN %s m FORCE INDEX (PRIMARY) ON m.path_id=l.path_id WHERE l.tree=? AND LEFT(m.content,1)='f' AND l.content<>m.content AND l.content<>''", table);
 	ok = buf_check(&listed, "a statement", e) && buf_check(&deletions, "a statement", e) && buf_check(&gone, "a statement", e) && buf_check(&missing, "a statement", e) && buf_check(&changed, "a statement", e) &&
 	    count_one(l, "SELECT COUNT(*), IFNULL(SUM(size),0) FROM sync_file_local WHERE tree=? AND LEFT(content,1)='f'", &out->here, &out->here_bytes, e) &&
 	    count_one(l, buf_cstr(&listed), &out->listed, &out->listed_bytes, e) && count_one(l, buf_cstr(&deletions), &out->deletions, NULL, e) &&
@@ -732,7 +803,7 @@ listing_get_blocks(struct listing *l, const unsigned char hash[CONTENT_BYTES], u
 bool
 listing_known(struct listing *l, struct known_file **out, size_t *n, struct err *e)
 {
-	static const char sql[] = "SELECT path_id, ino, size, mtime_ns, ctime_ns, mode, uid, gid, content, racy FROM sync_file_local WHERE tree='%s' ORDER BY path_id";
+	static const char sql[] = "SELECT path_id, ino, size, mtime_ns, ctime_ns, mode, uid, gid, content, racy, state='failed' FROM sync_file_local WHERE tree='%s' ORDER BY path_id";
 	struct known_file *list = NULL;
 	struct db_rows *rows = NULL;
 	size_t have = 0, cap = 0;
@@ -768,6 +839,7 @@ listing_known(struct listing *l, struct known_file **out, size_t *n, struct err 
 		f->gid = (unsigned)db_rows_u64(rows, 7);
 		f->kind = db_rows_len(rows, 8) == 0 ? '\0' : db_rows_text(rows, 8)[0];
 		f->racy = db_rows_u64(rows, 9) != 0;
+		f->failed = db_rows_u64(rows, 10) != 0;
 	}
 	db_rows_free(rows);
 	if (!ok) {

@@ -60,6 +60,7 @@ read_file(struct scan *s, const struct walk_entry *w, struct local_file *out, bo
 	*ready = f == FATE_DONE && (how.leased || is_settled(s, &how.facts));
 	if (f == FATE_FAILED || f == FATE_DENIED) {
 		log_warning(NULL, "tree %s: %s", s->tree->t->name, e->msg);
+		s->report->waiting = true;
 		ok = listing_fail(s->tree->list, w->path, w->len, e->msg, e);
 	}
 	s->report->later += f != FATE_GONE && !*ready;
@@ -217,6 +218,8 @@ scan_run(struct tree *t, struct scan_report *out, struct err *e)
 	s->report = out;
 	s->wall_ms = clock_wall_us() / US_MS;
 	ok = listing_known(t->list, &s->known, &s->nknown, e) && walk(s, e);
+	for (size_t i = 0; i < s->nknown; i++)
+		out->waiting = out->waiting || s->known[i].failed;
 	/* Unmounted meanwhile: what was not seen may be there all the same. */
 	if (ok && !beneath_still_there(t->root))
 		ok = err_set(e, ERR_HELD, "tree %s: the folder went away while it was looked at", t->t->name);

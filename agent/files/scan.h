@@ -12,6 +12,7 @@ struct scan_report {
 	uint64_t gone;	/* that stood here at the last look */
 	uint64_t later; /* files that somebody writes to: at the next look */
 	bool changed;	/* anything at all */
+	bool waiting;	/* paths that could not be read or written */
 };
 
 /* The whole tree. */

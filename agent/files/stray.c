@@ -120,7 +120,7 @@ put_rows(struct buf *sql, const struct conf *conf, const char *table, const stru
 {
 	buf_str(sql, " FROM (");
 	put_names(sql, conf, table, file);
-	buf_str(sql, ") n LEFT JOIN sync_file_local l ON l.tree=? AND l.path_id=n.id AND LEFT(l.content,1)='f' WHERE l.path_id IS NULL");
+	buf_str(sql, ") n LEFT JOIN sync_file_local l FORCE INDEX (PRIMARY) ON l.tree=? AND l.path_id=n.id AND LEFT(l.content,1)='f' WHERE l.path_id IS NULL");
 }
 
 struct counting {

@@ -232,6 +232,7 @@ tell_run(struct tree *t, struct tell_report *out, struct err *e)
 		return true;
 	if (!listing_is_unlike(t->list, &t->looks, &any, e))
 		return false;
+	out->alike = !any;
 	if (t->ordered)
 		return tell_all(&s, e);
 	if (!any) /* the usual case: nothing has to be counted */

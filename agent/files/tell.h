@@ -7,6 +7,7 @@
 struct tell_report {
 	uint64_t told;
 	bool held; /* too much at once: nothing was told; sync_tree says why */
+	bool alike; /* folder and list: there is nothing to do in either direction */
 };
 
 /* After a look. Does nothing where this node is not where the files come from. */

@@ -230,17 +230,14 @@ seal_answer(const struct request *r, const void **body, size_t *len, struct buf 
 	return true;
 }
 
-void
-request_reply(struct request *r, int status, const char *type, const void *body, size_t len)
+/* From here on the request is as one whose caller has gone. */
+static void
+send_answer(struct request *r, int status, const char *type, const void *body, size_t len)
 {
 	char mac[SIGN_MAC_HEX + 1];
 	struct evbuffer *out;
 	struct buf sealed;
 
-	if (r->req == NULL) {
-		request_free(r);
-		return;
-	}
 	buf_init(&sealed, len + SEAL_EXTRA);
 	out = evbuffer_new();
 	if (!seal_answer(r, &body, &len, &sealed) || out == NULL || evbuffer_add(out, body, len) != 0) {
@@ -256,7 +253,22 @@ request_reply(struct request *r, int status, const char *type, const void *body,
 		evbuffer_free(out);
 	buf_free(&sealed);
 	r->req = NULL;
+	r->conn = NULL;
+}
+
+void
+request_reply(struct request *r, int status, const char *type, const void *body, size_t len)
+{
+	if (r->req != NULL)
+		send_answer(r, status, type, body, len);
 	request_free(r);
+}
+
+void
+request_reply_ahead(struct request *r, int status, const char *type, const void *body, size_t len)
+{
+	if (r->req != NULL)
+		send_answer(r, status, type, body, len);
 }
 
 /* text inside a JSON string: escaped, and always UTF-8 (a message may have been cut). */

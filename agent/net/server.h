@@ -110,6 +110,8 @@ void request_stream_end(struct request *r);
 /* Answer exactly once, from the loop's thread; frees r. Signed when a peer is authenticated.
  * type: Content-Type. The body is copied. */
 void request_reply(struct request *r, int status, const char *type, const void *body, size_t len);
+/* The same before the work is done: r stays, and its body, until the reply that must still be made and goes nowhere. */
+void request_reply_ahead(struct request *r, int status, const char *type, const void *body, size_t len);
 /* The short fixed JSON error: {"error":CODE,"message":TEXT}. */
 void request_fail(struct request *r, int status, const char *code, const char *fmt, ...) PRINTF_FMT(4, 5);
 

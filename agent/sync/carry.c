@@ -3,6 +3,7 @@
 #include "sync/carry.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,19 @@ static const char path_files[] = "/api/sync/files";
 
 /* --- sending --- */
 
+struct carrying;
+
+/* A body that is on the line while the next one is read. */
+struct shipment {
+	struct carrying *c;
+	bool threaded, under_way;
+	pthread_t thread;
+	struct buf body, answer;
+	uint64_t put, put_bytes;
+	bool ok; /* how it went */
+	struct err e;
+};
+
 struct carrying {
 	struct link *link;
 	struct tree *tree;
@@ -37,6 +51,7 @@ struct carrying {
 	struct buf body, answer;
 	uint64_t put; /* items in body */
 	uint64_t put_bytes;
+	struct shipment ship;
 	uint64_t brought; /* since the last question */
 	struct parcel_need page[LISTING_PAGE]; /* of the answer's needs */
 	size_t npage;
@@ -48,17 +63,17 @@ struct carrying {
 	char *block;
 };
 
-/* One call; *state is the peer's. needs: where its answer's items begin. */
+/* One call; answer->state is the peer's. needs: where its items begin in text. */
 static bool
-call(struct carrying *c, struct parcel_answer *answer, size_t *needs, struct err *e)
+call(const struct carrying *c, const struct buf *body, struct buf *text, struct parcel_answer *answer, size_t *needs, struct err *e)
 {
 	struct client *client = c->link->client;
 	int status = 0;
 
-	buf_reset(&c->answer);
-	if (!buf_check(&c->body, "a message", e))
+	buf_reset(text);
+	if (!buf_check(body, "a message", e))
 		return false;
-	if (!client_call(client, "POST", path_files, c->body.data, c->body.len, &status, &c->answer, e)) {
+	if (!client_call(client, "POST", path_files, body->data, body->len, &status, text, e)) {
 		if (!client_not_found(client))
 			return false;
 		answer->state = PARCEL_NONE; /* an older agent: it has no trees */
@@ -66,8 +81,8 @@ call(struct carrying *c, struct parcel_answer *answer, size_t *needs, struct err
 		return true;
 	}
 	if (status != 200)
-		return link_refused(c->link, status, &c->answer, e);
-	return parcel_parse_answer(buf_cstr(&c->answer), c->answer.len, answer, needs, e);
+		return link_refused(c->link, status, text, e);
+	return parcel_parse_answer(buf_cstr(text), text->len, answer, needs, e);
 }
 
 static void
@@ -81,24 +96,55 @@ begin_body(struct carrying *c, enum parcel_kind kind)
 	c->put = c->put_bytes = 0;
 }
 
+static void *
+ship_main(void *arg)
+{
+	struct shipment *s = arg;
+	struct parcel_answer answer;
+	size_t at;
+
+	s->ok = call(s->c, &s->body, &s->answer, &answer, &at, &s->e);
+	return NULL;
+}
+
+/* Wait for what is on the line. */
+static bool
+await_shipment(struct carrying *c, struct err *e)
+{
+	struct shipment *s = &c->ship;
+
+	if (!s->under_way)
+		return true;
+	if (s->threaded)
+		(void)pthread_join(s->thread, NULL);
+	s->under_way = false;
+	if (!s->ok)
+		*e = s->e;
+	c->brought += s->put;
+	return s->ok && progress_moved(c->link->db, &(struct progress_of){ c->tree->t->name, c->link->peer->name }, s->put, s->put_bytes, e);
+}
+
+/* The body goes on the line; reading goes on meanwhile. */
 static bool
 send_body(struct carrying *c, struct err *e)
 {
-	struct parcel_answer answer;
-	struct buf needs = c->answer; /* what is being read goes on being read */
-	size_t at;
-	bool ok;
+	struct shipment *s = &c->ship;
+	struct buf empty = s->body;
 
 	if (c->put == 0)
 		return true;
-	buf_init(&c->answer, NEEDS_BYTES_MAX);
-	ok = call(c, &answer, &at, e);
-	buf_free(&c->answer);
-	c->answer = needs;
-	c->brought += c->put;
-	ok = ok && progress_moved(c->link->db, &(struct progress_of){ c->tree->t->name, c->link->peer->name }, c->put, c->put_bytes, e);
+	if (!await_shipment(c, e))
+		return false;
+	s->body = c->body;
+	s->put = c->put;
+	s->put_bytes = c->put_bytes;
+	c->body = empty;
+	s->under_way = true;
+	s->threaded = pthread_create(&s->thread, NULL, ship_main, s) == 0;
+	if (!s->threaded)
+		(void)ship_main(s);
 	begin_body(c, PARCEL_PUT);
-	return ok;
+	return true;
 }
 
 static bool
@@ -252,22 +298,12 @@ note_needs(struct carrying *c, size_t at, struct err *e)
 	return ok && progress_left(c->link->db, &(struct progress_of){ c->tree->t->name, c->link->peer->name }, contents, bytes, e);
 }
 
-/* Ask once, bring what can be brought. */
+/* Bring what the answer needs, from at on. */
 static bool
-one_round(struct carrying *c, struct parcel_answer *answer, size_t *needs, struct err *e)
+bring_needs(struct carrying *c, size_t at, size_t *needs, struct err *e)
 {
 	bool more = true, ok;
-	size_t at = 0;
 
-	*needs = 0;
-	c->brought = 0;
-	begin_body(c, PARCEL_WANT);
-	if (!call(c, answer, &at, e))
-		return false;
-	if (answer->state != PARCEL_READY)
-		return true;
-	if (!note_needs(c, at, e))
-		return false;
 	begin_body(c, PARCEL_PUT);
 	c->npage = 0;
 	while ((ok = parcel_next_need(buf_cstr(&c->answer), c->answer.len, &at, &c->page[c->npage], &more, e)) && more) {
@@ -276,6 +312,28 @@ one_round(struct carrying *c, struct parcel_answer *answer, size_t *needs, struc
 			return false;
 	}
 	return ok && bring_page(c, e) && send_body(c, e);
+}
+
+/* Ask once, bring what can be brought. */
+static bool
+one_round(struct carrying *c, struct parcel_answer *answer, size_t *needs, struct err *e)
+{
+	struct err line;
+	bool ok;
+	size_t at = 0;
+
+	*needs = 0;
+	c->brought = 0;
+	begin_body(c, PARCEL_WANT);
+	if (!call(c, &c->body, &c->answer, answer, &at, e))
+		return false;
+	if (answer->state != PARCEL_READY)
+		return true;
+	ok = note_needs(c, at, e) && bring_needs(c, at, needs, e);
+	/* Whatever went wrong meanwhile: the client is free again. */
+	if (!await_shipment(c, ok ? e : &line))
+		ok = false;
+	return ok;
 }
 
 /* This node lacks something, or pulls: the peer shall ask what is needed here. One that is too old for that asks when it comes to it. */
@@ -291,7 +349,7 @@ have_it_come(struct carrying *c, struct err *e)
 	if (!wants)
 		return true;
 	begin_body(c, PARCEL_COME);
-	if (call(c, &answer, &at, e))
+	if (call(c, &c->body, &c->answer, &answer, &at, e))
 		return true;
 	if (e->code != ERR_PEER_REFUSED)
 		return false;
@@ -353,6 +411,9 @@ carry_send(struct link *l, struct carry_report *out, struct err *e)
 	memset(out, 0, sizeof *out);
 	buf_init(&c.body, CARRY_BODY_MAX);
 	buf_init(&c.answer, NEEDS_BYTES_MAX);
+	buf_init(&c.ship.body, CARRY_BODY_MAX);
+	buf_init(&c.ship.answer, NEEDS_BYTES_MAX);
+	c.ship.c = &c;
 	c.block = malloc(CONTENT_BLOCK);
 	ok = c.block != NULL ? send_trees(&c, e) : err_set(e, ERR_MEMORY, "out of memory for files");
 	let_go(&c);
@@ -360,6 +421,8 @@ carry_send(struct link *l, struct carry_report *out, struct err *e)
 	places_clear(&c.sources);
 	buf_free(&c.body);
 	buf_free(&c.answer);
+	buf_free(&c.ship.body);
+	buf_free(&c.ship.answer);
 	return ok;
 }
 
@@ -409,12 +472,12 @@ look_at(struct tree *t, struct carry_look *out, struct err *e)
 	struct scan_report scan;
 	struct tell_report tell;
 
-	if (!scan_run(t, &scan, e) || !listing_try_again(t->list, e) || !tell_run(t, &tell, e) || !tidy(t, e))
+	if (!scan_run(t, &scan, e) || (scan.waiting && !listing_try_again(t->list, e)) || !tell_run(t, &tell, e) || !tidy(t, e))
 		return false;
 	out->changed = out->changed || tell.told > 0;
 	out->held = out->held || tell.held;
 	out->busy = out->busy || scan.later > 0;
-	return tell.held || !t->takes || put_right(t, out, e);
+	return tell.held || tell.alike || !t->takes || put_right(t, out, e);
 }
 
 bool
@@ -615,6 +678,16 @@ answer_briefly(struct buf *answer, enum parcel_state state, struct err *e)
 
 	parcel_put_answer(answer, &a);
 	return buf_check(answer, "an answer", e);
+}
+
+bool
+landing_is_put(const char *body, size_t len)
+{
+	struct parcel_call c;
+	struct err ignored;
+	size_t at;
+
+	return parcel_parse_call(body, len, &c, &at, &ignored) && c.kind == PARCEL_PUT;
 }
 
 bool

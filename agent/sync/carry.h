@@ -36,6 +36,8 @@ MUST_CHECK bool carry_look_one(struct db *db, const struct conf *conf, const str
 struct landing;
 MUST_CHECK bool landing_new(const struct conf *conf, struct landing **out, struct err *e);
 void landing_free(struct landing *l);
+/* Does this call bring contents? Then what it is answered says nothing of them: the next question does. */
+bool landing_is_put(const char *body, size_t len);
 MUST_CHECK bool landing_take(struct landing *l, struct db *db, const char *body, size_t len, struct buf *answer, struct err *e);
 
 #endif

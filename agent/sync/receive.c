@@ -13,6 +13,7 @@
 #include "sync/carry.h"
 #include "sync/handle.h"
 #include "sync/inspect.h"
+#include "wire/parcel.h"
 
 enum {
 	TRIM_ABOVE_BYTES = 1024 * 1024 /* compressed; smaller groups leave nothing worth giving back */
@@ -26,11 +27,22 @@ struct inbox {
 	struct gathering pieces;
 };
 
+/* Contents of upload folders. What is brought is answered as soon as it lies here whole and what was brought before is
+ * done: while a body is written the next one comes in and is checked, and no more than that one waits. What went wrong is
+ * told with the session's next call; there is one, since whoever brings contents asks afterwards what is still missing. */
+struct lane {
+	struct task *ahead; /* answered, not done */
+	struct task *next;  /* is answered when that one is done */
+	char session[SIGN_SESSION_MAX]; /* in which something went wrong: */
+	struct err failed;
+};
+
 struct receive {
 	const struct conf *conf;
 	struct handler apply_handler, hello_handler, rehearse_handler, files_handler;
 	struct jobs *apply_jobs, *hello_jobs, *rehearse_jobs, *files_jobs;
 	struct landing *landing; /* of the files worker */
+	struct lane lane;
 	struct inspect *inspect;
 	struct shelves *shelves;
 	struct inbox *inboxes; /* one a peer */
@@ -214,14 +226,14 @@ is_paused(struct receive *r, struct request *request)
 	return true;
 }
 
-static void
-submit(struct receive *r, struct jobs *jobs, job_run *run, struct task *t)
+static bool
+submit(struct jobs *jobs, job_run *run, job_done *done, struct task *t)
 {
-	(void)r;
-	if (jobs_put(jobs, run, task_done, t))
-		return;
+	if (jobs_put(jobs, run, done, t))
+		return true;
 	request_fail(t->request, 503, "busy", "too many requests are waiting");
 	task_free(t);
+	return false;
 }
 
 /* --- hello --- */
@@ -258,7 +270,7 @@ receive_hello(struct request *request, void *arg)
 		return;
 	}
 	request_new_session(request, t->hello.nonce, t->session);
-	submit(r, r->hello_jobs, run_hello, t);
+	(void)submit(r->hello_jobs, run_hello, task_done, t);
 }
 
 /* --- groups --- */
@@ -300,9 +312,9 @@ hand_over(struct receive *r, struct inbox *in, struct request *request)
 	t->spool = in->pieces.spool;
 	in->pieces.spool = NULL;
 	if (in >= r->rehearsals && in < r->rehearsals + r->ninboxes)
-		submit(r, r->rehearse_jobs, run_rehearse, t);
+		(void)submit(r->rehearse_jobs, run_rehearse, task_done, t);
 	else
-		submit(r, r->apply_jobs, run_apply, t);
+		(void)submit(r->apply_jobs, run_apply, task_done, t);
 }
 
 static void
@@ -358,19 +370,78 @@ run_files(void *job, void *worker)
 	t->ok = handler_connect(&r->files_handler, &t->e) && landing_take(r->landing, r->files_handler.db, body, len, &t->answer, &t->e);
 }
 
+static void
+answer_ahead(struct lane *lane, struct task *t)
+{
+	struct buf ready;
+
+	buf_init(&ready, PARCEL_LINE_MAX);
+	parcel_put_answer(&ready, &(struct parcel_answer){ .state = PARCEL_READY });
+	request_reply_ahead(t->request, 200, type_lines, buf_cstr(&ready), ready.len);
+	buf_free(&ready);
+	lane->ahead = t;
+}
+
+/* What went wrong after the answer. */
+static bool
+tell_failure(struct lane *lane, struct request *request)
+{
+	const char *code;
+	int status;
+
+	if (lane->failed.code == ERR_NONE || strcmp(lane->session, request_session(request)) != 0)
+		return false;
+	status = handle_failure(&lane->failed, &code);
+	request_fail(request, status, code, "%s", lane->failed.msg);
+	err_clear(&lane->failed);
+	return true;
+}
+
+static void
+files_done(void *job)
+{
+	struct task *t = job;
+	struct lane *lane = &t->receive->lane;
+	struct task *next = lane->next;
+	bool ahead = t == lane->ahead;
+
+	if (ahead && !t->ok) {
+		lane->failed = t->e;
+		(void)snprintf(lane->session, sizeof lane->session, "%s", request_session(t->request));
+	}
+	if (ahead) {
+		lane->ahead = lane->next = NULL;
+		if (next != NULL)
+			answer_ahead(lane, next);
+	}
+	if (!ahead && tell_failure(lane, t->request)) /* it came while that was in work */
+		task_free(t);
+	else
+		task_done(t);
+}
+
 void
 receive_files(struct request *request, void *arg)
 {
 	struct receive *r = arg;
 	struct task *t;
+	const char *body;
+	size_t len;
 
-	if (is_paused(r, request))
+	if (is_paused(r, request) || tell_failure(&r->lane, request))
 		return;
 	t = task_new(r, request);
-	if (t == NULL)
+	if (t == NULL) {
 		request_fail(request, 503, "memory", "out of memory");
-	else
-		submit(r, r->files_jobs, run_files, t);
+		return;
+	}
+	body = request_body(request, &len);
+	if (!submit(r->files_jobs, run_files, files_done, t) || !landing_is_put(body, len))
+		return;
+	if (r->lane.ahead == NULL)
+		answer_ahead(&r->lane, t);
+	else if (r->lane.next == NULL)
+		r->lane.next = t;
 }
 
 /* --- comparing --- */
