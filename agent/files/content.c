@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +19,7 @@
 enum {
 	TRIES = 3,   /* of a file that changes while it is read */
 	NAP_MS = 20, /* between them; who writes for longer is tried again at the next pass */
+	HELPED = 16, /* blocks from which on a file is hashed by two threads: reading takes as long as hashing, or less */
 	SIZE_BYTES = 8,
 	NS_PER_MS = 1000000
 };
@@ -184,26 +187,78 @@ hash_block(struct reading *r, size_t i, unsigned char out[CONTENT_BYTES], struct
 	return f;
 }
 
+/* Blocks that threads take one after the other, so that the disk reads on in one direction. */
+struct hashing {
+	const struct reading *r;
+	unsigned char (*hashes)[CONTENT_BYTES];
+	size_t n;
+	atomic_size_t next;
+	atomic_bool failed;
+};
+
+struct hasher {
+	struct hashing *all;
+	enum fate fate;
+	struct err e;
+};
+
+static void *
+hash_some(void *arg)
+{
+	struct hasher *h = arg;
+	struct reading own = *h->all->r;
+	size_t i;
+
+	own.block = malloc(h->all->n > 1 ? CONTENT_BLOCK : (size_t)own.size + 1);
+	h->fate = FATE_DONE;
+	if (own.block == NULL) {
+		(void)err_set(&h->e, ERR_MEMORY, "out of memory for hashing");
+		h->fate = FATE_FAILED;
+	}
+	while (h->fate == FATE_DONE && !atomic_load(&h->all->failed) && (i = atomic_fetch_add(&h->all->next, 1)) < h->all->n)
+		h->fate = hash_block(&own, i, h->all->hashes[i], &h->e);
+	if (h->fate != FATE_DONE)
+		atomic_store(&h->all->failed, true);
+	free(own.block);
+	return NULL;
+}
+
+static enum fate
+hash_blocks(const struct reading *r, unsigned char (*hashes)[CONTENT_BYTES], size_t n, struct err *e)
+{
+	struct hashing all = { .r = r, .hashes = hashes, .n = n };
+	struct hasher mine = { .all = &all }, other = { .all = &all, .fate = FATE_DONE };
+	pthread_t thread;
+	bool helped = n >= HELPED && pthread_create(&thread, NULL, hash_some, &other) == 0;
+
+	(void)hash_some(&mine);
+	if (helped)
+		(void)pthread_join(thread, NULL);
+	if (mine.fate != FATE_DONE)
+		return *e = mine.e, mine.fate;
+	if (other.fate != FATE_DONE)
+		*e = other.e;
+	return other.fate;
+}
+
 static enum fate
 hash_all(struct reading *r, struct content *out, struct err *e)
 {
 	unsigned char one[1][CONTENT_BYTES], (*hashes)[CONTENT_BYTES] = one;
-	enum fate f = FATE_DONE;
+	enum fate f = FATE_FAILED;
 
 	out->size = r->size;
 	out->nblocks = content_count(r->size);
 	if (out->nblocks > CONTENT_BLOCKS_MAX)
 		return err_set(e, ERR_LIMIT, "a file is larger than %d MiB", CONTENT_BLOCKS_MAX), FATE_FAILED;
-	if (out->nblocks > 1)
+	if (out->nblocks > 1) {
 		hashes = out->blocks = malloc(out->nblocks * CONTENT_BYTES);
-	r->block = malloc(out->nblocks > 1 ? CONTENT_BLOCK : (size_t)r->size + 1);
-	if (hashes == NULL || r->block == NULL)
-		f = (err_set(e, ERR_MEMORY, "out of memory for hashing"), FATE_FAILED);
-	if (out->nblocks > 1)
 		disk_sequential(r->fd);
-	for (size_t i = 0; f == FATE_DONE && i < out->nblocks; i++)
-		f = hash_block(r, i, hashes[i], e);
-	free(r->block);
+	}
+	if (hashes == NULL)
+		(void)err_set(e, ERR_MEMORY, "out of memory for hashing");
+	else
+		f = hash_blocks(r, hashes, out->nblocks, e);
 	if (f == FATE_DONE && !content_id(r->size, (const unsigned char (*)[CONTENT_BYTES])hashes, out->nblocks, out->id, e))
 		f = FATE_FAILED;
 	return f;

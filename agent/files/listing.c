@@ -22,11 +22,18 @@ enum {
 	BLOCKS_SQL_MAX = 2 * CONTENT_BLOCKS_MAX * CONTENT_BYTES + 4096
 };
 
+/* Paths that one statement is gathered for. */
+struct gathered {
+	unsigned char ids[LISTING_PAGE * LISTING_ID];
+	size_t n;
+};
+
 struct listing {
 	struct db *db;
 	const char *tree; /* its name */
 	struct buf table; /* the list, quoted, with its database */
-	struct bulk *note, *tell, *own, *agree;
+	struct bulk *note, *tell;
+	struct gathered own, agree;
 };
 
 static bool
@@ -44,8 +51,8 @@ find_table(struct listing *l, const struct conf *conf, const struct conf_tree *t
 	return n > 0 || err_set(e, ERR_DB_MISSING, "tree %s has no list in the database yet (table %s): run agent --install", tree->name, name);
 }
 
-static const char sql_agree[] = "UPDATE sync_file_local SET base=content, own=0 WHERE tree=? AND path_id=?";
-static const char sql_own[] = "UPDATE sync_file_local SET base=content, own=1 WHERE tree=? AND path_id=?";
+static const char sql_agree[] = "UPDATE sync_file_local FORCE INDEX (PRIMARY) SET base=content, own=0 WHERE tree=? AND path_id IN (";
+static const char sql_own[] = "UPDATE sync_file_local FORCE INDEX (PRIMARY) SET base=content, own=1 WHERE tree=? AND path_id IN (";
 
 static const char sql_note[] =
     "INSERT INTO sync_file_local (tree, path_id, path, content, base, size, mtime_ns, ctime_ns, ino, mode, uid, gid, racy, link)"
@@ -59,7 +66,6 @@ prepare(struct listing *l, struct err *e)
 {
 	static const bool note[NOTE_VALUES] = { [1] = true, [2] = true, [3] = true, [4] = true, [13] = true };
 	static const bool tell[TELL_VALUES] = { [0] = true, [1] = true, [2] = true, [6] = true, [8] = true, [9] = true };
-	static const bool agree[2] = { [1] = true };
 	struct buf sql;
 	bool ok;
 
@@ -68,8 +74,7 @@ prepare(struct listing *l, struct err *e)
 	    " ON DUPLICATE KEY UPDATE content=VALUES(content), size=VALUES(size), mtime_ns=VALUES(mtime_ns), mode=VALUES(mode), link=VALUES(link),"
 	    " base=IF(node=VALUES(node), base, VALUES(base)), previous=VALUES(previous), node=VALUES(node)", buf_cstr(&l->table));
 	ok = buf_check(&sql, "a statement", e) && bulk_new(l->db, sql_note, NOTE_VALUES, note, &l->note, e) &&
-	    bulk_new(l->db, buf_cstr(&sql), TELL_VALUES, tell, &l->tell, e) && bulk_new(l->db, sql_agree, 2, agree, &l->agree, e) &&
-	    bulk_new(l->db, sql_own, 2, agree, &l->own, e);
+	    bulk_new(l->db, buf_cstr(&sql), TELL_VALUES, tell, &l->tell, e);
 	buf_free(&sql);
 	return ok;
 }
@@ -99,8 +104,6 @@ listing_free(struct listing *l)
 		return;
 	bulk_free(l->note);
 	bulk_free(l->tell);
-	bulk_free(l->agree);
-	bulk_free(l->own);
 	buf_free(&l->table);
 	free(l);
 }
@@ -250,6 +253,21 @@ over_ids(struct listing *l, const char *head, const unsigned char *ids, size_t n
 	return ok;
 }
 
+static bool
+over_gathered(struct listing *l, const char *head, struct gathered *g, struct err *e)
+{
+	size_t n = g->n;
+
+	g->n = 0;
+	return over_ids(l, head, g->ids, n, e);
+}
+
+static void
+gather(struct gathered *g, const unsigned char id[LISTING_ID])
+{
+	memcpy(g->ids + g->n++ * LISTING_ID, id, LISTING_ID);
+}
+
 bool
 listing_drop(struct listing *l, const unsigned char *ids, size_t n, struct err *e)
 {
@@ -300,7 +318,8 @@ listing_forget_gone(struct listing *l, struct err *e)
 bool
 listing_agree(struct listing *l, const unsigned char id[LISTING_ID], struct err *e)
 {
-	return bulk_add(l->agree, (const struct db_arg[2]){ db_text(l->tree), db_bytes(id, LISTING_ID) }, e) && (!bulk_is_full(l->agree) || run(l->agree, e));
+	gather(&l->agree, id);
+	return l->agree.n < LISTING_PAGE || over_gathered(l, sql_agree, &l->agree, e);
 }
 
 bool
@@ -620,20 +639,20 @@ listing_tell(struct listing *l, const struct listing_row *row, const char *node,
 		(const struct db_arg[TELL_VALUES]){ db_bytes(row->id, LISTING_ID), db_bytes(row->path, row->len), db_bytes(c->bytes, c->len),
 		    number(t[0], what_kind(c) == 'f' ? row->facts.size : 0), signed_number(t[1], gone ? 0 : row->facts.mtime_ns), number(t[2], gone ? 0 : row->facts.mode & 0777U),
 		    row->link_here == NULL ? db_null() : db_bytes(row->link_here, strlen(row->link_here)), db_text(node),
-		    db_bytes(row->s.base.bytes, row->s.base.len), db_bytes(row->s.listed.bytes, row->s.listed.len) }, e) ||
-	    !bulk_add(l->own, (const struct db_arg[2]){ db_text(l->tree), db_bytes(row->id, LISTING_ID) }, e))
+		    db_bytes(row->s.base.bytes, row->s.base.len), db_bytes(row->s.listed.bytes, row->s.listed.len) }, e))
 		return false;
-	return bulk_rows(l->tell) < LISTING_PAGE || listing_tell_flush(l, e);
+	gather(&l->own, row->id);
+	return l->own.n < LISTING_PAGE || listing_tell_flush(l, e);
 }
 
 bool
 listing_tell_flush(struct listing *l, struct err *e)
 {
 	if (bulk_rows(l->tell) == 0)
-		return run(l->agree, e);
+		return over_gathered(l, sql_agree, &l->agree, e);
 	if (!db_begin(l->db, e))
 		return false;
-	if (run(l->tell, e) && run(l->own, e) && run(l->agree, e) && db_commit(l->db, e))
+	if (run(l->tell, e) && over_gathered(l, sql_own, &l->own, e) && over_gathered(l, sql_agree, &l->agree, e) && db_commit(l->db, e))
 		return true;
 	db_rollback(l->db);
 	return false;
