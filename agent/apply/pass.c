@@ -219,19 +219,20 @@ key_fits_values(const struct pass_reader *r)
 
 /* Two sides that judge by different rules would end with different rows. */
 static bool
-same_rule(const struct table *t, const struct section *s, char *reason)
+same_rule(const struct table *t, const struct section *s, char *reason, bool *same, struct err *e)
 {
 	const char *there = s->rule == NULL ? "newer" : s->rule;
 	struct buf here;
-	bool same;
+	bool ok;
 
 	buf_init(&here, MESSAGE_HEADER_MAX);
 	table_rule(t, &here);
-	same = strcmp(buf_cstr(&here), there) == 0;
-	if (!same)
+	ok = buf_check(&here, "a table's rule", e);
+	*same = ok && strcmp(buf_cstr(&here), there) == 0;
+	if (ok && !*same)
 		(void)snprintf(reason, MESSAGE_REASON_MAX, "table %.100s: conflict = %.150s there and %.150s here; make both agent.conf say the same", t->name, there, buf_cstr(&here));
 	buf_free(&here);
-	return same;
+	return ok;
 }
 
 /* A table that only sends takes nothing. */
@@ -248,6 +249,8 @@ is_taken(const struct pass *p, const struct table *t, char *reason)
 static bool
 take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len, struct err *e)
 {
+	bool same = true;
+
 	message_section_free(&r->section);
 	if (!message_parse_section(line, len, &r->section, e))
 		return false;
@@ -262,8 +265,11 @@ take_section(struct pass *p, struct pass_reader *r, const char *line, size_t len
 	} else if (r->table->rekeyed) {
 		(void)snprintf(r->reason, sizeof r->reason, "table %s has another primary key here since a moment ago: its pending changes are told under it first", r->table->name);
 		r->table = NULL;
-	} else if (!fit_table(r->table, &r->section, r->reason) || !same_key(r->table, &r->section, r->reason) ||
-	    (r->section.ncolumns > 0 && (!same_rule(r->table, &r->section, r->reason) || !is_taken(p, r->table, r->reason))))
+	} else if (!fit_table(r->table, &r->section, r->reason) || !same_key(r->table, &r->section, r->reason))
+		r->table = NULL;
+	else if (r->section.ncolumns > 0 && !same_rule(r->table, &r->section, r->reason, &same, e))
+		return false;
+	else if (r->section.ncolumns > 0 && (!same || !is_taken(p, r->table, r->reason)))
 		r->table = NULL;
 	find_key_values(r);
 	return true;

@@ -239,7 +239,7 @@ add_column(struct table *t, const struct db_rows *rows, struct err *e)
 	if (db_rows_text(rows, 5)[0] != '\0')
 		buf_fmt(&type, " %s", db_rows_text(rows, 5));
 	col->name = copy(db_rows_text(rows, 1));
-	col->type = copy(buf_cstr(&type));
+	col->type = type.failed ? NULL : copy(buf_cstr(&type)); /* another type here than there would hold back the table alone */
 	col->charset = copy(db_rows_text(rows, 4));
 	col->collation = copy(db_rows_text(rows, 5));
 	buf_free(&type);

@@ -781,6 +781,8 @@ put_values(struct builder *b, const struct entry *entry, const struct db_rows *r
 
 		counted = later_take_off(&b->later, t, key, entry->key_len, i, value, &len, &b->counter);
 		value = counted == NULL ? value : counted;
+		if (b->counter.no_memory) /* then the value is not what is to be sent */
+			line->failed = line->no_memory = true;
 		if (value == NULL)
 			line_null(line);
 		else if (template_is_binary(&t->columns[i]))

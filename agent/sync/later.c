@@ -92,6 +92,8 @@ later_take_off(const struct later *l, const struct table *t, const char *key, si
 	}
 	buf_reset(room);
 	ok = decimal_add(room, value, *len, less.data, less.len);
+	if (less.failed)
+		room->failed = room->no_memory = true;
 	buf_free(&less);
 	if (!ok)
 		return NULL; /* not what the triggers write: then values must do */

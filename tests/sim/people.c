@@ -43,8 +43,6 @@ free_value(struct world *w, const struct node *n)
 {
 	uint32_t value = (uint32_t)chance_below(w, 6);
 
-	if (w->policy == POLICY_MANUAL) /* two kinds of decision about one record are not simulated */
-		return 0;
 	for (int i = 0; i < OPEN_MAX; i++)
 		for (size_t k = 0; n->open[i].open && k < n->open[i].n; k++)
 			if (n->open[i].writes[k].row.value == value)
@@ -255,14 +253,76 @@ replace_changes(struct world *w, struct node *n, int table, int key)
 	}
 }
 
-/* agent --resolve ID --keep local|remote (inbox_resolve). False: what was kept does not fit any more. */
+/* What was decided about a record, whole, for everybody (inbox.c, queue_record). */
+static uint64_t
+queue_decided(struct world *w, struct node *n, int table, int key)
+{
+	struct queued q = { .id = n->store.next_id++, .table = table, .key = key, .origin = NOBODY, .via = NOBODY, .whole = true, .visible = true };
+
+	replace_changes(w, n, table, key);
+	q.operation = n->store.rows[table][key].here ? OP_UPDATE : OP_DELETE;
+	node_time(w, n, q.changed_at);
+	(void)store_enqueue(&n->store, &q);
+	return q.id;
+}
+
+/* Has the peer never had the row (rival_is_new)? */
 static bool
-resolve(struct world *w, struct node *n, struct undecided *u)
+is_new(const struct node *n, const struct side *side, int table, int key)
+{
+	const struct mark *acked = store_mark(&n->store, side->state.acked_epoch);
+
+	for (size_t i = 0; i < side->nowed; i++)
+		if (side->owed[i].table == table && side->owed[i].key == key && side->owed[i].first == OP_INSERT && side->owed[i].link == 0)
+			return true;
+	for (size_t i = 0; acked != NULL && i < n->store.nqueue; i++) {
+		const struct queued *q = &n->store.queue[i];
+
+		if (q->id > acked->high && q->table == table && q->key == key && q->operation == OP_INSERT && q->link == 0 && q->via == NOBODY)
+			return true;
+	}
+	return false;
+}
+
+/* Of two rows with one unique value (decide_unique). False: not here, or no more. */
+static bool
+resolve_unique(struct world *w, struct node *n, const struct side *side, struct undecided *u)
 {
 	struct row *row = &n->store.rows[u->table][u->key];
-	struct queued q = { .id = n->store.next_id++, .table = u->table, .key = u->key, .origin = NOBODY, .via = NOBODY, .whole = true, .visible = true };
-	bool remote = chance(w, 0.5) && !(u->row.here && u->table == TABLE_UNIQUE && store_has_value(&n->store, u->row.value, u->key));
+	int rival = store_find_value(&n->store, u->row.value, u->key);
+	bool remote = chance(w, 0.5);
 
+	if (people_lock(n, u->table, u->key) || (rival != 0 && people_lock(n, u->table, rival)) || (!remote && rival == 0) ||
+	    (remote && rival != 0 && !is_new(n, side, u->table, rival)))
+		return false;
+	note(w, "%s decides single %d against %d, %s stays", n->name, u->key, rival, remote ? "remote" : "local");
+	if (!remote) {
+		(void)queue_decided(w, n, u->table, u->key);
+		u->decision = queue_decided(w, n, u->table, rival);
+		return true;
+	}
+	if (rival != 0) {
+		keep_row(&n->store, &n->store.rows[u->table][rival]);
+		n->store.rows[u->table][rival].here = false;
+		(void)queue_decided(w, n, u->table, rival);
+	}
+	if (row->here)
+		keep_row(&n->store, row);
+	*row = u->row;
+	u->decision = queue_decided(w, n, u->table, u->key);
+	return true;
+}
+
+/* agent --resolve ID --keep local|remote (inbox_resolve). False: what was kept does not fit any more. */
+static bool
+resolve(struct world *w, struct node *n, const struct side *side, struct undecided *u)
+{
+	struct row *row = &n->store.rows[u->table][u->key];
+	bool remote;
+
+	if (u->rival != 0)
+		return resolve_unique(w, n, side, u);
+	remote = chance(w, 0.5) && !(u->row.here && u->table == TABLE_UNIQUE && store_has_value(&n->store, u->row.value, u->key));
 	if (people_lock(n, u->table, u->key))
 		return false;
 	/* The version from here has another key, under which it still is: the server refuses it a second time. */
@@ -271,25 +331,22 @@ resolve(struct world *w, struct node *n, struct undecided *u)
 		keep_row(&n->store, row);
 	if (remote)
 		*row = u->row;
-	replace_changes(w, n, u->table, u->key);
-	q.operation = row->here ? OP_UPDATE : OP_DELETE;
-	node_time(w, n, q.changed_at);
-	(void)store_enqueue(&n->store, &q);
-	u->decision = q.id;
-	note(w, "%s decides %s %d (id %" PRIu64 "), %s stays: %s%" PRIu32 " %" PRIu32, n->name, table_names[u->table], u->key, q.id, remote ? "remote" : "local", row->here ? "" : "none ", row->cells[0],
+	u->decision = queue_decided(w, n, u->table, u->key);
+	note(w, "%s decides %s %d (id %" PRIu64 "), %s stays: %s%" PRIu32 " %" PRIu32, n->name, table_names[u->table], u->key, u->decision, remote ? "remote" : "local", row->here ? "" : "none ", row->cells[0],
 	    row->cells[1]);
 	return true;
 }
 
+/* rivals: those of unique values alone. */
 static bool
-resolve_all(struct world *w, struct node *n, int peer)
+resolve_all(struct world *w, struct node *n, int peer, bool rivals)
 {
 	struct side *side = &n->store.sides[peer];
 	bool did = false;
 
 	for (size_t i = 0; i < side->nundecided; i++)
-		if (side->undecided[i].decision == 0)
-			did = resolve(w, n, &side->undecided[i]) || did;
+		if (side->undecided[i].decision == 0 && (!rivals || side->undecided[i].rival != 0))
+			did = resolve(w, n, side, &side->undecided[i]) || did;
 	return did;
 }
 
@@ -300,7 +357,25 @@ people_resolve(struct world *w, struct node *n, int peer)
 	size_t at = side->nundecided == 0 ? 0 : chance_below(w, side->nundecided);
 
 	if (side->nundecided > 0 && side->undecided[at].decision == 0)
-		(void)resolve(w, n, &side->undecided[at]);
+		(void)resolve(w, n, side, &side->undecided[at]);
+}
+
+void
+people_revise(struct world *w, struct node *n)
+{
+	size_t known = n->store.ndecided < DECIDED_MAX ? n->store.ndecided : DECIDED_MAX;
+	const struct decided *d = known == 0 ? NULL : &n->store.decided[chance_below(w, known)];
+	const struct row *version = d == NULL ? NULL : &d->versions[chance_below(w, 2)];
+	struct row *row;
+
+	if (d == NULL || people_lock(n, d->table, d->key) || (d->table == TABLE_UNIQUE && version->here && store_has_value(&n->store, version->value, d->key)))
+		return;
+	row = &n->store.rows[d->table][d->key];
+	if (row->here)
+		keep_row(&n->store, row);
+	*row = *version;
+	(void)queue_decided(w, n, d->table, d->key);
+	note(w, "%s revises %s %d: %s%" PRIu32 " %" PRIu32, n->name, table_names[d->table], d->key, row->here ? "" : "none ", row->cells[0], row->cells[1]);
 }
 
 static void
@@ -348,7 +423,8 @@ people_decide(struct world *w, int a, int b)
 	struct node *one = &w->nodes[a], *other = &w->nodes[b];
 	bool differs = one->store.sides[b].nowed > 0;
 
-	if (w->policy == POLICY_MANUAL && resolve_all(w, one, b))
+	/* Two rows with one unique value are decided about, or one of them gets another value. */
+	if (resolve_all(w, one, b, w->policy != POLICY_MANUAL || chance(w, 0.5)))
 		return true;
 	for (size_t i = 0; i < one->store.sides[b].nowed; i++) { /* agent --retry all */
 		one->store.sides[b].owed[i].state = "retry";

@@ -604,6 +604,29 @@ ask(struct receiving *r, struct work *work)
 	work->because = COLLISION;
 }
 
+/* Another row has the unique value of a record that was refused for it in the end (undecided_keep_rival). In a group that
+ * was cut the rest may bring what is missing. */
+static void
+ask_of_rival(struct receiving *r, struct work *work)
+{
+	const struct sent *sent = work->sent;
+	int rival = store_find_value(r->s, sent->row.value, key_number(sent->key));
+	struct undecided *u;
+
+	if (sent->table != TABLE_UNIQUE || sent->operation == 'd' || !r->g->header.last || work->item.decision.verdict != VERDICT_APPLY || rival == 0 ||
+	    (sent->old_key[0] != '\0' && rival == key_number(sent->old_key)))
+		return;
+	u = store_add_undecided(r->side, sent->table, key_number(sent->key));
+	u->rival = rival;
+	(void)snprintf(u->changed_at, sizeof u->changed_at, "%s", sent->changed_at);
+	u->node = work->item.meta.origin == NULL ? r->peer : node_number(work->item.meta.origin);
+	u->row = sent->row;
+	u->row.here = true;
+	keep_row(r->s, &r->s->rows[sent->table][rival]);
+	keep_row(r->s, &u->row);
+	work->because = COLLISION;
+}
+
 /* A version that has seen ours ends what was open about the record (undecided_end). */
 static void
 end_undecided(struct receiving *r, const struct work *work)
@@ -640,6 +663,19 @@ check_preferred(struct receiving *r, const struct work *work)
 		fail(r->w, "%s lets %s's version of %s %s lose, which is preferred", r->n->name, preferred, table_names[work->sent->table], work->sent->key);
 }
 
+/* Of a record whose key has not changed, in a table without counters: the others are not revised in simulation. */
+static void
+remember(struct receiving *r, const struct work *work)
+{
+	struct decided *to = &r->s->decided[r->s->ndecided % DECIDED_MAX];
+
+	if (work->item.meta.old_key != NULL || work->item.now_key != NULL || table_of(r->w, work->sent->table)->ncounters > 0)
+		return;
+	*to = (struct decided){ work->sent->table, key_number(work->sent->key), { work->losers[0], work->sent->row } };
+	to->versions[1].here = work->sent->operation != 'd';
+	r->s->ndecided++;
+}
+
 static void
 finish_record(struct receiving *r, struct work *work)
 {
@@ -666,6 +702,7 @@ finish_record(struct receiving *r, struct work *work)
 					keep_row(r->s, &work->losers[i]);
 			if (work->sent->operation != 'd')
 				keep_row(r->s, &work->sent->row);
+			remember(r, work);
 		}
 	}
 	note(r->w, "%s: %s %s%s%s (%c %" PRIu32 " %" PRIu32 " from %s, here %s%" PRIu32 " %" PRIu32 "): %s%s%s%s", r->n->name, table_names[work->sent->table], work->sent->key,
@@ -768,6 +805,8 @@ all_rounds(struct receiving *r)
 
 		if (work->done && !work->refused)
 			continue;
+		if (!work->done)
+			ask_of_rival(r, work);
 		r->w->refusals++;
 		r->out->refused[r->out->nrefused++] = (struct refused_record){ work->sent->table, key_number(work->sent->key), work->because != WAITING, work->because == COLLISION };
 		note(r->w, "%s: %s %s refused (%s)", r->n->name, table_names[work->sent->table], work->sent->key, work->because == COLLISION ? "collision" : "refused");

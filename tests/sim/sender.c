@@ -554,6 +554,18 @@ mark_rows(const struct settle *s, const struct debt *d, bool accepted)
 	}
 }
 
+/* The peer has taken our version, of the record or of the row that has its unique value (inbox_accepted). */
+static void
+accept_undecided(struct side *side, const struct debt *d)
+{
+	for (size_t i = side->nundecided; i-- > 0;) {
+		struct undecided *u = &side->undecided[i];
+
+		if (u->decision == 0 && u->table == d->table && (u->rival == 0 ? u->key : u->rival) == d->key)
+			store_drop_undecided(side, u);
+	}
+}
+
 static void
 settle_owed(struct settle *s)
 {
@@ -566,10 +578,7 @@ settle_owed(struct settle *s)
 			continue;
 		}
 		if (r == NULL) {
-			struct undecided *u = store_undecided(s->side, d->table, d->key);
-
-			if (u != NULL && u->decision == 0) /* inbox_accepted */
-				store_drop_undecided(s->side, u);
+			accept_undecided(s->side, d);
 			mark_rows(s, d, true);
 			store_drop_debt(s->side, d);
 			continue;

@@ -24,6 +24,7 @@ enum {
 	OPEN_MAX = 2,	  /* transactions open at a node */
 	WRITES_MAX = 6,	  /* queue rows of one transaction */
 	KEPT_ROWS = 4096, /* contents written in one schedule, at most */
+	DECIDED_MAX = 16, /* conflicts decided by a rule that a node remembers both versions of: the last ones */
 	RECORDS_MAX = 3 * KEYS,
 	RELAYS = 4 * RECORDS_MAX, /* of one group */
 	MAX_ATTEMPTS = 3,
@@ -129,6 +130,7 @@ struct unsettled {
 struct undecided {
 	int table, key;
 	int local_key; /* under which the record is here, 0: it is not */
+	int rival;     /* another row here, which has its unique value; 0: none */
 	char changed_at[QUEUE_TIME_LEN + 1];
 	int node;
 	struct row row;
@@ -166,6 +168,12 @@ struct side {
 	size_t nundecided;
 };
 
+/* A conflict that a rule has decided. */
+struct decided {
+	int table, key;
+	struct row versions[2];
+};
+
 /* Everything that a backup of a database holds. */
 struct store {
 	char incarnation[SCHEMA_INCARNATION_LEN + 1];
@@ -180,6 +188,8 @@ struct store {
 	uint64_t settled_epoch;
 	struct side sides[NODES_MAX];
 	bool kept[KEPT_ROWS]; /* contents in sync_conflict */
+	struct decided decided[DECIDED_MAX];
+	size_t ndecided; /* ever */
 };
 
 /* A write inside an open transaction. */
@@ -259,6 +269,7 @@ struct world {
 	bool collide;	  /* both give the same AUTO_INCREMENT numbers */
 	bool set_back;	  /* a node was, once */
 	bool restores;	  /* a node may be set back to its backup */
+	bool revises;	  /* people take versions that have lost */
 	bool skewed;
 	bool codec;	  /* records travel as lines */
 	enum conf_policy policy;
@@ -317,6 +328,8 @@ void store_drop_undecided(struct side *side, struct undecided *u);
 void store_mark_rows(struct store *s, const struct debt *d, int status);
 /* Another row with the unique value? */
 bool store_has_value(const struct store *s, uint32_t value, int but);
+/* Its key; 0: there is none. */
+int store_find_value(const struct store *s, uint32_t value, int but);
 int key_number(const char *key);
 int node_number(const char *name); /* NOBODY: NULL or "" */
 int table_number(const char *name);
@@ -351,6 +364,8 @@ bool people_lock(const struct node *n, int table, int key);
 bool people_decide(struct world *w, int a, int b);
 /* One decision, of one record, about what a peer has sent. */
 void people_resolve(struct world *w, struct node *n, int peer);
+/* The other version of a conflict that a rule has decided is taken after all, or the same one once more. */
+void people_revise(struct world *w, struct node *n);
 /* A counted record is sent whole, as --verify --repair does. */
 void people_repair(struct world *w, struct node *n);
 void people_mend(struct world *w, struct node *n);

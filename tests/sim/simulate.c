@@ -196,6 +196,7 @@ once_wrong(struct world *w)
 		{ 71011410, POLICY_MANUAL }, /* a decision about a key that the record has left and gone back from */
 		{ 76016089, POLICY_MANUAL }, /* a key that changes where a group is cut, just before its node is set back */
 		{ 77005297, POLICY_MANUAL }, /* decided and deleted, and then it comes once more, from who had not heard of that */
+		{ 83002252, POLICY_MANUAL }, /* a key that comes to a decided one, from who has not heard of the decision */
 		{ 50007763, POLICY_MANUAL }, /* the same, when the change that left the old key has been purged */
 	};
 	bool well = true;

@@ -247,13 +247,19 @@ store_mark_rows(struct store *s, const struct debt *d, int status)
 	}
 }
 
-bool
-store_has_value(const struct store *s, uint32_t value, int but)
+int
+store_find_value(const struct store *s, uint32_t value, int but)
 {
 	for (int key = 1; value != 0 && key < KEYS; key++)
 		if (key != but && s->rows[TABLE_UNIQUE][key].here && s->rows[TABLE_UNIQUE][key].value == value)
-			return true;
-	return false;
+			return key;
+	return 0;
+}
+
+bool
+store_has_value(const struct store *s, uint32_t value, int but)
+{
+	return store_find_value(s, value, but) != 0;
 }
 
 int

@@ -543,6 +543,8 @@ step(struct world *w)
 		crash(w, n);
 	else if (w->restores)
 		back_up(w, n);
+	else if (w->revises)
+		people_revise(w, n);
 }
 
 static void
@@ -580,6 +582,7 @@ set_rule(struct world *w, int policy)
 	static const int by_name[TABLES] = { TABLE_COUNTED, TABLE_PLAIN, TABLE_UNIQUE };
 	uint64_t kind = w->seed * 0x9e3779b97f4a7c15u >> 40; /* not of chance: one seed is one course of events under every rule */
 
+	w->revises = (kind >> 16) % 2 == 0;
 	if (policy < 0)
 		policy = policies[kind % (sizeof policies / sizeof *policies)];
 	w->adds = policy == POLICY_ADD;
