@@ -449,6 +449,19 @@ drift_before_install(struct db *db, const struct conf *conf, const struct node_i
 	    (f->was.n == 0 || take_id(f, e)); /* the first time nothing was captured before */
 }
 
+/* What peers have refused of a table that is gone nobody is owed any more, and its changes do not go on saying pending. */
+static bool
+end_debts(const struct drift_facts *f, const char *table, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	bool more = false, ok = db_query(f->db, "DELETE FROM sync_owed WHERE table_name=? RETURNING queue_ids", DB_ARGS(db_text(table)), &rows, e);
+
+	while (ok && (ok = db_rows_next(rows, &more, e)) && more)
+		ok = queue_release_rows(f->db, db_rows_text(rows, 0), e);
+	db_rows_free(rows);
+	return ok;
+}
+
 /* Tables that are gone are forgotten whole; of those that are excluded now it is kept that they were
  * replicated once. */
 static bool
@@ -464,8 +477,7 @@ forget_gone(const struct drift_facts *f, struct err *e)
 		if (!identity_forget(f->db, table, e) || !db_exec(f->db, "DELETE FROM sync_rekeyed WHERE table_name=?", DB_ARGS(db_text(table)), e) ||
 		    !db_exec(f->db, "DELETE FROM sync_drift WHERE table_name=?", DB_ARGS(db_text(table)), e))
 			return false;
-		if (wanted && (!db_exec(f->db, "DELETE FROM sync_owed WHERE table_name=?", DB_ARGS(db_text(table)), e) ||
-				  !db_exec(f->db, "DELETE FROM sync_table WHERE table_name=?", DB_ARGS(db_text(table)), e)))
+		if (wanted && (!end_debts(f, table, e) || !db_exec(f->db, "DELETE FROM sync_table WHERE table_name=?", DB_ARGS(db_text(table)), e)))
 			return false;
 	}
 	return true;

@@ -108,6 +108,21 @@ def test_a_table_renamed_away_is_named_until_it_is_back_and_no_write_is_lost(fre
     assert [_rows(bert)[key][0] for key in (1, 2, 3)] == [101, 202, 303]
 
 
+def test_what_a_peer_refused_of_a_table_that_was_dropped_is_owed_no_more(fresh_pair: Pair) -> None:
+    hand.everywhere(fresh_pair, "CREATE TABLE t (id INT PRIMARY KEY, v INT)", "CREATE TABLE u (id INT PRIMARY KEY)")
+    fresh_pair.install()
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    bert.start_serve()
+    bert.sql("ALTER TABLE t ADD CHECK (v<>7)")
+    anna.sql("INSERT INTO t VALUES (1,7)")
+    anna.drain(check=0)
+    assert anna.queue().keys() & {"pending", "failed"}
+    for node in (anna, bert):
+        node.sql("DROP TABLE t")
+    anna.agent("--install", check=0)
+    assert hand.owed(anna) == [] and not anna.queue().keys() & {"pending", "failed"}
+
+
 def test_install_forgets_a_table_that_was_dropped_for_good(fresh_pair: Pair) -> None:
     anna, bert = _ready(fresh_pair)
     _pending_on_both(anna, bert)
