@@ -17,6 +17,7 @@
 #include "apply/lineage.h"
 #include "apply/merge.h"
 #include "apply/position.h"
+#include "apply/undecided.h"
 #include "base/plant.h"
 #include "change/record.h"
 
@@ -287,6 +288,22 @@ judge_decided(struct chunk *c, struct item *item, const struct dispute *d, const
 	return ok;
 }
 
+/* The decision that a version has not seen, or NULL. A person may have decided after the group looked for decisions and
+ * before it had the record: then his change is here, and the books are read again. */
+static bool
+find_decision(struct chunk *c, const struct item *item, const struct mark *seen, const struct facts *f, const struct dispute **out, struct err *e)
+{
+	struct pass *p = c->pass;
+
+	*out = p->ndisputes == 0 ? NULL : pass_decided(p, item->hash, seen, f->changed_at, f->node);
+	if (*out != NULL || item->decision.verdict != VERDICT_ASK || !f->local_decided)
+		return true;
+	if (!undecided_look(p, e))
+		return false;
+	*out = p->ndisputes == 0 ? NULL : pass_decided(p, item->hash, seen, f->changed_at, f->node);
+	return true;
+}
+
 static bool
 judge_item(struct chunk *c, struct item *item, struct err *e)
 {
@@ -304,8 +321,7 @@ judge_item(struct chunk *c, struct item *item, struct err *e)
 		item->decision = conflict_judge(c->target.table->policy, &f);
 	else if (!merge_item(c, item, &f, &f.same, e))
 		return false;
-	d = c->pass->ndisputes == 0 ? NULL : pass_decided(c->pass, item->hash, seen, f.changed_at, f.node);
-	if (d != NULL && !judge_decided(c, item, d, &f, e))
+	if (!find_decision(c, item, seen, &f, &d, e) || (d != NULL && !judge_decided(c, item, d, &f, e)))
 		return false;
 	if (d != NULL && item->changed_as_old) { /* what was written here under its old key no decision was about */
 		item->old_stays = item->old_here;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -57,6 +58,29 @@ CASES = {
     "delete against update": ("DELETE FROM t WHERE id=1", "UPDATE t SET v='bert' WHERE id=1", "1"),
     "insert against insert": ("INSERT INTO t VALUES (7,'anna',1)", "INSERT INTO t VALUES (7,'bert',2)", "7"),
 }
+
+
+def test_a_decision_made_while_a_group_is_applied_is_not_asked_for_again(fresh_pair: Pair) -> None:
+    """The group has looked for decisions before it comes to the record, which lies behind one that an app has locked."""
+    fresh_pair.bert.change_conf({"sync": {"max_attempts": "1000"}})  # each drain tries again
+    anna, bert = _apart(fresh_pair, "UPDATE t SET v='anna'", "UPDATE t SET v='bert'", 2)
+    fresh_pair.stop_serve()
+    with anna.connect() as app, ThreadPoolExecutor(1) as beside:
+        app.begin()
+        with app.cursor() as cursor:
+            cursor.execute("SELECT n FROM t WHERE id=1 FOR UPDATE")
+        anna.start_serve()
+        sent = beside.submit(bert.drain, check=(DONE, 4, PERSON))
+        until(lambda: len(anna.sql("SELECT 1 FROM information_schema.INNODB_TRX WHERE trx_state='LOCK WAIT'")) == 1, what="the group waits for the app")
+        [later] = [one["id"] for one in _open(anna) if one["record_id"] == "2"]
+        anna.agent("--resolve", str(later), "--keep", "local", check=DONE)
+        app.rollback()
+        sent.result()
+    assert [one["record_id"] for one in _open(anna)] == ["1"]
+    bert.start_serve()
+    anna.agent("--resolve", "all", "--keep", "local", check=DONE)
+    _agree(fresh_pair)
+    assert bert.sql("SELECT id, v FROM t") == [(1, "anna"), (2, "anna")]
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
@@ -127,8 +151,14 @@ def test_a_key_that_changed_twice_while_it_waited_leaves_no_row_under_the_first_
     bert.start_serve()
     anna.drain(check=(DONE, PERSON))
     assert "8" in [one["record_id"] for one in _open(bert)]  # the second key is refused as well
-    for one in _open(bert):
-        bert.agent("--resolve", str(one["id"]), "--keep", keep, check=DONE)
+    anna.start_serve()
+
+    def decided() -> bool:
+        # What anna tells of the key that was left, while the decision is on its way, is asked about once more.
+        for one in _open(bert):
+            bert.agent("--resolve", str(one["id"]), "--keep", keep, check=DONE)
+        return all(node.drain().returncode == DONE for node in fresh_pair.nodes)
+    until(decided, 60, "both are of one mind")
     fresh_pair.settle()
     fresh_pair.assert_equal()
     assert anna.sql("SELECT id FROM t WHERE id=1") == []

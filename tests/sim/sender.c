@@ -338,8 +338,8 @@ end_old_key(struct builder *b, const struct entry *entry)
 	q = (struct queued){ .id = b->n->store.next_id++, .table = from->table, .key = from->key, .operation = OP_DELETE,
 		.origin = node_number(collapse_text(&b->collapse, entry->origin)), .via = NOBODY, .whole = true, .visible = true };
 	memcpy(q.changed_at, collapse_text(&b->collapse, entry->changed_at), QUEUE_TIME_LEN + 1);
-	(void)store_enqueue(&b->n->store, &q);
-	store_debt(b->side, from->table, key_number(collapse_text(&b->collapse, entry->key)))->link = 0;
+	(void)store_enqueue(&b->n->store, &q); /* the queue may have moved */
+	store_debt(b->side, q.table, key_number(collapse_text(&b->collapse, entry->key)))->link = 0;
 }
 
 /* Still owed, deletes, then updates and inserts, of each table those with a new key last. */
