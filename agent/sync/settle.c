@@ -360,15 +360,27 @@ settle_refusals(struct settle *s, struct err *e)
 
 /* --- the whole --- */
 
-/* Decisions that the peer has heard of now. Looked at without locks first: a group that is being applied may hold
+/* The last id of which every group that may still come from the peer has heard: one that it built before it had ours is
+ * perhaps on its way, and says so with its floor. */
+static bool
+heard_id(const struct settle *s, uint64_t *id, struct err *e)
+{
+	*id = s->upto.high;
+	if (s->header.floor >= s->upto.epoch)
+		return true;
+	*id = 0;
+	return db_number(s->db, "SELECT high_id FROM sync_epoch WHERE epoch=?", DB_ARGS(db_u64(s->header.floor)), id, NULL, e);
+}
+
+/* Decisions that the peer's groups have heard of now. Looked at without locks first: a group that is being applied may hold
  * rows of the table for long. */
 static bool
 forget_decisions(struct settle *s, struct err *e)
 {
-	uint64_t any = 0;
+	uint64_t any = 0, id;
 
-	return db_number(s->db, "SELECT 1 FROM sync_undecided WHERE peer=? AND decision<=? LIMIT 1", DB_ARGS(db_text(s->peer), db_u64(s->upto.high)), &any, NULL, e) &&
-	    (any == 0 || db_exec(s->db, "DELETE FROM sync_undecided WHERE peer=? AND decision<=?", DB_ARGS(db_text(s->peer), db_u64(s->upto.high)), e));
+	return heard_id(s, &id, e) && db_number(s->db, "SELECT 1 FROM sync_undecided WHERE peer=? AND decision<=? LIMIT 1", DB_ARGS(db_text(s->peer), db_u64(id)), &any, NULL, e) &&
+	    (any == 0 || db_exec(s->db, "DELETE FROM sync_undecided WHERE peer=? AND decision<=?", DB_ARGS(db_text(s->peer), db_u64(id)), e));
 }
 
 static bool
