@@ -496,8 +496,8 @@ put_wrong(struct buf *sql, const struct listing_looks *k)
 		buf_fmt(sql, " OR (LEFT(content,1) IN ('f','d') AND gid<>%u)", k->gid);
 }
 
-/* Two checksums of 32 bits for each path, the exclusive or of their products and of the first ones, as where tables are
- * compared (change/digest): a difference that they do not show is one in 2^64. */
+/* Two checksums of 32 bits for each path. Their exclusive or alone would be blind for two paths whose contents change places;
+ * that of their products is not. With the first ones beside it, a difference that is not shown is one in 2^64. */
 static void
 put_sums(struct buf *sql, const struct listing_looks *k, const char *mode)
 {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from lab import Pair, folders, until
@@ -10,7 +11,7 @@ from lab.folders import look, put
 
 _COMMAND = r"""#!/bin/sh
 { printf '%s %s %s\n' "$TANDEM_TREE" "$TANDEM_PATH" "$*"; tr '\0\n' '\n@'; echo .; } >>"$0.said"
-test ! -e "$0.once" || { while [ -e "$0.once" ]; do sleep 0.02; done; exit 4; }
+test ! -p "$0.gate" || { read -r _ <"$0.gate"; exit 4; }
 test ! -e "$0.fails" || { echo 'no thumbnails today'; exit 3; }
 """
 
@@ -19,7 +20,7 @@ def _command(root: Path) -> Path:
     command = root.with_name("after.sh")
     command.write_text(_COMMAND, encoding="ascii")
     command.chmod(0o700)
-    for old in ("said", "fails", "once"):
+    for old in ("said", "fails", "gate"):
         Path(f"{command}.{old}").unlink(missing_ok=True)
     return command
 
@@ -66,13 +67,16 @@ def test_a_command_is_told_of_each_batch_that_stands_in_its_place(fresh_pair: Pa
     until(lambda: bert.agent("--trees", check={0, 5}).stdout.count("after") == 0, 30, "all is well again")
     assert bert.sql("SELECT COUNT(*) FROM app_sync.sync_after") == [(0,)]
     # What comes while it runs is the next batch, also where it fails then.
-    Path(f"{command}.once").touch()
+    gate = Path(f"{command}.gate")
+    os.mkfifo(gate)
     put(here, "before", "of the run that fails")
     runs = len(_said(command))
     until(lambda: anna.drain() and len(_said(command)) > runs, 30, "it runs")
     put(here, "meanwhile", "while it ran")
     until(lambda: anna.drain() and "meanwhile" in look(there), 30, "another one arrives")
-    Path(f"{command}.once").unlink()
+    with gate.open("w", encoding="ascii") as opened:  # it waits at the other end
+        gate.unlink()
+        opened.write("fail\n")
     until(lambda: set(_said(command)[-1][1:]) == {"before", "meanwhile"}, 30, "told at once")
 
 

@@ -17,7 +17,6 @@ from lab import Pair, browser, folders, hand, places
 from lab.browser import Browser
 from lab.folders import look, put
 from lab.node import Node
-from lab.proxy import Fault
 from lab.waiting import until
 
 pytestmark = [pytest.mark.slow,
@@ -271,11 +270,7 @@ def _files_apart(two: Pair, here: Path, there: Path, names: tuple[str, ...]) -> 
             put(root, name, f"{node.name}'s {name}")
             os.utime(root / name, (1800000000, 1800000000))
         node.drain(check={4})
-    meeting = [wire.plan(Fault("hold_request", path="/api/sync/receive")) for wire in two.wire.values()]
-    two.start_serve()
-    until(lambda: all(group.hits for group in meeting), 60, "both tell before they hear")
-    for group in meeting:
-        group.release()
+    folders.tell_before_hearing(two)
     for node in two.nodes:
         until(lambda: len(json.loads(node.agent("--conflicts", "--json").stdout)["conflicts"]) == len(names), 60, "it lists them")  # noqa: B023
 

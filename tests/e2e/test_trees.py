@@ -450,11 +450,7 @@ def test_two_persons_decide_one_conflict_at_once_and_differently_and_nothing_is_
             put(root, name, content)
             written.add(content)
         node.drain(check={4})
-    meeting = [wire.plan(Fault("hold_request", path="/api/sync/receive")) for wire in fresh_pair.wire.values()]
-    fresh_pair.start_serve()
-    until(lambda: all(group.hits for group in meeting), 60, "both tell before they hear")
-    for group in meeting:
-        group.release()
+    folders.tell_before_hearing(fresh_pair)
     until(lambda: len(_keep(anna)) == len(_keep(bert)) == 5, 30, "both list all of them")
     fresh_pair.stop_serve()
     for node, place in ((anna, 0), (bert, 1)):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from lab.node import Node
 from lab.pair import Cluster, Pair
+from lab.proxy import Fault
+from lab.waiting import until
 
 OWN = ".sync"  # the agent's own folder in the root
 
@@ -106,3 +108,12 @@ def look_without(root: Path, names: set[str]) -> dict[str, str | bytes]:
 def trash(root: Path, area: str = "trash") -> list[bytes]:
     """The contents of all files in the trash."""
     return sorted(p.read_bytes() for p in (root / OWN / area).rglob("*") if p.is_file())
+
+
+def tell_before_hearing(pair: Pair) -> None:
+    """Start both daemons; each has built and sent what it tells before it hears of the other's."""
+    meeting = [wire.plan(Fault("hold_request", path="/api/sync/receive")) for wire in pair.wire.values()]
+    pair.start_serve()
+    until(lambda: all(group.hits for group in meeting), 60, "both tell before they hear")
+    for group in meeting:
+        group.release()

@@ -700,6 +700,30 @@ settle_refusals(struct settle *s)
 	}
 }
 
+/* The last id of which every group that may still come from the peer has heard. */
+static uint64_t
+heard_id(const struct settle *s)
+{
+	const struct mark *floor = store_mark(&s->n->store, s->reply->header.floor);
+
+	if (s->reply->header.floor >= s->upto->epoch)
+		return s->upto->high;
+	return floor == NULL ? 0 : floor->high;
+}
+
+static void
+forget_decisions(struct settle *s)
+{
+	for (size_t i = 0; i < s->side->nundecided;) {
+		struct undecided *u = &s->side->undecided[i];
+
+		if (u->decision != 0 && u->decision <= heard_id(s))
+			store_drop_undecided(s->side, u);
+		else
+			i++;
+	}
+}
+
 /* A 200 only. */
 static bool
 settle(struct world *w, struct node *n, int peer, const struct reply *r)
@@ -720,14 +744,7 @@ settle(struct world *w, struct node *n, int peer, const struct reply *r)
 	collapse_init(&s.collapse, n->name, w->nodes[peer].name);
 	settle_refusals(&s);
 	collapse_free(&s.collapse);
-	for (size_t i = 0; i < s.side->nundecided;) { /* it has heard of the decision */
-		struct undecided *u = &s.side->undecided[i];
-
-		if (u->decision != 0 && u->decision <= s.upto->high)
-			store_drop_undecided(s.side, u);
-		else
-			i++;
-	}
+	forget_decisions(&s);
 	state->acked_epoch = s.upto->epoch;
 	memcpy(state->acked_stamp, s.upto->stamp, sizeof state->acked_stamp);
 	state->floor_epoch = r->header.floor;
