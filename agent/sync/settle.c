@@ -232,23 +232,31 @@ owed_link(struct settle *s, const char *table, uint64_t change, uint64_t *link, 
 	return ok;
 }
 
-/* *link: that of the oldest change of the same record in this group, before the change: where a change of its key was
- * made here. One that came from elsewhere, or of a verdict, the peer may know (struct entry, told). */
+/* *link: of the newest change of the same record in this group before that one, which brought a record to this key: that is
+ * the one which left it. 0: none did; or the peer may know the record as it is named, since a verdict or another node told
+ * of it (struct entry, told and came). */
 static bool
 group_link(struct settle *s, const char *table, uint64_t change, uint64_t *link, struct err *e)
 {
 	uint64_t from = s->from.holes.n > 0 ? s->from.holes.ranges[0].low : s->from.high + 1;
 	struct db_rows *rows = NULL;
-	bool more = false, ok;
+	bool more = false, made_here = false, first = true, ok;
 
-	ok = db_query(s->db, "SELECT b.id, IF(b.whole OR b.via IS NOT NULL OR b.link IS NULL, 0, b.link) FROM sync_queue a"
+	ok = db_query(s->db, "SELECT b.id, IFNULL(b.link, 0), b.whole OR b.via IS NOT NULL, b.operation='insert' FROM sync_queue a"
 			     " STRAIGHT_JOIN sync_queue b FORCE INDEX (PRIMARY) ON b.id>=? AND b.id<a.id AND b.table_name=a.table_name AND b.record_id=a.record_id"
 			     " AND b.status<>'superseded' AND NOT b.via<=>? WHERE a.id=? AND a.table_name=? ORDER BY b.id",
-		 DB_ARGS(db_u64(from), db_text(s->peer), db_u64(change), db_text(table)), &rows, e) && db_rows_next(rows, &more, e);
-	while (ok && more && mark_contains(&s->from, db_rows_u64(rows, 0)))
-		ok = db_rows_next(rows, &more, e);
-	if (ok && more)
-		*link = db_rows_u64(rows, 1);
+		 DB_ARGS(db_u64(from), db_text(s->peer), db_u64(change), db_text(table)), &rows, e);
+	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
+		bool told = db_rows_u64(rows, 2) != 0;
+
+		if (mark_contains(&s->from, db_rows_u64(rows, 0)))
+			continue;
+		if (first)
+			made_here = !told && db_rows_u64(rows, 3) != 0;
+		first = false;
+		if (db_rows_u64(rows, 1) != 0)
+			*link = told && !made_here ? 0 : db_rows_u64(rows, 1);
+	}
 	db_rows_free(rows);
 	return ok;
 }

@@ -164,6 +164,19 @@ def test_a_key_that_changed_twice_while_it_waited_leaves_no_row_under_the_first_
     assert anna.sql("SELECT id FROM t WHERE id=1") == []
 
 
+@pytest.mark.parametrize("keep", ["local", "remote"])
+def test_a_record_that_came_by_a_key_another_one_left_is_known_by_its_first_key(fresh_pair: Pair, keep: str) -> None:
+    fresh_pair.anna.sql("CREATE PROCEDURE moves() BEGIN UPDATE t SET id=9 WHERE id=2; UPDATE t SET id=2 WHERE id=1; UPDATE t SET id=7 WHERE id=2; END")
+    anna, bert = _apart(fresh_pair, "CALL moves()", "INSERT INTO t VALUES (7,'bert',2)")
+    for _ in range(2):  # it is tried again as what it is
+        anna.agent("--retry", "all", check=None)
+        anna.drain(check=(DONE, PERSON))
+    for one in _open(bert):
+        bert.agent("--resolve", str(one["id"]), "--keep", keep, check=DONE)
+    _agree(fresh_pair)
+    assert [node.sql("SELECT COUNT(*) FROM t WHERE id IN (1, 2)") for node in (anna, bert)] == [[(0,)], [(0,)]]
+
+
 def test_a_key_that_came_to_a_decided_one_leaves_the_same_rows_on_both(fresh_pair: Pair) -> None:
     anna, bert = _apart(fresh_pair, "DELETE FROM t WHERE id=1", "UPDATE t SET v='bert'")
     anna.sql("UPDATE t SET id=1 WHERE id=2")

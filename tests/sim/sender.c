@@ -593,6 +593,28 @@ settle_owed(struct settle *s)
 	}
 }
 
+/* How the record that left its key with the change a came there in this group; 0: it did not, or the peer may know it so. */
+static uint64_t
+group_link(const struct settle *s, const struct queued *a)
+{
+	const struct store *store = &s->n->store;
+	const struct queued *first = NULL, *came = NULL;
+
+	for (size_t i = 0; i < store->nqueue; i++) {
+		const struct queued *q = &store->queue[i];
+
+		if (contains(s->from, q->id) || q->id >= a->id || q->table != a->table || q->key != a->key || q->status == SUPERSEDED || q->via == s->peer)
+			continue;
+		first = first == NULL ? q : first;
+		came = q->link != 0 ? q : came;
+	}
+	if (came == NULL)
+		return 0;
+	if (!came->whole && came->via == NOBODY)
+		return came->link;
+	return first->operation == OP_INSERT && !first->whole && first->via == NOBODY ? came->link : 0;
+}
+
 static uint64_t
 first_link(const struct settle *s, int table, uint64_t link)
 {
@@ -604,14 +626,8 @@ first_link(const struct settle *s, int table, uint64_t link)
 		const struct debt *d = a == NULL || a->table != table ? NULL : store_debt(s->side, table, a->key);
 		uint64_t before = d == NULL ? 0 : d->link; /* the peer never had it under that key */
 
-		for (size_t i = 0; before == 0 && a != NULL && a->table == table && i < store->nqueue; i++) {
-			const struct queued *q = &store->queue[i];
-
-			if (!contains(s->from, q->id) && q->id < a->id && q->table == a->table && q->key == a->key && q->status != SUPERSEDED && q->via != s->peer) {
-				before = q->whole || q->via != NOBODY ? 0 : q->link;
-				break;
-			}
-		}
+		if (before == 0 && a != NULL && a->table == table)
+			before = group_link(s, a);
 		if (before == 0)
 			return link;
 		link = before;

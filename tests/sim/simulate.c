@@ -198,6 +198,7 @@ once_wrong(struct world *w)
 		{ 77005297, POLICY_MANUAL }, /* decided and deleted, and then it comes once more, from who had not heard of that */
 		{ 83002252, POLICY_MANUAL }, /* a key that comes to a decided one, from who has not heard of the decision */
 		{ 50007763, POLICY_MANUAL }, /* the same, when the change that left the old key has been purged */
+		{ 92014424, POLICY_MANUAL }, /* a record that came by a key which another record had left before */
 	};
 	bool well = true;
 
