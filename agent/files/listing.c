@@ -10,12 +10,14 @@
 #include "capture/template.h"
 #include "change/digest.h"
 #include "db/bulk.h"
+#include "files/calm.h"
 #include "wire/line.h"
 
 enum {
 	SQL_MAX = 16 * 1024,
 	IDS_SQL_MAX = 256 * 1024,
 	NUMBER_MAX = 24,
+	LOOKS_MAX = 96, /* seven numbers */
 	NOTE_VALUES = 14,
 	TELL_VALUES = 10,
 	FIND_TRIES = 4, /* paths with one content, of which the first may have changed since it was seen */
@@ -32,6 +34,8 @@ struct gathered {
 
 struct listing {
 	struct db *db;
+	const struct conf *conf;
+	const struct conf_tree *of;
 	const char *tree; /* its name */
 	struct buf table; /* the list, quoted, with its database */
 	struct bulk *note, *tell;
@@ -92,6 +96,8 @@ listing_new(struct db *db, const struct conf *conf, const struct conf_tree *tree
 	if (l == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for a tree");
 	l->db = db;
+	l->conf = conf;
+	l->of = tree;
 	l->tree = tree->name;
 	if (find_table(l, conf, tree, e) && prepare(l, e)) {
 		*out = l;
@@ -496,27 +502,37 @@ put_wrong(struct buf *sql, const struct listing_looks *k)
 		buf_fmt(sql, " OR (LEFT(content,1) IN ('f','d') AND gid<>%u)", k->gid);
 }
 
+static void
+put_text(struct buf *sql, const struct listing_looks *k, const char *mode)
+{
+	buf_str(sql, "(CONCAT(path_id,content,");
+	put_mode(sql, k, mode);
+	buf_str(sql, "))");
+}
+
 /* Two checksums of 32 bits for each path. Their exclusive or alone would be blind for two paths whose contents change places;
- * that of their products is not. With the first ones beside it, a difference that is not shown is one in 2^64. */
+ * that of their products is not. With the first ones beside it, a difference that is not shown is one in 2^64. The text is
+ * put together three times: a user variable that holds it does so from a connection's second question on. */
 static void
 put_sums(struct buf *sql, const struct listing_looks *k, const char *mode)
 {
-	buf_str(sql, "SELECT COUNT(*), IFNULL(BIT_XOR(CRC32(@tandem_path:=CONCAT(path_id,content,");
-	put_mode(sql, k, mode);
-	buf_str(sql, "))*CRC32C(@tandem_path)),0), IFNULL(BIT_XOR(CRC32(@tandem_path)),0)");
+	buf_str(sql, "SELECT COUNT(*), IFNULL(BIT_XOR(CRC32");
+	put_text(sql, k, mode);
+	buf_str(sql, "*CRC32C");
+	put_text(sql, k, mode);
+	buf_str(sql, "),0), IFNULL(BIT_XOR(CRC32");
+	put_text(sql, k, mode);
+	buf_str(sql, "),0)");
 }
 
 /* Each row is read once, in the order in which it lies there. */
-bool
-listing_is_alike(struct listing *l, const struct listing_looks *k, bool *alike, struct err *e)
+static bool
+compare_sums(struct listing *l, const struct listing_looks *k, bool *alike, struct err *e)
 {
 	struct db_rows *rows = NULL;
 	struct buf sql;
 	bool more = false, ok;
 
-	*alike = false;
-	if (!digest_has_quick(l->db))
-		return true;
 	buf_init(&sql, SQL_MAX);
 	buf_str(&sql, "SELECT h.*, m.* FROM (");
 	put_sums(&sql, k, "mode");
@@ -532,6 +548,22 @@ listing_is_alike(struct listing *l, const struct listing_looks *k, bool *alike, 
 	db_rows_free(rows);
 	buf_free(&sql);
 	return ok;
+}
+
+bool
+listing_is_alike(struct listing *l, const struct listing_looks *k, bool *alike, struct err *e)
+{
+	char looks[LOOKS_MAX];
+	struct calm calm;
+
+	*alike = false;
+	if (!digest_has_quick(l->db))
+		return true;
+	(void)snprintf(looks, sizeof looks, "%d %o %o %d %u %d %u", k->listed_mode, k->file_mode, k->dir_mode, k->own_uid, k->uid, k->own_gid, k->gid);
+	if (!calm_read(l->db, l->conf, l->of, looks, &calm, e))
+		return false;
+	*alike = calm.known;
+	return calm.known || (compare_sums(l, k, alike, e) && (!*alike || calm_note(l->db, l->of, &calm, e)));
 }
 
 static bool
@@ -827,7 +859,7 @@ listing_get_blocks(struct listing *l, const unsigned char hash[CONTENT_BYTES], u
 bool
 listing_known(struct listing *l, struct known_file **out, size_t *n, struct err *e)
 {
-	static const char sql[] = "SELECT path_id, ino, size, mtime_ns, ctime_ns, mode, uid, gid, content, racy, state='failed' FROM sync_file_local WHERE tree='%s' ORDER BY path_id";
+	static const char sql[] = "SELECT path_id, ino, size, mtime_ns, ctime_ns, mode, uid, gid, LEFT(content,1), racy, state='failed' FROM sync_file_local WHERE tree='%s' ORDER BY path_id";
 	struct known_file *list = NULL;
 	struct db_rows *rows = NULL;
 	size_t have = 0, cap = 0;

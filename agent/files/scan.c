@@ -11,13 +11,16 @@
 enum {
 	US_MS = 1000,
 	NS_MS = 1000 * 1000,
-	UNREAD_MAX = 1024 /* subtrees that could not be read; more: nothing counts as gone */
+	UNREAD_MAX = 1024, /* subtrees that could not be read; more: nothing counts as gone */
+	BEGINNING_BITS_MAX = 24 /* 64 MiB of memory; above 16 million files more of them share one */
 };
 
 struct scan {
 	struct tree *tree;
 	struct known_file *known; /* sorted by id */
 	size_t nknown;
+	uint32_t *first;	  /* of each beginning of an id, where those that have it begin */
+	unsigned shift;
 	char *unread[UNREAD_MAX];
 	size_t nunread;
 	bool blind; /* more was unread than we can remember */
@@ -25,11 +28,48 @@ struct scan {
 	struct scan_report *report;
 };
 
-static int
-by_id(const void *key, const void *element)
+/* --- what is known --- */
+
+static uint32_t
+beginning(const unsigned char id[LISTING_ID], unsigned shift)
 {
-	return memcmp(key, ((const struct known_file *)element)->id, LISTING_ID);
+	return (uint32_t)((((uint64_t)id[0] << 24) | ((uint64_t)id[1] << 16) | ((uint64_t)id[2] << 8) | id[3]) >> shift);
 }
+
+/* Ids are hashes: so many beginnings as there are ids leave one or two to compare, where a search by halves would wait for
+ * memory at every step. */
+static bool
+index_known(struct scan *s, struct err *e)
+{
+	unsigned bits = 0;
+	uint32_t at = 0;
+
+	while (bits < BEGINNING_BITS_MAX && ((size_t)1 << bits) < s->nknown)
+		bits++;
+	s->shift = 32 - bits;
+	s->first = malloc((((size_t)1 << bits) + 1) * sizeof *s->first);
+	if (s->first == NULL)
+		return err_set(e, ERR_MEMORY, "out of memory for a tree's files");
+	for (size_t b = 0; b <= (size_t)1 << bits; b++) {
+		while (at < s->nknown && beginning(s->known[at].id, s->shift) < b)
+			at++;
+		s->first[b] = at;
+	}
+	return true;
+}
+
+static struct known_file *
+find_known(const struct scan *s, const unsigned char id[LISTING_ID])
+{
+	uint32_t b = beginning(id, s->shift);
+
+	for (uint32_t i = s->first[b]; i < s->first[b + 1]; i++)
+		if (memcmp(id, s->known[i].id, LISTING_ID) == 0)
+			return &s->known[i];
+	return NULL;
+}
+
+/* --- one entry --- */
 
 static bool
 is_unchanged(const struct known_file *k, const struct file_facts *f)
@@ -107,7 +147,7 @@ on_entry(void *arg, const struct walk_entry *w, struct err *e)
 
 	if (!listing_id(w->path, w->len, id, e))
 		return false;
-	k = s->nknown == 0 ? NULL : bsearch(id, s->known, s->nknown, sizeof *s->known, by_id);
+	k = find_known(s, id);
 	if (k != NULL)
 		k->seen = true;
 	return (k != NULL && is_unchanged(k, w->facts)) || note(s, w, e);
@@ -217,7 +257,7 @@ scan_run(struct tree *t, struct scan_report *out, struct err *e)
 	s->tree = t;
 	s->report = out;
 	s->wall_ms = clock_wall_us() / US_MS;
-	ok = listing_known(t->list, &s->known, &s->nknown, e) && walk(s, e);
+	ok = listing_known(t->list, &s->known, &s->nknown, e) && index_known(s, e) && walk(s, e);
 	for (size_t i = 0; i < s->nknown; i++)
 		out->waiting = out->waiting || s->known[i].failed;
 	/* Unmounted meanwhile: what was not seen may be there all the same. */
@@ -227,6 +267,7 @@ scan_run(struct tree *t, struct scan_report *out, struct err *e)
 	for (size_t i = 0; i < s->nunread; i++)
 		free(s->unread[i]);
 	free(s->known);
+	free(s->first);
 	free(s);
 	return ok;
 }
