@@ -212,6 +212,20 @@ note_right(struct arrival *a, const char *path, const struct what *c, const char
 	return listing_note(a->tree->list, &f, e);
 }
 
+/* A file of ours that has its name now. It is looked at by its descriptor: another program's in its place is another inode
+ * to the next look. Whoever writes into ours gives it another time than the one that was set, so it need not be read again
+ * to know what it holds. */
+static bool
+note_published(struct arrival *a, const struct incoming *in, struct err *e)
+{
+	struct local_file f = { .path = in->path, .len = strlen(in->path), .content = in->content, .agreed = true };
+
+	if (!store_facts(in->half->store, &f.facts))
+		return note_right(a, in->path, &in->content, NULL, e);
+	f.racy = f.facts.size != in->half->content.size || f.facts.mtime_ns != in->look.mtime_ns || content_time_is_near(f.facts.mtime_ns);
+	return listing_note(a->tree->list, &f, e);
+}
+
 /* Owner and mode of what is right otherwise. */
 static bool
 dress(struct arrival *a, const struct listing_row *row, struct err *e)
@@ -270,7 +284,7 @@ publish(struct arrival *a, struct incoming *in, struct buf *name, struct err *e)
 	/* What was not known by its content, or has others in it. */
 	if (out.any && (!out.expected || what_kind(&in->was) == 'd') && !aside_remember(a->tree->root, a->tree->list, buf_cstr(name), e))
 		return false;
-	return note_right(a, in->path, &in->content, NULL, e);
+	return note_published(a, in, e);
 }
 
 static bool

@@ -21,7 +21,8 @@ enum {
 	NAP_MS = 20, /* between them; who writes for longer is tried again at the next pass */
 	HELPED = 16, /* blocks from which on a file is hashed by two threads: reading takes as long as hashing, or less */
 	SIZE_BYTES = 8,
-	NS_PER_MS = 1000000
+	NS_PER_MS = 1000000,
+	NS_PER_S = 1000000000
 };
 
 static const char prefix[] = { 'm', 'b', '1' };
@@ -277,6 +278,14 @@ is_racy(const struct file_facts *facts, int64_t begun_us)
 	int64_t since = (begun_us / 1000 - CONTENT_RACY_MS) * NS_PER_MS;
 
 	return facts->mtime_ns >= since || facts->ctime_ns >= since;
+}
+
+bool
+content_time_is_near(int64_t mtime_ns)
+{
+	int64_t window_ms = mtime_ns % NS_PER_S == 0 ? CONTENT_RACY_MS : CONTENT_TICK_MS;
+
+	return mtime_ns >= (clock_wall_us() / 1000 - window_ms) * NS_PER_MS;
 }
 
 enum fate

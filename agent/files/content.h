@@ -16,7 +16,8 @@ enum {
 	CONTENT_HEX = CONTENT_BYTES * 2 + 1, /* with a NUL */
 	CONTENT_BLOCK = 1024 * 1024,
 	CONTENT_BLOCKS_MAX = 1024 * 1024, /* a file of 1 TiB: 32 MiB of hashes */
-	CONTENT_RACY_MS = 2000 /* a file that changed that recently may change again without a new time */
+	CONTENT_RACY_MS = 2000, /* a file that changed that recently may change again without a new time */
+	CONTENT_TICK_MS = 100	/* the same where the file system keeps fractions of a second: more than any tick */
 };
 
 struct content {
@@ -55,6 +56,8 @@ struct content_read {
 MUST_CHECK enum fate content_file(int fd, const char *path, struct content *out, struct content_read *how, struct err *e);
 /* The same by path; a file that changes is tried again a few times. */
 MUST_CHECK enum fate content_path(const struct beneath *b, const char *path, struct content *out, struct content_read *how, struct err *e);
+/* A file that has this time of change because it was set, and no writer yet: may a write from now on leave it the same? */
+bool content_time_is_near(int64_t mtime_ns);
 /* For who reads an open file in another way: look before (FATE_KIND, FATE_BUSY) and after (FATE_CHANGED, FATE_BUSY). */
 MUST_CHECK enum fate content_begin(int fd, const char *path, struct content_read *how, struct err *e);
 MUST_CHECK enum fate content_end(int fd, const char *path, const struct content_read *how, struct err *e);

@@ -319,6 +319,12 @@ store_dress(struct store *s, const struct store_look *look, bool *owner_refused,
 	return FATE_DONE;
 }
 
+bool
+store_facts(const struct store *s, struct file_facts *out)
+{
+	return disk_look(s->fd, "", out);
+}
+
 void
 store_flush(struct store *s)
 {

@@ -49,6 +49,8 @@ MUST_CHECK enum fate store_take(struct store *s, int fd, struct err *e);
 /* Owner, group, mode and time on the finished file. *owner_refused (may be NULL): owner or group could not
  * be set (no privilege), all else was. */
 MUST_CHECK enum fate store_dress(struct store *s, const struct store_look *look, bool *owner_refused, struct err *e);
+/* How the file stands now, wherever it is. */
+MUST_CHECK bool store_facts(const struct store *s, struct file_facts *out);
 /* Begin to write many to the disk, then wait for each: costs little more than one. */
 void store_flush(struct store *s);
 MUST_CHECK enum fate store_sync(struct store *s, struct err *e);

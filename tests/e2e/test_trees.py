@@ -674,3 +674,24 @@ def test_status_page_and_metrics_show_the_folders_as_trees_does(fresh_pair: Pair
 
     until(lambda: state()["headline"] == "person", 60, "the page asks for a person")
     assert state()["counts"]["trees"][0]["held"] == one["held"]
+
+
+def test_a_file_that_came_is_not_read_again_and_a_write_into_it_at_once_is_seen(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    bert.start_serve()
+    for name, seconds in (("old", 1700000000.5), ("whole second", 1700000000), ("to come", 4000000000.5)):
+        put(here, name, "as it came")
+        os.utime(here / name, (seconds, seconds))
+    until(lambda: anna.drain() and look(there) == look(here), 60, "both have all")
+    bert.stop_serve()
+    # What another writer may give the same time is read once more; the time of "to come" is not over.
+    again = dict(hand.sync(bert, "SELECT CAST(path AS CHAR), racy FROM sync_file_local WHERE content<>'d'"))
+    assert again == {"old": 0, "whole second": 0, "to come": 1}
+    for name in ("old", "to come"):
+        with open(there / name, "r+b") as file:  # the same inode, the same size
+            file.write(b"as bert is")
+    os.utime(there / "to come", (4000000000.5, 4000000000.5))
+    fresh_pair.start_serve()
+    until(lambda: look(here)["old"] == look(here)["to come"] == b"as bert is", 60, "anna is told")
