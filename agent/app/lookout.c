@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "db/schema.h"
 #include "files/after.h"
+#include "files/glance.h"
 #include "files/order.h"
 #include "files/watch.h"
 #include "sync/carry.h"
@@ -96,6 +97,8 @@ look_at(const struct lookout *l, struct folder *f, const struct conf_tree *tree,
 	struct err e = { 0 };
 
 	f->heard = false;
+	if (f->watch != NULL)
+		watch_forget(f->watch);
 	if (!carry_look_one(db, l->conf, tree, f->watch, 0, &look, &e))
 		log_warning(NULL, "tree %s: %s", tree->name, e.msg);
 	took = clock_mono_ms() - began;
@@ -112,6 +115,34 @@ look_at(const struct lookout *l, struct folder *f, const struct conf_tree *tree,
 	note_wants(f, tree, look.wants, db);
 }
 
+/* New files are told without a look at the whole tree. False: that is called for. */
+static bool
+glance_at(struct folder *f, const struct lookout *l, const struct conf_tree *tree, struct db *db)
+{
+	const struct buf *paths = f->watch == NULL ? NULL : watch_paths(f->watch);
+	struct glance glance = { .busy = false };
+	int64_t began = clock_mono_ms(), now;
+	struct err e = { 0 };
+
+	if (paths == NULL)
+		return false;
+	if (!glance_run(db, l->conf, tree, paths, &glance, &e)) {
+		log_warning(NULL, "tree %s: %s", tree->name, e.msg);
+		return false;
+	}
+	now = clock_mono_ms();
+	if (glance.busy && !glance.wide) {
+		f->rest = now + tree->settle_ms / 2 + LOOK_STEP_MS; /* still heard */
+		return true;
+	}
+	if (!glance.wide) {
+		watch_forget(f->watch);
+		f->heard = false;
+	}
+	f->rest = now + (now - began) * LOOK_HEARD_SHARE;
+	return !glance.wide;
+}
+
 static void
 look_round(const struct lookout *l, struct folder *all, struct db **db)
 {
@@ -124,9 +155,10 @@ look_round(const struct lookout *l, struct folder *all, struct db **db)
 		f->heard = (f->watch != NULL && watch_heard(f->watch)) || f->heard;
 		if ((now < f->at && !f->heard) || now < f->rest)
 			continue;
-		if (connect_again(l->conf, db, &e))
-			look_at(l, f, &l->conf->trees[i], *db);
-		else
+		if (connect_again(l->conf, db, &e)) {
+			if (now >= f->at || !glance_at(f, l, &l->conf->trees[i], *db))
+				look_at(l, f, &l->conf->trees[i], *db);
+		} else
 			f->rest = now + LOOK_MS; /* the drains say what is wrong with the database */
 	}
 }

@@ -441,6 +441,32 @@ put_looks(struct buf *sql, const struct listing_looks *k)
 	buf_char(sql, ')');
 }
 
+/* Of what stands here, or did. */
+static void
+put_unlike_here(struct listing *l, struct buf *here, const struct listing_looks *looks, const unsigned char *ids, size_t n)
+{
+	buf_fmt(here, "SELECT " LOCAL_COLUMNS ", " LISTED_COLUMNS ", 1, l.own, " ELSEWHERE ", l.state='failed' FROM sync_file_local l FORCE INDEX (PRIMARY) LEFT JOIN %s m FORCE INDEX (PRIMARY) ON m.path_id=l.path_id"
+	    " WHERE l.tree=? AND l.path_id>?", l->tree, l->tree, buf_cstr(&l->table));
+	if (ids != NULL)
+		put_ids(here, " AND l.path_id IN (", ids, n);
+	buf_str(here, " AND (m.path_id IS NULL OR l.content<>m.content OR l.base<>m.content OR (");
+	put_looks(here, looks);
+	buf_fmt(here, ")) ORDER BY l.path_id LIMIT %d", LISTING_PAGE);
+}
+
+bool
+listing_unlike_of(struct listing *l, const struct listing_looks *looks, const unsigned char *ids, size_t n, listing_visit *visit, void *arg, struct err *e)
+{
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, IDS_SQL_MAX);
+	put_unlike_here(l, &sql, looks, ids, n);
+	ok = n == 0 || (buf_check(&sql, "a statement", e) && visit_pages(l, buf_cstr(&sql), visit, arg, e));
+	buf_free(&sql);
+	return ok;
+}
+
 bool
 listing_unlike(struct listing *l, const struct listing_looks *looks, listing_visit *visit, void *arg, struct err *e)
 {
@@ -450,10 +476,7 @@ listing_unlike(struct listing *l, const struct listing_looks *looks, listing_vis
 
 	buf_init(&here, SQL_MAX);
 	buf_init(&away, SQL_MAX);
-	buf_fmt(&here, "SELECT " LOCAL_COLUMNS ", " LISTED_COLUMNS ", 1, l.own, " ELSEWHERE ", l.state='failed' FROM sync_file_local l FORCE INDEX (PRIMARY) LEFT JOIN %s m FORCE INDEX (PRIMARY) ON m.path_id=l.path_id"
-	    " WHERE l.tree=? AND l.path_id>? AND (m.path_id IS NULL OR l.content<>m.content OR l.base<>m.content OR (", l->tree, l->tree, table);
-	put_looks(&here, looks);
-	buf_fmt(&here, ")) ORDER BY l.path_id LIMIT %d", LISTING_PAGE);
+	put_unlike_here(l, &here, looks, NULL, 0);
 	buf_fmt(&away, "SELECT m.path_id, m.path, '', '', 0, 0, 0, 0, 0, 0, 0, NULL, " LISTED_COLUMNS ", 0, 0, " ELSEWHERE ", 0 FROM %s m FORCE INDEX (PRIMARY) LEFT JOIN sync_file_local l FORCE INDEX (PRIMARY) ON l.tree=? AND l.path_id=m.path_id"
 	    " WHERE m.path_id>? AND l.path_id IS NULL AND m.content<>'' ORDER BY m.path_id LIMIT %d", l->tree, l->tree, table, LISTING_PAGE);
 	ok = buf_check(&here, "a statement", e) && buf_check(&away, "a statement", e) && visit_pages(l, buf_cstr(&here), visit, arg, e) &&
@@ -856,46 +879,44 @@ listing_get_blocks(struct listing *l, const unsigned char hash[CONTENT_BYTES], u
 
 /* --- all that is known --- */
 
-bool
-listing_known(struct listing *l, struct known_file **out, size_t *n, struct err *e)
+static void
+read_known(const struct db_rows *rows, struct known_file *f)
 {
-	static const char sql[] = "SELECT path_id, ino, size, mtime_ns, ctime_ns, mode, uid, gid, LEFT(content,1), racy, state='failed' FROM sync_file_local WHERE tree='%s' ORDER BY path_id";
+	memset(f, 0, sizeof *f);
+	memcpy(f->id, db_rows_text(rows, 0), LISTING_ID);
+	f->ino = db_rows_u64(rows, 1);
+	f->size = db_rows_u64(rows, 2);
+	f->mtime_ns = strtoll(db_rows_text(rows, 3), NULL, 10);
+	f->ctime_ns = strtoll(db_rows_text(rows, 4), NULL, 10);
+	f->mode = (unsigned)db_rows_u64(rows, 5);
+	f->uid = (unsigned)db_rows_u64(rows, 6);
+	f->gid = (unsigned)db_rows_u64(rows, 7);
+	f->kind = db_rows_len(rows, 8) == 0 ? '\0' : db_rows_text(rows, 8)[0];
+	f->racy = db_rows_u64(rows, 9) != 0;
+	f->failed = db_rows_u64(rows, 10) != 0;
+}
+
+/* Takes rows over. */
+static bool
+gather_known(struct db_rows *rows, struct known_file **out, size_t *n, struct err *e)
+{
 	struct known_file *list = NULL;
-	struct db_rows *rows = NULL;
 	size_t have = 0, cap = 0;
 	bool more = false, ok;
-	char text[sizeof sql + CONF_NAME_MAX];
 
-	/* A tree's name has letters, digits and _ alone (conf). */
-	(void)snprintf(text, sizeof text, sql, l->tree);
-	ok = db_stream(l->db, text, strlen(text), &rows, e);
-	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
-		struct known_file *f;
-
+	while ((ok = db_rows_next(rows, &more, e)) && more) {
 		if (have == cap) {
 			size_t room = cap == 0 ? 1024 : cap * 2;
+			struct known_file *grown = realloc(list, room * sizeof *list);
 
-			f = realloc(list, room * sizeof *list);
-			if (f == NULL) {
+			if (grown == NULL) {
 				ok = err_set(e, ERR_MEMORY, "out of memory for a tree's files");
 				break;
 			}
-			list = f;
+			list = grown;
 			cap = room;
 		}
-		f = &list[have++];
-		memset(f, 0, sizeof *f);
-		memcpy(f->id, db_rows_text(rows, 0), LISTING_ID);
-		f->ino = db_rows_u64(rows, 1);
-		f->size = db_rows_u64(rows, 2);
-		f->mtime_ns = strtoll(db_rows_text(rows, 3), NULL, 10);
-		f->ctime_ns = strtoll(db_rows_text(rows, 4), NULL, 10);
-		f->mode = (unsigned)db_rows_u64(rows, 5);
-		f->uid = (unsigned)db_rows_u64(rows, 6);
-		f->gid = (unsigned)db_rows_u64(rows, 7);
-		f->kind = db_rows_len(rows, 8) == 0 ? '\0' : db_rows_text(rows, 8)[0];
-		f->racy = db_rows_u64(rows, 9) != 0;
-		f->failed = db_rows_u64(rows, 10) != 0;
+		read_known(rows, &list[have++]);
 	}
 	db_rows_free(rows);
 	if (!ok) {
@@ -905,4 +926,37 @@ listing_known(struct listing *l, struct known_file **out, size_t *n, struct err 
 	*out = list;
 	*n = have;
 	return true;
+}
+
+#define KNOWN_COLUMNS "path_id, ino, size, mtime_ns, ctime_ns, mode, uid, gid, LEFT(content,1), racy, state='failed'"
+
+bool
+listing_known(struct listing *l, struct known_file **out, size_t *n, struct err *e)
+{
+	static const char sql[] = "SELECT " KNOWN_COLUMNS " FROM sync_file_local WHERE tree='%s' ORDER BY path_id";
+	char text[sizeof sql + CONF_NAME_MAX];
+	struct db_rows *rows = NULL;
+
+	/* A tree's name has letters, digits and _ alone (conf). */
+	(void)snprintf(text, sizeof text, sql, l->tree);
+	return db_stream(l->db, text, strlen(text), &rows, e) && gather_known(rows, out, n, e);
+}
+
+bool
+listing_known_of(struct listing *l, const unsigned char *ids, size_t nids, struct known_file **out, size_t *n, struct err *e)
+{
+	struct db_rows *rows = NULL;
+	struct buf sql;
+	bool ok;
+
+	*out = NULL;
+	*n = 0;
+	if (nids == 0)
+		return true;
+	buf_init(&sql, IDS_SQL_MAX);
+	put_ids(&sql, "SELECT " KNOWN_COLUMNS " FROM sync_file_local FORCE INDEX (PRIMARY) WHERE tree=? AND path_id IN (", ids, nids);
+	buf_str(&sql, " ORDER BY path_id");
+	ok = buf_check(&sql, "a statement", e) && db_query(l->db, buf_cstr(&sql), DB_ARGS(db_text(l->tree)), &rows, e) && gather_known(rows, out, n, e);
+	buf_free(&sql);
+	return ok;
 }

@@ -72,11 +72,17 @@ find_known(const struct scan *s, const unsigned char id[LISTING_ID])
 /* --- one entry --- */
 
 static bool
-is_unchanged(const struct known_file *k, const struct file_facts *f)
+looks_unchanged(const struct known_file *k, const struct file_facts *f)
 {
 	if (k->kind != f->type || k->mode != (f->mode & 0777U) || k->uid != f->uid || k->gid != f->gid)
 		return false;
-	return f->type == 'd' || (k->ino == f->ino && k->size == f->size && k->mtime_ns == f->mtime_ns && k->ctime_ns == f->ctime_ns && !k->racy);
+	return f->type == 'd' || (k->ino == f->ino && k->size == f->size && k->mtime_ns == f->mtime_ns && k->ctime_ns == f->ctime_ns);
+}
+
+static bool
+is_unchanged(const struct known_file *k, const struct file_facts *f)
+{
+	return looks_unchanged(k, f) && (f->type == 'd' || !k->racy);
 }
 
 /* A file that nobody can be seen to have open: has it been left alone for long enough? */
@@ -269,6 +275,48 @@ scan_run(struct tree *t, struct scan_report *out, struct err *e)
 	free(s->known);
 	free(s->first);
 	free(s);
+	return ok;
+}
+
+/* One that was heard of. */
+static bool
+scan_heard(struct scan *s, const char *path, const unsigned char id[LISTING_ID], bool *wide, struct err *e)
+{
+	const struct known_file *k = find_known(s, id);
+	struct file_facts facts;
+	const struct walk_entry w = { .path = path, .len = strlen(path), .facts = &facts };
+	enum fate f;
+
+	if (exclude_path(s->tree->exclude, path, false))
+		return true;
+	f = beneath_look(s->tree->root, path, &facts, e);
+	if (f == FATE_GONE && (k == NULL || k->kind == '\0')) { /* came and went: a temporary name */
+		err_clear(e);
+		return true;
+	}
+	if (f == FATE_DONE && k != NULL && is_unchanged(k, &facts)) /* we have published it */
+		return true;
+	*wide = f != FATE_DONE || facts.type != 'f' || (k != NULL && k->kind != '\0' && !looks_unchanged(k, &facts));
+	return *wide || note(s, &w, e);
+}
+
+bool
+scan_paths(struct tree *t, const struct buf *paths, const unsigned char *ids, size_t n, struct scan_report *out, bool *wide, struct err *e)
+{
+	struct scan s = { .tree = t, .report = out, .wall_ms = clock_wall_us() / US_MS };
+	size_t at = 0;
+	bool ok;
+
+	*wide = false;
+	memset(out, 0, sizeof *out);
+	ok = listing_known_of(t->list, ids, n, &s.known, &s.nknown, e) && index_known(&s, e);
+	for (size_t i = 0; ok && !*wide && i < n; i++) {
+		ok = scan_heard(&s, paths->data + at, ids + i * LISTING_ID, wide, e);
+		at += strlen(paths->data + at) + 1;
+	}
+	ok = ok && listing_flush(t->list, e);
+	free(s.known);
+	free(s.first);
 	return ok;
 }
 

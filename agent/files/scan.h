@@ -17,6 +17,9 @@ struct scan_report {
 
 /* The whole tree. */
 MUST_CHECK bool scan_run(struct tree *t, struct scan_report *out, struct err *e);
+/* Paths alone, which were heard of; ids (at most LISTING_PAGE) are theirs, one after the other. Files that were not there at
+ * the last look are noted. *wide: something else is there, or anything went or changed: the whole tree is to be looked at. */
+MUST_CHECK bool scan_paths(struct tree *t, const struct buf *paths, const unsigned char *ids, size_t n, struct scan_report *out, bool *wide, struct err *e);
 /* One path alone: what stands there now. */
 MUST_CHECK bool scan_path(struct tree *t, const char *path, size_t len, struct err *e);
 

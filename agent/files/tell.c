@@ -252,3 +252,33 @@ tell_run(struct tree *t, struct tell_report *out, struct err *e)
 		return true;
 	return tell_all(&s, e) && tree_raise(t, t->restored, e) && db_exec(t->db, "UPDATE sync_tree SET allowed=0 WHERE tree=? AND allowed<>0", DB_ARGS(db_text(t->t->name)), e);
 }
+
+/* A file here that the list has never had. */
+static bool
+look_for_others(void *arg, const struct listing_row *row, struct err *e)
+{
+	bool *others = arg;
+
+	(void)e;
+	*others = *others || what_kind(&row->s.here) != 'f' || row->s.listed.len > 0 || row->s.base.len > 0;
+	return true;
+}
+
+bool
+tell_new(struct tree *t, const unsigned char *ids, size_t n, struct tell_report *out, bool *wide, struct err *e)
+{
+	struct tell s = { .tree = t, .report = out };
+	bool ok;
+
+	memset(out, 0, sizeof *out);
+	*wide = !t->sends;
+	if (*wide)
+		return true;
+	if (!listing_unlike_of(t->list, &t->looks, ids, n, look_for_others, wide, e) || *wide)
+		return *wide;
+	ok = read_now(&s, e) && listing_unlike_of(t->list, &t->looks, ids, n, on_unlike, &s, e) && listing_tell_flush(t->list, e);
+	catalog_free(s.catalog);
+	if (ok && out->told > 0)
+		log_info(NULL, "tree %s: %llu changes noticed", t->t->name, (unsigned long long)out->told);
+	return ok && tree_raise(t, false, e);
+}
