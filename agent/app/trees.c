@@ -19,6 +19,9 @@ enum {
 	PATH_SHOWN = 400
 };
 
+/* So begins what is wrong with a folder; what the brake says names none. */
+#define OF_FOLDER "tree "
+
 static const char sql_failed[] = "SELECT path, error FROM sync_file_local WHERE tree=? AND state<>'ok' ORDER BY path LIMIT ?";
 
 struct view {
@@ -73,7 +76,7 @@ needs_person(const struct view *v)
 	return v->state.held[0] != '\0' || v->n.failed > 0 || v->after[0] != '\0';
 }
 
-/* The command after which a held folder goes on. What the brake says names no folder; troubles of the folder do. */
+/* The command after which a held folder goes on. */
 static const char *
 remedy(const struct view *v)
 {
@@ -81,7 +84,7 @@ remedy(const struct view *v)
 		return "";
 	if (strstr(v->state.held, "agent --install") != NULL)
 		return "agent --install";
-	return strncmp(v->state.held, "tree ", 5) == 0 ? "agent --drain" : "agent --drain --allow-deletes";
+	return strncmp(v->state.held, OF_FOLDER, sizeof OF_FOLDER - 1) == 0 ? "agent --drain" : "agent --drain --allow-deletes";
 }
 
 static void
@@ -304,4 +307,25 @@ trees_put_json(struct db *db, const struct conf *conf, struct buf *out, uint64_t
 	}
 	buf_char(out, ']');
 	return ok;
+}
+
+bool
+trees_complain(struct db *db, const struct conf *conf, struct err *e)
+{
+	struct view v = { .db = db, .conf = conf };
+	char line[ERR_MSG_MAX * 2];
+
+	for (size_t i = 0; i < conf->ntrees; i++) {
+		v.tree = &conf->trees[i];
+		if (!tree_state_read(db, v.tree->name, &v.state, e))
+			return false;
+		if (v.state.held[0] == '\0')
+			continue;
+		if (strncmp(v.state.held, OF_FOLDER, sizeof OF_FOLDER - 1) == 0) /* it names the folder, and what to do */
+			(void)snprintf(line, sizeof line, "%s", v.state.held);
+		else
+			(void)snprintf(line, sizeof line, "tree %s is held: %s; %s lets it go on", v.tree->name, v.state.held, remedy(&v));
+		cli_complain(line);
+	}
+	return true;
 }

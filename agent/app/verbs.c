@@ -226,6 +226,8 @@ look_at_folders(const struct cli *cli, const struct conf *conf, bool *person, st
 		ok = tree_allow(db, conf->trees[i].name, e);
 	ok = ok && carry_look_here(db, conf, TREE_LOCK_MS, &look, e);
 	*person = ok && look.held;
+	if (*person)
+		ok = trees_complain(db, conf, e);
 	db_close(db);
 	return ok;
 }

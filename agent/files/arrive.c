@@ -824,7 +824,12 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 static bool
 visit_unlike(struct arrival *a, struct err *e)
 {
-	return listing_unlike(a->tree->list, &a->tree->looks, on_unlike, a, e) || (a->tally.more && e->code == ERR_STOPPED);
+	if (listing_unlike(a->tree->list, &a->tree->looks, on_unlike, a, e))
+		return true;
+	if (!a->tally.more || e->code != ERR_STOPPED)
+		return false;
+	err_clear(e);
+	return true;
 }
 
 /* Deletions come last, so that a content that moved is still there to be taken. */

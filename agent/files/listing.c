@@ -607,7 +607,12 @@ listing_is_unlike(struct listing *l, const struct listing_looks *looks, bool *an
 		return false;
 	if (alike)
 		return true;
-	return listing_unlike(l, looks, stop_at_first, any, e) || (*any && e->code == ERR_STOPPED);
+	if (listing_unlike(l, looks, stop_at_first, any, e))
+		return true;
+	if (!*any || e->code != ERR_STOPPED)
+		return false;
+	err_clear(e); /* what ended the search early is nobody's trouble */
+	return true;
 }
 
 /* x'..',x'..') of contents. */

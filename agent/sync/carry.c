@@ -483,6 +483,7 @@ look_at(struct tree *t, struct carry_look *out, struct err *e)
 bool
 carry_look_one(struct db *db, const struct conf *conf, const struct conf_tree *c, struct watch *w, int64_t wait_ms, struct carry_look *out, struct err *e)
 {
+	char why[ERR_MSG_MAX];
 	struct tree *t = NULL;
 	enum fate f = tree_open(db, conf, c, wait_ms, &t, e);
 	bool ok = f == FATE_DONE;
@@ -497,12 +498,15 @@ carry_look_one(struct db *db, const struct conf *conf, const struct conf_tree *c
 		return false;
 	if (f == FATE_BUSY) {
 		out->busy = true;
+		err_clear(e);
 		return true;
 	}
 	/* One tree's trouble is not another's. */
 	log_warning(NULL, "%s", e->msg);
 	out->held = true;
-	return tree_hold(db, c->name, e->msg, e);
+	(void)snprintf(why, sizeof why, "%s", e->msg);
+	err_clear(e);
+	return tree_hold(db, c->name, why, e);
 }
 
 bool

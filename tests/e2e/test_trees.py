@@ -130,6 +130,30 @@ def test_deletions_in_bulk_wait_for_a_person_on_either_side(fresh_pair: Pair) ->
     assert len(trash(there)) >= 20
 
 
+def test_each_drain_says_which_folder_is_held_and_why_and_nothing_else(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, _MIRROR)
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    put(here, "1", "one")
+    said = anna.drain(check=4).stderr
+    assert "stopped" not in said and said.count("agent: ") == 1, said  # of the peer that is away
+    bert.start_serve()
+    until(lambda: anna.drain(check=0) and look(there) == look(here), 30, "it arrives")
+    (here / "1").unlink()
+    for _ in range(2):
+        held = anna.drain("-q", check=5)
+        assert held.stderr == "agent: tree uploads is held: the folder is empty, 1 files were in it; agent --drain --allow-deletes lets it go on\n"
+        assert held.stdout == ""
+    here.rename(here.with_name("away"))
+    for _ in range(2):
+        (line,) = anna.drain("-q", check=5).stderr.splitlines()
+        assert line.startswith("agent: tree uploads: cannot open the tree ") and line.endswith("No such file or directory")
+    here.with_name("away").rename(here)
+    anna.drain("--allow-deletes")
+    bert.drain("--allow-deletes", check={0, 4, 5})
+    until(lambda: anna.drain(check=0) and look(there) == {}, 30, "a person has said yes")
+
+
 def test_a_folder_that_is_not_there_deletes_nothing(fresh_pair: Pair) -> None:
     here, there = folders.join(fresh_pair, _MIRROR)
     anna, bert = fresh_pair.anna, fresh_pair.bert
