@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/dump.h"
@@ -69,6 +70,38 @@ resolve(const char *given, char out[PATH_SPACE], struct err *e)
 	return true;
 }
 
+/* Where path leads when links are followed, as far as there is anything yet. */
+static void
+follow_links(const char *path, char out[PATH_SPACE])
+{
+	char part[PATH_SPACE], *real = NULL;
+	size_t len = strlen(path);
+
+	memcpy(part, path, len + 1);
+	while ((real = realpath(part, NULL)) == NULL && len > 0) {
+		while (len > 0 && part[len - 1] != '/')
+			len--;
+		while (len > 0 && part[len - 1] == '/')
+			len--;
+		part[len] = '\0';
+	}
+	if (snprintf(out, PATH_SPACE, "%s%s", real == NULL ? "" : real, path + len) >= PATH_SPACE)
+		(void)snprintf(out, PATH_SPACE, "%s", path);
+	free(real);
+}
+
+/* A snapshot in the folder would be an upload of its own, and hold the ones before it. */
+static bool
+is_apart(const char *place, const char *folder, struct err *e)
+{
+	char real_place[PATH_SPACE], real_folder[PATH_SPACE];
+
+	follow_links(place, real_place);
+	follow_links(folder, real_folder);
+	return (!marker_nested(place, folder) && !marker_nested(real_place, real_folder)) ||
+	    err_set(e, ERR_USAGE, "%s and the folder %s lie within each other: a snapshot would hold itself", place, folder);
+}
+
 /* The directory of all snapshots: of the call, of the tree, or in state_dir. */
 static bool
 choose_place(const struct work *w, const char *given, char out[PATH_SPACE], struct err *e)
@@ -79,8 +112,19 @@ choose_place(const struct work *w, const char *given, char out[PATH_SPACE], stru
 		return err_set(e, ERR_CONFIG, "[node] state_dir is too long");
 	if (given == NULL)
 		given = w->tree->backup_to[0] != '\0' ? w->tree->backup_to : fallback;
-	return resolve(given, out, e) && (!marker_nested(out, w->tree->path) || err_set(e, ERR_USAGE,
-	    "%s and the folder %s lie within each other: a snapshot would hold itself", out, w->tree->path));
+	return resolve(given, out, e) && is_apart(out, w->tree->path, e);
+}
+
+/* Of a place that a person named only the tree's own directory is made: where a disk is not mounted, the snapshots would
+ * fill the one below. */
+static bool
+is_there(const struct work *w, const char *given, const char *place, struct err *e)
+{
+	struct stat st;
+
+	if (given == NULL && w->tree->backup_to[0] == '\0')
+		return true;
+	return stat(place, &st) == 0 || (errno != ENOENT && errno != ENOTDIR) || err_set(e, ERR_CONFIG, "there is no directory %s: is its disk mounted? if it is meant, make it (mkdir)", place);
 }
 
 static enum fate
@@ -92,7 +136,7 @@ open_work(struct work *w, const char *given, bool make, struct err *e)
 	w->tree = conf_tree(w->conf, w->cli->argument);
 	if (w->tree == NULL)
 		return err_set(e, ERR_USAGE, "there is no [tree %.60s] in %s", w->cli->argument, w->conf->path), FATE_FAILED;
-	if (!choose_place(w, given, place, e))
+	if (!choose_place(w, given, place, e) || (make && !is_there(w, given, place, e)))
 		return FATE_FAILED;
 	f = beneath_open(w->tree->path, &w->root, e);
 	if (f != FATE_DONE)
@@ -381,7 +425,7 @@ choose_path(const struct work *w, char out[BENEATH_PATH_MAX + 1], struct err *e)
 
 	while (len > 0 && given[len - 1] == '/')
 		len--;
-	if ((len > 0 || given[0] != '\0') && !beneath_path_ok(given, len))
+	if (w->cli->third != NULL && !beneath_path_ok(given, len)) /* nor an empty one: a script's empty variable is not all files */
 		return err_set(e, ERR_USAGE, "PATH is one of the folder, without a / at its begin and without . and ..: photos/a.jpg"), FATE_BAD_NAME;
 	memcpy(out, given, len);
 	out[len] = '\0';

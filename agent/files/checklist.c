@@ -43,7 +43,8 @@ struct checklist {
 	FILE *in;
 	char *line;
 	size_t room;
-	bool have; /* a line that was not asked for yet */
+	bool have;  /* a line that was not asked for yet */
+	bool found; /* that line's path was asked for */
 	const char *path;
 	unsigned char sha[CONTENT_BYTES];
 };
@@ -114,7 +115,7 @@ next(struct checklist *c)
 {
 	ssize_t n;
 
-	c->have = false;
+	c->have = c->found = false;
 	while (!c->have && c->in != NULL && (n = getline(&c->line, &c->room, c->in)) > 0)
 		c->have = parse(c, (size_t)n);
 }
@@ -129,7 +130,24 @@ checklist_find(struct checklist *c, const char *path, unsigned char sha[CONTENT_
 	if (!c->have || strcmp(c->path, path) != 0)
 		return false;
 	memcpy(sha, c->sha, CONTENT_BYTES);
+	c->found = true;
 	return true;
+}
+
+const char *
+checklist_passed(struct checklist *c, const char *before)
+{
+	bool found;
+
+	do {
+		if (!c->have)
+			next(c);
+		if (!c->have || (before != NULL && strcmp(c->path, before) >= 0))
+			return NULL;
+		found = c->found;
+		c->have = false;
+	} while (found);
+	return c->path;
 }
 
 bool

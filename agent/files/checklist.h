@@ -22,6 +22,10 @@ void checklist_free(struct checklist *c);
 /* The hash of path, when it is listed. Each call asks for a path behind that of the call before. */
 bool checklist_find(struct checklist *c, const char *path, unsigned char sha[CONTENT_BYTES]);
 
+/* The next path that is listed before that one (NULL: before the end) and was never asked for, one a call; NULL: no more.
+ * Until the next call. */
+const char *checklist_passed(struct checklist *c, const char *before);
+
 /* Is there any line not asked for yet? */
 bool checklist_any(struct checklist *c);
 

@@ -134,15 +134,12 @@ put_content(struct restoring *r, const char *path, int fd, const struct content 
 
 /* Reads the snapshot's file twice: for sha256sum's hash and for our own id. */
 static enum fate
-read_file(struct restoring *r, const char *path, int fd, struct content *c, struct err *e)
+read_file(const char *path, int fd, const unsigned char want[CONTENT_BYTES], struct content *c, struct err *e)
 {
-	unsigned char want[CONTENT_BYTES], got[CONTENT_BYTES];
+	unsigned char got[CONTENT_BYTES];
 	struct content_read how;
-	enum fate f;
+	enum fate f = snapshot_sha256(fd, path, got, e);
 
-	if (!checklist_find(r->list, path, want))
-		return fate_set(e, FATE_CORRUPT, "the snapshot's list does not have", path);
-	f = snapshot_sha256(fd, path, got, e);
 	if (f != FATE_DONE)
 		return f;
 	if (memcmp(want, got, CONTENT_BYTES) != 0)
@@ -151,11 +148,11 @@ read_file(struct restoring *r, const char *path, int fd, struct content *c, stru
 }
 
 static enum fate
-restore_open(struct restoring *r, const struct walk_entry *entry, int fd, struct err *e)
+restore_open(struct restoring *r, const struct walk_entry *entry, int fd, const unsigned char want[CONTENT_BYTES], struct err *e)
 {
 	struct content c = { .blocks = NULL };
 	struct file_facts now;
-	enum fate f = read_file(r, entry->path, fd, &c, e);
+	enum fate f = read_file(entry->path, fd, want, &c, e);
 
 	if (f == FATE_DONE)
 		f = look(r, entry->path, &now, e);
@@ -177,13 +174,16 @@ restore_open(struct restoring *r, const struct walk_entry *entry, int fd, struct
 static enum fate
 restore_file(struct restoring *r, const struct walk_entry *entry, struct err *e)
 {
+	unsigned char want[CONTENT_BYTES];
 	enum fate f;
 	int fd;
 
+	if (!checklist_find(r->list, entry->path, want))
+		return fate_set(e, FATE_CORRUPT, "the snapshot's list does not have", entry->path);
 	f = beneath_file(r->from, entry->path, O_RDONLY, 0, &fd, e);
 	if (f != FATE_DONE)
 		return f;
-	f = restore_open(r, entry, fd, e);
+	f = restore_open(r, entry, fd, want, e);
 	(void)close(fd);
 	return f;
 }
@@ -244,6 +244,17 @@ restore_other(struct restoring *r, const struct walk_entry *entry, struct err *e
 
 /* --- all of it ---------------------------------------------------------------------------------------- */
 
+/* What the list has before that path (NULL: the end) and the snapshot no more. */
+static void
+tell_lost(struct restoring *r, const char *before)
+{
+	for (const char *path; (path = checklist_passed(r->list, before)) != NULL;)
+		if (wanted(r, path)) {
+			r->found = true;
+			tell(r, path, RESTORE_CORRUPT, FATE_GONE);
+		}
+}
+
 static bool
 restore_entry(void *arg, const struct walk_entry *entry, struct err *e)
 {
@@ -255,6 +266,7 @@ restore_entry(void *arg, const struct walk_entry *entry, struct err *e)
 	if (!wanted(r, entry->path))
 		return true;
 	r->found = true;
+	tell_lost(r, entry->path);
 	f = entry->facts->type == 'f' ? restore_file(r, entry, &why) : restore_other(r, entry, &why);
 	if (f != FATE_DONE)
 		tell(r, entry->path, f == FATE_CORRUPT ? RESTORE_CORRUPT : RESTORE_FAILED, f);
@@ -323,8 +335,10 @@ restore_run(const struct restore_order *o, struct restore_counts *out, struct er
 	w.tree = r.from;
 	if (f == FATE_DONE && !walk_run(&w, &walked, e))
 		f = FATE_FAILED;
+	if (f == FATE_DONE)
+		tell_lost(&r, NULL);
 	if (f == FATE_DONE && !r.found && o->path[0] != '\0')
-		f = fate_set(e, FATE_GONE, "the snapshot does not have", o->path);
+		f = (err_set(e, ERR_IO, "the snapshot %s does not have %s", o->name, o->path), FATE_GONE);
 	if (f == FATE_DONE && !o->dry_run && !disk_sync_all(beneath_descriptor(o->tree)))
 		f = fate_errno(e, "cannot bring to the disk", beneath_path(o->tree));
 	*out = r.counts;

@@ -235,6 +235,32 @@ def test_a_directory_of_snapshots_in_the_folder_itself_is_refused(folder: Folder
     assert "there is no [tree other]" in folder.run("--backup", "other", code=2)
 
 
+def test_a_link_does_not_lead_snapshots_into_the_folder(folder: Folder) -> None:
+    folder.write("sub/a")
+    (folder.base / "door").symlink_to(folder.root / "sub")
+    for place in (folder.base / "door", folder.base / "door" / "new"):
+        assert "lie within each other" in folder.run("--backup", "uploads", "--to", str(place), code=2)
+    # Nor the other way round: the folder's own path is a link into what would hold the snapshots.
+    (folder.base / "inner").mkdir()
+    folder.root.rename(folder.base / "inner" / "uploads")
+    folder.root.symlink_to(folder.base / "inner" / "uploads")
+    assert "lie within each other" in folder.run("--backup", "uploads", "--to", str(folder.base / "inner"), code=2)
+    assert [p.name for p in folder.root.rglob("*") if p.is_file() and ".sync" not in p.parts] == ["a"]
+
+
+def test_a_disk_that_is_not_there_gets_no_snapshot(folder: Folder) -> None:
+    folder.write("a")
+    disk = folder.base / "media" / "disk"
+    for words in (("--to", str(disk)), ("--to", str(disk), "--dry-run"), ("--to", "disk")):
+        assert "is its disk mounted" in folder.run("--backup", "uploads", *words, code=2)
+    folder.options = f"backup_to = {disk}\n"
+    assert "is its disk mounted" in folder.run("--backup", "uploads", code=2)
+    assert not disk.parent.exists()
+    disk.mkdir(parents=True)
+    folder.back_up()
+    assert (disk / "uploads").is_dir()
+
+
 def test_files_come_back_and_what_stood_there_goes_to_the_trash(folder: Folder) -> None:
     folder.write("a/changed", "old")
     folder.write("a/gone", "gone")
@@ -304,6 +330,23 @@ def test_a_spoilt_snapshot_is_named_and_not_restored(folder: Folder) -> None:
     assert (folder.root / "good").read_text() == "good"
 
 
+def test_a_file_that_a_snapshot_has_lost_is_named(folder: Folder) -> None:
+    for path in ("album/a", "album/b", "album.jpg", "z"):
+        folder.write(path, path)
+    one = folder.to / folder.back_up()["snapshot"]
+    for path in ("album/b", "z"):
+        (one / "files" / path).unlink()
+        (folder.root / path).unlink()
+    for words in (("--dry-run",), ()):
+        told = folder.restore("latest", *words, code=5)
+        assert (told["corrupt"], told["same"]) == (2, 3)  # with the directory
+        assert {(p["path"], p["reason"]) for p in told["paths"]} == {("album/b", "gone"), ("z", "gone")}
+    assert folder.restore("latest", "album", code=5)["corrupt"] == 1
+    assert folder.restore("latest", "z", code=5)["corrupt"] == 1
+    assert folder.restore("latest", "album.jpg")["corrupt"] == 0
+    assert "does not have album/c" in folder.run("--restore", "uploads", "latest", "album/c", code=1)
+
+
 def test_a_restore_says_what_there_is_and_what_is_not(folder: Folder) -> None:
     folder.write("a")
     assert "there are no snapshots" in folder.run("--restore", "uploads", code=2)
@@ -311,7 +354,8 @@ def test_a_restore_says_what_there_is_and_what_is_not(folder: Folder) -> None:
     assert folder.restore()["snapshots"] == [name]
     assert "no snapshot" in folder.run("--restore", "uploads", "2001-01-01_000000", code=2)
     assert "does not have b" in folder.run("--restore", "uploads", name, "b", code=1)
-    assert "without . and .." in folder.run("--restore", "uploads", name, "../a", code=2)
+    for path in ("../a", "/a", "./a", "/", ""):  # an empty variable of a script is not the whole folder
+        assert "without . and .." in folder.run("--restore", "uploads", name, path, code=2)
     (folder.root / ".sync" / "tree").unlink()
     assert "agent --install" in folder.run("--restore", "uploads", name, code=5)
 
@@ -322,6 +366,7 @@ def test_rows_of_the_same_moment_lie_beside_the_files(fresh_pair: Pair, tmp_path
     anna.sql("INSERT INTO photos VALUES (1, 'a.jpg')")
     root = tmp_path / "uploads"
     root.mkdir()
+    (tmp_path / "to").mkdir()
     (root / "a.jpg").write_text("pixels")
     os.utime(root / "a.jpg", (1, 1))
     anna.change_conf({"tree uploads": {"path": str(root), "mode": "mirror", "source": anna.name}})

@@ -112,8 +112,45 @@ test_lists(void **state)
 	}
 	assert_false(checklist_find(c, "zz", got) || checklist_any(c));
 	checklist_free(c);
+}
+
+static void
+test_passed(void **state)
+{
+	static const char *const paths[] = { "a", "b", "c", "d", "e" };
+	unsigned char sha[CONTENT_BYTES] = { 0 };
+	struct checklist *c;
+	struct err e;
+	FILE *f = tmpfile();
+
+	(void)state;
+	assert_non_null(f);
+	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+		assert_true(checklist_put(f, sha, paths[i]));
+	rewind(f);
+	assert_true(checklist_new(f, &c, &e));
+	assert_null(checklist_passed(c, "a"));
+	assert_true(checklist_find(c, "a", sha));
+	assert_string_equal(checklist_passed(c, "d"), "b");
+	assert_string_equal(checklist_passed(c, "d"), "c");
+	assert_null(checklist_passed(c, "d"));
+	assert_true(checklist_find(c, "d", sha));
+	assert_string_equal(checklist_passed(c, NULL), "e");
+	assert_null(checklist_passed(c, NULL));
+	checklist_free(c);
+}
+
+static void
+test_no_list(void **state)
+{
+	unsigned char got[CONTENT_BYTES];
+	struct checklist *c;
+	struct err e;
+
+	(void)state;
 	assert_true(checklist_new(NULL, &c, &e));
 	assert_false(checklist_any(c) || checklist_find(c, "a", got));
+	assert_null(checklist_passed(c, NULL));
 	checklist_free(c);
 }
 
@@ -127,6 +164,8 @@ main(void)
 		NAMED("when backups have stopped nothing goes", test_stopped),
 		NAMED("names of snapshots", test_names),
 		NAMED("a list of hashes is read back", test_lists),
+		NAMED("what was not asked for of a list is told", test_passed),
+		NAMED("where there is no list nothing is found", test_no_list),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
