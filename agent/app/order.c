@@ -28,6 +28,7 @@ enum {
 	ASK_MS = 5000,	       /* peers are reminded, and the order is renewed */
 	QUIET_MS = 60 * 1000,  /* nothing came for so long: given up */
 	QUIET_ALONE_MS = 3000, /* and no peer could be reached, nor does a daemon run here that one could reach */
+	QUIET_CLOSED_MS = 10 * 1000, /* they were asked to come, and none runs (yet) that they could come to */
 	NAMES_MAX = 64 * 1024 * 1024
 };
 
@@ -45,6 +46,7 @@ struct order {
 	struct err trouble; /* a peer's */
 	enum exit_code code;
 	bool reached; /* some peer */
+	bool fetched; /* from some peer */
 	bool waits;   /* what is for one of them, since it comes itself */
 };
 
@@ -108,8 +110,13 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 static bool
 open_tree(struct order *o, struct tree **t, struct err *e)
 {
+	enum fate f;
+
 	*t = NULL;
-	if (tree_open(o->db, o->conf, o->tree, TREE_LOCK_MS, t, e) != FATE_DONE)
+	f = tree_open(o->db, o->conf, o->tree, TREE_LOCK_MS, t, e);
+	if (f == FATE_OFFLINE)
+		e->code = ERR_HELD; /* a person has to see to the folder */
+	if (f != FATE_DONE)
 		return false;
 	return tree_order(*t, o->push ? TREE_PUSH : TREE_PULL, e);
 }
@@ -259,8 +266,10 @@ call_peer(struct order *o, const struct conf_peer *peer)
 		ok = drain_new(o->conf, peer, NULL, &d, &e) && (!drain_has_way(d) || drain_files(d, &carried, &e));
 		o->reached = o->reached || (ok && drain_has_way(d));
 		drain_free(d);
-	} else
+	} else {
 		o->reached = o->reached || ok;
+		o->fetched = o->fetched || (ok && peer->pull);
+	}
 	if (!ok)
 		note_trouble(o, &e);
 }
@@ -274,6 +283,19 @@ call_peers(struct order *o)
 			call_peer(o, &o->conf->peers[i]);
 }
 
+/* Can contents come at all: by fetching them, or to a daemon here? */
+static bool
+has_way(const struct order *o)
+{
+	return o->fetched || running_is(o->conf);
+}
+
+static int64_t
+patience(const struct order *o)
+{
+	return has_way(o) ? QUIET_MS : o->reached ? QUIET_CLOSED_MS : QUIET_ALONE_MS;
+}
+
 /* Until all has come, or nothing comes any more. */
 static bool
 wait_for_all(struct order *o, struct progress *progress, struct err *e)
@@ -282,8 +304,6 @@ wait_for_all(struct order *o, struct progress *progress, struct err *e)
 	uint64_t sign = 0, before = 0, left = 0;
 
 	for (;;) {
-		int64_t quiet;
-
 		if (!settle(o, &sign, e))
 			return false;
 		if (o->left == 0)
@@ -299,11 +319,23 @@ wait_for_all(struct order *o, struct progress *progress, struct err *e)
 			quiet_since = clock_mono_ms();
 		before = sign;
 		left = o->left;
-		quiet = o->reached || running_is(o->conf) ? QUIET_MS : QUIET_ALONE_MS;
-		if (clock_mono_ms() - quiet_since >= quiet)
+		if (clock_mono_ms() - quiet_since >= patience(o))
 			return true;
 		clock_nap_ms(STEP_MS);
 	}
+}
+
+static void
+give_up(struct order *o)
+{
+	unsigned long long left = o->left;
+
+	if (has_way(o))
+		(void)err_set(&o->trouble, ERR_PEER, "tree %s: %llu contents did not come: no peer that could be reached has them", o->tree->name, left);
+	else
+		(void)err_set(&o->trouble, ERR_PEER, "tree %s: %llu contents did not come: no agent --serve runs here that peers could bring them to, and none is fetched from (pull = yes)",
+		    o->tree->name, left);
+	o->code = EXIT_PEER;
 }
 
 static bool
@@ -321,10 +353,8 @@ pull(struct order *o, struct err *e)
 		log_warning(NULL, "tree %s: %s", o->tree->name, other.msg);
 	if (ok && o->left == 0 && (o->changes > 0 || o->reached))
 		o->code = EXIT_DONE; /* from whom it came is all the same */
-	else if (ok && o->left > 0 && o->code == EXIT_DONE) {
-		(void)err_set(&o->trouble, ERR_PEER, "tree %s: %llu contents did not come: no peer that could be reached has them", o->tree->name, (unsigned long long)o->left);
-		o->code = EXIT_PEER;
-	}
+	else if (ok && o->left > 0 && o->code == EXIT_DONE)
+		give_up(o);
 	return ok;
 }
 
@@ -363,11 +393,13 @@ print_files(const struct order *o)
 
 	if (o->push && o->changes > 0 && (o->code != EXIT_DONE || o->waits || !o->reached))
 		cli_say(o->cli, INK_WARN, "tree %s: %llu paths wait for peers that were not reached", name, changes);
+	else if (!o->push && o->left > 0)
+		cli_say(o->cli, INK_WARN, "tree %s: %llu of %llu paths pulled", name, changes > o->left ? changes - o->left : 0, changes);
 	else if (o->changes > 0)
 		cli_say(o->cli, o->left + o->failed > 0 ? INK_WARN : INK_GOOD, "tree %s: %llu paths %s, %llu files replaced %s", name,
 		    changes, o->push ? "pushed" : "pulled", overwritten, where);
 	else if (o->code == EXIT_DONE) /* else the trouble is told */
-		cli_say(o->cli, INK_GOOD, "tree %s: nothing to %s", name, o->push ? "push" : "pull");
+		cli_say(o->cli, INK_GOOD, "tree %s: nothing %sto %s", name, o->contents > 0 ? "new " : "", o->push ? "push" : "pull");
 }
 
 static void

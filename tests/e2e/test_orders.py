@@ -10,6 +10,7 @@ import subprocess
 from lab import Pair, folders, until
 from lab.folders import look, put, trash
 from lab.node import Node
+from lab.proxy import Fault
 
 _TWO_WAY = {"mode": "two-way"}
 
@@ -136,3 +137,41 @@ def test_a_mirrors_source_gets_its_files_back_from_a_peer_that_only_it_calls(fre
     anna.change_conf({"peer bert": {"paused": "yes"}})
     put(here, "album/last.jpg", "last")
     assert "1 paths wait for peers" in anna.agent("--push", "uploads").stdout
+
+
+def test_a_pull_that_no_content_can_come_by_says_so(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "push"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    bert.change_conf({"tree uploads": {"mode": "pull"}})
+    fresh_pair.install()
+    put(here, "lost", "lost")
+    put(here, "kept", "kept")
+    bert.start_serve()
+    until(lambda: anna.drain() and look(there) == look(here), 30, "bert has all")
+    (here / "lost").unlink()
+    said = anna.agent("--pull", "uploads", check=4, timeout=40)
+    assert "tree uploads: 0 of 1 paths pulled" in said.stdout and "1 of them have not come" in said.stdout
+    assert "no agent --serve runs here" in said.stderr and "pull = yes" in said.stderr
+    anna.start_serve()  # a deletion is not told in this mode
+    assert "1 paths pulled" in anna.agent("--pull", "uploads", check=0).stdout
+    assert look(here) == look(there)
+    anna.stop_serve()
+    # A folder that is away needs a person.
+    here.rename(here.with_name("away"))
+    for words in (("--push",), ("--pull",), ("--push", "--dry-run")):
+        assert "cannot open the tree" in anna.agent(words[0], "uploads", *words[1:], check=5).stderr
+
+
+def test_a_push_after_one_that_broke_does_not_call_it_nothing(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, _TWO_WAY)
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    bert.start_serve()
+    put(here, "film", os.urandom(3 * 1024 * 1024))
+    fresh_pair.wire["anna", "bert"].plan(Fault("cut_request", path="/api/sync/files", skip=2, times=100))
+    anna.agent("--push", "uploads", check=4)
+    fresh_pair.wire["anna", "bert"].heal()
+    said = anna.agent("--push", "uploads", check=0).stdout
+    assert "nothing new to push" in said and "contents sent" in said
+    until(lambda: look(there) == look(here), 30, "it is there")
+    assert anna.agent("--push", "uploads", check=0).stdout == "tree uploads: nothing to push\n"
