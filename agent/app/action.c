@@ -240,7 +240,9 @@ resolve(struct action *a, struct db *db, const struct conf *conf, struct err *e)
 	else if (a->kind == ACTION_RESOLVE_MANY)
 		ok = resolve_many(a, db, &node, catalog, e);
 	else {
-		ok = a->keep == ACTION_KEEP_BOTH ? resolve_both(a, db, conf, e) : inbox_resolve(db, &node, catalog, a->id, a->keep == ACTION_KEEP_LOCAL ? INBOX_LOCAL : INBOX_REMOTE, e);
+		enum inbox_keep keep = a->keep == ACTION_KEEP_LOCAL ? INBOX_LOCAL : INBOX_REMOTE;
+
+		ok = a->keep == ACTION_KEEP_BOTH ? resolve_both(a, db, conf, e) : beside_know(db, a->id, keep, e) && inbox_resolve(db, &node, catalog, a->id, keep, e);
 		a->records = ok ? 1 : 0;
 	}
 	catalog_free(catalog);

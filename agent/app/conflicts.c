@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "apply/kept.h"
 #include "base/measure.h"
@@ -19,6 +20,9 @@
 
 enum {
 	HEAD_MAX = 160,		    /* node, age and a few words */
+	HASH_SHOWN = 8,		    /* bytes of a content's hash that tell two versions apart */
+	FACT_MAX = 64,
+	NS_A_S = 1000 * 1000 * 1000,
 	TEXT_MAX = 64 * 1024 * 1024 /* one conflict, values cut to CONFLICTS_SHOWN */
 };
 
@@ -87,18 +91,96 @@ put_differences(const struct kept *local, const struct kept *remote, struct buf 
 	}
 }
 
-/* As a JSON array of names; or as rows of the table for people, which also shows what was deleted. */
+/* As a JSON array of names. */
 static bool
-find_differences(const struct inbox_conflict *c, struct buf *json, struct sheet *to, struct err *e)
+find_differences(const struct inbox_conflict *c, struct buf *json, struct err *e)
 {
 	struct kept local = { 0 }, remote = { 0 };
 	bool ok = kept_parse(&c->local, &local, e) && kept_parse(&c->remote, &remote, e);
 
 	if (ok)
-		put_differences(&local, &remote, json, to);
+		put_differences(&local, &remote, json, NULL);
 	kept_free(&local);
 	kept_free(&remote);
 	return ok;
+}
+
+/* --- a file of an upload folder --- */
+
+#define LISTINGS "sync_file_" /* so begin the names of the folders' lists */
+
+/* A deletion stands against no change that it did not know of (files/verdict), whatever the rule has said of the rows. */
+static const char *
+kept_of_file(const struct inbox_conflict *c)
+{
+	struct kept local = { 0 }, remote = { 0 };
+	const char *kept = NULL;
+	struct err e;
+
+	if (strncmp(c->table, LISTINGS, sizeof LISTINGS - 1) == 0 && kept_parse(&c->local, &local, &e) && kept_parse(&c->remote, &remote, &e) &&
+	    beside_is_gone(&local) != beside_is_gone(&remote))
+		kept = beside_is_gone(&local) ? "remote" : "local";
+	kept_free(&local);
+	kept_free(&remote);
+	return kept;
+}
+
+/* "2026-11-21 16:30:00" of nanoseconds, UTC; "" = there is no such time. */
+void
+conflicts_time(const struct line_value *ns, char *out, size_t size)
+{
+	time_t at = (time_t)(strtoll(ns->data, NULL, 10) / NS_A_S);
+	struct tm tm;
+
+	if (gmtime_r(&at, &tm) == NULL || strftime(out, size, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		out[0] = '\0';
+}
+
+/* A column of the list as a person reads it. */
+static void
+put_fact(char *out, size_t size, const char *name, const struct line_value *v)
+{
+	char shown[CONFLICTS_SHOWN], *p = shown;
+
+	out[0] = '\0';
+	if (v == NULL || v->data == NULL)
+		return;
+	if (strcmp(name, "mtime_ns") == 0)
+		conflicts_time(v, out, size);
+	else if (strcmp(name, "mode") == 0)
+		(void)snprintf(out, size, "%lo", strtoul(v->data, NULL, 10));
+	else if (strcmp(name, "content") == 0) {
+		for (size_t i = 1; i < v->len && i <= HASH_SHOWN; i++)
+			p += snprintf(p, 3, "%02x", (unsigned char)v->data[i]);
+		*p = '\0';
+		(void)snprintf(out, size, "%s", v->data[0] == 'd' ? "(directory)" : shown);
+	} else {
+		(void)text_escape(v->data, v->len, shown, sizeof shown);
+		(void)snprintf(out, size, "%s", shown);
+	}
+}
+
+/* What differs, in words for people; --json has the columns as they are. */
+static void
+put_facts(struct sheet *to, const struct kept *local, const struct kept *remote)
+{
+	static const struct {
+		const char *column, *word;
+	} facts[] = { { "size", "bytes" }, { "mtime_ns", "time" }, { "mode", "mode" }, { "link", "leads to" }, { "content", "hash" } };
+	const struct kept *sides[] = { local, remote };
+
+	for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++) {
+		const struct line_value *v[] = { kept_value(local, facts[i].column), kept_value(remote, facts[i].column) };
+		char shown[CONFLICTS_SHOWN + FACT_MAX];
+
+		if (v[0] == NULL || v[1] == NULL || kept_same(v[0], v[1]))
+			continue;
+		sheet_cell(to, INK_STRONG, facts[i].word);
+		for (size_t k = 0; k < 2; k++) {
+			put_fact(shown, sizeof shown, facts[i].column, beside_is_gone(sides[k]) ? NULL : v[k]);
+			sheet_cell(to, INK_PLAIN, shown);
+		}
+	}
 }
 
 /* --- listing --- */
@@ -119,10 +201,15 @@ conflicts_is_undecided(const struct inbox_conflict *c)
 const char *
 conflicts_kept(const struct inbox_conflict *c)
 {
+	const char *of_file;
+
 	if (c->resolution != NULL)
 		return c->resolution;
 	if (strcmp(c->verdict, "ask") == 0)
 		return "none";
+	of_file = kept_of_file(c);
+	if (of_file != NULL)
+		return of_file;
 	return strcmp(c->verdict, "apply") == 0 ? "remote" : strcmp(c->verdict, "merge") == 0 ? "both" : "local";
 }
 
@@ -153,7 +240,7 @@ put_json(const struct inbox_conflict *c, struct buf *out, struct err *e)
 	put_version_json(out, "remote", &c->remote);
 	buf_str(out, ",\"differs\":");
 	buf_char(out, '[');
-	if (!find_differences(c, out, NULL, e))
+	if (!find_differences(c, out, e))
 		return false;
 	buf_char(out, ']');
 	line_member(out, "resolved_at", c->resolved_at, c->resolved_at == NULL ? 0 : strlen(c->resolved_at));
@@ -163,11 +250,11 @@ put_json(const struct inbox_conflict *c, struct buf *out, struct err *e)
 
 /* "local: anna, 2 h ago (kept)" */
 static void
-put_head(char *out, size_t size, const char *side, const struct inbox_version *v, bool kept)
+put_head(char *out, size_t size, const char *side, const struct inbox_version *v, bool gone, bool kept)
 {
 	char age[MEASURE_MAX];
 
-	(void)snprintf(out, size, "%s: %s, %s%s%s", side, v->node, measure_age(v->changed_at, age), v->row == NULL ? ", deleted" : "", kept ? " (kept)" : "");
+	(void)snprintf(out, size, "%s: %s, %s%s%s", side, v->node, measure_age(v->changed_at, age), gone ? ", deleted" : "", kept ? " (kept)" : "");
 }
 
 /* How it came to an end, where the rule alone does not say it. */
@@ -207,21 +294,29 @@ file_of(const struct inbox_conflict *c, const struct conf *conf, char *out, size
 
 /* Both versions side by side. */
 static bool
-put_versions(const struct inbox_conflict *c, struct screen *s, struct err *e)
+put_versions(const struct inbox_conflict *c, bool file, struct screen *s, struct err *e)
 {
 	const char *kept = conflicts_kept(c);
-	char local[HEAD_MAX], remote[HEAD_MAX];
-	const struct sheet_column columns[] = { { "column", false, true }, { local, false, true }, { remote, false, true } };
+	char head[2][HEAD_MAX];
+	const struct sheet_column columns[] = { { file ? "file" : "column", false, true }, { head[0], false, true }, { head[1], false, true } };
+	struct kept local = { 0 }, remote = { 0 };
 	struct sheet t;
-	bool ok;
+	bool ok = kept_parse(&c->local, &local, e) && kept_parse(&c->remote, &remote, e);
 
-	put_head(local, sizeof local, "local", &c->local, strcmp(kept, "local") == 0);
-	put_head(remote, sizeof remote, "remote", &c->remote, strcmp(kept, "remote") == 0);
-	sheet_init(&t, columns, sizeof columns / sizeof columns[0]);
-	t.indent = 2;
-	ok = find_differences(c, NULL, &t, e);
-	sheet_put(&t, s);
-	sheet_free(&t);
+	if (ok) {
+		put_head(head[0], sizeof head[0], "local", &c->local, c->local.row == NULL || (file && beside_is_gone(&local)), strcmp(kept, "local") == 0);
+		put_head(head[1], sizeof head[1], "remote", &c->remote, c->remote.row == NULL || (file && beside_is_gone(&remote)), strcmp(kept, "remote") == 0);
+		sheet_init(&t, columns, sizeof columns / sizeof columns[0]);
+		t.indent = 2;
+		if (file)
+			put_facts(&t, &local, &remote);
+		else
+			put_differences(&local, &remote, NULL, &t);
+		sheet_put(&t, s);
+		sheet_free(&t);
+	}
+	kept_free(&local);
+	kept_free(&remote);
 	return ok;
 }
 
@@ -243,7 +338,7 @@ put_text(const struct inbox_conflict *c, struct listing *l, struct screen *s, st
 	screen_item_fmt(s, &facts, "%s, with peer %s, rule %s", measure_age(c->happened_at, at), c->peer, c->rule);
 	if (inbox_is_unique(c))
 		screen_item(s, &facts, "local is another row, which has the same unique value: only one of the two can have it");
-	return put_versions(c, s, e);
+	return put_versions(c, file[0] != '\0', s, e);
 }
 
 static bool
@@ -445,7 +540,7 @@ resolve(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 	if (keeps_both(cli))
 		return resolve_both(db, cli, conf, id, e);
 	ready = ok = catalog_read(db, conf, &catalog, e) &&
-	    guard_refresh(db, conf, catalog, &node, e);
+	    guard_refresh(db, conf, catalog, &node, e) && beside_know(db, id, keep, e);
 	if (ok)
 		ok = id == 0 ? resolve_all(db, cli, &node, catalog, keep, &done, e) : inbox_resolve(db, &node, catalog, id, keep, e);
 	catalog_free(catalog);

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "app/audit.h"
 #include "app/conflicts.h"
@@ -131,16 +130,6 @@ put_path(struct buf *out, const char *name, const struct buf *path)
 		line_quote(out, shown, text_escape(path->data, path->len, shown, sizeof shown));
 }
 
-static void
-put_time(const struct line_value *v, char *text, size_t size)
-{
-	time_t at = (time_t)(strtoll(v->data, NULL, 10) / (1000 * 1000 * 1000));
-	struct tm tm;
-
-	if (gmtime_r(&at, &tm) == NULL || strftime(text, size, "%Y-%m-%d %H:%M:%S", &tm) == 0)
-		text[0] = '\0';
-}
-
 /* A column of the list as a person reads it. */
 static void
 put_fact(const char *name, const struct line_value *v, struct buf *out)
@@ -149,7 +138,7 @@ put_fact(const char *name, const struct line_value *v, struct buf *out)
 
 	text[0] = '\0';
 	if (v->data != NULL && strcmp(name, "mtime_ns") == 0)
-		put_time(v, text, sizeof text);
+		conflicts_time(v, text, sizeof text);
 	else if (v->data != NULL && strcmp(name, "mode") == 0)
 		(void)snprintf(text, sizeof text, "%lo", strtoul(v->data, NULL, 10));
 	if (text[0] != '\0')
@@ -160,14 +149,6 @@ put_fact(const char *name, const struct line_value *v, struct buf *out)
 		put_value(out, &hash);
 	} else
 		put_value(out, v);
-}
-
-static bool
-is_gone(const struct kept *k)
-{
-	const struct line_value *content = kept_value(k, "content");
-
-	return content == NULL || content->len == 0;
 }
 
 static void
@@ -185,7 +166,7 @@ put_facts(struct buf *out, const struct kept *local, const struct kept *remote)
 		buf_fmt(out, "%s{\"name\":\"%s\"", first ? "" : ",", names[i]);
 		first = false;
 		for (size_t k = 0; k < 2; k++)
-			if (v[k] != NULL && !is_gone(sides[k])) {
+			if (v[k] != NULL && !beside_is_gone(sides[k])) {
 				buf_fmt(out, ",\"%s\":", k == 0 ? "local" : "remote");
 				put_fact(names[i], v[k], out);
 			}
@@ -226,7 +207,7 @@ put_file(const struct inbox_conflict *c, const struct conf_tree *t, struct buf *
 	put_path(out, "path", &where);
 	buf_char(out, ',');
 	put_path(out, "beside", &beside);
-	buf_fmt(out, ",\"gone\":{\"local\":%s,\"remote\":%s}},\"columns\":[", ok && is_gone(&local) ? "true" : "false", ok && is_gone(&remote) ? "true" : "false");
+	buf_fmt(out, ",\"gone\":{\"local\":%s,\"remote\":%s}},\"columns\":[", ok && beside_is_gone(&local) ? "true" : "false", ok && beside_is_gone(&remote) ? "true" : "false");
 	if (ok)
 		put_facts(out, &local, &remote);
 	buf_char(out, ']');

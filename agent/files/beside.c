@@ -91,6 +91,21 @@ add_row(const struct keeping *k, const struct conf_tree *t, const struct kept *v
 	return ok;
 }
 
+static bool
+refuse(struct err *e)
+{
+	return err_set(e, ERR_USAGE, "one of the two versions is a deletion or a directory: there is"
+	    " nothing that could stand beside the other; say --keep local or remote");
+}
+
+bool
+beside_is_gone(const struct kept *version)
+{
+	const struct line_value *content = kept_value(version, "content");
+
+	return content == NULL || content->len == 0;
+}
+
 /* Is it of a file or link? */
 static bool
 can_stand(const struct kept *v)
@@ -109,8 +124,7 @@ put_beside(const struct keeping *k, const struct conf_tree *t, const char *node,
 	const struct line_value *path;
 
 	if (!can_stand(v))
-		return err_set(e, ERR_USAGE, "one of the two versions is a deletion or a directory: there is"
-		    " nothing that could stand beside the other; say --keep local or remote");
+		return refuse(e);
 	path = kept_value(v, "path");
 	if (!beneath_path_ok(path->data, path->len))
 		return err_set(e, ERR_DB, "a row of a tree's list is not as an agent writes it");
@@ -130,8 +144,8 @@ on_conflict(const struct inbox_conflict *c, void *arg, struct err *e)
 	const struct conf_tree *t = conf_tree_of_listing(k->conf, c->table);
 	const char *verdict = strcmp(c->verdict, "apply") == 0 ? "remote" : "local";
 	const char *stays = c->resolution != NULL ? c->resolution : verdict;
-	const struct inbox_version *lost;
-	struct kept v = { 0 };
+	const struct inbox_version *lost, *stands;
+	struct kept v = { 0 }, other = { 0 };
 	bool ok;
 
 	k->found = true;
@@ -140,9 +154,26 @@ on_conflict(const struct inbox_conflict *c, void *arg, struct err *e)
 		    " table %.60s has one version; say --keep local or remote", c->table);
 	k->stays = strcmp(stays, "remote") == 0 ? INBOX_REMOTE : INBOX_LOCAL;
 	lost = k->stays == INBOX_REMOTE ? &c->local : &c->remote;
-	ok = kept_parse(lost, &v, e) && put_beside(k, t, lost->node, &v, e);
+	stands = k->stays == INBOX_REMOTE ? &c->remote : &c->local;
+	ok = kept_parse(lost, &v, e) && kept_parse(stands, &other, e) &&
+	    (!beside_is_gone(&other) || refuse(e)) && put_beside(k, t, lost->node, &v, e);
 	kept_free(&v);
+	kept_free(&other);
 	return ok;
+}
+
+#define VERSION(side) "CONVERT(" side "_row USING utf8mb4)"
+/* A person who chooses the deletion knows the version against it, which would stay against one that does not
+ * (files/verdict). Compact, as rows are kept. */
+#define KNOW(chosen, other) \
+	"UPDATE sync_conflict SET " chosen "_row=JSON_COMPACT(JSON_SET(" VERSION(chosen) ",'$.previous',JSON_EXTRACT(" VERSION(other) ",'$.content')))" \
+	" WHERE id=? AND table_name LIKE 'sync\\_file\\_%' AND " chosen "_row IS NOT NULL AND " other "_row IS NOT NULL" \
+	" AND JSON_VALUE(" VERSION(chosen) ",'$.content')=''"
+
+bool
+beside_know(struct db *db, uint64_t id, enum inbox_keep chosen, struct err *e)
+{
+	return db_exec(db, chosen == INBOX_LOCAL ? KNOW("local", "remote") : KNOW("remote", "local"), DB_ARGS(db_u64(id)), e);
 }
 
 bool

@@ -3,6 +3,8 @@
 #ifndef TANDEM_FILES_BESIDE_H
 #define TANDEM_FILES_BESIDE_H
 
+#include "apply/inbox.h"
+#include "apply/kept.h"
 #include "base/buf.h"
 #include "base/conf.h"
 #include "db/db.h"
@@ -14,5 +16,12 @@ void beside_name(struct buf *out, const char *path, const char *node, int64_t mt
 /* Decide a kept conflict so; the file comes with the next look, from the trash of whoever has it. path gets its new path.
  * ERR_USAGE: no such conflict, no file of a folder, or nothing that could stand beside. */
 MUST_CHECK bool beside_keep(struct db *db, const struct conf *conf, uint64_t id, struct buf *path, struct err *e);
+
+/* Of a row of a folder's list: is this version a deletion? */
+bool beside_is_gone(const struct kept *version);
+
+/* Before a version of a kept conflict is chosen (apply/inbox): if it is a file's deletion, it is one that knows the other
+ * version, and so stands against it. */
+MUST_CHECK bool beside_know(struct db *db, uint64_t id, enum inbox_keep chosen, struct err *e);
 
 #endif

@@ -497,6 +497,45 @@ def test_two_persons_decide_one_conflict_at_once_and_differently_and_nothing_is_
     assert written <= everywhere
 
 
+@pytest.mark.parametrize("rule", ["newer", "prefer anna", "prefer bert"])
+def test_of_a_change_and_a_deletion_the_inbox_says_that_the_change_stays_until_a_person_chooses_otherwise(fresh_pair: Pair, rule: str) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way", "conflict": rule})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    names = ("gone at anna's", "gone at bert's", "other")
+    for name in names:
+        put(here, name, f"first {name}")
+    fresh_pair.start_serve()
+    until(lambda: look(here) == look(there) and len(look(there)) == 3, 60, "both have all")
+    fresh_pair.stop_serve()
+    put(there, names[0], "bert's")
+    (there / names[1]).unlink()
+    bert.drain(check={4})
+    put(here, names[1], "anna's")
+    (here / names[0]).unlink()
+    anna.drain(check={4})
+    fresh_pair.start_serve()
+    want: dict[str, str | bytes] = {names[0]: b"bert's", names[1]: b"anna's", "other": b"first other"}
+    until(lambda: look(here) == look(there) == want and _is_in_step(anna) and _is_in_step(bert), 60, "the changes stay on both")
+    until(lambda: len(_keep(anna)) + len(_keep(bert)) >= 2, 30, "listed at least once")
+    for node in fresh_pair.nodes:
+        for path, one in _conflicts_by_path(node).items():
+            assert one[one["kept"]]["row"]["content"] != "", (path, one)
+            assert "nothing that could stand beside" in node.agent("--resolve", str(one["id"]), "--keep", "both", check=2).stderr
+    teller = anna if names[0] in _conflicts_by_path(anna) else bert
+    shown = teller.agent("--conflicts", check=0).stdout
+    assert ", deleted" in shown and "bytes" in shown and "mtime_ns" not in shown and "\\x" not in shown
+    one = _conflicts_by_path(teller)[names[0]]
+    teller.agent("--resolve", str(one["id"]), "--keep", "local" if one["kept"] == "remote" else "remote", check=0)
+    del want[names[0]]
+    until(lambda: look(here) == look(there) == want and _is_in_step(anna) and _is_in_step(bert), 60, "the deletion stands, as a person said")
+    assert b"bert's" in trash(here) + trash(there)
+    kept = _conflicts_by_path(teller)[names[0]]
+    assert kept[kept["kept"]]["row"]["content"] == "" and kept["resolved_at"]
+    fresh_pair.settle(codes={0, 5})
+    assert look(here) == look(there) == want
+
+
 def _put_back(copy: Path, root: Path) -> None:
     """An older copy of the folder takes its place, with the agent's own folder in it."""
     shutil.rmtree(root)
