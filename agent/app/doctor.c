@@ -16,6 +16,8 @@
 #include "capture/trigger.h"
 #include "change/moved.h"
 #include "change/peer.h"
+#include "files/marker.h"
+#include "files/tree.h"
 #include "net/client.h"
 #include "net/tls.h"
 #include "sync/drift.h"
@@ -348,6 +350,48 @@ check_notify(struct doctor *d)
 		    "the program %s cannot be run: %s", path, strerror(errno));
 }
 
+/* The folder itself and its mark, as the next look will find them. */
+static void
+check_folder(struct doctor *d, const struct conf_tree *t)
+{
+	struct beneath *root = NULL;
+	struct marker mark;
+	struct err e = { 0 };
+	enum fate f = beneath_open(t->path, &root, &e);
+
+	if (f != FATE_DONE)
+		findings_add(&d->found, SEVERITY_PROBLEM, "mount its disk, or correct path in agent.conf", "the folder of tree %s is not there: %s", t->name, e.msg);
+	else if (access(t->path, R_OK | W_OK | X_OK) != 0)
+		findings_add(&d->found, SEVERITY_PROBLEM, "give the agent's account the folder, or the rights of its group (chown, chmod)", "the agent may not write into the folder of tree %s: %s",
+		    t->name, strerror(errno));
+	else if (d->installed && marker_read(root, &mark, &e) != FATE_DONE)
+		findings_add(&d->found, SEVERITY_PROBLEM, "mount its disk; if it is the right folder: agent --install", "the folder of tree %s is not set up: %s", t->name, e.msg);
+	else
+		findings_add(&d->found, SEVERITY_OK, NULL, "folder of tree %s: %s", t->name, t->path);
+	beneath_close(root);
+}
+
+static bool
+check_trees(struct doctor *d, struct err *e)
+{
+	char program[PROGRAM_PATH_MAX];
+	struct tree_state state;
+
+	for (size_t i = 0; i < d->conf->ntrees; i++) {
+		const struct conf_tree *t = &d->conf->trees[i];
+
+		check_folder(d, t);
+		(void)snprintf(program, sizeof program, "%.*s", (int)strcspn(t->after, " \t"), t->after);
+		if (program[0] != '\0' && access(program, X_OK) != 0)
+			findings_add(&d->found, SEVERITY_WARNING, "see to the file, or change after in agent.conf", "the command of tree %s cannot be run: %s: %s", t->name, program, strerror(errno));
+		if (d->installed && !tree_state_read(d->db, t->name, &state, e))
+			return false;
+		if (d->installed && state.held[0] != '\0')
+			findings_add(&d->found, SEVERITY_WARNING, "agent --trees says what lets it go on", "tree %s was held at the last look: %s", t->name, state.held);
+	}
+	return true;
+}
+
 static bool
 check_all(struct doctor *d, struct err *e)
 {
@@ -362,7 +406,7 @@ check_all(struct doctor *d, struct err *e)
 		return false;
 	if (d->installed && !check_moved(d, e))
 		return false;
-	return check_peers(d, e) && survey_numbering(d->db, d->conf, d->catalog, d->peers, &d->found, e);
+	return check_trees(d, e) && check_peers(d, e) && survey_numbering(d->db, d->conf, d->catalog, d->peers, &d->found, e);
 }
 
 enum exit_code

@@ -484,7 +484,7 @@ reload_verb(const struct cli *cli, const struct conf *conf, struct err *e)
 
 const struct verb verb_table[] = {
 	{ "init", NULL, false, init_run, "write a first agent.conf with fresh keys; never overwrites" },
-	{ "check", NULL, true, doctor_run, "look at database, tables, triggers and peers; each finding with its remedy" },
+	{ "check", NULL, true, doctor_run, "look at database, tables, triggers, folders and peers; each finding with its remedy" },
 	{ "install", NULL, true, install_run, "put the sync schema and the triggers in place; repeat after changing tables" },
 	{ "uninstall", NULL, true, uninstall_run, "remove triggers and sync schema; the app's database is as it was" },
 	{ "drain", NULL, true, drain_verb, "send what is pending to every peer, once; for cron and Task Scheduler" },

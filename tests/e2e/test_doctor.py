@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -100,6 +101,30 @@ def test_the_privilege_to_notice_a_truncate_is_asked_for(anna: Node) -> None:
     finally:
         anna.server.sql(f"GRANT PROCESS ON *.* TO '{ACCOUNT}'@'localhost'")
     assert not [one for one in _findings(anna) if "PROCESS" in one["finding"]]
+
+
+def test_an_upload_folder_that_is_not_as_it_should_be_is_named(anna: Node, tmp_path: Path) -> None:
+    root = tmp_path / "uploads"
+    root.mkdir()
+    anna.change_conf({"tree uploads": {"path": str(root), "mode": "two-way"}})
+    assert "agent --install" in _one(anna, "folder of tree uploads")["remedy"]
+    anna.install()
+    assert _one(anna, "folder of tree uploads: ")["severity"] == "ok"
+    root.rename(tmp_path / "away")
+    found = _one(anna, "folder of tree uploads")
+    assert found["severity"] == "problem" and "is not there" in found["finding"] and "mount" in found["remedy"]
+    root.write_text("a file")
+    assert "Not a directory" in _one(anna, "folder of tree uploads")["finding"]
+    root.unlink()
+    root.mkdir()  # an empty one, as where a disk is not mounted
+    found = _one(anna, "folder of tree uploads")
+    assert found["severity"] == "problem" and "no mark" in found["finding"] and "agent --install" in found["remedy"]
+    root.rmdir()
+    (tmp_path / "away").rename(root)
+    anna.change_conf({"tree uploads": {"after": "/nowhere/thumbnails --quiet"}})
+    found = _one(anna, "command of tree uploads")
+    assert found["severity"] == "warning" and "/nowhere/thumbnails" in found["finding"]
+    assert _one(anna, "folder of tree uploads: ")["severity"] == "ok"
 
 
 def test_the_worst_comes_first(anna: Node) -> None:
