@@ -85,15 +85,32 @@ check_table(struct doctor *d, const struct table *t)
 		findings_add(&d->found, t->undecided ? SEVERITY_PROBLEM : SEVERITY_WARNING, t->remedy, "table %s is not replicated: it %s", t->name, t->problem);
 }
 
+/* A misspelt column would go unheeded: rows would be seen before their files. */
+static void
+check_file_column(struct doctor *d, const struct table *t)
+{
+	struct conf_file_column file;
+
+	if (!conf_file_column(d->conf, t->name, &file))
+		return;
+	for (size_t i = 0; i < t->ncolumns; i++)
+		if (strcmp(t->columns[i].name, file.column) == 0)
+			return;
+	findings_add(&d->found, SEVERITY_PROBLEM, "correct the name, as the server writes it", "[table %s] file is heeded for no row: the table has no column %s", t->name, file.column);
+}
+
 /* A misspelt section would go unheeded, its rule for conflicts too. */
 static void
 check_sections(struct doctor *d)
 {
 	for (size_t i = 0; i < d->conf->ntables; i++) {
 		const char *name = d->conf->tables[i].name, *there = NULL;
+		const struct table *found = catalog_table(d->catalog, name);
 
-		if (catalog_table(d->catalog, name) != NULL)
+		if (found != NULL) {
+			check_file_column(d, found);
 			continue;
+		}
 		for (size_t k = 0; k < d->catalog->ntables && there == NULL; k++)
 			there = strcasecmp(d->catalog->tables[k].name, name) == 0 ? d->catalog->tables[k].name : NULL;
 		if (there != NULL)

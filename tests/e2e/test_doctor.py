@@ -127,6 +127,15 @@ def test_an_upload_folder_that_is_not_as_it_should_be_is_named(anna: Node, tmp_p
     assert _one(anna, "folder of tree uploads: ")["severity"] == "ok"
 
 
+def test_a_file_column_that_the_table_does_not_have_is_a_problem(anna: Node, tmp_path: Path) -> None:
+    anna.change_conf({"tree uploads": {"path": str(tmp_path), "mode": "two-way"}})
+    for column in ("w", "V"):  # as the server writes it
+        anna.change_conf({"table t": {"file": f"{column} in uploads"}})
+        assert _one(anna, "[table t] file is heeded for no row")["severity"] == "problem"
+    anna.change_conf({"table t": {"file": "v in uploads"}})
+    assert not [one for one in _findings(anna) if "file is heeded" in one["finding"]]
+
+
 def test_the_worst_comes_first(anna: Node) -> None:
     anna.sql("CREATE TABLE keyless (v INT)")
     anna.sql("DROP TRIGGER tandem_ai_t")
