@@ -137,6 +137,17 @@ read_id(FILE *in, char id[ID_HEX + 1])
 	return fscanf(in, "tree %32s", id) == 1;
 }
 
+/* Somebody took something out of it, or made it: nothing is compared with it, and nothing made beside it. */
+static enum fate
+not_whole(const struct snapshot *s, enum fate f, struct err *e)
+{
+	if (f != FATE_GONE)
+		return f;
+	(void)err_prefix(e, "%s is no whole snapshot: move it away", s->previous);
+	e->code = ERR_HELD;
+	return FATE_OFFLINE;
+}
+
 /* Is it the tree of the snapshot before? One without a mark is taken as it is as long as it never had one. */
 static enum fate
 check_tree(struct snapshot *s, struct err *e)
@@ -155,13 +166,16 @@ check_tree(struct snapshot *s, struct err *e)
 		return FATE_DONE;
 	f = open_stream(s->o->to, s->previous, ABOUT, false, &about, e);
 	if (f != FATE_DONE)
-		return f;
+		return not_whole(s, f, e);
 	if (!read_id(about, before))
 		memcpy(before, NO_ID, sizeof NO_ID);
 	(void)fclose(about);
-	if (strcmp(before, NO_ID) == 0 || strcmp(before, s->id) == 0)
-		return open_stream(s->o->to, s->previous, CHECKLIST_NAME, false, &list, e) == FATE_DONE && checklist_new(list, &s->before, e) ?
-		    FATE_DONE : FATE_FAILED;
+	if (strcmp(before, NO_ID) == 0 || strcmp(before, s->id) == 0) {
+		f = open_stream(s->o->to, s->previous, CHECKLIST_NAME, false, &list, e);
+		if (f != FATE_DONE)
+			return not_whole(s, f, e);
+		return checklist_new(list, &s->before, e) ? FATE_DONE : FATE_FAILED;
+	}
 	(void)err_set(e, ERR_HELD, "%s is not the tree that %s is of (its mark .sync/tree is missing or another one): is the right disk mounted? for a new"
 	    " series give another directory", beneath_path(s->o->tree), s->previous);
 	return FATE_OFFLINE;

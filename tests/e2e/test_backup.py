@@ -347,6 +347,17 @@ def test_a_file_that_a_snapshot_has_lost_is_named(folder: Folder) -> None:
     assert "does not have album/c" in folder.run("--restore", "uploads", "latest", "album/c", code=1)
 
 
+def test_a_newest_snapshot_that_lacks_its_list_is_for_a_person(folder: Folder) -> None:
+    folder.write("a")
+    one = folder.to / folder.back_up()["snapshot"]
+    for lost in ("manifest.sha256", "snapshot.txt"):
+        (one / lost).unlink()
+        said = folder.run("--backup", "uploads", code=5)
+        assert f"{one.name} is no whole snapshot" in said and "move it away" in said and lost in said
+    one.rename(folder.base / "away")
+    folder.back_up()
+
+
 def test_a_restore_says_what_there_is_and_what_is_not(folder: Folder) -> None:
     folder.write("a")
     assert "there are no snapshots" in folder.run("--restore", "uploads", code=2)
