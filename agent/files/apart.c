@@ -7,7 +7,8 @@
 #include "capture/template.h"
 
 enum {
-	SQL_MAX = 16 * 1024
+	SQL_MAX = 16 * 1024,
+	NEWS = 1000 /* conflicts that may be new since the last look, which mends all */
 };
 
 /* A side's row, and a column of it as the list has it. */
@@ -19,9 +20,9 @@ enum {
 #define SAME(a, x, b, y) "JSON_EXTRACT(" ROW(a) ",'$." x "')=JSON_EXTRACT(" ROW(b) ",'$." y "')"
 /* Did the side of editor know the content of the other one, and put another in its place? */
 #define KNEW(editor, other) "(NOT " SAME(editor, "content", other, "content") " AND (" SAME(editor, "base", other, "content") " OR " SAME(editor, "previous", other, "content") "))"
-/* Of this list and undecided. Those that files/tell keeps are of contents; they have one time for both sides. */
+/* Of this list, after a number, and undecided. Those that files/tell keeps are of contents; they have one time for both sides. */
 #define OF_LIST \
-	" c.table_name=? AND c.resolved_at IS NULL AND c.local_row IS NOT NULL AND c.remote_row IS NOT NULL AND c.local_changed_at<>c.remote_changed_at"
+	" c.id>? AND c.table_name=? AND c.resolved_at IS NULL AND c.local_row IS NOT NULL AND c.remote_row IS NOT NULL AND c.local_changed_at<>c.remote_changed_at"
 /* The version that stands is still the one of side, and no deletion. */
 #define STANDS(side) " AND m.content=" KEPT(side, "content") " AND m.content<>'' AND c.verdict=IF('" side "'='local','keep','apply')"
 #define JOINED "UPDATE sync_conflict c JOIN %s m ON m.path_id=" KEPT("local", "path_id") " SET "
@@ -39,7 +40,7 @@ static const char *const sql_mend[] = { EDIT_BACK("local", "remote"), EDIT_BACK(
 static const char sql_forget[] = "DELETE c FROM sync_conflict c WHERE" OF_LIST " AND (" SAME("local", "content", "remote", "content") " OR " KNEW("local", "remote") " OR " KNEW("remote", "local") ")";
 
 static bool
-mend_all(struct tree *t, const char *listing, struct err *e)
+mend_all(struct tree *t, uint64_t after, const char *listing, struct err *e)
 {
 	struct buf table, sql;
 	bool ok = true;
@@ -54,31 +55,72 @@ mend_all(struct tree *t, const char *listing, struct err *e)
 		buf_put(&sql, sql_mend[i], (size_t)(at - sql_mend[i]));
 		buf_str(&sql, buf_cstr(&table));
 		buf_str(&sql, at + 2);
-		ok = buf_check(&sql, "a statement", e) && db_exec(t->db, buf_cstr(&sql), DB_ARGS(db_text(listing)), e);
+		ok = buf_check(&sql, "a statement", e) && db_exec(t->db, buf_cstr(&sql), DB_ARGS(db_u64(after), db_text(listing)), e);
 	}
 	buf_free(&table);
 	buf_free(&sql);
-	return ok && db_exec(t->db, sql_forget, DB_ARGS(db_text(listing)), e);
+	return ok && db_exec(t->db, sql_forget, DB_ARGS(db_u64(after), db_text(listing)), e);
 }
+
+static bool
+newest(struct tree *t, uint64_t *id, struct err *e)
+{
+	*id = 0;
+	return db_number(t->db, "SELECT IFNULL(MAX(id),0) FROM sync_conflict", DB_NO_ARGS, id, NULL, e);
+}
+
+static bool
+any_after(struct tree *t, uint64_t after, const char *listing, bool *any, struct err *e)
+{
+	static const char sql_any[] = "SELECT 1 FROM sync_conflict c WHERE" OF_LIST " LIMIT 1";
+	uint64_t found = 0;
+	bool ok = db_number(t->db, sql_any, DB_ARGS(db_u64(after), db_text(listing)), &found, NULL, e);
+
+	*any = found != 0;
+	return ok;
+}
+
+static bool
+mend_after(struct tree *t, uint64_t after, struct err *e)
+{
+	char listing[CONF_LISTING_MAX];
+	bool any;
+
+	conf_tree_listing(t->t, listing);
+	if (!any_after(t, after, listing, &any, e))
+		return false;
+	if (!any)
+		return true;
+	if (!db_begin(t->db, e))
+		return false;
+	if (mend_all(t, after, listing, e) && db_commit(t->db, e))
+		return true;
+	db_rollback(t->db);
+	return false;
+}
+
+/* --- public --- */
 
 bool
 apart_mend(struct tree *t, struct err *e)
 {
-	static const char sql_any[] = "SELECT 1 FROM sync_conflict c WHERE" OF_LIST " LIMIT 1";
-	char listing[CONF_LISTING_MAX];
-	uint64_t any = 0;
+	return t->mode != TREE_TWO_WAY || mend_after(t, 0, e);
+}
 
-	conf_tree_listing(t->t, listing);
+bool
+apart_mend_news(struct tree *t, uint64_t *upto, struct err *e)
+{
+	*upto = 0;
 	if (t->mode != TREE_TWO_WAY)
 		return true;
-	if (!db_number(t->db, sql_any, DB_ARGS(db_text(listing)), &any, NULL, e))
-		return false;
-	if (any == 0)
-		return true;
-	if (!db_begin(t->db, e))
-		return false;
-	if (mend_all(t, listing, e) && db_commit(t->db, e))
-		return true;
-	db_rollback(t->db);
-	return false;
+	return newest(t, upto, e) && mend_after(t, *upto > NEWS ? *upto - NEWS : 0, e);
+}
+
+bool
+apart_since(struct tree *t, uint64_t upto, bool *any, struct err *e)
+{
+	char listing[CONF_LISTING_MAX];
+
+	conf_tree_listing(t->t, listing);
+	return any_after(t, upto, listing, any, e);
 }

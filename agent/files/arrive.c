@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "files/after.h"
+#include "files/apart.h"
 #include "files/aside.h"
 #include "files/flush.h"
 #include "files/moving.h"
@@ -71,6 +72,7 @@ struct arrival {
 	size_t unwritten; /* files published whose rows are not written */
 	struct buf unsynced; /* and their paths: the directories have to last first */
 	bool owner_said;
+	uint64_t mended; /* the last conflict of rows that was looked at before this settling */
 };
 
 bool
@@ -789,12 +791,21 @@ is_enough(const struct arrival *a)
 	return a->tally.wants > ARRIVE_WANTS || (a->tally.written + a->tally.removed + a->tally.wants > 0 && clock_mono_ms() >= a->until_ms);
 }
 
+/* The list took the other side's version while this node had told another one. Where the other side changed permissions
+ * alone, this node's content comes back into the list; until then what stands here stays. */
+static bool
+is_undecided(struct arrival *a, const struct listing_row *row, bool *yes, struct err *e)
+{
+	*yes = false;
+	return a->tree->mode != TREE_TWO_WAY || !row->s.unseen || row->s.here.len == 0 || apart_since(a->tree, a->mended, yes, e);
+}
+
 static bool
 on_unlike(void *arg, const struct listing_row *row, struct err *e)
 {
 	struct arrival *a = arg;
 	enum verdict_act act = verdict_judge(a->tree->mode, a->tree->sends, &row->s);
-	bool directory = what_kind(row->s.listed.len > 0 ? &row->s.listed : &row->s.here) == 'd';
+	bool directory = what_kind(row->s.listed.len > 0 ? &row->s.listed : &row->s.here) == 'd', undecided;
 
 	if (is_enough(a)) {
 		a->tally.more = true;
@@ -814,6 +825,12 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 		return true;
 	if (!is_sound(row, e)) {
 		a->tally.failed++;
+		return true;
+	}
+	if (!is_undecided(a, row, &undecided, e))
+		return false;
+	if (undecided) {
+		a->tally.more = true;
 		return true;
 	}
 	a->removals = a->removals || row->s.listed.len == 0;
@@ -877,7 +894,7 @@ arrive_settle(struct arrival *a, arrive_wish *wish, void *arg, struct arrive_rep
 	a->removals = a->large_asked = false;
 	a->wish = wish;
 	a->wish_arg = arg;
-	ok = settle(a, e);
+	ok = apart_mend_news(a->tree, &a->mended, e) && settle(a, e);
 	a->busy = a->tally.written + a->tally.removed + a->tally.wants > 0 || a->tally.more;
 	if (!ok)
 		drop_group(a);

@@ -26,6 +26,7 @@ struct fetch {
 	const struct conf *conf;
 	const struct conf_peer *peer;
 	struct handler handler;
+	struct handler files; /* on the other one nothing that is written is queued, once a group was applied there */
 	struct inspect *inspect; /* made when first needed */
 	struct landing *landing; /* the same */
 	struct link link;
@@ -43,7 +44,7 @@ fetch_new(const struct conf *conf, const struct conf_peer *peer, const atomic_bo
 	*out = NULL;
 	if (f == NULL)
 		return err_set(e, ERR_MEMORY, "out of memory for fetching");
-	f->conf = f->handler.conf = conf;
+	f->conf = f->handler.conf = f->files.conf = conf;
 	f->peer = peer;
 	f->group.directory = f->rehearsal.directory = conf->node.state_dir;
 	f->link = (struct link){ .conf = conf, .peer = peer, .node = &f->handler.node, .stop = stop, .rehearsing = true, .fetching = true };
@@ -60,6 +61,7 @@ fetch_free(struct fetch *f)
 	client_free(f->link.client);
 	landing_free(f->landing);
 	handler_disconnect(&f->handler);
+	handler_disconnect(&f->files);
 	inspect_free(f->inspect);
 	gather_free(&f->group);
 	gather_free(&f->rehearsal);
@@ -180,7 +182,8 @@ run_files(struct work *w, struct err *e)
 {
 	struct fetch *f = w->fetch;
 
-	return (f->landing != NULL || landing_new(f->conf, &f->landing, e)) && landing_take(f->landing, f->handler.db, w->body, w->len, &f->answer, e);
+	return (f->landing != NULL || landing_new(f->conf, &f->landing, e)) && handler_connect(&f->files, e) &&
+	    landing_take(f->landing, f->files.db, w->body, w->len, &f->answer, e);
 }
 
 /* What a peer may call over a session of ours: what it may call over one of its own, but for pairing. */

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lab import Node, Pair, backup, folders, hand, until
+from lab import Cluster, Node, Pair, backup, folders, hand, until
 from lab.folders import look, look_without, put, trash
 from lab.proxy import Fault
 
@@ -451,6 +451,53 @@ def test_permissions_travel_both_ways_and_never_cost_a_content(fresh_pair: Pair)
     (here / "album/a").chmod(0o600)
     until(lambda: _mode(here / "album/a") == 0o660, 60, "again")
     assert _mode(there / "album/a") == 0o600
+
+
+def test_a_chmod_from_elsewhere_never_brings_an_older_content_over_an_edit_that_goes_on(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    put(here, "plan", "first").chmod(0o644)
+    fresh_pair.start_serve()
+    until(lambda: look(here) == look(there) and len(look(there)) == 1, 60, "both have it")
+    fresh_pair.stop_serve()
+    # An edit that anna has told, and a chmod of bert's after it; meanwhile anna's app is writing the next version.
+    put(here, "plan", "second").chmod(0o644)
+    anna.drain(check={4})
+    (there / "plan").chmod(0o600)
+    bert.drain(check={4})
+    with put(here, "plan", "third").open("ab") as still:
+        fresh_pair.start_serve()
+        told = (b"f" + hashlib.sha256(b"second").digest(), 0o600)
+        until(lambda: all(node.sql("SELECT content, mode & 511 FROM sync_file_uploads") == [told] for node in fresh_pair.nodes), 60,
+              "the edit's content and the chmod's permissions are the list's on both sides")
+        anna.drain(check={0, 5})
+        assert look(here) == {"plan": b"third"} and trash(here, "conflict") == []
+        still.write(b", and whole")
+    until(lambda: look(here) == look(there) == {"plan": b"third, and whole"}, 60, "the last version stands on both sides")
+    until(lambda: _is_in_step(anna) and _is_in_step(bert), 30, "nothing is waited for")
+
+
+def test_the_third_of_a_chain_hears_of_an_edit_and_of_a_chmod_that_met_in_the_middle() -> None:
+    with Cluster(3, "chain", schemas=()) as chain:
+        roots = folders.join_all(chain, {"mode": "two-way"})
+        anna, bert, _ = chain.nodes
+        anna.change_conf({"peer bert": {"url": None}})
+        bert.change_conf({"peer anna": {"pull": "yes"}})
+        chain.install()
+        put(roots[0], "plan", "first").chmod(0o644)
+        chain.start_serve()
+        until(lambda: all(look(root) == {"plan": b"first"} for root in roots), 60, "all have it")
+        chain.stop_serve()
+        put(roots[0], "plan", "second").chmod(0o644)
+        anna.drain()
+        (roots[1] / "plan").chmod(0o600)
+        bert.drain(check={4})
+        chain.start_serve()
+        want = [({"plan": b"second"}, 0o600)] * 3
+        until(lambda: [(look(root), _mode(root / "plan")) for root in roots] == want, 60, "the edit's content and the chmod's permissions, everywhere")
+        until(lambda: all(_is_in_step(node) for node in chain.nodes), 30, "nothing is waited for")
+        chain.stop_serve()
 
 
 def _conflicts_by_path(node: Node) -> dict[str, Any]:
