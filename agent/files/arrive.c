@@ -157,12 +157,17 @@ static bool
 park(struct arrival *a, const char *path, enum fate f, const struct err *why, struct err *e)
 {
 	char text[LISTING_ERROR_MAX];
+	bool right;
 
 	if (f == FATE_CHANGED || f == FATE_EXISTS || f == FATE_GONE) {
 		if (!scan_path(a->tree, path, strlen(path), e))
 			return false;
 		if (f != FATE_EXISTS)
 			return true; /* the next look judges anew */
+		if (!listing_is_right(a->tree->list, path, strlen(path), &right, e))
+			return false;
+		if (right)
+			return true; /* somebody here was quicker */
 	}
 	a->tally.failed++;
 	(void)snprintf(text, sizeof text, "%s: %.400s", fate_word(f), why->msg);

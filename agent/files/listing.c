@@ -333,6 +333,23 @@ listing_agree(struct listing *l, const unsigned char id[LISTING_ID], struct err 
 }
 
 bool
+listing_is_right(struct listing *l, const char *path, size_t len, bool *yes, struct err *e)
+{
+	unsigned char id[LISTING_ID];
+	uint64_t right = 0;
+	struct buf sql;
+	bool ok;
+
+	buf_init(&sql, SQL_MAX);
+	buf_fmt(&sql, "SELECT l.content=m.content AND (LEFT(l.content,1)='l' OR l.mode=m.mode&511) FROM sync_file_local l JOIN %s m ON m.path_id=l.path_id WHERE l.tree=? AND l.path_id=?", buf_cstr(&l->table));
+	ok = listing_id(path, len, id, e) && buf_check(&sql, "a statement", e) &&
+	    db_number(l->db, buf_cstr(&sql), DB_ARGS(db_text(l->tree), db_bytes(id, sizeof id)), &right, NULL, e);
+	buf_free(&sql);
+	*yes = right != 0;
+	return ok;
+}
+
+bool
 listing_fail(struct listing *l, const char *path, size_t len, const char *why, struct err *e)
 {
 	unsigned char id[LISTING_ID];
@@ -933,7 +950,7 @@ gather_known(struct db_rows *rows, struct known_file **out, size_t *n, struct er
 	return true;
 }
 
-#define KNOWN_COLUMNS "path_id, ino, size, mtime_ns, ctime_ns, mode, uid, gid, LEFT(content,1), racy, state='failed'"
+#define KNOWN_COLUMNS "path_id, ino, size, mtime_ns, ctime_ns, mode, uid, gid, LEFT(content,1), racy, state<>'ok'"
 
 bool
 listing_known(struct listing *l, struct known_file **out, size_t *n, struct err *e)

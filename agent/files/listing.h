@@ -53,7 +53,8 @@ MUST_CHECK bool listing_forget_gone(struct listing *l, struct err *e);
 MUST_CHECK bool listing_agree(struct listing *l, const unsigned char id[LISTING_ID], struct err *e);
 /* Why a path waits, "" = it does not any more. */
 MUST_CHECK bool listing_fail(struct listing *l, const char *path, size_t len, const char *why, struct err *e);
-
+/* Is what stands there as the list says? Then there is nothing to wait for. */
+MUST_CHECK bool listing_is_right(struct listing *l, const char *path, size_t len, bool *yes, struct err *e);
 /* Paths that wait may be tried once more. */
 MUST_CHECK bool listing_try_again(struct listing *l, struct err *e);
 

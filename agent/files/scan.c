@@ -144,6 +144,18 @@ note(struct scan *s, const struct walk_entry *w, struct err *e)
 	return listing_note(s->tree->list, &f, e);
 }
 
+/* Nothing has changed there. It may have begun to wait for something that it need not wait for any more: then the list has
+ * come to what stands there. */
+static bool
+pass(struct scan *s, const struct walk_entry *w, const struct known_file *k, struct err *e)
+{
+	bool right;
+
+	if (!k->failed)
+		return true;
+	return listing_is_right(s->tree->list, w->path, w->len, &right, e) && (!right || listing_fail(s->tree->list, w->path, w->len, "", e));
+}
+
 static bool
 on_entry(void *arg, const struct walk_entry *w, struct err *e)
 {
@@ -156,7 +168,7 @@ on_entry(void *arg, const struct walk_entry *w, struct err *e)
 	k = find_known(s, id);
 	if (k != NULL)
 		k->seen = true;
-	return (k != NULL && is_unchanged(k, w->facts)) || note(s, w, e);
+	return k != NULL && is_unchanged(k, w->facts) ? pass(s, w, k, e) : note(s, w, e);
 }
 
 static bool

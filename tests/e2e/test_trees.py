@@ -743,6 +743,22 @@ def test_one_path_that_cannot_be_written_waits_and_is_named(fresh_pair: Pair) ->
     until(lambda: anna.drain(check={0, 5}) and look(there) == look(here), 60, "then it is written")
 
 
+def test_a_path_that_waited_and_is_right_by_now_is_not_named_any_more(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, _MIRROR)
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    bert.start_serve()
+    put(here, "file", "first").chmod(0o644)
+    (here / "link").symlink_to("file")
+    until(lambda: anna.drain() and look(there) == look(here) and _is_in_step(bert), 30, "arrive")
+    bert.stop_serve()
+    # A link that somebody here made in the instant before the agent did; a version that had no room and is not wanted any more.
+    bert.server.sql("UPDATE app_sync.sync_file_local SET state='failed', error='exists: cannot make the link', racy=0")
+    assert "waits: link" in bert.agent("--trees", check=5).stdout
+    bert.drain(check={0, 4})
+    assert _is_in_step(bert)
+
+
 def test_status_page_and_metrics_show_the_folders_as_trees_does(fresh_pair: Pair) -> None:
     here, there = folders.join(fresh_pair, {**_MIRROR, "max_delete": "2 files, 10%"})
     anna, bert = fresh_pair.anna, fresh_pair.bert

@@ -79,7 +79,7 @@ def look(root: Path) -> dict[str, str | bytes]:
             directories[:] = [d for d in directories if d != OWN.encode()]
         for name in directories + files:
             full = os.path.join(here, name)
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 found[os.fsdecode(os.path.relpath(full, os.fsencode(root)))] = _read(full)
     return found
 
@@ -88,7 +88,7 @@ def modes(root: Path) -> dict[str, int]:
     """The permissions of all files and directories; links have none, and what goes meanwhile is left out."""
     found: dict[str, int] = {}
     for path in look(root):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             mode = os.lstat(root / path).st_mode
             if not stat.S_ISLNK(mode):
                 found[path] = stat.S_IMODE(mode)
