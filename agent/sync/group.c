@@ -255,7 +255,7 @@ positions(struct builder *b, struct err *e)
 		return err_set(e, ERR_HELD, "peer %s was away for so long that changes it needs are no longer kept: run agent --install --peer %s here:"
 					    " the link begins anew, all tables are compared and merged", g->peer, g->peer);
 	if (b->after == 0 && strcmp(g->base.stamp, g->state.acked_stamp) != 0)
-		return err_set(e, ERR_HELD, "this node's history is not the one that peer %s knows (restored from a backup?): run agent --install --peer %s here:"
+		return err_set(e, ERR_HELD, "this node's history is not the one that peer %s knows (restored from a backup, or a copy of this laptop runs as well?): run agent --install --peer %s here:"
 					    " the link begins anew, all tables are compared and merged", g->peer, g->peer);
 	return queue_times(g->db, base, g->conf->sync.max_clock_skew_ms, &b->times, e);
 }

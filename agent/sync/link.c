@@ -141,7 +141,7 @@ check_ourselves(struct link *l, const struct welcome *w, struct err *e)
 	if (strcmp(cursor.incarnation, w->incarnation) == 0 &&
 	    (cursor.epoch > w->acked.epoch || (cursor.epoch == w->acked.epoch && strcmp(cursor.stamp, w->acked.stamp) == 0)))
 		return true;
-	(void)snprintf(what, sizeof what, "this node went back: it had acknowledged epoch %llu of peer %s and has %llu (restored from a backup?)",
+	(void)snprintf(what, sizeof what, "this node went back: it had acknowledged epoch %llu of peer %s and has %llu (restored from a backup, or a copy of this laptop runs as well?)",
 	    (unsigned long long)w->acked.epoch, l->peer->name, (unsigned long long)cursor.epoch);
 	return hold_until_anew(l, what, e);
 }
@@ -165,7 +165,7 @@ check_identity(struct link *l, const struct peer_state *state, const struct welc
 		(void)snprintf(what, sizeof what, "peer %s knew another database under this node's name (restored or reinstalled here?)", l->peer->name);
 		break;
 	case MEETING_BACK:
-		(void)snprintf(what, sizeof what, "peer %s went back: it has changes up to epoch %llu and had acknowledged %llu (restored from a backup?)", l->peer->name,
+		(void)snprintf(what, sizeof what, "peer %s went back: it has changes up to epoch %llu and had acknowledged %llu (restored from a backup, or a copy of it runs as well?)", l->peer->name,
 		    (unsigned long long)w->cursor.epoch, (unsigned long long)state->acked_epoch);
 		break;
 	}

@@ -125,7 +125,7 @@ load_positions(struct settle *s, bool *old, struct err *e)
 	if (*old)
 		return true;
 	if (where.kind == STANDING_REFUSED)
-		return err_set(e, ERR_HELD, "peer %s has received changes that this node does not know (restored from a backup, or cloned?)", s->peer);
+		return err_set(e, ERR_HELD, "peer %s has received changes that this node does not know (restored from a backup, or a copy of this laptop runs as well?)", s->peer);
 	if (!queue_load_mark(s->db, s->state.acked_epoch, &s->from, &found, e))
 		return false;
 	return found || err_set(e, ERR_HELD, "the position of peer %s is not kept any more", s->peer);

@@ -86,7 +86,7 @@ def _take_held(two: Pair, window: Browser) -> None:
     two.wait_quiet()
     two.bert.stop_serve()
     hand.sync(two.anna, "UPDATE sync_peer SET held=%s",
-              ["peer bert has received changes that this node does not know (restored from a backup, or cloned?):"
+              ["peer bert has received changes that this node does not know (restored from a backup, or a copy of this laptop runs as well?):"
                " run agent --install --peer bert here: the link begins anew, all tables are compared and merged"])
     window.size(1600, 940)
     window.shows("#peer-bert", "begins anew")
