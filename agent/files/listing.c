@@ -763,7 +763,7 @@ bool
 listing_count(struct listing *l, struct listing_counts *out, struct err *e)
 {
 	const char *table = buf_cstr(&l->table);
-	struct buf listed, deletions, gone, missing, changed;
+	struct buf listed, deletions, gone, missing, changed, edited;
 	uint64_t changed_bytes = 0;
 	bool ok;
 
@@ -773,6 +773,7 @@ listing_count(struct listing *l, struct listing_counts *out, struct err *e)
 	buf_init(&gone, SQL_MAX);
 	buf_init(&missing, SQL_MAX);
 	buf_init(&changed, SQL_MAX);
+	buf_init(&edited, SQL_MAX);
 	buf_fmt(&listed, "SELECT COUNT(*), IFNULL(SUM(size),0) FROM %s WHERE LEFT(content,1)='f'", table);
 	buf_fmt(&deletions, "SELECT COUNT(*) FROM sync_file_local l FORCE INDEX (PRIMARY) LEFT JOIN %s m FORCE INDEX (PRIMARY) ON m.path_id=l.path_id WHERE l.tree=? AND LEFT(l.content,1)='f'"
 	    " AND IFNULL(m.content,'')='' AND NOT EXISTS (SELECT 1 FROM %s o FORCE INDEX (content) WHERE o.content=l.content)", table, table);
@@ -781,11 +782,13 @@ listing_count(struct listing *l, struct listing_counts *out, struct err *e)
 	buf_fmt(&missing, "SELECT COUNT(*), IFNULL(SUM(m.size),0) FROM %s m FORCE INDEX (PRIMARY) LEFT JOIN sync_file_local l FORCE INDEX (PRIMARY) ON l.tree=? AND l.path_id=m.path_id WHERE LEFT(m.content,1)='f'"
 	    " AND l.path_id IS NULL", table);
 	buf_fmt(&changed, "SELECT COUNT(*), IFNULL(SUM(m.size),0) FROM sync_file_local l FORCE INDEX (PRIMARY) JOIN %s m FORCE INDEX (PRIMARY) ON m.path_id=l.path_id WHERE l.tree=? AND LEFT(m.content,1)='f' AND l.content<>m.content AND l.content<>''", table);
-	ok = buf_check(&listed, "a statement", e) && buf_check(&deletions, "a statement", e) && buf_check(&gone, "a statement", e) && buf_check(&missing, "a statement", e) && buf_check(&changed, "a statement", e) &&
+	buf_fmt(&edited, "SELECT COUNT(*) FROM sync_file_local l FORCE INDEX (PRIMARY) JOIN %s m FORCE INDEX (PRIMARY) ON m.path_id=l.path_id WHERE l.tree=? AND LEFT(m.content,1)='f' AND l.content<>m.content AND l.content<>'' AND l.base=m.content", table);
+	ok = buf_check(&listed, "a statement", e) && buf_check(&deletions, "a statement", e) && buf_check(&gone, "a statement", e) && buf_check(&missing, "a statement", e) && buf_check(&changed, "a statement", e) && buf_check(&edited, "a statement", e) &&
 	    count_one(l, "SELECT COUNT(*), IFNULL(SUM(size),0) FROM sync_file_local WHERE tree=? AND LEFT(content,1)='f'", &out->here, &out->here_bytes, e) &&
 	    count_one(l, buf_cstr(&listed), &out->listed, &out->listed_bytes, e) && count_one(l, buf_cstr(&deletions), &out->deletions, NULL, e) &&
 	    count_one(l, buf_cstr(&gone), &out->gone, NULL, e) &&
 	    count_one(l, buf_cstr(&missing), &out->missing, &out->to_come, e) && count_one(l, buf_cstr(&changed), &out->changed, &changed_bytes, e) &&
+	    count_one(l, buf_cstr(&edited), &out->edited, NULL, e) &&
 	    count_one(l, "SELECT COUNT(*) FROM sync_file_local WHERE tree=? AND state<>'ok'", &out->failed, NULL, e);
 	out->to_come += changed_bytes;
 	buf_free(&listed);
@@ -793,6 +796,7 @@ listing_count(struct listing *l, struct listing_counts *out, struct err *e)
 	buf_free(&gone);
 	buf_free(&missing);
 	buf_free(&changed);
+	buf_free(&edited);
 	return ok;
 }
 

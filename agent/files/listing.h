@@ -118,6 +118,7 @@ struct listing_counts {
 	uint64_t missing;   /* files of the list that never were here */
 	uint64_t to_come;   /* bytes of files of the list that are not here, or in another version */
 	uint64_t changed;   /* files in both with other contents */
+	uint64_t edited;    /* of these, changed here alone since both agreed */
 	uint64_t failed;    /* paths with an error */
 };
 MUST_CHECK bool listing_count(struct listing *l, struct listing_counts *out, struct err *e);

@@ -154,6 +154,35 @@ def test_each_drain_says_which_folder_is_held_and_why_and_nothing_else(fresh_pai
     until(lambda: anna.drain(check=0) and look(there) == {}, 30, "a person has said yes")
 
 
+@pytest.mark.parametrize("here_mode, there_mode", [("mirror", "mirror"), ("two-way", "two-way"), ("push", "pull")])
+def test_when_most_files_changed_at_once_nothing_is_told_until_a_person_has_looked(fresh_pair: Pair, here_mode: str, there_mode: str) -> None:
+    source = {"source": "anna"} if here_mode == "mirror" else {}
+    here, there = folders.join(fresh_pair, {"mode": here_mode, **source})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    bert.change_conf({"tree uploads": {"mode": there_mode}})
+    fresh_pair.install()
+    bert.start_serve()
+    for i in range(40):
+        put(here, f"{i}.jpg", f"photo {i}")
+    until(lambda: anna.drain() and look(there) == look(here), 30, "all arrives")
+    if here_mode == "two-way":  # what the other side changes counts there, not here
+        for i in range(20):
+            put(there, f"{i}.jpg", f"bert's photo {i}")
+        anna.start_serve()
+        until(lambda: look(there) == look(here) and _is_in_step(anna), 30, "bert's photos arrive")
+        anna.stop_serve()
+    before = look(there)
+    for i in range(21):
+        put(here, f"{i}.jpg", f"encrypted {i}")
+    for _ in range(2):
+        said = anna.drain(check=5).stderr
+        assert "tree uploads is held: 21 of 40 files changed at once" in said and "stopped" not in said, said
+    assert look(there) == before
+    assert "to go on: agent --drain --allow-deletes" in anna.agent("--trees", check=5).stdout
+    anna.drain("--allow-deletes")
+    until(lambda: anna.drain() and look(there) == look(here), 30, "a person has said yes")
+
+
 def test_a_folder_that_is_not_there_deletes_nothing(fresh_pair: Pair) -> None:
     here, there = folders.join(fresh_pair, _MIRROR)
     anna, bert = fresh_pair.anna, fresh_pair.bert
