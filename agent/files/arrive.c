@@ -928,7 +928,7 @@ arrive_expect(struct arrival *a, const unsigned char (*hashes)[CONTENT_BYTES], s
 	return ok;
 }
 
-/* A path that wants the content. */
+/* A path that wants the content. One that has had its try and waits would have it come over and over, and nobody else get it. */
 static struct place *
 place_for(struct arrival *a, const struct what *c, struct err *e)
 {
@@ -936,7 +936,7 @@ place_for(struct arrival *a, const struct what *c, struct err *e)
 
 	while ((p = places_find(&a->expected, c)) != NULL) {
 		p->taken = true;
-		if (is_sound(&p->row, e))
+		if (!p->row.failed && is_sound(&p->row, e))
 			return p;
 	}
 	return NULL;

@@ -21,6 +21,7 @@
 #include "wire/parcel.h"
 
 enum {
+	VAIN_MAX = 100,	      /* times that the peer asks for just the same again, though it was brought: it cannot keep it */
 	ROUNDS_MAX = 1000000, /* questions about one tree in one run: each brings something, or is the last */
 	NEEDS_BYTES_MAX = (PARCEL_NEEDS_MAX + 1) * PARCEL_LINE_MAX,
 	TEMPORARY_DAYS = 7, /* that half a content is kept */
@@ -49,6 +50,8 @@ struct carrying {
 	struct tree *tree;
 	struct carry_report *report;
 	struct buf body, answer;
+	struct buf asked; /* the answer before */
+	unsigned vain;	  /* how often it was the same */
 	uint64_t put; /* items in body */
 	uint64_t put_bytes;
 	struct shipment ship;
@@ -358,6 +361,20 @@ have_it_come(struct carrying *c, struct err *e)
 	return true;
 }
 
+/* Rows and other folders wait behind this one. */
+static bool
+is_in_vain(struct carrying *c, size_t needs)
+{
+	bool same = needs > 0 && c->asked.len == c->answer.len && memcmp(buf_cstr(&c->asked), buf_cstr(&c->answer), c->answer.len) == 0;
+
+	c->vain = same ? c->vain + 1 : 0;
+	buf_reset(&c->asked);
+	buf_put(&c->asked, buf_cstr(&c->answer), c->answer.len);
+	if (c->vain == VAIN_MAX)
+		log_warning(c->link->peer->name, "tree %s: the peer cannot keep what it asks for; its agent --trees says why", c->tree->t->name);
+	return c->vain >= VAIN_MAX;
+}
+
 static bool
 send_tree(struct carrying *c, struct err *e)
 {
@@ -366,13 +383,15 @@ send_tree(struct carrying *c, struct err *e)
 
 	if (!have_it_come(c, e))
 		return false;
+	c->vain = 0;
+	buf_reset(&c->asked);
 	for (int round = 0; round < ROUNDS_MAX; round++) {
 		if (c->link->stop != NULL && atomic_load(c->link->stop))
 			return err_set(e, ERR_STOPPED, "stopped");
 		if (!one_round(c, &answer, &needs, e))
 			return false;
 		/* Asked again where the peer has more to do, but not for what cannot be brought. */
-		if (answer.state != PARCEL_READY || (needs == 0 ? !answer.more : c->brought == 0))
+		if (answer.state != PARCEL_READY || (needs == 0 ? !answer.more : c->brought == 0) || is_in_vain(c, needs))
 			break;
 	}
 	let_go(c);
@@ -411,6 +430,7 @@ carry_send(struct link *l, struct carry_report *out, struct err *e)
 	memset(out, 0, sizeof *out);
 	buf_init(&c.body, CARRY_BODY_MAX);
 	buf_init(&c.answer, NEEDS_BYTES_MAX);
+	buf_init(&c.asked, NEEDS_BYTES_MAX);
 	buf_init(&c.ship.body, CARRY_BODY_MAX);
 	buf_init(&c.ship.answer, NEEDS_BYTES_MAX);
 	c.ship.c = &c;
@@ -421,6 +441,7 @@ carry_send(struct link *l, struct carry_report *out, struct err *e)
 	places_clear(&c.sources);
 	buf_free(&c.body);
 	buf_free(&c.answer);
+	buf_free(&c.asked);
 	buf_free(&c.ship.body);
 	buf_free(&c.ship.answer);
 	return ok;

@@ -772,6 +772,29 @@ def test_one_path_that_cannot_be_written_waits_and_is_named(fresh_pair: Pair) ->
     until(lambda: anna.drain(check={0, 5}) and look(there) == look(here), 60, "then it is written")
 
 
+def test_a_path_that_cannot_be_made_takes_no_content_from_another_that_can(fresh_pair: Pair) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way", "conflict": "prefer anna"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    hand.everywhere(fresh_pair, "CREATE TABLE t (id INT PRIMARY KEY)")
+    fresh_pair.install()
+    # Bert's directory is a file of anna's, and he does not hear of it; what lies in it stands elsewhere, too.
+    put(here, "album", "anna's file")
+    inner, outer = "album/photo", max((f"photo {i}" for i in range(20)), key=lambda path: hashlib.sha256(path.encode()).digest())
+    assert hashlib.sha256(inner.encode()).digest() < hashlib.sha256(outer.encode()).digest()  # the order in which paths are looked at
+    put(there, inner, "a photo")
+    anna.start_serve()
+    until(lambda: _is_in_step(anna), 30, "anna knows her file")
+    bert.drain(check={0, 5})
+    until(lambda: "waits: " + inner in anna.agent("--trees", check=5).stdout, 30, "it waits, since a file stands in its way")
+    put(there, outer, "a photo")
+    bert.sql("INSERT INTO t VALUES (1)")
+    bert.drain(check={0, 5})
+    bert.drain(check={0, 5})
+    assert look(here) == {"album": b"anna's file", outer: b"a photo"} and anna.sql("SELECT * FROM t") == [(1,)]
+    bert.start_serve()
+    until(lambda: look(here) == look(there) and _is_in_step(anna) and _is_in_step(bert), 60, "when bert hears of it, both are alike")
+
+
 def test_a_path_that_waited_and_is_right_by_now_is_not_named_any_more(fresh_pair: Pair) -> None:
     here, there = folders.join(fresh_pair, _MIRROR)
     anna, bert = fresh_pair.anna, fresh_pair.bert
