@@ -16,7 +16,7 @@ enum {
 #define KEPT(side, column) \
 	"IF(JSON_TYPE(JSON_EXTRACT(" ROW(side) ",'$." column "'))='ARRAY', CAST(FROM_BASE64(JSON_VALUE(" ROW(side) ",'$." column "[0]')) AS BINARY)," \
 	" CAST(JSON_VALUE(" ROW(side) ",'$." column "') AS BINARY))"
-/* Equal as they are kept. */
+/* Equal as they are kept; of bytes alone, the server takes the quotes off one of two texts. */
 #define SAME(a, x, b, y) "JSON_EXTRACT(" ROW(a) ",'$." x "')=JSON_EXTRACT(" ROW(b) ",'$." y "')"
 /* Did the side of editor know the content of the other one, and put another in its place? */
 #define KNEW(editor, other) "(NOT " SAME(editor, "content", other, "content") " AND (" SAME(editor, "base", other, "content") " OR " SAME(editor, "previous", other, "content") "))"
@@ -35,9 +35,19 @@ enum {
 /* The edit stands: the chmod gets its permissions back. */
 #define MODE_BACK(stands, other) JOINED "m.mode=" KEPT(other, "mode") " WHERE" OF_LIST STANDS(stands) " AND " KNEW(stands, other)
 
-static const char *const sql_mend[] = { EDIT_BACK("local", "remote"), EDIT_BACK("remote", "local"), MODE_BACK("local", "remote"), MODE_BACK("remote", "local") };
+/* An edit that was given back somewhere else, dated there, stands over what its author has done since: that is his own. */
+#define GONE_ON(stands, author) \
+	"(" KEPT(stands, "node") "=" KEPT(author, "node") " AND NOT " SAME(stands, "content", author, "content") \
+	" AND c." author "_origin=" KEPT(author, "node") " AND c." stands "_origin<>" KEPT(stands, "node") ")"
+#define LATER_BACK(stands, author) \
+	JOINED "m.mode=IF(" KEPT(author, "content") "='', 0, m.mode), m.content=" KEPT(author, "content") ", m.size=" KEPT(author, "size") \
+	", m.mtime_ns=" KEPT(author, "mtime_ns") ", m.link=" KEPT(author, "link") ", m.previous=" KEPT(stands, "content") " WHERE" OF_LIST STANDS(stands) " AND " GONE_ON(stands, author)
 
-static const char sql_forget[] = "DELETE c FROM sync_conflict c WHERE" OF_LIST " AND (" SAME("local", "content", "remote", "content") " OR " KNEW("local", "remote") " OR " KNEW("remote", "local") ")";
+static const char *const sql_mend[] = { LATER_BACK("local", "remote"), LATER_BACK("remote", "local"), EDIT_BACK("local", "remote"), EDIT_BACK("remote", "local"),
+	MODE_BACK("local", "remote"), MODE_BACK("remote", "local") };
+
+static const char sql_forget[] = "DELETE c FROM sync_conflict c WHERE" OF_LIST " AND (" SAME("local", "content", "remote", "content") " OR " KNEW("local", "remote") " OR " KNEW("remote", "local")
+	" OR " GONE_ON("local", "remote") " OR " GONE_ON("remote", "local") ")";
 
 static bool
 mend_all(struct tree *t, uint64_t after, const char *listing, struct err *e)

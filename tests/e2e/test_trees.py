@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import json
 import os
@@ -505,6 +506,39 @@ def test_a_chmod_from_elsewhere_never_brings_an_older_content_over_an_edit_that_
         still.write(b", and whole")
     until(lambda: look(here) == look(there) == {"plan": b"third, and whole"}, 60, "the last version stands on both sides")
     until(lambda: _is_in_step(anna) and _is_in_step(bert), 30, "nothing is waited for")
+
+
+@pytest.mark.parametrize("then", ["deleted", "made anew"])
+def test_a_chmod_from_elsewhere_keeps_no_edit_alive_that_its_author_has_gone_on_from(fresh_pair: Pair, then: str) -> None:
+    here, there = folders.join(fresh_pair, {"mode": "two-way"})
+    anna, bert = fresh_pair.anna, fresh_pair.bert
+    fresh_pair.install()
+    put(here, "plan", "first").chmod(0o644)
+    put(here, "other", "other")
+    fresh_pair.start_serve()
+    until(lambda: look(here) == look(there) and len(look(there)) == 2, 60, "both have it")
+    fresh_pair.stop_serve()
+    put(here, "plan", "second").chmod(0o644)
+    anna.drain(check={4})
+    (there / "plan").chmod(0o600)
+    bert.drain(check={4})
+    # Bert hears of the edit, and does not get to his folder; anna goes on from it, and he does not hear of that.
+    with (there / ".sync/lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        bert.start_serve()
+        anna.drain(check={0, 4, 5})
+        until(lambda: hand.sync(bert, "SELECT 1 FROM sync_conflict"), 30, "bert has heard of it")
+        bert.kill_serve()
+    (here / "plan").unlink()
+    anna.drain(check={4})
+    if then == "made anew":
+        put(here, "plan", "third")
+        anna.drain(check={4})
+    bert.drain(check={0, 4, 5})
+    assert bert.sql("SELECT content FROM sync_file_uploads WHERE path='plan'") == [(b"f" + hashlib.sha256(b"second").digest(),)]
+    fresh_pair.start_serve()
+    want = {"other": b"other"} | ({} if then == "deleted" else {"plan": b"third"})
+    until(lambda: look(here) == look(there) == want and _is_in_step(anna) and _is_in_step(bert), 30, "what the author did last stands on both sides")
 
 
 def test_the_third_of_a_chain_hears_of_an_edit_and_of_a_chmod_that_met_in_the_middle() -> None:
