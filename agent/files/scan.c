@@ -109,7 +109,8 @@ read_file(struct scan *s, const struct walk_entry *w, struct local_file *out, bo
 		s->report->waiting = true;
 		ok = listing_fail(s->tree->list, w->path, w->len, e->msg, e);
 	}
-	s->report->later += f != FATE_GONE && !*ready;
+	/* What may not be read is tried with every look, and is no reason for the next one. */
+	s->report->later += f != FATE_GONE && f != FATE_DENIED && f != FATE_FAILED && !*ready;
 	if (!*ready)
 		goto out;
 	what_set(&out->content, 'f', d.id);

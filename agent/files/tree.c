@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +52,9 @@ find_owner(const char *name, bool group, unsigned *id, struct err *e)
 	return err_set(e, ERR_CONFIG, "there is no %s \"%s\" on this laptop", group ? "group" : "user", name);
 }
 
-/* Without the privilege to give files away owners stay as they are; said once a run. */
+static atomic_bool owner_said[CONF_TREES_MAX];
+
+/* Without the privilege to give files away owners stay as they are; said once a run, of each tree. */
 static bool
 read_looks(struct tree *t, struct err *e)
 {
@@ -69,7 +72,8 @@ read_looks(struct tree *t, struct err *e)
 	if ((k->own_uid && !find_owner(c->owner, false, &k->uid, e)) || (k->own_gid && !find_owner(c->group, true, &k->gid, e)))
 		return err_prefix(e, "[tree %s]", c->name);
 	if (geteuid() != 0 && ((k->own_uid && k->uid != geteuid()) || (k->own_gid && k->gid != getegid()))) {
-		log_warning(NULL, "tree %s: only root may give files to another owner or group: they stay with this account; all else works", c->name);
+		if (!atomic_exchange(&owner_said[c - t->conf->trees], true))
+			log_warning(NULL, "tree %s: only root may give files to another owner or group: they stay with this account; all else works", c->name);
 		k->own_uid = k->own_gid = false;
 	}
 	return true;

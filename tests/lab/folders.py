@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Mapping
@@ -79,8 +80,11 @@ def look(root: Path) -> dict[str, str | bytes]:
             directories[:] = [d for d in directories if d != OWN.encode()]
         for name in directories + files:
             full = os.path.join(here, name)
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            try:
                 found[os.fsdecode(os.path.relpath(full, os.fsencode(root)))] = _read(full)
+            except OSError as gone:  # EINVAL: no link any more
+                if gone.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL):
+                    raise
     return found
 
 
