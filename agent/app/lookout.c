@@ -31,6 +31,7 @@ struct folder {
 	struct watch *watch;
 	int64_t at;   /* the next look by the clock */
 	int64_t rest; /* not before, whatever is heard: looks take a tenth of the time at most */
+	int64_t glance; /* the same of glances at what was heard of */
 	bool heard;
 	int64_t want_at, want_ms; /* when the peers are told that contents are missing here; 0: none are */
 };
@@ -132,15 +133,31 @@ glance_at(struct folder *f, const struct lookout *l, const struct conf_tree *tre
 	}
 	now = clock_mono_ms();
 	if (glance.busy && !glance.wide) {
-		f->rest = now + tree->settle_ms / 2 + LOOK_STEP_MS; /* still heard */
+		f->glance = now + tree->settle_ms / 2 + LOOK_STEP_MS; /* still heard */
 		return true;
 	}
-	if (!glance.wide) {
-		watch_forget(f->watch);
-		f->heard = false;
+	if (glance.wide)
+		return false;
+	watch_forget(f->watch);
+	f->heard = false;
+	f->glance = now + (now - began) * LOOK_HEARD_SHARE;
+	return true;
+}
+
+/* What is due of looks and glances. */
+static void
+see_to(const struct lookout *l, struct folder *f, const struct conf_tree *tree, struct db *db)
+{
+	int64_t now = clock_mono_ms();
+	bool whole = now >= f->at;
+
+	if (!whole) {
+		if (!f->heard || now < f->glance || glance_at(f, l, tree, db))
+			return;
+		f->glance = f->rest; /* until then another glance would say the same */
 	}
-	f->rest = now + (now - began) * LOOK_HEARD_SHARE;
-	return !glance.wide;
+	if (now >= f->rest)
+		look_at(l, f, tree, db);
 }
 
 static void
@@ -153,13 +170,12 @@ look_round(const struct lookout *l, struct folder *all, struct db **db)
 		struct folder *f = &all[i];
 
 		f->heard = (f->watch != NULL && watch_heard(f->watch)) || f->heard;
-		if ((now < f->at && !f->heard) || now < f->rest)
+		if ((now < f->at && !f->heard) || (now < f->rest && now < f->glance))
 			continue;
-		if (connect_again(l->conf, db, &e)) {
-			if (now >= f->at || !glance_at(f, l, &l->conf->trees[i], *db))
-				look_at(l, f, &l->conf->trees[i], *db);
-		} else
-			f->rest = now + LOOK_MS; /* the drains say what is wrong with the database */
+		if (connect_again(l->conf, db, &e))
+			see_to(l, f, &l->conf->trees[i], *db);
+		else
+			f->rest = f->glance = now + LOOK_MS; /* the drains say what is wrong with the database */
 	}
 }
 

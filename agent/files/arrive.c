@@ -57,6 +57,8 @@ struct arrival {
 	struct arrive_report tally;
 	arrive_wish *wish;
 	void *wish_arg;
+	const unsigned char *ids; /* of the paths that this settling is about; NULL: of all */
+	size_t nids;
 	int64_t until_ms; /* of a settling that somebody waits for */
 	bool busy; /* the last settling found something to do */
 	bool removing; /* the second round */
@@ -846,7 +848,10 @@ on_unlike(void *arg, const struct listing_row *row, struct err *e)
 static bool
 visit_unlike(struct arrival *a, struct err *e)
 {
-	if (listing_unlike(a->tree->list, &a->tree->looks, on_unlike, a, e))
+	bool ok = a->ids == NULL ? listing_unlike(a->tree->list, &a->tree->looks, on_unlike, a, e) :
+				   listing_unlike_of(a->tree->list, &a->tree->looks, a->ids, a->nids, on_unlike, a, e);
+
+	if (ok)
 		return true;
 	if (!a->tally.more || e->code != ERR_STOPPED)
 		return false;
@@ -882,11 +887,12 @@ settle(struct arrival *a, struct err *e)
 	bool alike = false;
 
 	/* Not asked where there was something to do a moment ago: looking for it says it, too. */
-	if (!a->busy && a->large == NULL && !listing_is_alike(a->tree->list, &a->tree->looks, &alike, e))
+	if (a->ids == NULL && !a->busy && a->large == NULL && !listing_is_alike(a->tree->list, &a->tree->looks, &alike, e))
 		return false;
 	if (alike)
 		return remove_all(a, e);
-	return visit_unlike(a, e) && moving_finish(a->moving, e) && finish_group(a, e) && write_rows(a, e) && listing_tell_flush(a->tree->list, e) && (a->tally.more || remove_all(a, e));
+	return visit_unlike(a, e) && moving_finish(a->moving, e) && finish_group(a, e) && write_rows(a, e) && listing_tell_flush(a->tree->list, e) &&
+	    (a->tally.more || (a->ids != NULL ? listing_forget_gone(a->tree->list, e) : remove_all(a, e)));
 }
 
 bool
@@ -906,6 +912,19 @@ arrive_settle(struct arrival *a, arrive_wish *wish, void *arg, struct arrive_rep
 	if (!ok || (!a->large_asked && !a->tally.more))
 		close_large(a); /* nobody wants it any more */
 	*out = a->tally;
+	return ok;
+}
+
+bool
+arrive_settle_of(struct arrival *a, const unsigned char *ids, size_t n, arrive_wish *wish, void *arg, struct arrive_report *out, bool *wide, struct err *e)
+{
+	bool ok;
+
+	a->ids = ids;
+	a->nids = n;
+	ok = arrive_settle(a, wish, arg, out, e);
+	a->ids = NULL;
+	*wide = a->removals;
 	return ok;
 }
 

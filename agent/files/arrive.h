@@ -36,6 +36,9 @@ void arrive_free(struct arrival *a);
 /* Do everything that needs nothing from others, and name what does. wish NULL: there is nobody to be asked. Else somebody
  * waits: it ends early where more is missing than can be asked for at once, or when it takes long. */
 MUST_CHECK bool arrive_settle(struct arrival *a, arrive_wish *wish, void *arg, struct arrive_report *out, struct err *e);
+/* The same of at most LISTING_PAGE paths alone, whose ids are one after the other. *wide: something is to be removed among
+ * them, and was not: arrive_settle counts that. */
+MUST_CHECK bool arrive_settle_of(struct arrival *a, const unsigned char *ids, size_t n, arrive_wish *wish, void *arg, struct arrive_report *out, bool *wide, struct err *e);
 /* These contents are about to come: arrive_block takes no other. */
 MUST_CHECK bool arrive_expect(struct arrival *a, const unsigned char (*hashes)[CONTENT_BYTES], size_t n, struct err *e);
 /* A block came (at: its number), or the list of blocks. What is not wanted is left alone. ERR_INPUT: it is not what its

@@ -471,31 +471,46 @@ put_unlike_here(struct listing *l, struct buf *here, const struct listing_looks 
 	buf_fmt(here, ")) ORDER BY l.path_id LIMIT %d", LISTING_PAGE);
 }
 
+/* Of what the list has and nobody has here. */
+static void
+put_unlike_away(struct listing *l, struct buf *away, const unsigned char *ids, size_t n)
+{
+	buf_fmt(away, "SELECT m.path_id, m.path, '', '', 0, 0, 0, 0, 0, 0, 0, NULL, " LISTED_COLUMNS ", 0, 0, " ELSEWHERE ", 0 FROM %s m FORCE INDEX (PRIMARY)"
+	    " LEFT JOIN sync_file_local l FORCE INDEX (PRIMARY) ON l.tree=? AND l.path_id=m.path_id WHERE m.path_id>?", l->tree, l->tree, buf_cstr(&l->table));
+	if (ids != NULL)
+		put_ids(away, " AND m.path_id IN (", ids, n);
+	buf_fmt(away, " AND l.path_id IS NULL AND m.content<>'' ORDER BY m.path_id LIMIT %d", LISTING_PAGE);
+}
+
 bool
 listing_unlike_of(struct listing *l, const struct listing_looks *looks, const unsigned char *ids, size_t n, listing_visit *visit, void *arg, struct err *e)
 {
-	struct buf sql;
+	struct buf here, away;
 	bool ok;
 
-	buf_init(&sql, IDS_SQL_MAX);
-	put_unlike_here(l, &sql, looks, ids, n);
-	ok = n == 0 || (buf_check(&sql, "a statement", e) && visit_pages(l, buf_cstr(&sql), visit, arg, e));
-	buf_free(&sql);
+	if (n == 0)
+		return true;
+	buf_init(&here, IDS_SQL_MAX);
+	buf_init(&away, IDS_SQL_MAX);
+	put_unlike_here(l, &here, looks, ids, n);
+	put_unlike_away(l, &away, ids, n);
+	ok = buf_check(&here, "a statement", e) && buf_check(&away, "a statement", e) && visit_pages(l, buf_cstr(&here), visit, arg, e) &&
+	    visit_pages(l, buf_cstr(&away), visit, arg, e);
+	buf_free(&here);
+	buf_free(&away);
 	return ok;
 }
 
 bool
 listing_unlike(struct listing *l, const struct listing_looks *looks, listing_visit *visit, void *arg, struct err *e)
 {
-	const char *table = buf_cstr(&l->table);
 	struct buf here, away;
 	bool ok;
 
 	buf_init(&here, SQL_MAX);
 	buf_init(&away, SQL_MAX);
 	put_unlike_here(l, &here, looks, NULL, 0);
-	buf_fmt(&away, "SELECT m.path_id, m.path, '', '', 0, 0, 0, 0, 0, 0, 0, NULL, " LISTED_COLUMNS ", 0, 0, " ELSEWHERE ", 0 FROM %s m FORCE INDEX (PRIMARY) LEFT JOIN sync_file_local l FORCE INDEX (PRIMARY) ON l.tree=? AND l.path_id=m.path_id"
-	    " WHERE m.path_id>? AND l.path_id IS NULL AND m.content<>'' ORDER BY m.path_id LIMIT %d", l->tree, l->tree, table, LISTING_PAGE);
+	put_unlike_away(l, &away, NULL, 0);
 	ok = buf_check(&here, "a statement", e) && buf_check(&away, "a statement", e) && visit_pages(l, buf_cstr(&here), visit, arg, e) &&
 	    visit_pages(l, buf_cstr(&away), visit, arg, e);
 	buf_free(&here);

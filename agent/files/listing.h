@@ -91,7 +91,7 @@ MUST_CHECK bool listing_is_alike(struct listing *l, const struct listing_looks *
 MUST_CHECK bool listing_is_unlike(struct listing *l, const struct listing_looks *looks, bool *any, struct err *e);
 /* Visit all of them; the visitor may write through the listing. */
 MUST_CHECK bool listing_unlike(struct listing *l, const struct listing_looks *looks, listing_visit *visit, void *arg, struct err *e);
-/* Those of at most LISTING_PAGE ids, one after the other, that stand here or did. */
+/* Those of at most LISTING_PAGE ids, one after the other. */
 MUST_CHECK bool listing_unlike_of(struct listing *l, const struct listing_looks *looks, const unsigned char *ids, size_t n, listing_visit *visit, void *arg, struct err *e);
 /* Files that the list has deleted, unchanged here, whose content it names at another path. */
 MUST_CHECK bool listing_leaving(struct listing *l, listing_visit *visit, void *arg, struct err *e);

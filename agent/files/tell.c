@@ -245,7 +245,7 @@ tell_run(struct tree *t, struct tell_report *out, struct err *e)
 	if (t->ordered)
 		return tell_all(&s, e);
 	if (!any) /* the usual case: nothing has to be counted */
-		return tell_brake(t, 0, 0, 0, &out->held, e) && tree_raise(t, t->restored, e);
+		return listing_forget_gone(t->list, e) && tell_brake(t, 0, 0, 0, &out->held, e) && tree_raise(t, t->restored, e);
 	if (!listing_count(t->list, &n, e) || !tell_brake(t, n.listed, t->mode == TREE_PUSH ? 0 : n.gone, t->mode == TREE_TWO_WAY && !t->restored ? n.edited : n.changed, &out->held, e))
 		return false;
 	if (out->held)

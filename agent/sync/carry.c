@@ -25,6 +25,7 @@ enum {
 	ROUNDS_MAX = 1000000, /* questions about one tree in one run: each brings something, or is the last */
 	NEEDS_BYTES_MAX = (PARCEL_NEEDS_MAX + 1) * PARCEL_LINE_MAX,
 	TEMPORARY_DAYS = 7, /* that half a content is kept */
+	WHOLE_MS = 10 * 60 * 1000, /* between two questions about a whole tree at least */
 	LAND_WAIT_MS = 5000 /* for whoever works in the folder; the caller's patience is longer */
 };
 
@@ -48,9 +49,13 @@ struct shipment {
 struct carrying {
 	struct link *link;
 	struct tree *tree;
+	struct carry_asked *asked;
 	struct carry_report *report;
+	uint64_t told; /* every change up to this id is the peer's by now */
+	unsigned char paths[PARCEL_PATHS_MAX * PARCEL_PATH]; /* that the question is about; none: about the whole tree */
+	size_t npaths;
 	struct buf body, answer;
-	struct buf asked; /* the answer before */
+	struct buf last; /* the answer before */
 	unsigned vain;	  /* how often it was the same */
 	uint64_t put; /* items in body */
 	uint64_t put_bytes;
@@ -317,6 +322,23 @@ bring_needs(struct carrying *c, size_t at, size_t *needs, struct err *e)
 	return ok && bring_page(c, e) && send_body(c, e);
 }
 
+/* The question. One about paths that an older agent refuses is one about the whole tree. */
+static bool
+ask(struct carrying *c, struct parcel_answer *answer, size_t *at, struct err *e)
+{
+	begin_body(c, c->npaths > 0 ? PARCEL_LACK : PARCEL_WANT);
+	for (size_t i = 0; i < c->npaths; i++)
+		parcel_put_path(&c->body, c->paths + i * PARCEL_PATH);
+	if (call(c, &c->body, &c->answer, answer, at, e))
+		return true;
+	if (c->npaths == 0 || e->code != ERR_PEER_REFUSED)
+		return false;
+	log_debug(c->link->peer->name, "%s", e->msg);
+	err_clear(e);
+	c->npaths = 0;
+	return ask(c, answer, at, e);
+}
+
 /* Ask once, bring what can be brought. */
 static bool
 one_round(struct carrying *c, struct parcel_answer *answer, size_t *needs, struct err *e)
@@ -327,8 +349,7 @@ one_round(struct carrying *c, struct parcel_answer *answer, size_t *needs, struc
 
 	*needs = 0;
 	c->brought = 0;
-	begin_body(c, PARCEL_WANT);
-	if (!call(c, &c->body, &c->answer, answer, &at, e))
+	if (!ask(c, answer, &at, e))
 		return false;
 	if (answer->state != PARCEL_READY)
 		return true;
@@ -365,26 +386,58 @@ have_it_come(struct carrying *c, struct err *e)
 static bool
 is_in_vain(struct carrying *c, size_t needs)
 {
-	bool same = needs > 0 && c->asked.len == c->answer.len && memcmp(buf_cstr(&c->asked), buf_cstr(&c->answer), c->answer.len) == 0;
+	bool same = needs > 0 && c->last.len == c->answer.len && memcmp(buf_cstr(&c->last), buf_cstr(&c->answer), c->answer.len) == 0;
 
 	c->vain = same ? c->vain + 1 : 0;
-	buf_reset(&c->asked);
-	buf_put(&c->asked, buf_cstr(&c->answer), c->answer.len);
+	buf_reset(&c->last);
+	buf_put(&c->last, buf_cstr(&c->answer), c->answer.len);
 	if (c->vain == VAIN_MAX)
 		log_warning(c->link->peer->name, "tree %s: the peer cannot keep what it asks for; its agent --trees says why", c->tree->t->name);
 	return c->vain >= VAIN_MAX;
 }
 
+/* What was told since the id that the peer was asked up to, if that can be said in one question. */
 static bool
-send_tree(struct carrying *c, struct err *e)
+find_paths(struct carrying *c, uint64_t after, struct err *e)
 {
+	char list[CONF_LISTING_MAX];
+	struct db_rows *rows = NULL;
+	bool more = false, ok;
+
+	conf_tree_listing(c->tree->t, list);
+	ok = db_query(c->link->db, "SELECT DISTINCT UNHEX(record_id) FROM sync_queue FORCE INDEX (PRIMARY) WHERE id>? AND id<=? AND table_name=? AND NOT via<=>? LIMIT ?",
+	    DB_ARGS(db_u64(after), db_u64(c->told), db_text(list), db_text(c->link->peer->name), db_u64(PARCEL_PATHS_MAX + 1)), &rows, e);
+	while (ok && (ok = db_rows_next(rows, &more, e)) && more) {
+		if (c->npaths == PARCEL_PATHS_MAX || db_rows_len(rows, 0) != PARCEL_PATH) {
+			c->npaths = 0;
+			break;
+		}
+		memcpy(c->paths + c->npaths++ * PARCEL_PATH, db_rows_text(rows, 0), PARCEL_PATH);
+	}
+	db_rows_free(rows);
+	return ok;
+}
+
+/* What the question will be about. Nothing new is a question about the whole tree: the peer may have called for it. */
+static bool
+choose_question(struct carrying *c, const struct carry_asked_tree *asked, struct err *e)
+{
+	c->npaths = 0;
+	return asked->whole_ms == 0 || clock_mono_ms() >= asked->whole_ms + WHOLE_MS || find_paths(c, asked->upto, e);
+}
+
+static bool
+send_tree(struct carrying *c, struct carry_asked_tree *asked, struct err *e)
+{
+	const struct carry_asked_tree before = *asked;
 	struct parcel_answer answer = { .state = PARCEL_READY };
 	size_t needs = 1;
 
-	if (!have_it_come(c, e))
+	*asked = (struct carry_asked_tree){ .upto = 0 }; /* until it has gone well */
+	if (!have_it_come(c, e) || !choose_question(c, &before, e))
 		return false;
 	c->vain = 0;
-	buf_reset(&c->asked);
+	buf_reset(&c->last);
 	for (int round = 0; round < ROUNDS_MAX; round++) {
 		if (c->link->stop != NULL && atomic_load(c->link->stop))
 			return err_set(e, ERR_STOPPED, "stopped");
@@ -395,6 +448,8 @@ send_tree(struct carrying *c, struct err *e)
 			break;
 	}
 	let_go(c);
+	if (answer.state == PARCEL_READY && needs == 0)
+		*asked = (struct carry_asked_tree){ .upto = c->told, .whole_ms = c->npaths == 0 ? clock_mono_ms() : before.whole_ms };
 	c->report->owed = c->report->owed || answer.state == PARCEL_BUSY || needs > 0;
 	return true;
 }
@@ -409,7 +464,7 @@ send_trees(struct carrying *c, struct err *e)
 		bool ok = f != FATE_FAILED;
 
 		if (f == FATE_DONE)
-			ok = send_tree(c, e);
+			ok = send_tree(c, &c->asked->trees[i], e);
 		else {
 			log_debug(c->link->peer->name, "%s", e->msg);
 			c->report->owed = true;
@@ -421,27 +476,44 @@ send_trees(struct carrying *c, struct err *e)
 	return true;
 }
 
-bool
-carry_send(struct link *l, struct carry_report *out, struct err *e)
+/* The peer has taken every change up to *id. One that was not visible yet when others were told comes later: it is left to
+ * the next question. */
+static bool
+find_told(struct link *l, uint64_t *id, struct err *e)
 {
-	struct carrying c = { .link = l, .report = out, .fd = -1 };
+	struct peer_state state;
+	struct mark acked = { .epoch = 0 };
+	bool found = false, ok;
+
+	*id = 0;
+	ok = peer_load(l->db, l->peer->name, &state, e) && queue_load_mark(l->db, state.acked_epoch, &acked, &found, e);
+	if (ok && found)
+		*id = acked.holes.n > 0 ? acked.holes.ranges[0].low - 1 : acked.high;
+	mark_free(&acked);
+	return ok;
+}
+
+bool
+carry_send(struct link *l, struct carry_asked *asked, struct carry_report *out, struct err *e)
+{
+	struct carrying c = { .link = l, .asked = asked, .report = out, .fd = -1 };
 	bool ok;
 
 	memset(out, 0, sizeof *out);
 	buf_init(&c.body, CARRY_BODY_MAX);
 	buf_init(&c.answer, NEEDS_BYTES_MAX);
-	buf_init(&c.asked, NEEDS_BYTES_MAX);
+	buf_init(&c.last, NEEDS_BYTES_MAX);
 	buf_init(&c.ship.body, CARRY_BODY_MAX);
 	buf_init(&c.ship.answer, NEEDS_BYTES_MAX);
 	c.ship.c = &c;
 	c.block = malloc(CONTENT_BLOCK);
-	ok = c.block != NULL ? send_trees(&c, e) : err_set(e, ERR_MEMORY, "out of memory for files");
+	ok = c.block != NULL ? find_told(l, &c.told, e) && send_trees(&c, e) : err_set(e, ERR_MEMORY, "out of memory for files");
 	let_go(&c);
 	free(c.block);
 	places_clear(&c.sources);
 	buf_free(&c.body);
 	buf_free(&c.answer);
-	buf_free(&c.asked);
+	buf_free(&c.last);
 	buf_free(&c.ship.body);
 	buf_free(&c.ship.answer);
 	return ok;
@@ -604,6 +676,11 @@ struct wishes {
 	uint64_t contents, bytes;
 };
 
+struct asked_paths {
+	unsigned char ids[PARCEL_PATHS_MAX * PARCEL_PATH];
+	size_t n;
+};
+
 static bool
 wish(void *arg, const struct arrive_want *w, struct err *e)
 {
@@ -620,8 +697,23 @@ wish(void *arg, const struct arrive_want *w, struct err *e)
 	return true;
 }
 
+/* For paths of which the peer has told just now, if there are any; else, and where one of them goes, for the whole tree. */
 static bool
-answer_want(struct landing *l, struct buf *answer, struct err *e)
+settle_for(struct landing *l, const struct asked_paths *p, struct wishes *needs, struct arrive_report *report, struct err *e)
+{
+	bool wide = p->n == 0;
+
+	if (p->n > 0 && !arrive_settle_of(l->arrival, p->ids, p->n, wish, needs, report, &wide, e))
+		return false;
+	if (!wide)
+		return true;
+	buf_reset(&needs->lines);
+	needs->contents = needs->bytes = 0;
+	return arrive_settle(l->arrival, wish, needs, report, e);
+}
+
+static bool
+answer_want(struct landing *l, const struct asked_paths *p, struct buf *answer, struct err *e)
 {
 	struct arrive_report report;
 	struct parcel_answer head = { .state = PARCEL_READY };
@@ -637,7 +729,7 @@ answer_want(struct landing *l, struct buf *answer, struct err *e)
 		return true;
 	}
 	buf_init(&needs.lines, NEEDS_BYTES_MAX);
-	ok = arrive_settle(l->arrival, wish, &needs, &report, e) && buf_check(&needs.lines, "what a tree needs", e) &&
+	ok = settle_for(l, p, &needs, &report, e) && buf_check(&needs.lines, "what a tree needs", e) &&
 	    (report.held || (needs.contents == 0 && report.more) || progress_left(l->db, &(struct progress_of){ l->tree->t->name, "" }, needs.contents, needs.bytes, e));
 	head.more = report.more;
 	parcel_put_answer(answer, &head);
@@ -686,12 +778,30 @@ take_items(struct landing *l, const char *body, size_t len, size_t at, struct er
 }
 
 static bool
+answer_lack(struct landing *l, const char *body, size_t len, size_t at, struct buf *answer, struct err *e)
+{
+	struct asked_paths p = { .n = 0 };
+	unsigned char id[PARCEL_PATH];
+	bool more = false, ok;
+
+	while ((ok = parcel_next_path(body, len, &at, id, &more, e)) && more) {
+		if (p.n == PARCEL_PATHS_MAX)
+			return err_set(e, ERR_INPUT, "a malformed line about contents of a tree");
+		memcpy(p.ids + p.n++ * PARCEL_PATH, id, PARCEL_PATH);
+	}
+	return ok && answer_want(l, &p, answer, e);
+}
+
+static bool
 answer_call(struct landing *l, const struct parcel_call *c, const char *body, size_t len, size_t at, struct buf *answer, struct err *e)
 {
+	static const struct asked_paths all = { .n = 0 };
 	const struct parcel_answer ready = { .state = PARCEL_READY };
 
 	if (c->kind == PARCEL_WANT)
-		return answer_want(l, answer, e);
+		return answer_want(l, &all, answer, e);
+	if (c->kind == PARCEL_LACK)
+		return answer_lack(l, body, len, at, answer, e);
 	parcel_put_answer(answer, &ready);
 	return take_items(l, body, len, at, e);
 }

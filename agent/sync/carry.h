@@ -16,8 +16,17 @@ struct carry_report {
 	bool owed;	   /* the peer still needs something, or is busy: ask again */
 };
 
+/* Up to which change of a tree's list the peer was asked, and has answered that it needs nothing: later questions are about
+ * what was told since. Of one peer; zeros: nothing is known. */
+struct carry_asked_tree {
+	uint64_t upto;	  /* id in the queue */
+	int64_t whole_ms; /* when it was asked about the whole tree; 0: it has to be */
+};
+struct carry_asked {
+	struct carry_asked_tree trees[CONF_TREES_MAX];
+};
 /* Ask about every tree of agent.conf and bring what is needed. The link is open. */
-MUST_CHECK bool carry_send(struct link *l, struct carry_report *out, struct err *e);
+MUST_CHECK bool carry_send(struct link *l, struct carry_asked *asked, struct carry_report *out, struct err *e);
 
 /* Look at all trees here, tell their lists, put right what needs no peer. Peers are told with the next call
  * what is missing. Errors of one tree are logged and stand in sync_tree; false is the database's. */

@@ -36,6 +36,7 @@ struct drain {
 	struct db *db;
 	struct node_identity node;
 	struct link link;
+	struct carry_asked asked; /* about upload folders */
 	struct group groups[2]; /* one on its way, one being built; what is known of the tables stays */
 	struct mark quiet;  /* everything this contains has been found to be nothing for the peer */
 	bool has_quiet;
@@ -710,7 +711,7 @@ drain_files(struct drain *d, struct carry_report *report, struct err *e)
 		report->owed = true;
 		return true;
 	}
-	ok = say_anew(d, e) && link_tell_links(&d->link, e) && link_open(&d->link, e) && carry_send(&d->link, report, e);
+	ok = say_anew(d, e) && link_tell_links(&d->link, e) && link_open(&d->link, e) && carry_send(&d->link, &d->asked, report, e);
 	if (!ok && d->link.client != NULL)
 		client_close(d->link.client);
 	ok = note_outcome(d, ok, e);

@@ -8,7 +8,7 @@
 enum { HEX = 2 * PARCEL_HASH };
 
 static const char version[] = "1";
-static const char *const calls[] = { [PARCEL_WANT] = "want", [PARCEL_PUT] = "put", [PARCEL_COME] = "come" };
+static const char *const calls[] = { [PARCEL_WANT] = "want", [PARCEL_PUT] = "put", [PARCEL_COME] = "come", [PARCEL_LACK] = "lack" };
 static const char *const states[] = { [PARCEL_READY] = "ready", [PARCEL_BUSY] = "busy", [PARCEL_NONE] = "none" };
 
 /* --- writing --- */
@@ -44,6 +44,17 @@ parcel_put_item(struct buf *out, const struct parcel_item *item)
 	line_number(out, item->len);
 	line_end(out);
 	buf_put(out, item->data, item->len);
+}
+
+void
+parcel_put_path(struct buf *out, const unsigned char path[PARCEL_PATH])
+{
+	char text[2 * PARCEL_PATH + 1];
+
+	hex_write(path, PARCEL_PATH, text);
+	line_begin(out);
+	line_word(out, text);
+	line_end(out);
 }
 
 void
@@ -104,10 +115,10 @@ parcel_parse_call(const char *text, size_t len, struct parcel_call *c, size_t *a
 		return malformed(e);
 	if (!check_version(&w, e))
 		return false;
-	while (c->kind < PARCEL_COME && !line_is_word(&w.values[0], calls[c->kind]))
+	while (c->kind < PARCEL_LACK && !line_is_word(&w.values[0], calls[c->kind]))
 		c->kind++;
 	if (!line_is_word(&w.values[0], calls[c->kind]) || w.values[2].data == NULL || w.values[2].len == 0 || w.values[2].len >= sizeof c->tree ||
-	    (c->kind != PARCEL_PUT && *at != len))
+	    (c->kind != PARCEL_PUT && c->kind != PARCEL_LACK && *at != len))
 		return malformed(e);
 	memcpy(c->tree, w.values[2].data, w.values[2].len + 1);
 	return true;
@@ -131,6 +142,19 @@ parcel_next_item(const char *text, size_t len, size_t *at, struct parcel_item *i
 	item->data = text + *at;
 	item->len = (size_t)n;
 	*at += item->len;
+	return true;
+}
+
+bool
+parcel_next_path(const char *text, size_t len, size_t *at, unsigned char path[PARCEL_PATH], bool *more, struct err *e)
+{
+	struct line_short w;
+
+	*more = *at < len;
+	if (!*more)
+		return true;
+	if (!line_parse_short(text, len, at, &w) || w.n != 1 || w.values[0].data == NULL || w.values[0].len != 2 * PARCEL_PATH || !hex_read(w.values[0].data, PARCEL_PATH, path))
+		return malformed(e);
 	return true;
 }
 

@@ -16,13 +16,16 @@ enum {
 	PARCEL_LINE_MAX = LINE_SHORT_MAX,
 	PARCEL_BLOCK_MAX = 1024 * 1024,	  /* of one block */
 	PARCEL_LIST_MAX = 3 * 1024 * 1024, /* a list of blocks: a file of 96 GiB; a larger one does not travel */
-	PARCEL_NEEDS_MAX = 8000		  /* of one answer */
+	PARCEL_NEEDS_MAX = 8000,	  /* of one answer */
+	PARCEL_PATH = 16,		  /* bytes of the key of a path in its list */
+	PARCEL_PATHS_MAX = 500		  /* of one question */
 };
 
 enum parcel_kind {
 	PARCEL_WANT, /* what of this tree do you need? */
 	PARCEL_PUT,  /* here are blocks */
-	PARCEL_COME  /* ask me what I need, now */
+	PARCEL_COME, /* ask me what I need, now */
+	PARCEL_LACK  /* what do you need for these paths of it, which were told just now? */
 };
 
 struct parcel_call {
@@ -31,7 +34,7 @@ struct parcel_call {
 };
 
 void parcel_put_call(struct buf *out, const struct parcel_call *c);
-/* *at: where the items of a PARCEL_PUT begin. */
+/* *at: where the items of a PARCEL_PUT begin, or the paths of a PARCEL_LACK. */
 MUST_CHECK bool parcel_parse_call(const char *text, size_t len, struct parcel_call *c, size_t *at, struct err *e);
 
 /* A block of a content, or the list of its blocks' hashes. */
@@ -45,6 +48,10 @@ struct parcel_item {
 void parcel_put_item(struct buf *out, const struct parcel_item *item);
 /* The item at *at, which moves behind it; *more false at the end. */
 MUST_CHECK bool parcel_next_item(const char *text, size_t len, size_t *at, struct parcel_item *item, bool *more, struct err *e);
+
+void parcel_put_path(struct buf *out, const unsigned char path[PARCEL_PATH]);
+/* The path at *at, which moves behind it; *more false at the end. */
+MUST_CHECK bool parcel_next_path(const char *text, size_t len, size_t *at, unsigned char path[PARCEL_PATH], bool *more, struct err *e);
 
 enum parcel_state {
 	PARCEL_READY,

@@ -62,3 +62,53 @@ def test_a_block_that_is_not_what_its_hash_says_is_told_with_the_next_call_and_n
         assert status == 200 and f'["{name}","{len(content)}","1","1"]'.encode() in needs, needs
         assert look(there) == {}
         until(lambda: pair.anna.drain() and look(there) == look(here), 60, "anna brings the block that is missing")
+
+
+def _lack(*paths: bytes) -> bytes:
+    return b'["lack","1","uploads"]\n' + b"".join(b'["%s"]\n' % hashlib.sha256(path).hexdigest()[:32].encode() for path in paths)
+
+
+def test_a_question_about_paths_is_answered_for_these_alone_and_a_deletion_is_seen_to_all_the_same() -> None:
+    with Pair(schemas=(), proxied=True) as pair:
+        here, there = _listed_only(pair, b"the film")
+        anna, bert = pair.anna, pair.bert
+        forger = Impostor(bert, "anna", anna.conf["peer bert"]["key"])
+        forger.hello()
+        film = hashlib.sha256(b"the film").hexdigest().encode()
+        assert b"ready" in forger.post(_FILES, _lack(b"other"))[1] and film not in forger.post(_FILES, _lack(b"other"))[1]
+        status, needs = forger.post(_FILES, _lack(b"other", b"film"))
+        assert status == 200 and needs.count(film) == 1
+        for wrong in (b'["lack","1","uploads"]\n["0"]\n', _lack(b"film")[:-1], _lack(*[b"%d" % i for i in range(501)])):
+            assert forger.post(_FILES, wrong)[0] in {400, 422}
+        assert forger.post(_FILES, _PUT + _item(film.decode(), 0, b"the film"))[0] == 200
+        assert film not in forger.post(_FILES, _lack(b"film"))[1] and look(there) == {"film": b"the film"}
+        # Deleted there in the list, by anna: to be removed, whichever paths are asked about.
+        put(here, "more", "so that the folder is not emptied")
+        until(lambda: anna.drain() and look(there) == look(here), 60, "both are alike")
+        fault = pair.wire["anna", "bert"].plan(Fault("drop_request", _FILES, times=1000))
+        (here / "film").unlink()
+        anna.drain(check=4)
+        assert fault.hits > 0
+        until(lambda: bert.sql("SELECT content FROM sync_file_uploads WHERE path='film'") == [(b"",)], 60, "the list says so")
+        forger = Impostor(bert, "anna", anna.conf["peer bert"]["key"])
+        forger.hello()
+        assert forger.post(_FILES, _lack(b"film"))[0] == 200
+        until(lambda: "film" not in look(there), 60, "it is removed")
+        fault.times = 0
+        until(lambda: anna.drain() and look(there) == look(here), 60, "both are alike")
+
+
+def test_the_daemon_asks_about_the_paths_that_it_has_told_just_now() -> None:
+    with Pair(schemas=(), proxied=True) as pair:
+        here, there = folders.join(pair, {"mode": "mirror", "source": "anna"})
+        link = pair.wire["anna", "bert"]
+        put(here, "first", "the first")
+        pair.install()
+        pair.start_serve()
+        until(lambda: look(there) == look(here), 60, "both are alike")
+
+        def asked() -> bool:
+            put(here, f"more {len(look(here))}", "one more")
+            return any(b'["lack","1","uploads"]' in one.request for one in link.exchanges)
+        until(asked, 60, "it asks about paths")
+        until(lambda: look(there) == look(here), 60, "all has come")

@@ -10,6 +10,7 @@
 static void
 read_call(const char *text, size_t len)
 {
+	unsigned char path[PARCEL_PATH];
 	struct parcel_item item;
 	struct parcel_call c;
 	struct err e;
@@ -19,6 +20,8 @@ read_call(const char *text, size_t len)
 	if (!parcel_parse_call(text, len, &c, &at, &e))
 		return;
 	MUST(at <= len && strlen(c.tree) > 0 && strlen(c.tree) <= CONF_NAME_MAX);
+	for (size_t from = at; c.kind == PARCEL_LACK && parcel_next_path(text, len, &from, path, &more, &e) && more;)
+		MUST(from <= len);
 	while (parcel_next_item(text, len, &at, &item, &more, &e) && more)
 		MUST(item.data >= text && item.len <= (size_t)(text + len - item.data) && at <= len);
 }

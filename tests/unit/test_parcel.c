@@ -118,11 +118,41 @@ nothing_else_is_taken(void **state)
 	no_item("[null,\"0\",\"0\"]\n");
 }
 
+static void
+a_question_about_paths_comes_back(void **state)
+{
+	const struct parcel_call lack = { PARCEL_LACK, "uploads" };
+	unsigned char path[PARCEL_PATH];
+	struct parcel_call c;
+	struct buf b;
+	struct err e;
+	bool more = false;
+	size_t at;
+
+	(void)state;
+	buf_init(&b, 4096);
+	parcel_put_call(&b, &lack);
+	parcel_put_path(&b, hash);
+	parcel_put_path(&b, hash + PARCEL_PATH);
+	assert_true(buf_check(&b, "a call", &e) && parcel_parse_call(b.data, b.len, &c, &at, &e));
+	assert_int_equal(c.kind, PARCEL_LACK);
+	assert_true(parcel_next_path(b.data, b.len, &at, path, &more, &e) && more);
+	assert_memory_equal(path, hash, sizeof path);
+	assert_true(parcel_next_path(b.data, b.len, &at, path, &more, &e) && more);
+	assert_memory_equal(path, hash + PARCEL_PATH, sizeof path);
+	assert_true(parcel_next_path(b.data, b.len, &at, path, &more, &e) && !more);
+	/* A digit less, or more. */
+	assert_true(parcel_parse_call("[\"lack\",\"1\",\"u\"]\n[\"0\"]\n", 23, &c, &at, &e));
+	assert_false(parcel_next_path("[\"lack\",\"1\",\"u\"]\n[\"0\"]\n", 23, &at, path, &more, &e));
+	buf_free(&b);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_call_and_its_items_come_back), cmocka_unit_test(an_answer_and_its_needs_come_back), cmocka_unit_test(nothing_else_is_taken),
+		cmocka_unit_test(a_question_about_paths_comes_back),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
