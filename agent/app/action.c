@@ -17,7 +17,7 @@
 #include "change/allowance.h"
 #include "files/beneath.h"
 #include "files/beside.h"
-#include "sync/carry.h"
+#include "files/tend.h"
 #include "wire/line.h"
 
 enum {
@@ -217,13 +217,13 @@ resolve_both(struct action *a, struct db *db, const struct conf *conf, struct er
 static void
 follow_list(const struct action *a, struct db *db, const struct conf *conf)
 {
-	struct carry_look look;
+	struct tended look;
 	struct err e;
 	uint64_t about = 0;
 
 	if (conf->ntrees == 0 || !db_number(db, "SELECT COUNT(*) FROM sync_conflict WHERE id=? AND table_name LIKE 'sync\\_file\\_%'", DB_ARGS(db_u64(a->id)), &about, NULL, &e))
 		return;
-	if (about > 0 && !carry_look_here(db, conf, FOLLOW_MS, &look, &e))
+	if (about > 0 && !tend_all(db, conf, FOLLOW_MS, &look, &e))
 		log_warning(NULL, "%s", e.msg);
 }
 

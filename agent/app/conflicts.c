@@ -15,8 +15,8 @@
 #include "change/mark.h"
 #include "files/beneath.h"
 #include "files/beside.h"
+#include "files/tend.h"
 #include "files/tree.h"
-#include "sync/carry.h"
 
 enum {
 	HEAD_MAX = 160,		    /* node, age and a few words */
@@ -553,12 +553,12 @@ enum exit_code
 resolve_run(const struct cli *cli, const struct conf *conf, struct err *e)
 {
 	struct db *db = NULL;
-	struct carry_look look;
+	struct tended look;
 	bool ok = db_open(&conf->database, &db, e) && resolve(db, cli, conf, e);
 
 	/* What was decided about a file stands in its list now; the folder follows. */
 	if (ok && conf->ntrees > 0)
-		ok = carry_look_here(db, conf, TREE_LOCK_MS, &look, e);
+		ok = tend_all(db, conf, TREE_LOCK_MS, &look, e);
 	db_close(db);
 	return ok ? EXIT_DONE : cli_exit_code(e);
 }

@@ -9,8 +9,8 @@
 #include "files/after.h"
 #include "files/glance.h"
 #include "files/order.h"
+#include "files/tend.h"
 #include "files/watch.h"
-#include "sync/carry.h"
 
 enum {
 	LOOK_MS = 1000, /* between two looks, and no more than a hundredth of the time */
@@ -93,14 +93,14 @@ note_wants(struct folder *f, const struct conf_tree *tree, bool wants, struct db
 static void
 look_at(const struct lookout *l, struct folder *f, const struct conf_tree *tree, struct db *db)
 {
-	struct carry_look look = { .busy = false };
+	struct tended look = { .busy = false };
 	int64_t began = clock_mono_ms(), took, pause;
 	struct err e = { 0 };
 
 	f->heard = false;
 	if (f->watch != NULL)
 		watch_forget(f->watch);
-	if (!carry_look_one(db, l->conf, tree, f->watch, 0, &look, &e))
+	if (!tend_one(db, l->conf, tree, f->watch, 0, &look, &e))
 		log_warning(NULL, "tree %s: %s", tree->name, e.msg);
 	took = clock_mono_ms() - began;
 	pause = took * LOOK_SHARE < LOOK_MS ? LOOK_MS : took * LOOK_SHARE;

@@ -35,6 +35,7 @@
 #include "change/moved.h"
 #include "change/allowance.h"
 #include "change/renewal.h"
+#include "files/tend.h"
 #include "files/tree.h"
 #include "sync/parting.h"
 #include "wire/line.h"
@@ -215,7 +216,7 @@ drain_nobody(const struct cli *cli, const struct conf *conf, struct err *e)
 static bool
 look_at_folders(const struct cli *cli, const struct conf *conf, bool *person, struct err *e)
 {
-	struct carry_look look;
+	struct tended look;
 	struct db *db = NULL;
 	bool ok;
 
@@ -224,7 +225,7 @@ look_at_folders(const struct cli *cli, const struct conf *conf, bool *person, st
 	ok = enter(conf, &db, e);
 	for (size_t i = 0; ok && cli->allow_deletes && i < conf->ntrees; i++)
 		ok = tree_allow(db, conf->trees[i].name, e);
-	ok = ok && carry_look_here(db, conf, TREE_LOCK_MS, &look, e);
+	ok = ok && tend_all(db, conf, TREE_LOCK_MS, &look, e);
 	*person = ok && look.held;
 	if (*person)
 		ok = trees_complain(db, conf, e);

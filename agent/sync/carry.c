@@ -1,5 +1,5 @@
-/* Upload folders on the way. Lives here: the order of asking, reading and bringing; answering; looking at one tree after
- * the other. Not here: what is missing (files/arrive), the form of the lines (wire/parcel). */
+/* Upload folders on the way. Lives here: the order of asking, reading and bringing. Not here: answering (sync/land), the
+ * form of the lines (wire/parcel). */
 #include "sync/carry.h"
 
 #include <fcntl.h>
@@ -11,27 +11,19 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "files/arrive.h"
 #include "files/order.h"
 #include "files/places.h"
 #include "files/progress.h"
-#include "files/scan.h"
-#include "files/tell.h"
-#include "files/watch.h"
+#include "files/tree.h"
 #include "wire/parcel.h"
 
 enum {
 	VAIN_MAX = 100,	      /* times that the peer asks for just the same again, though it was brought: it cannot keep it */
 	ROUNDS_MAX = 1000000, /* questions about one tree in one run: each brings something, or is the last */
-	NEEDS_BYTES_MAX = (PARCEL_NEEDS_MAX + 1) * PARCEL_LINE_MAX,
-	TEMPORARY_DAYS = 7, /* that half a content is kept */
-	WHOLE_MS = 10 * 60 * 1000, /* between two questions about a whole tree at least */
-	LAND_WAIT_MS = 5000 /* for whoever works in the folder; the caller's patience is longer */
+	WHOLE_MS = 10 * 60 * 1000 /* between two questions about a whole tree at least */
 };
 
 static const char path_files[] = "/api/sync/files";
-
-/* --- sending --- */
 
 struct carrying;
 
@@ -282,15 +274,6 @@ bring_page(struct carrying *c, struct err *e)
 	return ok;
 }
 
-/* How much of it is left from the first block that is needed. */
-static uint64_t
-left_of(const struct parcel_need *n)
-{
-	uint64_t before = n->list || n->from > n->size / CONTENT_BLOCK ? 0 : n->from * CONTENT_BLOCK;
-
-	return n->size - before;
-}
-
 /* What an answer needs: for people, before it is brought. */
 static bool
 note_needs(struct carrying *c, size_t at, struct err *e)
@@ -301,7 +284,7 @@ note_needs(struct carrying *c, size_t at, struct err *e)
 
 	while ((ok = parcel_next_need(buf_cstr(&c->answer), c->answer.len, &at, &n, &more, e)) && more) {
 		contents++;
-		bytes += left_of(&n);
+		bytes += parcel_left(&n);
 	}
 	return ok && progress_left(c->link->db, &(struct progress_of){ c->tree->t->name, c->link->peer->name }, contents, bytes, e);
 }
@@ -501,10 +484,10 @@ carry_send(struct link *l, struct carry_asked *asked, struct carry_report *out, 
 
 	memset(out, 0, sizeof *out);
 	buf_init(&c.body, CARRY_BODY_MAX);
-	buf_init(&c.answer, NEEDS_BYTES_MAX);
-	buf_init(&c.last, NEEDS_BYTES_MAX);
+	buf_init(&c.answer, PARCEL_NEEDS_BYTES);
+	buf_init(&c.last, PARCEL_NEEDS_BYTES);
 	buf_init(&c.ship.body, CARRY_BODY_MAX);
-	buf_init(&c.ship.answer, NEEDS_BYTES_MAX);
+	buf_init(&c.ship.answer, PARCEL_NEEDS_BYTES);
 	c.ship.c = &c;
 	c.block = malloc(CONTENT_BLOCK);
 	ok = c.block != NULL ? find_told(l, &c.told, e) && send_trees(&c, e) : err_set(e, ERR_MEMORY, "out of memory for files");
@@ -517,343 +500,4 @@ carry_send(struct link *l, struct carry_asked *asked, struct carry_report *out, 
 	buf_free(&c.ship.body);
 	buf_free(&c.ship.answer);
 	return ok;
-}
-
-/* --- looking --- */
-
-/* What was changed here and is not this node's to change is put right without a peer, as far as that goes. */
-static bool
-put_right(struct tree *t, struct carry_look *out, struct err *e)
-{
-	struct arrival *a = NULL;
-	struct arrive_report report = { .held = false };
-	bool ok = arrive_new(t, &a, e) && arrive_settle(a, NULL, NULL, &report, e);
-
-	arrive_free(a);
-	out->held = out->held || report.held;
-	out->wants = out->wants || report.wants > 0;
-	return ok;
-}
-
-/* Is what was put into the trash still written to, by a program that has had it open ever since? Then it stays. */
-static bool
-is_at_rest(void *arg, const char *name, const struct file_facts *facts)
-{
-	const int64_t *before_us = arg;
-
-	(void)name;
-	return facts->mtime_ns / 1000 < *before_us;
-}
-
-/* What was kept long enough, and what began to come and was given up. */
-static bool
-tidy(struct tree *t, struct err *e)
-{
-	int64_t now = clock_wall_us(), before = now - t->t->keep_trash_ms * 1000;
-	struct trash_purged purged;
-	uint64_t removed;
-
-	if (trash_purge(t->root, TRASH_DELETED, before, is_at_rest, &before, &purged, e) != FATE_DONE ||
-	    store_purge(t->root, now - (int64_t)TEMPORARY_DAYS * 86400 * 1000000, &removed, e) != FATE_DONE)
-		log_warning(NULL, "tree %s: %s", t->t->name, e->msg);
-	return listing_forget_trashed(t->list, t->t->keep_trash_ms / 1000, e);
-}
-
-static bool
-look_at(struct tree *t, struct carry_look *out, struct err *e)
-{
-	struct scan_report scan;
-	struct tell_report tell;
-
-	if (!scan_run(t, &scan, e) || (scan.waiting && !listing_try_again(t->list, e)) || !tell_run(t, &tell, e) || !tidy(t, e))
-		return false;
-	out->changed = out->changed || tell.told > 0;
-	out->held = out->held || tell.held;
-	out->busy = out->busy || scan.later > 0;
-	return tell.held || tell.alike || !t->takes || put_right(t, out, e);
-}
-
-bool
-carry_look_one(struct db *db, const struct conf *conf, const struct conf_tree *c, struct watch *w, int64_t wait_ms, struct carry_look *out, struct err *e)
-{
-	char why[ERR_MSG_MAX];
-	struct tree *t = NULL;
-	enum fate f = tree_open(db, conf, c, wait_ms, &t, e);
-	bool ok = f == FATE_DONE;
-
-	if (ok && w != NULL)
-		watch_renew(w, t);
-	ok = ok && look_at(t, out, e);
-	tree_close(t);
-	if (ok)
-		return true;
-	if (db_is_lost(db))
-		return false;
-	if (f == FATE_BUSY) {
-		out->busy = true;
-		err_clear(e);
-		return true;
-	}
-	/* One tree's trouble is not another's. */
-	log_warning(NULL, "%s", e->msg);
-	out->held = true;
-	(void)snprintf(why, sizeof why, "%s", e->msg);
-	err_clear(e);
-	return tree_hold(db, c->name, why, e);
-}
-
-bool
-carry_look_here(struct db *db, const struct conf *conf, int64_t wait_ms, struct carry_look *out, struct err *e)
-{
-	memset(out, 0, sizeof *out);
-	for (size_t i = 0; i < conf->ntrees; i++) {
-		bool before = out->wants;
-
-		out->wants = false;
-		if (!carry_look_one(db, conf, &conf->trees[i], NULL, wait_ms, out, e) || (out->wants && !order_want(db, conf->trees[i].name, e)))
-			return false;
-		out->wants = out->wants || before;
-	}
-	return true;
-}
-
-/* --- receiving --- */
-
-struct landing {
-	const struct conf *conf;
-	struct db *db;	       /* that the tree was opened with */
-	struct tree *tree;     /* kept while a large content comes */
-	struct arrival *arrival;
-};
-
-bool
-landing_new(const struct conf *conf, struct landing **out, struct err *e)
-{
-	*out = calloc(1, sizeof **out);
-	if (*out == NULL)
-		return err_set(e, ERR_MEMORY, "out of memory for files");
-	(*out)->conf = conf;
-	return true;
-}
-
-static void
-leave(struct landing *l)
-{
-	arrive_free(l->arrival);
-	l->arrival = NULL;
-	tree_close(l->tree);
-	l->tree = NULL;
-}
-
-void
-landing_free(struct landing *l)
-{
-	if (l == NULL)
-		return;
-	leave(l);
-	free(l);
-}
-
-static enum fate
-enter(struct landing *l, struct db *db, const struct conf_tree *t, struct err *e)
-{
-	enum fate f;
-
-	if (l->tree != NULL && (l->db != db || l->tree->t != t))
-		leave(l);
-	if (l->tree != NULL)
-		return tree_lock(l->tree, LAND_WAIT_MS, e);
-	f = tree_open(db, l->conf, t, LAND_WAIT_MS, &l->tree, e);
-	if (f == FATE_DONE && !arrive_new(l->tree, &l->arrival, e))
-		f = FATE_FAILED;
-	l->db = db;
-	return f;
-}
-
-/* What a tree needs, and how much it is. */
-struct wishes {
-	struct buf lines;
-	uint64_t contents, bytes;
-};
-
-struct asked_paths {
-	unsigned char ids[PARCEL_PATHS_MAX * PARCEL_PATH];
-	size_t n;
-};
-
-static bool
-wish(void *arg, const struct arrive_want *w, struct err *e)
-{
-	struct wishes *all = arg;
-	struct parcel_need n = { .size = w->size, .list = w->list, .from = w->from, .count = w->count };
-
-	(void)e;
-	memcpy(n.hash, w->hash, sizeof n.hash);
-	if (n.size == 0)
-		n.count = 1; /* the empty file: one block of nothing */
-	parcel_put_need(&all->lines, &n);
-	all->contents++;
-	all->bytes += left_of(&n);
-	return true;
-}
-
-/* For paths of which the peer has told just now, if there are any; else, and where one of them goes, for the whole tree. */
-static bool
-settle_for(struct landing *l, const struct asked_paths *p, struct wishes *needs, struct arrive_report *report, struct err *e)
-{
-	bool wide = p->n == 0;
-
-	if (p->n > 0 && !arrive_settle_of(l->arrival, p->ids, p->n, wish, needs, report, &wide, e))
-		return false;
-	if (!wide)
-		return true;
-	buf_reset(&needs->lines);
-	needs->contents = needs->bytes = 0;
-	return arrive_settle(l->arrival, wish, needs, report, e);
-}
-
-static bool
-answer_want(struct landing *l, const struct asked_paths *p, struct buf *answer, struct err *e)
-{
-	struct arrive_report report;
-	struct parcel_answer head = { .state = PARCEL_READY };
-	struct tree_state state;
-	struct wishes needs = { .contents = 0 };
-	bool ok;
-
-	if (!tree_state_read(l->db, l->tree->t->name, &state, e))
-		return false;
-	if (!state.looked) {
-		head.state = PARCEL_BUSY; /* what stands here is not known yet: it would all be asked for */
-		parcel_put_answer(answer, &head);
-		return true;
-	}
-	buf_init(&needs.lines, NEEDS_BYTES_MAX);
-	ok = settle_for(l, p, &needs, &report, e) && buf_check(&needs.lines, "what a tree needs", e) &&
-	    (report.held || (needs.contents == 0 && report.more) || progress_left(l->db, &(struct progress_of){ l->tree->t->name, "" }, needs.contents, needs.bytes, e));
-	head.more = report.more;
-	parcel_put_answer(answer, &head);
-	buf_put(answer, buf_cstr(&needs.lines), needs.lines.len);
-	buf_free(&needs.lines);
-	return ok;
-}
-
-/* Which paths what comes is for, asked all at once. */
-static bool
-expect_items(struct landing *l, const char *body, size_t len, size_t at, struct err *e)
-{
-	struct buf hashes;
-	struct parcel_item item;
-	bool more = false, ok;
-
-	buf_init(&hashes, CARRY_BODY_MAX);
-	while ((ok = parcel_next_item(body, len, &at, &item, &more, e)) && more)
-		if (!item.list && (hashes.len == 0 || memcmp(hashes.data + hashes.len - CONTENT_BYTES, item.hash, CONTENT_BYTES) != 0))
-			buf_put(&hashes, item.hash, CONTENT_BYTES);
-	ok = ok && buf_check(&hashes, "the contents of a message", e) &&
-	    arrive_expect(l->arrival, (const unsigned char(*)[CONTENT_BYTES])hashes.data, hashes.len / CONTENT_BYTES, e);
-	buf_free(&hashes);
-	return ok;
-}
-
-static bool
-take_items(struct landing *l, const char *body, size_t len, size_t at, struct err *e)
-{
-	struct arrive_report report;
-	struct parcel_item item;
-	bool more = false, ok;
-	uint64_t contents = 0, bytes = 0;
-
-	if (!expect_items(l, body, len, at, e))
-		return false;
-	while ((ok = parcel_next_item(body, len, &at, &item, &more, e)) && more) {
-		ok = item.list ? arrive_list(l->arrival, item.hash, item.data, item.len, e) :
-				 arrive_block(l->arrival, item.hash, (size_t)item.at, item.data, item.len, e);
-		if (!ok)
-			return false;
-		contents++;
-		bytes += item.len;
-	}
-	return ok && arrive_finish(l->arrival, &report, e) && progress_moved(l->db, &(struct progress_of){ l->tree->t->name, "" }, contents, bytes, e);
-}
-
-static bool
-answer_lack(struct landing *l, const char *body, size_t len, size_t at, struct buf *answer, struct err *e)
-{
-	struct asked_paths p = { .n = 0 };
-	unsigned char id[PARCEL_PATH];
-	bool more = false, ok;
-
-	while ((ok = parcel_next_path(body, len, &at, id, &more, e)) && more) {
-		if (p.n == PARCEL_PATHS_MAX)
-			return err_set(e, ERR_INPUT, "a malformed line about contents of a tree");
-		memcpy(p.ids + p.n++ * PARCEL_PATH, id, PARCEL_PATH);
-	}
-	return ok && answer_want(l, &p, answer, e);
-}
-
-static bool
-answer_call(struct landing *l, const struct parcel_call *c, const char *body, size_t len, size_t at, struct buf *answer, struct err *e)
-{
-	static const struct asked_paths all = { .n = 0 };
-	const struct parcel_answer ready = { .state = PARCEL_READY };
-
-	if (c->kind == PARCEL_WANT)
-		return answer_want(l, &all, answer, e);
-	if (c->kind == PARCEL_LACK)
-		return answer_lack(l, body, len, at, answer, e);
-	parcel_put_answer(answer, &ready);
-	return take_items(l, body, len, at, e);
-}
-
-static bool
-answer_briefly(struct buf *answer, enum parcel_state state, struct err *e)
-{
-	const struct parcel_answer a = { .state = state };
-
-	parcel_put_answer(answer, &a);
-	return buf_check(answer, "an answer", e);
-}
-
-bool
-landing_is_put(const char *body, size_t len)
-{
-	struct parcel_call c;
-	struct err ignored;
-	size_t at;
-
-	return parcel_parse_call(body, len, &c, &at, &ignored) && c.kind == PARCEL_PUT;
-}
-
-bool
-landing_take(struct landing *l, struct db *db, const char *body, size_t len, struct buf *answer, struct err *e)
-{
-	const struct conf_tree *t;
-	struct parcel_call c;
-	bool pulled, ok = true;
-	enum fate f;
-	size_t at;
-
-	if (!parcel_parse_call(body, len, &c, &at, e))
-		return false;
-	t = conf_tree(l->conf, c.tree);
-	if (c.kind == PARCEL_COME || t == NULL)
-		return (t == NULL || order_come(db, t->name, e)) && answer_briefly(answer, t == NULL ? PARCEL_NONE : PARCEL_READY, e);
-	if (!order_stands(db, t->name, &pulled, e))
-		return false;
-	if (!pulled && !conf_tree_takes(l->conf, t))
-		return answer_briefly(answer, PARCEL_NONE, e);
-	f = enter(l, db, t, e);
-	if (f == FATE_DONE)
-		ok = answer_call(l, &c, body, len, at, answer, e);
-	else if (f != FATE_FAILED) { /* away or in use: later */
-		log_debug(NULL, "%s", e->msg);
-		ok = answer_briefly(answer, PARCEL_BUSY, e);
-	} else
-		ok = false;
-	if (f != FATE_DONE || !ok || !arrive_is_amidst(l->arrival))
-		leave(l);
-	else
-		tree_unlock(l->tree);
-	return ok && buf_check(answer, "an answer", e);
 }

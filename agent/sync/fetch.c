@@ -9,9 +9,9 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "change/peer.h"
-#include "sync/carry.h"
 #include "sync/handle.h"
 #include "sync/inspect.h"
+#include "sync/land.h"
 #include "sync/link.h"
 #include "wire/errand.h"
 

@@ -10,9 +10,9 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "net/shelf.h"
-#include "sync/carry.h"
 #include "sync/handle.h"
 #include "sync/inspect.h"
+#include "sync/land.h"
 #include "wire/parcel.h"
 
 enum {

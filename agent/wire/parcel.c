@@ -67,6 +67,14 @@ parcel_put_answer(struct buf *out, const struct parcel_answer *a)
 	line_end(out);
 }
 
+uint64_t
+parcel_left(const struct parcel_need *n)
+{
+	uint64_t before = n->list || n->from > n->size / PARCEL_BLOCK_MAX ? 0 : n->from * PARCEL_BLOCK_MAX;
+
+	return n->size - before;
+}
+
 void
 parcel_put_need(struct buf *out, const struct parcel_need *n)
 {

@@ -17,6 +17,7 @@ enum {
 	PARCEL_BLOCK_MAX = 1024 * 1024,	  /* of one block */
 	PARCEL_LIST_MAX = 3 * 1024 * 1024, /* a list of blocks: a file of 96 GiB; a larger one does not travel */
 	PARCEL_NEEDS_MAX = 8000,	  /* of one answer */
+	PARCEL_NEEDS_BYTES = (PARCEL_NEEDS_MAX + 1) * PARCEL_LINE_MAX,
 	PARCEL_PATH = 16,		  /* bytes of the key of a path in its list */
 	PARCEL_PATHS_MAX = 500		  /* of one question */
 };
@@ -72,6 +73,8 @@ struct parcel_need {
 	bool list;
 	uint64_t from, count;
 };
+/* How much of the content is left from the first block that is needed, in bytes. */
+uint64_t parcel_left(const struct parcel_need *n);
 void parcel_put_need(struct buf *out, const struct parcel_need *n);
 MUST_CHECK bool parcel_next_need(const char *text, size_t len, size_t *at, struct parcel_need *n, bool *more, struct err *e);
 
