@@ -171,7 +171,7 @@ resolve_rows(struct action *a, struct db *db, const struct node_identity *node, 
 		bool local = a->keep == ACTION_KEEP_LOCAL || (a->keep == ACTION_KEEP_NEWER && db_rows_u64(rows, 1) != 0);
 		struct err one = { 0 };
 
-		if (inbox_resolve(db, node, catalog, db_rows_u64(rows, 0), local ? INBOX_LOCAL : INBOX_REMOTE, &one)) {
+		if (beside_resolve(db, node, catalog, db_rows_u64(rows, 0), local ? INBOX_LOCAL : INBOX_REMOTE, &one)) {
 			a->records++;
 			continue;
 		}
@@ -242,7 +242,7 @@ resolve(struct action *a, struct db *db, const struct conf *conf, struct err *e)
 	else {
 		enum inbox_keep keep = a->keep == ACTION_KEEP_LOCAL ? INBOX_LOCAL : INBOX_REMOTE;
 
-		ok = a->keep == ACTION_KEEP_BOTH ? resolve_both(a, db, conf, e) : beside_know(db, a->id, keep, e) && inbox_resolve(db, &node, catalog, a->id, keep, e);
+		ok = a->keep == ACTION_KEEP_BOTH ? resolve_both(a, db, conf, e) : beside_resolve(db, &node, catalog, a->id, keep, e);
 		a->records = ok ? 1 : 0;
 	}
 	catalog_free(catalog);

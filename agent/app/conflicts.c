@@ -478,7 +478,7 @@ resolve_all(struct db *db, const struct cli *cli, const struct node_identity *no
 	for (size_t i = 0; i < n; i++) {
 		struct err one = { 0 };
 
-		if (inbox_resolve(db, node, catalog, ids[i], keep, &one)) {
+		if (beside_resolve(db, node, catalog, ids[i], keep, &one)) {
 			++*done;
 			continue;
 		}
@@ -540,9 +540,9 @@ resolve(struct db *db, const struct cli *cli, const struct conf *conf, struct er
 	if (keeps_both(cli))
 		return resolve_both(db, cli, conf, id, e);
 	ready = ok = catalog_read(db, conf, &catalog, e) &&
-	    guard_refresh(db, conf, catalog, &node, e) && beside_know(db, id, keep, e);
+	    guard_refresh(db, conf, catalog, &node, e);
 	if (ok)
-		ok = id == 0 ? resolve_all(db, cli, &node, catalog, keep, &done, e) : inbox_resolve(db, &node, catalog, id, keep, e);
+		ok = id == 0 ? resolve_all(db, cli, &node, catalog, keep, &done, e) : beside_resolve(db, &node, catalog, id, keep, e);
 	catalog_free(catalog);
 	if (ready)
 		print_resolved(cli, id, done, ok);

@@ -131,13 +131,13 @@ glance_at(struct folder *f, const struct lookout *l, const struct conf_tree *tre
 		log_warning(NULL, "tree %s: %s", tree->name, e.msg);
 		return false;
 	}
+	if (glance.wide)
+		return false;
 	now = clock_mono_ms();
-	if (glance.busy && !glance.wide) {
+	if (glance.busy) {
 		f->glance = now + tree->settle_ms / 2 + LOOK_STEP_MS; /* still heard */
 		return true;
 	}
-	if (glance.wide)
-		return false;
 	watch_forget(f->watch);
 	f->heard = false;
 	f->glance = now + (now - began) * LOOK_HEARD_SHARE;

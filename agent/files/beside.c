@@ -171,9 +171,10 @@ on_conflict(const struct inbox_conflict *c, void *arg, struct err *e)
 	" AND JSON_VALUE(" VERSION(chosen) ",'$.content')=''"
 
 bool
-beside_know(struct db *db, uint64_t id, enum inbox_keep chosen, struct err *e)
+beside_resolve(struct db *db, const struct node_identity *node, const struct catalog *catalog, uint64_t id, enum inbox_keep keep, struct err *e)
 {
-	return db_exec(db, chosen == INBOX_LOCAL ? KNOW("local", "remote") : KNOW("remote", "local"), DB_ARGS(db_u64(id)), e);
+	return db_exec(db, keep == INBOX_LOCAL ? KNOW("local", "remote") : KNOW("remote", "local"), DB_ARGS(db_u64(id)), e) &&
+	    inbox_resolve(db, node, catalog, id, keep, e);
 }
 
 bool

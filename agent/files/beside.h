@@ -20,8 +20,8 @@ MUST_CHECK bool beside_keep(struct db *db, const struct conf *conf, uint64_t id,
 /* Of a row of a folder's list: is this version a deletion? */
 bool beside_is_gone(const struct kept *version);
 
-/* Before a version of a kept conflict is chosen (apply/inbox): if it is a file's deletion, it is one that knows the other
- * version, and so stands against it. */
-MUST_CHECK bool beside_know(struct db *db, uint64_t id, enum inbox_keep chosen, struct err *e);
+/* inbox_resolve, of whatever table. A file's deletion that is chosen is one that knows the other version, and so stands against
+ * it. */
+MUST_CHECK bool beside_resolve(struct db *db, const struct node_identity *node, const struct catalog *catalog, uint64_t id, enum inbox_keep keep, struct err *e);
 
 #endif

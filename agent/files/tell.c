@@ -274,8 +274,10 @@ tell_new(struct tree *t, const unsigned char *ids, size_t n, struct tell_report 
 	*wide = !t->sends;
 	if (*wide)
 		return true;
-	if (!listing_unlike_of(t->list, &t->looks, ids, n, look_for_others, wide, e) || *wide)
-		return *wide;
+	if (!listing_unlike_of(t->list, &t->looks, ids, n, look_for_others, wide, e))
+		return false;
+	if (*wide)
+		return true;
 	ok = read_now(&s, e) && listing_unlike_of(t->list, &t->looks, ids, n, on_unlike, &s, e) && listing_tell_flush(t->list, e);
 	catalog_free(s.catalog);
 	if (ok && out->told > 0)

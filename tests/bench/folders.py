@@ -125,7 +125,8 @@ def _timed(command: list[str], where: Path, environment: dict[str, str] | None =
     most = 0
     while child.poll() is None:
         most = _peak(child.pid) or most  # the last look: before its exec it is as large as we are, and so says rusage
-        time.sleep(_LOOK)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(_LOOK)
     seconds = time.monotonic() - began
     with child.stdout:
         said = child.stdout.read()
